@@ -81,10 +81,11 @@ def find_python():
     raise SetupError(text % (OLDEST + tuple(sys.version_info[:2]) + NEWEST))
 
 
-def fingerprint(kind, version):
-    # type: (str, tuple[int, int]) -> str
-    """Hash what an environment was made from; the folder counts, as environments do not survive being moved."""
-    digest = hashlib.sha256(("%s %s" % (version, ROOT)).encode())
+def fingerprint(kind):
+    # type: (str) -> str
+    """Hash what .venv was made from; the folder counts, as environments do not survive being moved."""
+    python = probe([PYTHON])
+    digest = hashlib.sha256(("%s %s" % (python and python[0], ROOT)).encode())
     for path in (LOCKS[kind], PYPROJECT):
         with open(path, "rb") as file:
             digest.update(hashlib.sha256(file.read()).digest())
@@ -94,30 +95,33 @@ def fingerprint(kind, version):
 def installed():
     # type: () -> str | None
     """Name the lock that .venv holds, None where its stamp is missing or out of date or its Python is gone."""
-    python = probe([PYTHON])
-    if python is None or not os.path.exists(STAMP):
+    if not (os.path.exists(STAMP) and os.path.exists(PYTHON)):
         return None
     with open(STAMP) as file:
         stamp = file.read()
-    return next((kind for kind in sorted(LOCKS) if stamp == fingerprint(kind, python[0])), None)
+    return next((kind for kind in LOCKS if stamp == fingerprint(kind)), None)
+
+
+def show(line):
+    # type: (str) -> None
+    """Put `line` in place of the last one shown so; only on a terminal."""
+    if sys.stderr.isatty():
+        print("\r" + line[:78].ljust(78), end="\r", file=sys.stderr)
+        sys.stderr.flush()
 
 
 def quietly(command, advice):
     # type: (list[str], str) -> None
     """Run a step of the set-up; a terminal shows its newest line, a failure its last lines and the advice."""
-    width = 78 if sys.stderr.isatty() else 0
-    popen = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    lines = []
-    with popen as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    lines = []  # type: list[str]
+    pipe, both, nothing = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=nothing, stdout=pipe, stderr=both, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or []:
             lines.append(line.rstrip())
-            if width:
-                print("\r" + lines[-1].strip()[:width].ljust(width), end="\r", file=sys.stderr)
-    if width:
-        print(" " * width, end="\r", file=sys.stderr)
+            show(lines[-1].strip())
+    show("")
     if process.returncode:
         raise SetupError("\n".join(["set-up failed, the last lines were:"] + lines[-15:] + [advice]))
 
@@ -142,14 +146,12 @@ def set_up(kind):
         quietly([python, "-m", "venv", "--clear", VENV], "gradlab: could not make the environment %s." % VENV)
     else:
         os.remove(STAMP)
-    say("installing what %s lists (it downloads about 150 MB)" % os.path.basename(LOCKS[kind]))
+    say("installing what %s lists (downloads 100 to 200 MB)" % os.path.basename(LOCKS[kind]))
     pip_install(["-r", LOCKS[kind]])
     say("installing gradlab itself")
     pip_install(["--no-deps", "--no-build-isolation", "-e", ROOT])
-    python_found = probe([PYTHON])
-    assert python_found is not None
     with open(STAMP, "w") as file:  # last: an interrupted set-up leaves no stamp and is done anew
-        file.write(fingerprint(kind, python_found[0]))
+        file.write(fingerprint(kind))
     say("set up in %.0f s" % (time.time() - start))
 
 
@@ -185,12 +187,14 @@ def test(args):
 def check(args):
     # type: (list[str]) -> int
     """Run linter, formatter and type checker, all of them even where one complains."""
+    if args:
+        raise SetupError("check takes no arguments, and got: " + " ".join(args))
     set_up("test")
     tools = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
     codes = []
     for tool in tools:
         say(" ".join(tool))
-        codes.append(subprocess.call([PYTHON, "-m"] + tool + args, cwd=ROOT))
+        codes.append(subprocess.call([PYTHON, "-m"] + tool, cwd=ROOT))
     return max(codes)
 
 

@@ -28,8 +28,8 @@ FLAGS = [
 ]
 ON_PATH = ("chromium", "chromium-browser", "google-chrome")
 HINT = (
-    "no browser found; '.venv/bin/python -m playwright install --with-deps chromium' or, on Debian, "
-    "'sudo apt install chromium' installs one, and GRADLAB_CHROMIUM can name one"
+    "'.venv/bin/python -m playwright install --with-deps chromium' or, on Debian, 'sudo apt install chromium' "
+    "installs one, and GRADLAB_CHROMIUM can name one"
 )
 
 
@@ -93,6 +93,12 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def reason() -> str:
+    """Say what was looked for in vain, and what to do."""
+    named = os.environ.get("GRADLAB_CHROMIUM")
+    return f"{f'GRADLAB_CHROMIUM={named} does not start' if named else 'no browser found'}; {HINT}"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that needs a browser where there is none; CI must have one."""
@@ -100,8 +106,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not needed or find_browser():
         return
     if os.environ.get("CI"):
-        pytest.fail(HINT, pytrace=False)
-    pytest.skip(HINT)
+        pytest.fail(reason(), pytrace=False)
+    pytest.skip(reason())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -111,8 +117,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
         return result
-    if count := sum(HINT in str(report.longrepr) for report in reporter.stats.get("skipped", [])):
-        reporter.write_line(f"{count} browser tests skipped: {HINT}.")
+    if count := sum(reason() in str(report.longrepr) for report in reporter.stats.get("skipped", [])):
+        reporter.write_line(f"{count} browser tests skipped: {reason()}.")
     return result
 
 
