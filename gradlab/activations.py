@@ -1,0 +1,270 @@
+"""Activation functions phi and their derivatives; one registered block each.
+
+`value` and `slope` take a namespace and the pre-activation a; `slope_from_value` takes y = phi(a) and is None where
+phi' is no function of phi or cannot be had from it accurately. All are elementwise, so CuPy can fuse them.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .arrays import Array, Namespace, erf
+from .registry import Registry
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, eq. 2
+
+
+class Activation(ABC):
+    """An elementwise nonlinearity with its derivative."""
+
+    name: ClassVar[str]
+    max_slope: ClassVar[float] = 1.0
+    slope_from_value: Callable[[Namespace, Array], Array] | None = None
+    saturates: ClassVar[bool] = False  # |y| -> 1, where the slope computed from y loses digits
+    tanh_form: ClassVar[tuple[float, float, float] | None] = None  # (s, m, k): phi(a) = m tanh(s a) + k
+
+    @abstractmethod
+    def value(self, xp: Namespace, a: Array) -> Array:
+        """phi(a)."""
+
+    @abstractmethod
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        """phi'(a)."""
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ACTIVATIONS: Registry[Activation] = Registry("activation")
+
+
+def register(cls: type[Activation]) -> type[Activation]:
+    """Register an activation under its class's `name`."""
+    ACTIVATIONS.add(cls.name, cls())
+    return cls
+
+
+def positive(xp: Namespace, a: Array, one: float, other: Any) -> Array:
+    """`one` where a > 0, else `other`, in a's dtype."""
+    return xp.where(a > 0, xp.ones_like(a) * one, xp.ones_like(a) * other)
+
+
+@register
+class Identity(Activation):
+    """phi(a) = a."""
+
+    name = "identity"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return a
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return xp.ones_like(a)
+
+    def slope_from_value(self, xp: Namespace, y: Array) -> Array:
+        return xp.ones_like(y)
+
+
+@register
+class Tanh(Activation):
+    """phi(a) = tanh(a)."""
+
+    name = "tanh"
+    saturates = True
+    tanh_form = (1.0, 1.0, 0.0)
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return xp.tanh(a)
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        e = xp.exp(-2 * xp.abs(a))  # 1 - tanh^2 would cancel
+        return 4 * e / ((1 + e) * (1 + e))
+
+    def slope_from_value(self, xp: Namespace, y: Array) -> Array:
+        return 1 - y * y
+
+
+@register
+class Sigmoid(Activation):
+    """phi(a) = 1 / (1 + exp(-a)) = (tanh(a / 2) + 1) / 2."""
+
+    name = "sigmoid"
+    max_slope = 0.25
+    saturates = True
+    tanh_form = (0.5, 0.5, 0.5)
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return 0.5 * xp.tanh(0.5 * a) + 0.5
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        e = xp.exp(-xp.abs(a))
+        return e / ((1 + e) * (1 + e))
+
+    def slope_from_value(self, xp: Namespace, y: Array) -> Array:
+        return y * (1 - y)
+
+
+@register
+class Relu(Activation):
+    """phi(a) = max(a, 0), with slope 0 at 0."""
+
+    name = "relu"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return xp.maximum(a, 0.0)
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return positive(xp, a, 1.0, 0.0)
+
+    slope_from_value = slope
+
+
+@register
+class LeakyRelu(Activation):
+    """phi(a) = a for a > 0, else a / 100 (PyTorch's default)."""
+
+    name = "leaky_relu"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return xp.maximum(a, 0.01 * a)
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return positive(xp, a, 1.0, 0.01)
+
+    slope_from_value = slope
+
+
+@register
+class Elu(Activation):
+    """phi(a) = a for a > 0, else exp(a) - 1 (Clevert et al. 2016)."""
+
+    name = "elu"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return xp.where(a > 0, a, xp.expm1(xp.minimum(a, 0.0)))
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return xp.exp(xp.minimum(a, 0.0))
+
+
+@register
+class Selu(Activation):
+    """phi(a) = 1.0507 (a for a > 0, else 1.6733 (exp(a) - 1)) (Klambauer et al. 2017)."""
+
+    name = "selu"
+    max_slope = SELU_SCALE * SELU_ALPHA
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return SELU_SCALE * xp.where(a > 0, a, SELU_ALPHA * xp.expm1(xp.minimum(a, 0.0)))
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return SELU_SCALE * xp.where(a > 0, xp.ones_like(a), SELU_ALPHA * xp.exp(xp.minimum(a, 0.0)))
+
+
+@register
+class Gelu(Activation):
+    """phi(a) = a Phi(a), Phi the standard normal distribution, exact (Hendrycks & Gimpel 2016)."""
+
+    name = "gelu"
+    max_slope = 1.1289041642122947  # at a = sqrt(2)
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return 0.5 * a * (1 + erf(xp)(a * math.sqrt(0.5)))
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        density = xp.exp(-0.5 * a * a) * (1 / math.sqrt(2 * math.pi))
+        return 0.5 * (1 + erf(xp)(a * math.sqrt(0.5))) + a * density
+
+
+@register
+class Silu(Activation):
+    """phi(a) = a sigmoid(a), also called swish."""
+
+    name = "silu"
+    max_slope = 1.0998393201288671  # at a = 2.3994
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return a * (0.5 * xp.tanh(0.5 * a) + 0.5)
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        s = 0.5 * xp.tanh(0.5 * a) + 0.5
+        return s * (1 + a * (1 - s))
+
+
+@register
+class Softplus(Activation):
+    """phi(a) = ln(1 + exp(a))."""
+
+    name = "softplus"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return xp.maximum(a, 0.0) + xp.log1p(xp.exp(-xp.abs(a)))
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return 0.5 * xp.tanh(0.5 * a) + 0.5
+
+    def slope_from_value(self, xp: Namespace, y: Array) -> Array:
+        return -xp.expm1(-y)
+
+
+@register
+class Softsign(Activation):
+    """phi(a) = a / (1 + |a|)."""
+
+    name = "softsign"
+    saturates = True
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return a / (1 + xp.abs(a))
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        d = 1 + xp.abs(a)
+        return 1 / (d * d)
+
+    def slope_from_value(self, xp: Namespace, y: Array) -> Array:
+        d = 1 - xp.abs(y)
+        return d * d
+
+
+@register
+class HardTanh(Activation):
+    """phi(a) = a cut to [-1, 1], with slope 0 at both ends."""
+
+    name = "hard_tanh"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return xp.minimum(xp.maximum(a, -1.0), 1.0)
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return positive(xp, 1 - xp.abs(a), 1.0, 0.0)
+
+    slope_from_value = slope
+
+
+@register
+class Erf(Activation):
+    """phi(a) = erf(sqrt(pi) a / 2), scaled to slope 1 at 0."""
+
+    name = "erf"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return erf(xp)(a * (0.5 * math.sqrt(math.pi)))
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return xp.exp(a * a * (-0.25 * math.pi))
+
+
+@register
+class Sin(Activation):
+    """phi(a) = sin(a)."""
+
+    name = "sin"
+
+    def value(self, xp: Namespace, a: Array) -> Array:
+        return xp.sin(a)
+
+    def slope(self, xp: Namespace, a: Array) -> Array:
+        return xp.cos(a)

@@ -1,0 +1,17 @@
+"""Recurrent cells, one per file; a file in this folder is found by being there."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from .base import CELLS, Cell, make_cell
+
+__all__ = ["CELLS", "Cell", "discover", "make_cell"]
+
+
+def discover() -> None:
+    """Import every module on this package's path, each of which registers its cell."""
+    for module in sorted(info.name for info in iter_modules(__path__)):
+        import_module(f"{__name__}.{module}")
+
+
+discover()

@@ -1,0 +1,197 @@
+"""What a recurrent cell is: an elementwise step and its elementwise partial derivatives.
+
+    pre_t   = V x_t + W r_{t-1} + b          one pre-activation per gate; r = the states named in `reads`, side by side
+    state_t = F(gate_t, state_{t-1}, p)      elementwise; gate = the gate's nonlinearity of pre
+
+A cell declares its states, gates and nonlinearities and writes F (`step`) and its partial derivatives (`partials`).
+Unrolling, backpropagation through time, Jacobians, norms and parameter gradients are written once, for every cell.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..activations import ACTIVATIONS, Activation
+from ..arrays import Array, Namespace, device_namespace, require_shape
+from ..errors import InputError
+from ..initializers import INITIALIZERS, rescale
+from ..registry import Registry
+
+Partials = tuple[Mapping[tuple[str, str], Any], ...]
+
+CELLS: Registry[type[Cell]] = Registry("cell")
+
+
+@dataclass(frozen=True, repr=False)
+class Cell(ABC):
+    """A recurrent cell: sizes, the activation of its candidate, and the declarations below.
+
+    input_size D and hidden_size H are positive integers, `activation` a registered name or an Activation.
+    Raises InputError for anything else.
+    """
+
+    input_size: int
+    hidden_size: int
+    activation: Activation
+
+    title: ClassVar[str]  # as people write it
+    states: ClassVar[tuple[str, ...]] = ("h",)  # state 0 is the exposed hidden state
+    reads: ClassVar[tuple[str, ...]] = ("h",)  # the states that the recurrent weights see
+    gates: ClassVar[tuple[str, ...]]
+    driven: ClassVar[slice] = slice(None)  # the gates that the input drives
+    recurrent: ClassVar[slice] = slice(None)  # the gates that the recurrent weights feed
+    elementwise: ClassVar[tuple[str, ...]] = ()  # elementwise parameters p, one per unit each
+    candidate: ClassVar[str]  # the gate whose nonlinearity is `activation`
+    forget_gate: ClassVar[str | None] = None  # the gate whose opening carries the state on
+    input_gate: ClassVar[str | None] = None  # the gate that chrono initialisation closes in turn
+
+    def __post_init__(self) -> None:
+        for field in ("input_size", "hidden_size"):
+            size = getattr(self, field)
+            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+                raise InputError(f"{field}: expected a positive integer, got {size!r}")
+        if not isinstance(self.activation, Activation):
+            object.__setattr__(self, "activation", ACTIVATIONS[self.activation])
+
+    def __repr__(self) -> str:
+        return f"{self.title}({self.input_size} -> {self.hidden_size}, {self.activation})"
+
+    @property
+    @abstractmethod
+    def nonlinearities(self) -> tuple[Activation, ...]:
+        """The activation that the engine applies to each gate's pre-activation, in the order of `gates`."""
+
+    @abstractmethod
+    def step(self, xp: Namespace, *arrays: Array) -> tuple[Array, ...]:
+        """F: gate values, states, elementwise parameters -> new states; operators and namespace functions only."""
+
+    @abstractmethod
+    def partials(self, xp: Namespace, *arrays: Array) -> Partials:
+        """(dF/d gate value, dF/d state[, dF/dp]) by (new state, argument) name; what is absent is zero.
+
+        Takes what `step` takes, with the new states after the states. The engine multiplies in the gates' slopes.
+        """
+
+    def completed(self, xp: Namespace, *arrays: Array) -> Mapping[str, tuple[Array, Activation]]:
+        """Gates whose nonlinearity `step` applies itself: name -> (pre-activation, activation). Takes what `partials` does."""
+        return {}
+
+    @property
+    def driven_gates(self) -> tuple[str, ...]:
+        """Names of the gates with input weights."""
+        return self.gates[self.driven]
+
+    @property
+    def recurrent_gates(self) -> tuple[str, ...]:
+        """Names of the gates with recurrent weights: the gradient's paths beside the carry."""
+        return self.gates[self.recurrent]
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """Parameter name -> (number of gates or elementwise parameters, shape of one); model axes go between."""
+        d, h = self.input_size, self.hidden_size
+        shapes: dict[str, tuple[int, tuple[int, ...]]] = {
+            "W_xh": (len(self.driven_gates), (h, d)),
+            "W_hh": (len(self.recurrent_gates), (h, len(self.reads) * h)),
+            "b_h": (len(self.gates), (h,)),
+        }
+        return shapes | ({"p": (len(self.elementwise), (h,))} if self.elementwise else {})
+
+    def init(
+        self,
+        seed: int = 0,
+        *,
+        recurrent_init: str = "gaussian",
+        gain: float = 1.0,
+        bias_scale: float = 0.0,
+        input_scale: float = 1.0,
+        forget_bias: float | str = 0.0,
+        t_max: int | None = None,
+        spectral_radius: float | None = None,
+        models: tuple[int, ...] = (),
+        dtype: str = "float64",
+        device: str = "cpu",
+    ) -> dict[str, Array]:
+        """Random parameters: a dict of W_xh (G_x, *M, H, D), W_hh (G_h, *M, H, R*H), b_h (G, *M, H) and, where the cell has them, p (P, *M, H).
+
+        recurrent_init: a registered scheme, whose own scale `gain` multiplies; with `spectral_radius` each gate's matrix
+        is rescaled to it instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a standard
+        deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and the input
+        gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H).
+        The same seed gives the same weights on every device, and each parameter has a stream of its own.
+        Raises InputError for unknown names, and for a forget bias on a cell without a forget gate.
+        """
+        h = self.hidden_size
+        scheme = INITIALIZERS[recurrent_init]
+        stream = {name: np.random.default_rng([seed, i]) for i, name in enumerate(("W_hh", "W_xh", "b_h", "p", "chrono"))}
+
+        def recurrent() -> np.ndarray:
+            w = gain * np.concatenate([scheme(stream["W_hh"], h) for _ in self.reads], axis=1)
+            return w if spectral_radius is None else rescale(w, spectral_radius)
+
+        def full(name: str) -> tuple[int, ...]:
+            count, shape = self.shapes[name]
+            return (count, *models, *shape)
+
+        w_hh = np.empty(full("W_hh"))
+        for index in np.ndindex(*w_hh.shape[:-2]):
+            w_hh[index] = recurrent()
+        params = {
+            "W_xh": stream["W_xh"].normal(0, input_scale / np.sqrt(self.input_size), full("W_xh")),
+            "W_hh": w_hh,
+            "b_h": stream["b_h"].normal(0, bias_scale, full("b_h")),
+        }
+        for gate, offset in self._gate_offsets(forget_bias, t_max, (*models, h), stream["chrono"]).items():
+            params["b_h"][self.gates.index(gate)] += offset
+        if self.elementwise:
+            params["p"] = stream["p"].normal(0, gain / np.sqrt(h), full("p"))
+        xp = device_namespace(device)
+        return {name: xp.asarray(value.astype(dtype)) for name, value in params.items()}
+
+    def _gate_offsets(
+        self, forget_bias: float | str, t_max: int | None, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> dict[str, Any]:
+        if forget_bias == 0.0:
+            return {}
+        if self.forget_gate is None:
+            raise InputError(f"forget_bias: {self.title} has no forget gate; leave forget_bias out or choose a gated cell")
+        if forget_bias != "chrono":
+            return {self.forget_gate: _number("forget_bias", forget_bias)}
+        if t_max is None or t_max < 3:
+            raise InputError(f"t_max: forget_bias='chrono' needs the longest lag expected, at least 3, got {t_max}")
+        offset = np.log(rng.uniform(1, t_max - 1, shape))
+        return {self.forget_gate: offset} | ({self.input_gate: -offset} if self.input_gate else {})
+
+    def require(self, params: Mapping[str, Array]) -> tuple[int, ...]:
+        """The model axes of `params`; InputError where a parameter is missing, unknown or of the wrong shape."""
+        if set(params) != set(self.shapes):
+            raise InputError(f"parameters of {self!r}: expected {', '.join(self.shapes)}, got {', '.join(params) or 'none'}")
+        models = tuple(params["W_hh"].shape[1:-2])
+        for name, (count, shape) in self.shapes.items():
+            require_shape(name, params[name], (count, *models, *shape))
+        return models
+
+
+def _number(name: str, value: float | str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: expected a number or 'chrono', got {value!r}") from None
+
+
+def make_cell(name: str, *, input_size: int, hidden_size: int, activation: str | Activation = "tanh", **options: Any) -> Cell:
+    """A cell by its registered name; `options` are the cell's own fields (elman: leak).
+
+    Raises InputError for unknown names, options and activations, and for sizes that are no positive integers.
+    """
+    cls = CELLS[name]
+    if unknown := set(options) - set(cls.__dataclass_fields__):
+        own = sorted(set(cls.__dataclass_fields__) - set(Cell.__dataclass_fields__))
+        raise InputError(f"{name} has no option {', '.join(sorted(unknown))}. Its options: {', '.join(own) or 'none'}")
+    return cls(input_size, hidden_size, activation, **options)  # type: ignore[arg-type]

@@ -1,0 +1,112 @@
+"""Files that the user uploaded, kept by hash between visits; the least recently used go first."""
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import InputError
+
+LIMIT = 200 * 1000**2  # bytes in all
+_HASH = re.compile(r"[0-9a-f]{12}")
+_OURS = re.compile(r"[0-9a-f]{12}-.+|.+\.partial")  # nothing else in the directory is ever deleted
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # not allowed in a file name on some system
+_NAME_LENGTH = 60  # characters of up to 4 bytes; systems allow 255 bytes, the hash included
+
+
+def store(name: str, data: bytes) -> str:
+    """Keep a file; returns the first 12 hex digits of its SHA-256, by which `find` has it back.
+
+    Content that is there already gets the new name. Raises InputError if it cannot be kept.
+    """
+    if len(data) > LIMIT:
+        raise InputError(
+            f"{name} has {len(data) / 1e6:.0f} MB, more than the {LIMIT / 1e6:.0f} MB that are kept in all"
+        )
+    sha = hashlib.sha256(data).hexdigest()[:12]
+    try:
+        _keep(data, _directory() / f"{sha}-{_safe(name)}", find(sha))
+    except OSError as error:
+        reason = f"cannot keep {name} in {_directory()}: {error.strerror or error}"
+        raise InputError(f"{reason}; set GRADLAB_CACHE to a directory that can be written") from None
+    return sha
+
+
+def find(sha: str) -> Path | None:
+    """The stored file of that hash, counted as used now; None if there is none or `sha` is no such hash."""
+    if not _HASH.fullmatch(sha):
+        return None
+    for path in _directory().glob(f"{sha}-*"):
+        with suppress(OSError):  # a cache that can only be read still serves
+            os.utime(path)
+        return path
+    return None
+
+
+def original_name(path: Path) -> str:
+    """The name under which a file that `find` returned was stored."""
+    return path.name.partition("-")[2]
+
+
+def _directory() -> Path:
+    """$GRADLAB_CACHE, else the platform's place for a user's caches."""
+    if chosen := os.environ.get("GRADLAB_CACHE"):
+        return Path(chosen) / "uploads"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "gradlab" / "uploads"
+
+
+def _safe(name: str) -> str:
+    """The last part of the name, fit for any system; its end, which holds the extension, is kept."""
+    last = re.split(r"[/\\]", name)[-1].encode("utf-8", "replace").decode()
+    return _UNSAFE.sub("_", last)[-_NAME_LENGTH:] or "upload"
+
+
+def _keep(data: bytes, path: Path, present: Path | None) -> None:
+    if present:
+        os.replace(present, path)
+    else:
+        _write(data, path)
+        _evict(path)
+
+
+def _write(data: bytes, path: Path) -> None:
+    """Write under a temporary name that only the user can read, then rename: no reader sees half a file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def _evict(kept: Path) -> None:
+    """Delete the least recently used of the other files until all fit the limit."""
+    room = LIMIT - kept.stat().st_size
+    others = [path for path in kept.parent.iterdir() if _OURS.fullmatch(path.name) and path != kept]
+    for path, size in _latest_first(others):
+        room -= size
+        if room < 0:
+            with suppress(OSError):  # in use, or another process was faster
+                path.unlink()
+
+
+def _latest_first(paths: list[Path]) -> list[tuple[Path, int]]:
+    """Path and size, by time of last use; what has vanished meanwhile is left out."""
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            found.append((path, path.stat()))
+    found.sort(key=lambda entry: entry[1].st_mtime_ns, reverse=True)
+    return [(path, stat.st_size) for path, stat in found]

@@ -1,0 +1,210 @@
+"""One-step Jacobians J_t = E_t + D_t W of a trajectory as operators: products, norms, and their split by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from .arrays import Array, linear, quiet, require_namespace
+from .errors import InputError
+from .lanczos import largest_singular_values
+from .trajectory import CHUNK, Linearization, Trajectory
+
+CARRY = "carry"
+BLOCK_VALUES = 2**22  # working set of the spectral norm, in numbers per state variable
+
+
+@dataclass(frozen=True)
+class StateJacobian:
+    """d state_t / d state_{t-1} at t = 1..T, all steps, models and samples at once; index t-1 belongs to step t.
+
+    Tangents and cotangents are (T, S, *M, B, H), or (K, T, S, *M, B, H) for K of them. Where a step lies beyond its
+    sample's length, J is the identity. `carries` and `gates` say which terms of J = carry + sum over gates are in.
+    """
+
+    traj: Trajectory
+    carries: bool = True
+    gates: tuple[str, ...] | None = None
+
+    def paths(self) -> dict[str, StateJacobian]:
+        """Operators whose sum is J: `carry`, what each unit keeps by itself, and one per recurrent gate."""
+        names = self.traj.cell.recurrent_gates if self.gates is None else self.gates
+        split = {CARRY: replace(self, gates=())} if self.carries else {}
+        return split | {name: replace(self, carries=False, gates=(name,)) for name in names}
+
+    def apply(self, v: Array) -> Array:
+        """J_t v_t at every step."""
+        return self._map(v, "v", transpose=False)
+
+    def apply_transpose(self, u: Array) -> Array:
+        """J_t^T u_t at every step."""
+        return self._map(u, "u", transpose=True)
+
+    def _map(self, vectors: Array, name: str, transpose: bool) -> Array:
+        traj, model_axes = self.traj, len(self.traj.models)
+        require_namespace(traj.xp, **{name: vectors})
+        expected = (traj.steps, *traj.states.shape[1:])
+        if tuple(vectors.shape[-len(expected) :]) != expected or vectors.ndim > len(expected) + 1:
+            raise InputError(f"{name}: expected shape {expected} or (K, *{expected}), got {tuple(vectors.shape)}")
+        out = traj.xp.empty(vectors.shape, dtype=vectors.dtype)
+        behind = (slice(None),) * (model_axes + 3)
+        for part in self._parts():
+            steps = (..., slice(part.start, part.stop), *behind)
+            method = part.apply_transpose if transpose else part.apply
+            out[steps] = method(vectors[steps])
+        return out
+
+    def dense(self) -> Array:
+        """(T, *M, B, S*H, S*H), states major: the first H rows and columns belong to h."""
+        traj, h = self.traj, self.traj.cell.hidden_size
+        side = len(traj.cell.states) * h
+        dense = traj.xp.zeros((traj.steps, *traj.states.shape[2:-1], side, side), dtype=traj.states.dtype)
+        for part in self._parts():
+            part.add_dense(dense[part.start : part.stop])
+        return dense
+
+    def frobenius(self) -> Array:
+        """||J_t||_F (T, *M, B), exact, in O(H) per step and sample from precomputed row products of W.
+
+        ||E + sum_k diag(d_k) W_k||_F^2 = sum_i [sum_kl d_ki d_li (W_k W_l^T)_ii + 2 e_i sum_k d_ki (W_k)_ii + e_i^2],
+        per block of states.
+        """
+        traj, xp = self.traj, self.traj.xp
+        grams = _row_products(self)
+        norms = xp.empty((traj.steps, *traj.states.shape[2:-1]), dtype=traj.states.dtype)
+        for part in self._parts():
+            norms[part.start : part.stop] = xp.sqrt(xp.maximum(part.squares(grams), 0.0))
+        return norms
+
+    def spectral(self, tol: float = 1e-6) -> Array:
+        """||J_t||_2 (T, *M, B): the largest singular values; `spectral_with_bound` says how exact they are."""
+        return self.spectral_with_bound(tol)[0]
+
+    def spectral_with_bound(self, tol: float = 1e-6) -> tuple[Array, Array]:
+        """||J_t||_2 and a bound on its relative error, (T, *M, B) each; Golub-Kahan on many steps and samples together."""
+        traj, xp = self.traj, self.traj.xp
+        sizes = traj.states.shape[1:]
+        start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
+        start = xp.asarray(start, dtype=traj.states.dtype)
+        block = max(1, BLOCK_VALUES // int(np.prod(sizes)))
+        found = []
+        with quiet():
+            for part in self._parts(block):
+                v = xp.zeros((part.stop - part.start, *sizes), dtype=start.dtype) + start
+                found.append(largest_singular_values(xp, part.apply, part.apply_transpose, v, (1, -1), tol))
+        values, bounds = (xp.concatenate(arrays[::-1]) for arrays in zip(*found, strict=True))
+        return values.astype(traj.states.dtype), bounds
+
+    @cached_property
+    def _weights(self) -> dict[int, tuple[Array, Array]]:
+        """Gate -> its recurrent weights W_k (*M, H, R*H) and their transpose, contiguous both."""
+        xp, cell = self.traj.xp, self.traj.cell
+        names = cell.recurrent_gates if self.gates is None else self.gates
+        pairs = {}
+        for k, name in enumerate(cell.recurrent_gates):
+            if name in names:
+                w = xp.ascontiguousarray(self.traj.params["W_hh"][k])
+                pairs[cell.gates.index(name)] = (w, xp.ascontiguousarray(xp.swapaxes(w, -1, -2)))
+        return pairs
+
+    def _parts(self, chunk: int = CHUNK) -> Iterator[_Part]:
+        return (_Part(self, lin) for lin in self.traj.linearizations(chunk))
+
+
+def _row_products(jacobian: StateJacobian) -> dict[tuple[int, int], Array]:
+    """(gate, gate) -> the diagonal of W_k W_l^T as one row (*M, 1, H); the off-diagonal pairs once, doubled."""
+    weights = {k: w for k, (w, _) in jacobian._weights.items()}
+    return {
+        (k, l): ((wk * wl).sum(axis=-1) * (1 if k == l else 2))[..., None, :]
+        for k, wk in weights.items()
+        for l, wl in weights.items()
+        if k <= l
+    }
+
+
+class _Part:
+    """The operator on a range of steps: E and D of the chosen paths, with the weights."""
+
+    def __init__(self, jacobian: StateJacobian, lin: Linearization) -> None:
+        traj = jacobian.traj
+        self.xp, self.cell, self.start, self.stop = traj.xp, traj.cell, lin.start, lin.stop
+        self.weights = jacobian._weights
+        self.carry = lin.carry if jacobian.carries else {}
+        self.gates = {
+            (s, k): d[k - span.start]
+            for s, (span, d) in lin.gates.items()
+            for k in self.weights
+            if span.start <= k < span.stop
+        }
+        self.reads = [traj.cell.states.index(name) for name in traj.cell.reads]
+        self.behind = (slice(None),) * (len(traj.models) + 2)
+
+    def _state(self, vectors: Array, s: int) -> Array:
+        """The view of one state variable: (..., C, S, *M, B, H) -> (..., C, *M, B, H)."""
+        return vectors[(..., s, *self.behind)]
+
+    def _read_columns(self, column: int) -> slice:
+        h = self.cell.hidden_size
+        return slice(column * h, (column + 1) * h)
+
+    def apply(self, v: Array) -> Array:
+        """E v + D W v."""
+        out = self.xp.zeros_like(v)
+        parts = [self._state(v, s) for s in self.reads]
+        r = parts[0] if len(parts) == 1 else self.xp.concatenate(parts, axis=-1)
+        products = {k: linear(self.xp, r, w) for k, (w, _) in self.weights.items()}
+        for (s, k), d in self.gates.items():
+            self._state(out, s)[...] += d * products[k]
+        for (row, column), e in self.carry.items():
+            self._state(out, row)[...] += e * self._state(v, column)
+        return out
+
+    def apply_transpose(self, u: Array) -> Array:
+        """E^T u + W^T D^T u."""
+        out = self.xp.zeros_like(u)
+        for k, (_, wt) in self.weights.items():
+            terms = [d * self._state(u, s) for (s, gate), d in self.gates.items() if gate == k]
+            if terms:
+                pulled = linear(self.xp, sum(terms[1:], terms[0]), wt)
+                for column, s in enumerate(self.reads):
+                    self._state(out, s)[...] += pulled[..., self._read_columns(column)]
+        for (row, column), e in self.carry.items():
+            self._state(out, column)[...] += e * self._state(u, row)
+        return out
+
+    def add_dense(self, dense: Array) -> None:
+        """Adds the matrices to `dense` (C, *M, B, S*H, S*H)."""
+        h, units = self.cell.hidden_size, np.arange(self.cell.hidden_size)
+        for (s, k), d in self.gates.items():
+            w = self.weights[k][0][..., None, :, :]
+            for column, read in enumerate(self.reads):
+                block = dense[..., self._read_columns(s), read * h : (read + 1) * h]
+                block += d[..., None] * w[..., self._read_columns(column)]
+        for (row, column), e in self.carry.items():
+            dense[..., row * h + units, column * h + units] += e
+
+    def squares(self, grams: dict[tuple[int, int], Array]) -> Array:
+        """||J||_F^2 (C, *M, B)."""
+        total = 0.0
+        for row in range(len(self.cell.states)):
+            d = {k: array for (s, k), array in self.gates.items() if s == row}
+            for (k, l), gram in grams.items():
+                if k in d and l in d:
+                    total = total + linear(self.xp, d[k] * d[l], gram)[..., 0]
+            for (s, column), e in self.carry.items():
+                if s == row:
+                    total = total + self._carry_squares(e, column, d)
+        return total
+
+    def _carry_squares(self, e: Array, column: int, d: dict[int, Array]) -> Array:
+        """One carry's share of its row: e^2, and the cross terms with the weights' diagonals where they meet."""
+        inner = e
+        if column in self.reads:
+            position = self.reads.index(column)
+            for k, gate in d.items():
+                w = self.weights[k][0][..., self._read_columns(position)]
+                inner = inner + 2 * gate * self.xp.diagonal(w, axis1=-2, axis2=-1)[..., None, :]
+        return (e * inner).sum(axis=-1)
