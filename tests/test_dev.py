@@ -1,4 +1,4 @@
-"""The set-up script, with a stand-in for Python: it answers the probe, 'makes' environments and notes what it is asked."""
+"""The set-up script, with a stand-in for Python that answers the probe and notes what else it is asked."""
 
 import ast
 import importlib.util
@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -203,12 +203,13 @@ def test_python_without_ensurepip(dev, monkeypatch, tmp_path):
 def test_probe_of_this_python():
     version, path, makes_environments = real_dev.probe([sys.executable])
     assert version == sys.version_info[:2]
-    assert Path(path).exists() and not path.startswith(sys.prefix + os.sep) or sys.prefix == sys.base_prefix
+    assert Path(path).exists()
+    assert sys.prefix == sys.base_prefix or not Path(path).is_relative_to(sys.prefix)
     assert isinstance(makes_environments, bool)
 
 
 def test_windows_asks_the_launcher(monkeypatch):
-    monkeypatch.setattr(real_dev.os, "name", "nt")
+    monkeypatch.setattr(real_dev, "os", SimpleNamespace(name="nt"))
     assert [c for c in real_dev.candidates() if c[-1] in ("-3.14", "-3.11")] == [["py", "-3.14"], ["py", "-3.11"]]
 
 
@@ -226,6 +227,11 @@ def test_check_runs_every_tool_and_fails_if_one_does(dev, asked):
     asked()
     assert dev.main(["check"]) == 3
     assert asked() == ["ruff", "ruff", "mypy"]
+
+
+def test_check_takes_no_arguments(dev, capsys):
+    assert dev.main(["check", "gradlab"]) == 1
+    assert capsys.readouterr().err == "gradlab: check takes no arguments, and got: gradlab\n"
 
 
 def test_speed_installs_torch_and_drops_the_blas_setting(dev, tmp_path):
@@ -247,7 +253,7 @@ def old_pythons() -> list[Path]:
     """Pythons before 3.11, from PATH and pyenv; none on most machines."""
     on_path = [shutil.which(f"python{version}") for version in ("2.7", "3.6", "3.8", "3.9", "3.10")]
     pyenv = Path.home().glob(".pyenv/versions/*/bin/python")
-    probed = [(path, real_dev.subprocess.run([path, "-V"], capture_output=True, text=True)) for path in pyenv]
+    probed = [(path, subprocess.run([path, "-V"], capture_output=True, text=True)) for path in pyenv]
     old = [path for path, done in probed if re.match(r"Python (2|3\.([0-9]|10))\.", done.stdout + done.stderr)]
     return [Path(path) for path in on_path if path and ".pyenv" not in path] + old
 
@@ -286,7 +292,7 @@ def test_locks_agree_with_each_other_and_the_project():
     assert not missing("requirements.lock", run)
     assert not missing("requirements-test.lock", run + extras["test"] + extras["export"])
     assert project["build-system"]["requires"] == extras["build"]
-    assert project["project"]["requires-python"] == ">=%d.%d" % real_dev.OLDEST
+    assert project["project"]["requires-python"] == ">=" + ".".join(map(str, real_dev.OLDEST))
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
