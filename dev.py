@@ -38,9 +38,18 @@ class SetupError(Exception):
     """What went wrong while setting up, in words for the user."""
 
 
+def show(line):
+    # type: (str) -> None
+    """Put `line` in place of the last one shown so; only on a terminal."""
+    if sys.stderr.isatty():
+        print("\r" + line[:78].ljust(78), end="\r", file=sys.stderr)
+        sys.stderr.flush()
+
+
 def say(message):
     # type: (str) -> None
     """Print progress where it does not mix with a command's output."""
+    show("")
     print("gradlab: " + message, file=sys.stderr)
     sys.stderr.flush()
 
@@ -102,14 +111,6 @@ def installed():
     return next((kind for kind in LOCKS if stamp == fingerprint(kind)), None)
 
 
-def show(line):
-    # type: (str) -> None
-    """Put `line` in place of the last one shown so; only on a terminal."""
-    if sys.stderr.isatty():
-        print("\r" + line[:78].ljust(78), end="\r", file=sys.stderr)
-        sys.stderr.flush()
-
-
 def quietly(command, advice):
     # type: (list[str], str) -> None
     """Run a step of the set-up; a terminal shows its newest line, a failure its last lines and the advice."""
@@ -121,7 +122,6 @@ def quietly(command, advice):
         for line in process.stdout or []:
             lines.append(line.rstrip())
             show(lines[-1].strip())
-    show("")
     if process.returncode:
         raise SetupError("\n".join(["set-up failed, the last lines were:"] + lines[-15:] + [advice]))
 
