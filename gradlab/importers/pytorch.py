@@ -1,0 +1,156 @@
+"""Weights of PyTorch's nn.RNN, nn.LSTM and nn.GRU, without PyTorch and without pickle.
+
+PyTorch stacks the gates of one layer along the rows: `weight_ih_l{k}` (G*H, D), `weight_hh_l{k}` (G*H, H),
+`bias_ih_l{k}` and `bias_hh_l{k}` (G*H,); LSTM i, f, g, o; GRU r, z, n, whose two biases of n stay apart.
+Source: the equations in the documentation of torch.nn.RNN, torch.nn.LSTM and torch.nn.GRU.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from ..arrays import require_shape, to_numpy
+from ..cells import Cell, make_cell
+from ..data import read_file
+from ..errors import InputError
+
+Params = dict[str, np.ndarray]
+
+_CELLS = {1: "elman", 3: "gru", 4: "lstm"}  # by the number of row blocks
+_LAYER = re.compile(r"(?P<module>(?:.*\.)?)weight_ih_l(?P<layer>\d+(?:_reverse)?)")
+_DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1"} | {
+    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?", "BF16": "u2"
+}  # fmt: skip
+_CONVERT = (
+    'python -c "import torch, safetensors.torch as s; '
+    "s.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')\""
+)
+
+
+def load_weights(
+    source: str | os.PathLike[str] | bytes, prefix: str | None = None, layer: int | str = 0, activation: str = "tanh"
+) -> tuple[Cell, Params]:
+    """Cell and parameters from a .safetensors file or its content; the choices and errors of `from_state_dict`."""
+    return from_state_dict(load_safetensors(source), prefix, layer, activation)
+
+
+def from_state_dict(
+    sd: Mapping[str, Any], prefix: str | None = None, layer: int | str = 0, activation: str = "tanh"
+) -> tuple[Cell, Params]:
+    """Cell and parameters of one layer of an nn.RNN, nn.LSTM or nn.GRU, from its state_dict or any mapping of arrays.
+
+    Without `prefix`, the name of the module ("encoder.lstm"), the first one that has the layer is taken. `layer` counts
+    from 0; "0_reverse" is the reversed direction. A state_dict does not tell an nn.RNN's `activation`.
+    Returns W_xh (G_x, H, D), W_hh (G_h, H, H), b_h (G, H) of the dtype given, float32 for half precision. Absent
+    biases are zero. Raises InputError if there is no such layer or its tensors do not fit together.
+    """
+    if not isinstance(sd, Mapping):
+        raise InputError(f"expected a mapping of names to arrays, got {type(sd).__name__}; pass module.state_dict()")
+    module, number = _find(sd, prefix, str(layer))
+    w_ih, w_hh, b_ih, b_hh = _tensors(sd, module, number)
+    blocks = len(w_hh) // w_hh.shape[1]
+    cell = make_cell(_CELLS[blocks], input_size=w_ih.shape[1], hidden_size=w_hh.shape[1], activation=activation)
+    w_ih, w_hh, b_ih, b_hh = (t.reshape(blocks, cell.hidden_size, *t.shape[1:]) for t in (w_ih, w_hh, b_ih, b_hh))
+    if _CELLS[blocks] != "gru":
+        return cell, {"W_xh": w_ih, "W_hh": w_hh, "b_h": b_ih + b_hh}
+    # From r, z, n to n, r, z, m: the recurrent block of n is a gate of its own, m, which reset multiplies.
+    bias = np.stack([b_ih[2], b_ih[0] + b_hh[0], b_ih[1] + b_hh[1], b_hh[2]])
+    return cell, {"W_xh": w_ih[[2, 0, 1]], "W_hh": w_hh, "b_h": bias}
+
+
+def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, str]:
+    """Name in front of the tensors' names, and the number behind them."""
+    matches = [match for name in sd if (match := _LAYER.fullmatch(str(name)))]
+    found = [(match["module"], match["layer"]) for match in matches]
+    if not found:
+        raise InputError(
+            "no recurrent layer of nn.RNN, nn.LSTM or nn.GRU (weight_ih_l0, weight_hh_l0) in the weights; "
+            f"they hold: {_summary(sd)}"
+        )
+    for module, number in found:
+        if number == layer and prefix in (None, module, module.removesuffix(".")):
+            return module, number
+    wanted = f"layer {layer}" + ("" if prefix is None else f" of '{prefix}'")
+    there = ", ".join(f"layer {number} of '{module.removesuffix('.')}'" for module, number in found)
+    raise InputError(f"no recurrent {wanted} in the weights; there are: {there}")
+
+
+def _summary(sd: Mapping[str, Any], most: int = 20) -> str:
+    """The tensors' names and shapes."""
+    entries = [f"{name} {tuple(np.shape(value))}" for name, value in list(sd.items())[:most]]
+    more = [f"and {len(sd) - most} more"] if len(sd) > most else []
+    return ", ".join(entries + more) or "nothing"
+
+
+def _tensors(sd: Mapping[str, Any], module: str, number: str) -> list[np.ndarray]:
+    """weight_ih, weight_hh, bias_ih and bias_hh, of sizes that fit together and of one dtype."""
+    names = [f"{module}{part}_l{number}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    if (projection := f"{module}weight_hr_l{number}") in sd:
+        raise InputError(f"{projection}: an LSTM with proj_size cannot be analysed; use one without")
+    if names[1] not in sd:
+        raise InputError(f"{names[0]} is there but {names[1]} is not; the file is not whole")
+    tensors = {name: _array(name, sd[name]) for name in names if name in sd}
+    rows = _rows(names[1], tensors[names[1]])
+    require_shape(names[0], tensors[names[0]], (rows, "D"))
+    dtype = np.result_type(*tensors.values())
+    for name in names[2:]:
+        require_shape(name, tensors.setdefault(name, np.zeros(rows)), (rows,))
+    return [tensors[name].astype(dtype) for name in names]
+
+
+def _rows(name: str, weight_hh: np.ndarray) -> int:
+    if weight_hh.ndim == 2 and weight_hh.shape[1]:
+        rows, hidden = weight_hh.shape
+        if rows in [blocks * hidden for blocks in _CELLS]:
+            return rows
+    raise InputError(
+        f"{name}: expected shape (H, H), (3H, H) or (4H, H), as nn.RNN, nn.GRU and nn.LSTM have it, "
+        f"got {weight_hh.shape}"
+    )
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """A finite float32 or float64 array; a tensor is first detached and brought to the host."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if "bfloat16" in str(value.dtype) else value  # which NumPy does not have
+    array = to_numpy(value)
+    if array.dtype.kind != "f":
+        raise InputError(f"{name}: expected floating-point numbers, got {array.dtype}; convert it to float32")
+    if not np.isfinite(array).all():
+        where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        raise InputError(f"{name}: {array[where]} at index {where}; every weight must be finite")
+    return array.astype(np.result_type(array, np.float32))
+
+
+def load_safetensors(source: str | os.PathLike[str] | bytes) -> Params:
+    """Name -> array, in the order of the names, from a .safetensors file or its content; bfloat16 as float32.
+
+    Raises InputError for anything else: a pickle (.pt, .pth) is never opened, as it can run any program.
+    """
+    import safetensors  # here, as all but this function works without it
+
+    name, data = ("the file", source) if isinstance(source, bytes) else (PurePath(source).name, read_file(source))
+    try:
+        entries = dict(safetensors.deserialize(data))
+    except safetensors.SafetensorError as error:
+        if data.startswith((b"PK\x03\x04", b"\x80")):
+            raise InputError(
+                f"{name} is a pickle, as torch.save writes it, and opening one can run any program; "
+                f"convert it once, where you trust it: {_CONVERT}"
+            ) from None
+        raise InputError(f"{name} is not a safetensors file ({error}); write one with {_CONVERT}") from None
+    return {tensor: _decode(tensor, **entries[tensor]) for tensor in sorted(entries)}
+
+
+def _decode(name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
+    if dtype not in _DTYPES:
+        raise InputError(f"{name}: dtype {dtype} cannot be read; save it as float32")
+    array = np.frombuffer(data, "<" + _DTYPES[dtype]).reshape(shape)
+    if dtype == "BF16":  # the upper half of a float32
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
