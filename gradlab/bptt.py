@@ -99,6 +99,16 @@ class Gradients:
         return {n: log_norm(xp, g) + LN2 * self.param_exponent for n, g in flat.items()}
 
     @cached_property
+    def log_update_norm(self) -> Array:
+        """ln of the norm of all parameter gradients together (*M,)."""
+        xp = self.traj.xp
+        logs = xp.stack(list(self.log_param_norms.values()))
+        top = xp.max(logs, axis=0)
+        with quiet():
+            total = xp.log(xp.exp(2 * (logs - xp.where(top > -xp.inf, top, 0.0))).sum(axis=0))
+            return xp.where(top > -xp.inf, top, 0.0) + 0.5 * total
+
+    @cached_property
     def inputs(self) -> Array:
         """dL/dx_t as plain values (T, *M, B, D)."""
         traj, cell, xp = self.traj, self.traj.cell, self.traj.xp

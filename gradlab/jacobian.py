@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .arrays import Array, linear, quiet, require_namespace
+from .arrays import Array, Namespace, linear, quiet, require_namespace
 from .errors import InputError
 from .lanczos import largest_singular_values
 from .trajectory import CHUNK, Linearization, Trajectory
@@ -42,6 +42,26 @@ class StateJacobian:
     def apply_transpose(self, u: Array) -> Array:
         """J_t^T u_t at every step."""
         return self._map(u, "u", transpose=True)
+
+    def split(self, u: Array) -> tuple[Array, Array]:
+        """The paths' Frobenius norms and their shares of J^T u, both (P, T, *M, B) in the order of `paths()`.
+
+        Share of a path = <path^T u, J^T u> / ||J^T u||^2: they sum to 1 and may be negative; NaN where J^T u = 0.
+        """
+        traj, xp, paths = self.traj, self.traj.xp, list(self.paths().values())
+        grams = _row_products(self)
+        shape = (len(paths), traj.steps, *traj.states.shape[2:-1])
+        norms, shares = (xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
+        for lin in traj.linearizations():
+            steps, cotangent = slice(lin.start, lin.stop), _normalised(xp, u[lin.start : lin.stop])
+            parts = [_Part(path, lin) for path in paths]
+            pulled = [part.apply_transpose(cotangent) for part in parts]
+            total = sum(pulled[1:], pulled[0])
+            with quiet():
+                for p, (part, vector) in enumerate(zip(parts, pulled, strict=True)):
+                    norms[p, steps] = xp.sqrt(xp.maximum(part.squares(grams), 0.0))
+                    shares[p, steps] = (vector * total).sum(axis=(1, -1)) / (total * total).sum(axis=(1, -1))
+        return norms, shares
 
     def _map(self, vectors: Array, name: str, transpose: bool) -> Array:
         traj, model_axes = self.traj, len(self.traj.models)
@@ -125,6 +145,12 @@ def _row_products(jacobian: StateJacobian) -> dict[tuple[int, int], Array]:
     }
 
 
+def _normalised(xp: Namespace, u: Array) -> Array:
+    """u (C, S, *M, B, H) with its largest entry per step and sample brought to 1."""
+    largest = xp.max(xp.abs(u), axis=(1, -1), keepdims=True)
+    return u / xp.where(largest > 0, largest, xp.ones_like(largest))
+
+
 class _Part:
     """The operator on a range of steps: E and D of the chosen paths, with the weights."""
 
@@ -140,6 +166,7 @@ class _Part:
             if span.start <= k < span.stop
         }
         self.reads = [traj.cell.states.index(name) for name in traj.cell.reads]
+        self.shape, self.dtype = traj.states.shape[2:-1], traj.states.dtype
         self.behind = (slice(None),) * (len(traj.models) + 2)
 
     def _state(self, vectors: Array, s: int) -> Array:
@@ -188,7 +215,7 @@ class _Part:
 
     def squares(self, grams: dict[tuple[int, int], Array]) -> Array:
         """||J||_F^2 (C, *M, B)."""
-        total = 0.0
+        total = self.xp.zeros((self.stop - self.start, *self.shape), dtype=self.dtype)
         for row in range(len(self.cell.states)):
             d = {k: array for (s, k), array in self.gates.items() if s == row}
             for (k, l), gram in grams.items():

@@ -3,9 +3,9 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from .base import CELLS, Cell, make_cell
+from .base import CELLS, Cell, Partials, make_cell, register
 
-__all__ = ["CELLS", "Cell", "discover", "make_cell"]
+__all__ = ["CELLS", "Cell", "Partials", "discover", "make_cell", "register"]
 
 
 def discover() -> None:

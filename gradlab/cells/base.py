@@ -28,6 +28,11 @@ Partials = tuple[Mapping[tuple[str, str], Any], ...]
 CELLS: Registry[type[Cell]] = Registry("cell")
 
 
+def register(cls: type[Cell]) -> type[Cell]:
+    """Register a cell under its class's `name`."""
+    return CELLS.add(cls.name, cls)
+
+
 @dataclass(frozen=True, repr=False)
 class Cell(ABC):
     """A recurrent cell: sizes, the activation of its candidate, and the declarations below.
@@ -40,6 +45,7 @@ class Cell(ABC):
     hidden_size: int
     activation: Activation
 
+    name: ClassVar[str]  # as it is registered
     title: ClassVar[str]  # as people write it
     states: ClassVar[tuple[str, ...]] = ("h",)  # state 0 is the exposed hidden state
     reads: ClassVar[tuple[str, ...]] = ("h",)  # the states that the recurrent weights see

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from ..activations import Activation
 from ..arrays import Array, Namespace
 from ..errors import InputError
-from .base import CELLS, Cell, Partials
+from .base import Cell, Partials, register
 
 
-@CELLS.register("elman")
+@register
 @dataclass(frozen=True, repr=False)
 class Elman(Cell):
     """Vanilla RNN: h' = phi(V x + W h + b), with an optional leak."""
 
     leak: float = 1.0
 
+    name = "elman"
     title = "Elman"
     gates = ("g",)
     candidate = "g"

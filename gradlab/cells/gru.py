@@ -14,14 +14,15 @@ from dataclasses import dataclass
 
 from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
-from .base import CELLS, Cell, Partials
+from .base import Cell, Partials, register
 
 
-@CELLS.register("gru")
+@register
 @dataclass(frozen=True, repr=False)
 class GRU(Cell):
     """Gated recurrent unit (reset after the product, as in PyTorch)."""
 
+    name = "gru"
     title = "GRU"
     gates = ("n", "r", "z", "m")
     driven = slice(0, 3)

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
-from .base import CELLS, Cell, Partials
+from .base import Cell, Partials, register
 
 
-@CELLS.register("lstm")
+@register
 @dataclass(frozen=True, repr=False)
 class LSTM(Cell):
     """Long short-term memory with input, forget and output gates."""
 
+    name = "lstm"
     title = "LSTM"
     states = ("h", "c")
     gates = ("i", "f", "g", "o")

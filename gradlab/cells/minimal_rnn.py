@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
-from .base import CELLS, Cell, Partials
+from .base import Cell, Partials, register
 
 
-@CELLS.register("minimal_rnn")
+@register
 @dataclass(frozen=True, repr=False)
 class MinimalRNN(Cell):
     """MinimalRNN: one update gate between the state and the embedded input."""
 
+    name = "minimal_rnn"
     title = "MinimalRNN"
     gates = ("z", "u")
     recurrent = slice(1, 2)

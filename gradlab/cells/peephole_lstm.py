@@ -16,16 +16,17 @@ from dataclasses import dataclass
 
 from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
-from .base import CELLS, Cell, Partials
+from .base import Cell, Partials, register
 
 SIGMOID, LINEAR = ACTIVATIONS["sigmoid"], ACTIVATIONS["identity"]
 
 
-@CELLS.register("peephole_lstm")
+@register
 @dataclass(frozen=True, repr=False)
 class PeepholeLSTM(Cell):
     """LSTM whose gates also see the cell state, elementwise."""
 
+    name = "peephole_lstm"
     title = "Peephole LSTM"
     states = ("h", "c")
     gates = ("i", "f", "g", "o")

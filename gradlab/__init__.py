@@ -1,0 +1,75 @@
+"""See the gradient of a recurrent network through time: one-step Jacobians, adjoints, and why they vanish or explode.
+
+The engine needs NumPy and SciPy only; what needs more (analyze, plots, importers) is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+from .arrays import to_device, to_numpy
+from .bptt import Gradients, bptt
+from .cells import Cell, make_cell
+from .errors import InputError
+from .jacobian import StateJacobian
+from .trajectory import Trajectory
+from .unroll import unroll
+
+if TYPE_CHECKING:
+    from . import plots
+    from .analysis import analyze
+    from .checks import check_cell
+    from .config import RunConfig
+    from .diagnosis import Verdict, verdict
+    from .importers import from_state_dict, load_safetensors, load_weights
+
+_LAZY = {
+    "RunConfig": "config",
+    "Verdict": "diagnosis",
+    "analyze": "analysis",
+    "check_cell": "checks",
+    "from_state_dict": "importers",
+    "load_safetensors": "importers",
+    "load_weights": "importers",
+    "verdict": "diagnosis",
+}
+_LAZY_MODULES = ("plots",)
+
+__all__ = [
+    "Cell",
+    "Gradients",
+    "InputError",
+    "RunConfig",
+    "StateJacobian",
+    "Trajectory",
+    "Verdict",
+    "analyze",
+    "bptt",
+    "check_cell",
+    "from_state_dict",
+    "load_safetensors",
+    "load_weights",
+    "make_cell",
+    "plots",
+    "to_device",
+    "to_numpy",
+    "unroll",
+    "verdict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY_MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _LAZY:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

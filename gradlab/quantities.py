@@ -1,0 +1,272 @@
+"""Recorded quantities: what analyze writes into its Dataset; one registered block each.
+
+Dims in which "*" stands for the model axes. Logarithms are natural; -inf means exactly zero, NaN a step beyond the
+sample's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .arrays import LN2, Array, Namespace, log_norm, quiet
+from .bptt import Gradients
+from .jacobian import StateJacobian
+from .registry import Registry
+from .trajectory import Trajectory, read
+
+SATURATED_SLOPE = 0.1  # a unit counts as saturated where its slope is below this share of the largest slope
+SPECTRAL_TOL = 1e-2  # a bound on the error; the error itself is about its square
+STEP_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What quantities are computed from. probe: gradients of the unit cotangent at each sample's last step.
+
+    loss: gradients of the loss that acts, the probe unless the loss acts elsewhere too. clipped: whether the backward
+    passes were clipped.
+    """
+
+    traj: Trajectory
+    probe: Gradients
+    loss: Gradients
+    clipped: bool
+
+    @property
+    def xp(self) -> Namespace:
+        """The array namespace of the run."""
+        return self.traj.xp
+
+    @cached_property
+    def jacobian(self) -> StateJacobian:
+        """The one-step Jacobians."""
+        return self.traj.jacobian()
+
+    @cached_property
+    def path_split(self) -> tuple[Array, Array]:
+        """Norms and shares of the paths, (P, T, *M, B) each."""
+        return self.jacobian.split(self.probe.mantissas[1:])
+
+    @cached_property
+    def spectral(self) -> tuple[Array, Array]:
+        """Spectral norms and the bounds on their relative errors, (T, *M, B) each."""
+        return self.jacobian.spectral_with_bound(SPECTRAL_TOL)
+
+    def masked(self, values: Array, steps: int = 0) -> Array:
+        """`values` with NaN at masked steps; axis `steps` is the step, the last one the sample, model axes between."""
+        if self.traj.mask is None:
+            return values
+        lead = values.reshape(-1, *values.shape[steps:])
+        return self.xp.where(self.traj.mask, lead, self.xp.nan).reshape(values.shape)
+
+    def mean_over_units(self, values: Array) -> Array:
+        """(T, *M, B, H) -> (T, *M): the mean over the units of all samples whose step is not masked."""
+        if self.traj.mask is None:
+            return values.mean(axis=(-2, -1))
+        with quiet():
+            weight = self.traj.mask.astype(values.dtype)
+            return (self.xp.where(self.traj.mask, values.mean(axis=-1), 0.0)).sum(axis=-1) / weight.sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One recorded quantity: its name in the Dataset, what it is, its symbol, unit, dims, and how to compute it.
+
+    scale: "log" for natural logarithms, "linear" otherwise. applies: whether a recording has it.
+    """
+
+    name: str
+    long_name: str
+    symbol: str
+    dims: tuple[str, ...]
+    scale: str
+    units: str
+    compute: Callable[[Recording], Array]
+    applies: Callable[[Recording], bool]
+
+
+QUANTITIES: Registry[Quantity] = Registry("quantity")
+
+
+def quantity(
+    dims: tuple[str, ...],
+    symbol: str,
+    scale: str = "linear",
+    units: str = "1",
+    applies: Callable[[Recording], bool] = lambda run: True,
+) -> Callable[[Callable[[Recording], Array]], Callable[[Recording], Array]]:
+    """Register the decorated function as the quantity of its name; its docstring is the long name."""
+
+    def register(compute: Callable[[Recording], Array]) -> Callable[[Recording], Array]:
+        long_name = (compute.__doc__ or "").strip().rstrip(".")
+        name = compute.__name__
+        QUANTITIES.add(name, Quantity(name, long_name, symbol, dims, scale, units, compute, applies))
+        return compute
+
+    return register
+
+
+CURVE = ("time", "state", "*", "sample")
+
+
+@quantity(CURVE, "ln ||dL/ds_t||", "log")
+def log_grad_norm(run: Recording) -> Array:
+    """Gradient of the probe loss at the last step with respect to the state."""
+    return run.probe.log_norms
+
+
+@quantity(CURVE, "ln ||dL/ds_t||", "log", applies=lambda run: run.loss is not run.probe)
+def log_loss_grad_norm(run: Recording) -> Array:
+    """Gradient of the whole loss, each step's own included, with respect to the state."""
+    return run.loss.log_norms
+
+
+@quantity(CURVE, "ln ||dL/ds_t||", "log", applies=lambda run: run.clipped)
+def log_grad_norm_before_clip(run: Recording) -> Array:
+    """Gradient of the probe loss before the clipping of each step."""
+    return run.probe.log_norms_before
+
+
+@quantity(("step", "*", "sample"), "||J_t||_F")
+def jacobian_frobenius(run: Recording) -> Array:
+    """Frobenius norm of the one-step Jacobian; over sqrt(S H) it is the typical factor of one step."""
+    return run.masked(run.jacobian.frobenius())
+
+
+@quantity(("step", "*", "sample"), "||J_t||_2")
+def jacobian_spectral(run: Recording) -> Array:
+    """Spectral norm of the one-step Jacobian, the largest possible factor of one step."""
+    return run.masked(run.spectral[0])
+
+
+@quantity(("path", "step", "*", "sample"), "||P_t||_F")
+def jacobian_path_norm(run: Recording) -> Array:
+    """Frobenius norm of each path's part of the one-step Jacobian."""
+    return run.masked(run.path_split[0], steps=1)
+
+
+@quantity(("path", "step", "*", "sample"), "<P^T l, J^T l> / ||J^T l||^2")
+def path_share(run: Recording) -> Array:
+    """Share of each path in the gradient that a step passes back; sums to 1, may be negative."""
+    return run.masked(run.path_split[1], steps=1)
+
+
+@quantity(("gate", "step", "*"), "<gate>")
+def gate_mean(run: Recording) -> Array:
+    """Mean gate value over units and samples."""
+    gates = run.traj.gates
+    return run.xp.stack([run.mean_over_units(gates[:, g]) for g in range(gates.shape[1])])
+
+
+@quantity(("gate", "step", "*"), "share")
+def gate_saturation(run: Recording) -> Array:
+    """Share of units whose slope is below a tenth of the gate's largest slope."""
+
+    def saturation(name: str) -> Array:
+        slopes, activation = run.traj.gate_slopes(name)
+        if slopes is None:
+            return run.mean_over_units(0 * run.traj.gate_inputs[:, 0])
+        return run.mean_over_units((slopes < SATURATED_SLOPE * activation.max_slope).astype(run.traj.states.dtype))
+
+    return run.xp.stack([saturation(name) for name in run.traj.cell.gates])
+
+
+@quantity(("step", "*"), "<phi'>")
+def activation_slope(run: Recording) -> Array:
+    """Mean slope of the activation over units and samples."""
+    slopes, _ = run.traj.gate_slopes(run.traj.cell.candidate)
+    return run.mean_over_units(run.xp.ones_like(run.traj.gate_inputs[:, 0]) if slopes is None else slopes)
+
+
+@quantity(("time", "state", "*"), "rms s_t")
+def state_rms(run: Recording) -> Array:
+    """Root mean square of the state over units and samples."""
+    states = run.traj.states
+    largest = run.xp.max(run.xp.abs(states), axis=(-2, -1), keepdims=True)
+    scaled = states / run.xp.where(largest > 0, largest, run.xp.ones_like(largest))
+    return run.xp.sqrt((scaled * scaled).mean(axis=(-2, -1))) * largest[..., 0, 0]
+
+
+@quantity(("parameter", "*"), "ln ||dL/dW||", "log")
+def log_weight_grad_norm(run: Recording) -> Array:
+    """Gradient of the loss with respect to each parameter, before clipping of the update."""
+    return run.xp.stack(list(run.loss.log_param_norms.values()))
+
+
+@quantity(("parameter", "step", "*"), "ln ||dL_t/dW||", "log")
+def log_weight_grad_step_norm(run: Recording) -> Array:
+    """What one step contributes to each parameter's gradient."""
+    starts = range(0, run.traj.steps, STEP_BLOCK)
+    return run.xp.concatenate([_step_norms(run, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
+
+
+def _step_norms(run: Recording, steps: slice) -> Array:
+    """(parameter, C, *M): ln || sum over samples of delta_t r_{t-1}^T ||_F, through B x B products."""
+    xp, cell, grads, traj = run.xp, run.traj.cell, run.loss, run.traj
+    largest = xp.max(xp.abs(grads.deltas[:, steps]), axis=(0, -1))
+    e = grads.exponents[1:][steps] + xp.frexp(largest)[1]
+    top = xp.max(xp.where(largest > 0, e, xp.full_like(e, -(2**30))), axis=-1, keepdims=True)
+    shift = xp.where(largest > 0, grads.exponents[1:][steps] - top, xp.zeros_like(e))
+    with quiet():
+        deltas = xp.ldexp(grads.deltas[:, steps], shift[None, ..., None])
+        gates, rest = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
+        squares = [
+            _outer_squares(xp, gates[cell.driven], traj.x[steps]),
+            _outer_squares(xp, gates[cell.recurrent], read(cell, traj.states[:-1][steps])),
+            xp.square(gates.sum(axis=-2)).sum(axis=(0, -1)),
+        ]
+        squares += [xp.square(rest.sum(axis=-2)).sum(axis=(0, -1))] if cell.elementwise else []
+        return 0.5 * xp.log(xp.maximum(xp.stack(squares).astype(xp.float64), 0.0)) + LN2 * top[..., 0]
+
+
+def _outer_squares(xp: Namespace, deltas: Array, r: Array) -> Array:
+    """||sum_b delta_b r_b^T||_F^2 over gates: (G, C, *M, B, H), (C, *M, B, D) -> (C, *M)."""
+    grams = xp.matmul(deltas, xp.swapaxes(deltas, -1, -2)).sum(axis=0)
+    return (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
+
+
+@quantity(("time", "*", "unit"), "ln rms dL/ds_tu", "log")
+def log_grad_unit(run: Recording) -> Array:
+    """Gradient of the probe loss with respect to each unit's states, root mean square over samples."""
+    xp, probe = run.xp, run.probe
+    alive = ~xp.isnan(probe.log_norms[:, 0])
+    largest = xp.max(xp.abs(probe.mantissas), axis=(1, -1))
+    e = xp.where(alive & (largest > 0), probe.exponents + xp.frexp(largest)[1], -(2**30))
+    top = xp.max(e, axis=-1, keepdims=True)
+    weight = alive.astype(probe.mantissas.dtype)[:, None, ..., None]
+    with quiet():
+        values = xp.ldexp(probe.mantissas * weight, xp.maximum(probe.exponents - top, -(2**20))[:, None, ..., None])
+        logs = log_norm(xp, xp.moveaxis(xp.moveaxis(values, 1, -1), -3, -2).reshape(*_unit_shape(values), -1))
+        count = xp.log(weight[:, 0, ..., 0].sum(axis=-1))
+        return logs + (LN2 * top - 0.5 * count[..., None])
+
+
+def _unit_shape(values: Array) -> tuple[int, ...]:
+    """(T+1, S, *M, B, H) -> (T+1, *M, H)."""
+    return (values.shape[0], *values.shape[2:-2], values.shape[-1])
+
+
+@quantity(("recurrent_gate", "*", "index", "part"), "lambda_i(W)")
+def recurrent_eigenvalues(run: Recording) -> Array:
+    """Eigenvalues of each gate's recurrent weights."""
+    values = run.xp.linalg.eigvals(_square_weights(run))
+    return run.xp.stack([values.real, values.imag], axis=-1)
+
+
+@quantity(("recurrent_gate", "*", "index"), "sigma_i(W)")
+def recurrent_singular_values(run: Recording) -> Array:
+    """Singular values of each gate's recurrent weights, largest first."""
+    return run.xp.linalg.svd(_square_weights(run), compute_uv=False)
+
+
+def _square_weights(run: Recording) -> Array:
+    """The recurrent weights of the first state that the cell reads (G_h, *M, H, H)."""
+    return run.traj.params["W_hh"][..., : run.traj.cell.hidden_size]
+
+
+def record(run: Recording) -> dict[str, tuple[Quantity, Any]]:
+    """Every quantity that applies to a recording, as arrays in its dims."""
+    return {name: (q, q.compute(run)) for name, q in QUANTITIES.items() if q.applies(run)}
