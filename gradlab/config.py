@@ -173,11 +173,25 @@ def _messages(error: ValidationError) -> dict[str, str]:
         name = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
             text = str(unknown("field", name, list(controls())))
+        elif problem["type"] == "value_error":
+            text = problem["msg"].removeprefix("Value error, ")
         else:
-            text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected").replace("Input should be a", "expected a")
-            text = text if problem["type"] == "value_error" else f"{text}, got {problem['input']!r}"
-        messages[name] = f"{messages[name]}, or {text}" if name in messages else text
+            text = f"expected {_expectation(problem)}, got {problem['input']!r}"
+        messages[name] = f"{messages[name].partition(', got')[0]} or {text.removeprefix('expected ')}" if name in messages else text
     return messages
+
+
+_EXPECTED = {"float": "a number", "int": "a whole number", "string": "text"}
+_BOUNDS = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most"}
+
+
+def _expectation(problem: Mapping[str, Any]) -> str:
+    """What a field would have taken, in words."""
+    if problem["type"] in _BOUNDS:
+        return f"{_BOUNDS[problem['type']]} {next(iter(problem['ctx'].values()))}"
+    if problem["type"] == "literal_error":
+        return str(problem["ctx"]["expected"])
+    return _EXPECTED.get(problem["type"].partition("_")[0], problem["msg"].lower())
 
 
 def controls() -> dict[str, Control]:

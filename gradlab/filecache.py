@@ -20,7 +20,7 @@ _NAME_LENGTH = 60  # characters of up to 4 bytes; systems allow 255 bytes, the h
 def store(name: str, data: bytes) -> str:
     """Keep a file; returns the first 12 hex digits of its SHA-256, by which `find` has it back.
 
-    Content that is there already gets the new name. Raises InputError if it cannot be kept.
+    The same content under another name is kept beside it. Raises InputError if it cannot be kept.
     """
     if len(data) > LIMIT:
         raise InputError(
@@ -28,18 +28,19 @@ def store(name: str, data: bytes) -> str:
         )
     sha = hashlib.sha256(data).hexdigest()[:12]
     try:
-        _keep(data, _directory() / f"{sha}-{_safe(name)}", find(sha))
+        _keep(data, _directory() / f"{sha}-{_safe(name)}")
     except OSError as error:
         reason = f"cannot keep {name} in {_directory()}: {error.strerror or error}"
         raise InputError(f"{reason}; set GRADLAB_CACHE to a directory that can be written") from None
     return sha
 
 
-def find(sha: str) -> Path | None:
-    """The stored file of that hash, counted as used now; None if there is none or `sha` is no such hash."""
+def find(sha: str, name: str = "") -> Path | None:
+    """The stored file of that hash, counted as used now, the one of that name first; None if `sha` is unknown or no hash."""
     if not _HASH.fullmatch(sha):
         return None
-    for path in _directory().glob(f"{sha}-*"):
+    named = _directory() / f"{sha}-{_safe(name)}"
+    for path in sorted(_directory().glob(f"{sha}-*"), key=lambda path: path != named):
         with suppress(OSError):  # a cache that can only be read still serves
             os.utime(path)
         return path
@@ -47,8 +48,9 @@ def find(sha: str) -> Path | None:
 
 
 def original_name(path: Path) -> str:
-    """The name under which a file that `find` returned was stored."""
-    return path.name.partition("-")[2]
+    """The name under which a file that `find` returned was stored; any other file's own name."""
+    sha, _, name = path.name.partition("-")
+    return name if _HASH.fullmatch(sha) and name else path.name
 
 
 def _directory() -> Path:
@@ -70,9 +72,9 @@ def _safe(name: str) -> str:
     return _UNSAFE.sub("_", last)[-_NAME_LENGTH:] or "upload"
 
 
-def _keep(data: bytes, path: Path, present: Path | None) -> None:
-    if present:
-        os.replace(present, path)
+def _keep(data: bytes, path: Path) -> None:
+    if path.exists():
+        os.utime(path)
     else:
         _write(data, path)
         _evict(path)

@@ -31,15 +31,18 @@ def test_a_stored_file_is_found_with_its_name_and_content():
     assert original_name(path) == "co2.csv"
 
 
-def test_storing_twice_keeps_one_file_under_the_new_name(cache):
-    assert store("a-b.txt", b"x") == store("a-b.csv", b"x") == store("a-b.csv", b"x")
-    (only,) = cache.iterdir()
-    assert original_name(only) == "a-b.csv"
+def test_the_same_content_under_two_names_is_found_by_either(cache):
+    sha = store("a-b.txt", b"x")
+    assert sha == store("a-b.csv", b"x") == store("a-b.csv", b"x")
+    assert sorted(map(original_name, cache.iterdir())) == ["a-b.csv", "a-b.txt"]
+    assert [original_name(find(sha, name)) for name in ("a-b.csv", "a-b.txt")] == ["a-b.csv", "a-b.txt"]
+    assert find(sha, "other") is not None
 
 
-@pytest.mark.parametrize(
-    "sha", ["", "abc", "0" * 12, "0" * 13, "*" * 12, "../../../etc", "ABCDEF012345", "0" * 11 + "\n"]
-)
+def test_a_file_outside_the_cache_keeps_its_own_name():
+    assert original_name(Path("studies/my-co2.csv")) == "my-co2.csv"
+
+
 def test_what_is_no_hash_or_not_there_is_not_found(sha):
     assert find(sha) is None
     store("a.txt", b"x")

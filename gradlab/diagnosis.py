@@ -1,0 +1,201 @@
+"""Dataset -> verdict: does the gradient vanish, explode or carry, how fast, how far, and from which factors."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+TOO_SHORT = 10  # steps
+FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
+REACH = math.log(0.01)
+ICONS = {"vanishing": "▼", "exploding": "▲", "carried": "■", "too short": "·", "overflow": "!"}
+HEADLINES = {
+    "vanishing": "The gradient vanishes",
+    "exploding": "The gradient explodes",
+    "carried": "The gradient is carried",
+    "too short": "Too short to say",
+    "overflow": "The forward pass overflowed",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one run shows, from the unit cotangent at the last step, on the joint state, as the median over samples.
+
+    word: "vanishing", "exploding", "carried", "too short" (T < 10) or "overflow" (nothing left to analyse).
+    log_factor: ln R, R = ||dL/dstate_1|| / ||dL/dstate_T||. log_rate: ln of the factor per step back.
+    half_life: steps over which it halves (vanishing) or doubles (exploding), else None.
+    reach: how many steps back at least 1 % is left throughout. steps: T.
+    """
+
+    word: str
+    steps: int
+    log_factor: float
+    log_rate: float
+    half_life: float | None
+    reach: int
+    details: list[str] = field(default_factory=list)
+    why: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Factor per step back."""
+        return math.exp(self.log_rate) if self.log_rate < 700 else math.inf
+
+    @property
+    def icon(self) -> str:
+        """A sign beside the word, so that colour is never alone."""
+        return ICONS[self.word]
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence."""
+        if self.word in ("too short", "overflow"):
+            return f"{HEADLINES[self.word]}."
+        return f"{HEADLINES[self.word]}: {factor_text(self.log_rate)} per step back."
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
+
+
+def verdict(ds: xr.Dataset) -> Verdict:
+    """The verdict on a Dataset of `analyze`."""
+    share = share_left(ds)
+    lags = share.values[::-1]
+    steps = int(ds.valid_steps.median()) if ds.valid_steps.size else 0
+    overflow = _overflow_text(ds)
+    if steps < 2:
+        word = "overflow" if overflow else "too short"
+        return Verdict(word, steps, 0.0, 0.0, None, 0, overflow or _details("too short", lags[:steps], None, 0))
+    log_factor = float(lags[steps - 1])
+    log_rate = log_factor / (steps - 1)
+    word = _word(log_factor, steps)
+    reach = _reach(lags[:steps])
+    half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
+    details = overflow + _details(word, lags[:steps], half_life, reach)
+    return Verdict(word, steps, log_factor, log_rate, half_life, reach, details, _why(ds, log_rate))
+
+
+def joint_log_norm(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
+    """ln of the norm over all states together (time, *model, sample)."""
+    return xr.apply_ufunc(
+        _joint, ds[name], input_core_dims=[["state"]], keep_attrs=True
+    )
+
+
+def _joint(logs: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # -inf beside NaN
+        return 0.5 * np.logaddexp.reduce(2 * logs, axis=-1)
+
+
+def share_left(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
+    """ln of the share of the last step's gradient that is left (time,), median over samples (and models).
+
+    Every sample is read from its own last step: lag k stands at index T - k, whatever the sample's length.
+    """
+    logs = joint_log_norm(ds, name).transpose("time", ...)
+    flat = logs.values.reshape(logs.sizes["time"], -1)
+    lengths = np.broadcast_to(ds.valid_steps.values, logs.shape[1:]).reshape(-1)
+    aligned = np.full_like(flat, np.nan)
+    for column, length in enumerate(lengths):
+        if length > 0:
+            own = flat[: length + 1, column]
+            aligned[-length - 1 :, column] = own - own[-1]
+    return xr.DataArray(_median(aligned), {"time": ds.time}, ["time"], attrs={"long_name": "ln of the share left", "units": "1"})
+
+
+def _median(aligned: np.ndarray) -> np.ndarray:
+    """Median over the last axis without NaN; NaN where nothing is left."""
+    result = np.full(aligned.shape[0], np.nan)
+    for row, values in enumerate(aligned):
+        if (valid := values[~np.isnan(values)]).size:
+            middle = np.sort(valid)[[(valid.size - 1) // 2, valid.size // 2]]
+            result[row] = middle[0] if middle[0] == middle[1] else middle.mean()
+    return result
+
+
+def _word(log_factor: float, steps: int) -> str:
+    if steps < TOO_SHORT:
+        return "too short"
+    if abs(log_factor) <= FACTOR:
+        return "carried"
+    return "vanishing" if log_factor < 0 else "exploding"
+
+
+def _reach(lags: np.ndarray) -> int:
+    """The largest lag up to which at least 1 % is left throughout."""
+    below = np.flatnonzero(lags < REACH)
+    return int(below[0]) - 1 if below.size else len(lags) - 1
+
+
+def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -> list[str]:
+    steps = len(lags)
+    if word == "too short":
+        return [f"The sequence has {steps} step{'s' if steps > 1 else ''}; a verdict needs at least {TOO_SHORT}."]
+    if word == "carried":
+        return [f"Factor {math.exp(lags[-1]):.2g} over {steps} steps.", _reach_text(reach, steps)]
+    if np.isneginf(lags[-1]):
+        dead = int(np.flatnonzero(np.isneginf(lags))[0])
+        return [f"It is exactly zero from {dead} step{'s' if dead > 1 else ''} back on.", _reach_text(reach, steps)]
+    verb = "halves" if word == "vanishing" else "doubles"
+    left = f"10 steps back {power_text(lags[10])} is left; " if steps > 10 and word == "vanishing" else ""
+    text = f"{left}step 1 of {steps} gets {power_text(lags[-1])}."
+    return [f"It {verb} every {_steps_text(half_life or 0.0)}.", text[0].upper() + text[1:], *([_reach_text(reach, steps)] if word == "vanishing" else [])]
+
+
+def _steps_text(steps: float) -> str:
+    return f"{steps:.2g} steps" if steps < 10 else f"{steps:.0f} steps"
+
+
+def _reach_text(reach: int, steps: int) -> str:
+    return f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {steps} steps."
+
+
+def power_text(log_value: float) -> str:
+    """exp(log_value) as a person writes it: 1 %, 0.64, 14, 10^-19."""
+    if np.isneginf(log_value):
+        return "0"
+    tens = log_value / math.log(10)
+    if -2.3 <= tens < -0.99:
+        return f"{100 * 10**tens:.2g} %"
+    return f"{10**tens:.2g}" if -1 <= tens < 2 else f"10^{tens:.0f}"
+
+
+def factor_text(log_rate: float) -> str:
+    """A factor per step: x0.64; x0 where everything is lost."""
+    if np.isneginf(log_rate):
+        return "x0"
+    rate = math.exp(min(log_rate, 700))
+    return f"x{rate:.2f}" if 0.095 <= rate < 9.995 else f"x{rate:.2g}"
+
+
+def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:
+    """The rate split by path: share of each path in what a step passes back, times the rate; they sum to the rate."""
+    dims = [d for d in ds.path_share.dims if d != "path"]
+    shares = ds.path_share.mean(dims, skipna=True).fillna(0.0)  # no share where nothing is passed back
+    return {str(p): float(shares.sel(path=p)) * math.exp(min(log_rate, 700)) for p in ds.path.values}
+
+
+def _why(ds: xr.Dataset, log_rate: float) -> str:
+    """The factors of the measured rate in one line."""
+    if ds.sizes["gate"] == 1 and "leak" not in ds.attrs:
+        slope = float(ds.activation_slope.mean(skipna=True))
+        weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
+        return f"{slope:.2f} (mean slope of {ds.attrs['activation']}) x {weights:.2f} (weights) = about {factor_text(log_rate)[1:]}"
+    split = path_factors(ds, log_rate)
+    carry = split.pop("carry")
+    return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"
+
+
+def _overflow_text(ds: xr.Dataset) -> list[str]:
+    """Where the forward pass first left the finite numbers."""
+    places = json.loads(ds.attrs.get("overflow", "[]"))
+    if not places:
+        return []
+    first = min(places, key=lambda place: place["step"])
+    more = f" {len(places)} samples overflowed; each is analysed up to its last finite step." if len(places) > 1 else ""
+    return [f"The forward pass overflowed at step {first['step']} (gate {first['gate']}, sample {first['sample']}).{more}"]
