@@ -43,6 +43,9 @@ def test_a_file_outside_the_cache_keeps_its_own_name():
     assert original_name(Path("studies/my-co2.csv")) == "my-co2.csv"
 
 
+@pytest.mark.parametrize(
+    "sha", ["", "abc", "0" * 12, "0" * 13, "*" * 12, "../../../etc", "ABCDEF012345", "0" * 11 + "\n"]
+)
 def test_what_is_no_hash_or_not_there_is_not_found(sha):
     assert find(sha) is None
     store("a.txt", b"x")
