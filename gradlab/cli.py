@@ -1,0 +1,333 @@
+"""The command line: `gradlab analyze` and `gradlab list`.
+
+stdout carries the result, stderr what is said about it. Exit codes: 0 done, 1 failure, 2 bad input, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
+
+import click
+from rich.table import Table
+
+from . import __version__
+from .activations import ACTIVATIONS
+from .cells import CELLS
+from .clipping import STEP_MODES, UPDATE_MODES
+from .config import CLIP_LABELS, LOSSES, ConfigError, Control, RunConfig, controls, from_toml
+from .data import INPUTS
+from .errors import InputError
+from .initializers import INITIALIZERS
+from .presets import PRESETS
+from .quantities import QUANTITIES
+from .registry import unknown
+from .terminal import UNLIMITED, Commands, OutputFile, Terminal, option_name
+
+if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
+    import xarray as xr
+
+    from .diagnosis import Verdict
+
+LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
+STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold green"}
+METAVARS = {"input": "NAME|FILE", "weights": "FILE", "clip_threshold": "NUMBER|MULTIPLE"}
+VALUES = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+class GroupedOption(click.Option):
+    """An option that knows under which heading of the help it stands."""
+
+    def __init__(self, *names: Any, group: str, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose help has its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options group by group."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(ctx):
+            if record := option.get_help_record(ctx):
+                groups.setdefault(getattr(option, "group", "Help"), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _option(*names: str, group: str, **attributes: Any) -> Decorator:
+    return click.option(*names, cls=GroupedOption, group=group, **attributes)
+
+
+def _file(*names: str, group: str, help: str) -> Decorator:
+    return _option(*names, group=group, help=help, metavar="FILE", type=click.Path(path_type=Path))
+
+
+def _flag(*names: str, help: str, **attributes: Any) -> Decorator:
+    return _option(*names, group="Output", help=help, is_flag=True, **attributes)
+
+
+def _config_options(command: Callable[..., None]) -> Callable[..., None]:
+    """One option per field of RunConfig; values stay text, which RunConfig checks and converts."""
+    for field, control in reversed(controls().items()):
+        words = {"metavar": _metavar(field, control), "help": _help(field, control)}
+        command = _option(option_name(field), field, group=control.group.capitalize(), **words)(command)
+    return command
+
+
+def _metavar(field: str, control: Control) -> str:
+    if field in METAVARS or control.choices:
+        return METAVARS.get(field, "NAME")
+    annotation = RunConfig.model_fields[field].annotation
+    parts = [word for part in get_args(annotation) or (annotation,) for word in get_args(part) or (part,)]
+    return "|".join(VALUES.get(part, str(part)) for part in parts if part is not type(None))
+
+
+def _help(field: str, control: Control) -> str:
+    names = control.choices() if control.choices else []
+    default = RunConfig.model_fields[field].default
+    extras = [] if all(name in control.help for name in names) else [", ".join(names)]
+    extras += [] if default is None else [f"default: {default}"]
+    return f"{control.help}  [{'; '.join(extras)}]" if extras else control.help
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, message="gradlab %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """See how the gradient of a recurrent network vanishes, holds or explodes on its way back through time."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cli.command(cls=GroupedCommand, short_help="Measure the gradient through time of one network.")
+@_option("--preset", group="Start from", metavar="NAME", help="A named configuration; gradlab list presets shows them")
+@_file("--config", "config_file", group="Start from", help="A TOML file of fields, such as: hidden_size = 32")
+@_config_options
+@_file("-o", "--output", group="Output", help="Save everything measured as netCDF (.nc)")
+@_file("--html", group="Output", help="Save the verdict and the figures as one web page (.html)")
+@_flag("--json", "as_json", help="Print one JSON object; log is natural, null stands for infinite and missing numbers")
+@_flag("-q", "--quiet", help="Print the headline only, or the JSON; no notes and no progress")
+@_flag("--debug", help="Show where in the code an error arose", expose_value=False)
+def analyze(
+    preset: str | None,
+    config_file: Path | None,
+    output: Path | None,
+    html: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: str | None,
+) -> None:
+    """Measure how much of the last step's gradient reaches each earlier step of a network, and say why.
+
+    With no option: a tanh RNN of 64 units over 100 steps of noise. Options override --config, which overrides --preset.
+
+    \b
+    Examples:
+      gradlab analyze --cell lstm --steps 200 --forget-bias 1 -o run.nc --html run.html
+      gradlab analyze --cell gru --input prices.csv --column close
+      gradlab analyze --weights net.safetensors --json
+    """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
+    given = {field: text for field, text in options.items() if text is not None}
+    config = _config(preset, config_file, given)
+    terminal = Terminal(stderr=True, quiet=quiet)
+    for field in given:
+        if not controls()[field].applies_if(config):
+            terminal.note(f"{option_name(field)} does not apply to this run and is ignored")
+    ds, found, files = _measure(config, output, html, terminal)
+    if as_json:
+        click.echo(json.dumps(_finite(_summary(ds, found, config, files, terminal)), indent=2))
+    elif quiet:
+        Terminal().say(found.headline)
+    else:
+        _print_report(ds, found, config, files, terminal)
+
+
+def _config(preset: str | None, file: Path | None, options: dict[str, str]) -> RunConfig:
+    """The preset's fields, over them the file's, over them the options."""
+    fields: dict[str, Any] = dict(PRESETS[preset].fields) if preset else {}
+    if file:
+        try:
+            fields |= from_toml(file).model_dump(exclude_unset=True)
+        except ConfigError as error:
+            raise InputError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
+    return RunConfig(**(fields | options))
+
+
+def _measure(
+    config: RunConfig, output: Path | None, html: Path | None, terminal: Terminal
+) -> tuple[xr.Dataset, Verdict, list[str]]:
+    """Analyse and save: the Dataset, the verdict, and the files written."""
+    dataset_file = OutputFile(output, "--output", ".nc") if output else None
+    report_file = OutputFile(html, "--html", ".html") if html else None
+    files = [file for file in (dataset_file, report_file) if file]
+    for file in files:
+        file.check()
+    with terminal.progress() as working_on, terminal.warnings_as_notes():
+        working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
+        from .analysis import analyze
+        from .diagnosis import verdict
+
+        ds = analyze(config)
+        found = verdict(ds)
+        for file in files:
+            working_on(f"Writing {file.path}")
+            file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
+    return ds, found, [str(file.path) for file in files]
+
+
+def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
+    return lambda path: ds.to_netcdf(path, engine="h5netcdf")
+
+
+def _save_report(ds: xr.Dataset, found: Verdict) -> Callable[[Path], object]:
+    from .plots import html_report
+
+    return lambda path: path.write_text(html_report(ds, found.headline, found.details), "utf-8")
+
+
+def _print_report(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list[str], terminal: Terminal) -> None:
+    out = Terminal()
+    out.say(found.headline, STYLES.get(found.word, "bold"))
+    for line in found.details:
+        out.say(line)
+    if found.why:
+        out.say(f"Why: {found.why}")
+    out.say(f"\n{ds.attrs['cell']}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n")
+    out.print(_rendered(table(ds, found.steps)))
+    out.say()
+    for file in files:
+        out.say(f"Saved {file}", wrap=False)
+    if command := _dashboard_command(config, terminal):
+        out.say(f"See it in the app: {command}", wrap=False)
+
+
+def _summary(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list[str], terminal: Terminal) -> dict[str, Any]:
+    return {
+        "verdict": {"headline": found.headline, **asdict(found), "rate": found.rate},
+        "table": table(ds, found.steps),
+        "cell": ds.attrs["cell"],
+        "config": config.model_dump(),
+        "overflow": json.loads(ds.attrs["overflow"]),
+        "files": files,
+        "dashboard": _dashboard_command(config, terminal),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
+    """One row per number of steps back from the last of `steps` analysed steps.
+
+    log_share: ln of the share of the last step's gradient, median over samples. typical_factor: ||J_t||_F / sqrt(S H)
+    of the step t there, median over samples. saturation: share of its units whose activation is saturated. The last
+    two are NaN at the initial state.
+    """
+    from .diagnosis import share_left
+
+    share = share_left(ds).values[::-1]
+    typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
+    saturation = ds.gate_saturation.sel(gate=CELLS[ds.attrs["cell_name"]].candidate)
+
+    def row(lag: int) -> dict[str, float]:
+        t = steps - lag
+        return {
+            "steps_back": lag,
+            "log_share": float(share[lag]),
+            "typical_factor": float(typical.sel(step=t).median("sample")) if t else math.nan,
+            "saturation": float(saturation.sel(step=t)) if t else math.nan,
+        }
+
+    return [row(lag) for lag in sorted({*LAGS, steps}) if lag <= steps]
+
+
+def _rendered(rows: list[dict[str, float]]) -> Table:
+    from .diagnosis import factor_text, power_text
+
+    def cell(value: float, text: Callable[[float], str]) -> str:
+        return "-" if math.isnan(value) else text(value)
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("steps back", "share left", "typical factor", "saturated"):
+        shown.add_column(title, justify="right", min_width=max(map(len, title.split())))
+    for row in rows:
+        shown.add_row(
+            str(row["steps_back"]),
+            cell(row["log_share"], power_text),
+            cell(row["typical_factor"], lambda x: factor_text(math.log(x) if x else -math.inf)),
+            cell(row["saturation"], lambda x: f"{100 * x:.0f} %"),
+        )
+    return shown
+
+
+def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
+    """The command that shows a run in the app; a note and None where the app cannot show it."""
+    from .links import to_query
+
+    try:
+        if limits := config.beyond_limits():
+            raise InputError("; ".join(limits.values()))
+        query = f"?{to_query(config)}"
+    except InputError as error:
+        terminal.note(f"the app cannot show this run: {error}")
+        return None
+    return "gradlab-dashboard " + (f'"{query}"' if os.name == "nt" else shlex.quote(query))
+
+
+def _clip_modes() -> dict[str, str]:
+    modes = {"off": "nothing is clipped", **UPDATE_MODES.describe(), **STEP_MODES.describe()}
+    return modes | {name: f"{CLIP_LABELS[name]}: {text}" for name, text in modes.items() if name != "off"}
+
+
+KINDS: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
+    "cells": ("Cells (--cell)", CELLS.describe),
+    "activations": ("Activations (--activation)", ACTIVATIONS.describe),
+    "initializers": ("Recurrent initializers (--recurrent-init)", INITIALIZERS.describe),
+    "inputs": ("Inputs (--input; or a file)", INPUTS.describe),
+    "losses": ("Losses (--loss)", lambda: LOSSES),
+    "clipping": ("Clipping modes (--clip)", _clip_modes),
+    "presets": ("Presets (--preset)", lambda: {name: f"{p.label} - {p.help}" for name, p in PRESETS.items()}),
+    "quantities": ("Recorded quantities", lambda: {name: q.long_name for name, q in QUANTITIES.items()}),
+}
+
+
+@cli.command("list", short_help="Show every name that gradlab knows.", epilog=f"Kinds: {', '.join(KINDS)}.")
+@click.argument("kind", required=False)
+def list_names(kind: str | None) -> None:
+    """Show every name that gradlab knows, or those of one KIND, with a line on each."""
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind", kind, list(KINDS))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+    text = click.HelpFormatter(width=width)
+    for title, names in KINDS.values() if kind is None else [KINDS[kind]]:
+        with text.section(title):
+            text.write_dl([(name, line.rstrip(".")) for name, line in names().items()])
+    click.echo(text.getvalue().strip())
+
+
+def main() -> NoReturn:
+    """The command `gradlab`."""
+    cli.main()
