@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is somethin
     from .diagnosis import Verdict
 
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
+NARROW = 50  # columns below which a heading of the table takes two lines
 STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold green"}
 METAVARS = {"input": "NAME|FILE", "weights": "FILE", "clip_threshold": "NUMBER|MULTIPLE"}
 VALUES = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
@@ -72,7 +73,7 @@ def _option(*names: str, group: str, **attributes: Any) -> Decorator:
 
 
 def _file(*names: str, group: str, help: str) -> Decorator:
-    return _option(*names, group=group, help=help, metavar="FILE", type=click.Path(path_type=Path))
+    return _option(*names, group=group, help=help, metavar="FILE", type=click.Path(path_type=Path, readable=False))
 
 
 def _flag(*names: str, help: str, **attributes: Any) -> Decorator:
@@ -210,7 +211,7 @@ def _print_report(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list
     if found.why:
         out.say(f"Why: {found.why}")
     out.say(f"\n{ds.attrs['cell']}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n")
-    out.print(_rendered(table(ds, found.steps)))
+    out.print(_rendered(table(ds, found.steps), out.width))
     out.say()
     for file in files:
         out.say(f"Saved {file}", wrap=False)
@@ -264,7 +265,7 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
     return [row(lag) for lag in sorted({*LAGS, steps}) if lag <= steps]
 
 
-def _rendered(rows: list[dict[str, float]]) -> Table:
+def _rendered(rows: list[dict[str, float]], width: int) -> Table:
     from .diagnosis import factor_text, power_text
 
     def cell(value: float, text: Callable[[float], str]) -> str:
@@ -272,7 +273,7 @@ def _rendered(rows: list[dict[str, float]]) -> Table:
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("steps back", "share left", "typical factor", "saturated"):
-        shown.add_column(title, justify="right", min_width=max(map(len, title.split())))
+        shown.add_column(title if width >= NARROW else title.replace(" ", "\n"), justify="right", vertical="bottom")
     for row in rows:
         shown.add_row(
             str(row["steps_back"]),

@@ -116,8 +116,8 @@ def exit_code(run: Callable[[], None], debug: bool) -> int:
 
 def _discard_output() -> None:
     """Let what is still to be written to stdout go nowhere: the interpreter would fail on it when it ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def _explanation(error: BaseException) -> tuple[str, int]:

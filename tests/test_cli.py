@@ -1,0 +1,290 @@
+"""The command line as its users meet it: what it prints where, its files, its exit codes."""
+
+import json
+import pydoc_data
+import re
+import shlex
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import gradlab
+from gradlab.activations import ACTIVATIONS
+from gradlab.cells import CELLS
+from gradlab.cli import KINDS, cli
+from gradlab.clipping import CLIP_MODES
+from gradlab.config import LOSSES, RunConfig, controls
+from gradlab.data import INPUTS
+from gradlab.initializers import INITIALIZERS
+from gradlab.links import from_query
+from gradlab.presets import PRESETS
+from gradlab.quantities import QUANTITIES
+from gradlab.terminal import option_name
+
+ROOT = Path(__file__).parents[1]
+CO2 = str(ROOT / "studies" / "data" / "co2_mauna_loa.csv")
+GOLDEN = ROOT / "tests" / "golden"
+SMALL = ("--hidden-size", "8", "--batch-size", "4", "--steps", "40")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def run(*arguments: object, command: str = "analyze") -> Result:
+    return CliRunner().invoke(cli, [command, *map(str, arguments)])
+
+
+def small(*arguments: object) -> Result:
+    return run(*SMALL, *arguments)
+
+
+def answer(*arguments: object) -> dict:
+    """The JSON of a small run, read as strictly as the standard has it."""
+    result = small("--json", *arguments)
+    assert result.exit_code == 0, result.stderr
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(result.stdout, parse_constant=refuse)
+
+
+def refused(result: Result) -> str:
+    """The message of a run that ended with bad input, on stderr alone and without a traceback."""
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+# --- What is printed
+
+
+def test_without_options_it_prints_verdict_table_and_the_way_to_the_app() -> None:
+    result = run()
+    lines = result.stdout.splitlines()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.fullmatch(r"The gradient vanishes: x0\.6\d per step back\.", lines[0])
+    assert "steps back  share left  typical factor  saturated" in lines
+    assert [line.split()[0] for line in lines if re.match(r" +\d", line)] == ["0", "1", "10", "30", "100"]
+    assert lines[-1] == "See it in the app: gradlab-dashboard '?v=1'"
+
+
+@pytest.mark.parametrize(("steps", "lags"), [(200, [0, 1, 10, 30, 100, 200]), (30, [0, 1, 10, 30]), (1, [0, 1])])
+def test_the_table_goes_back_to_the_initial_state(steps: int, lags: list[int]) -> None:
+    rows = answer("--steps", steps)["table"]
+    assert [row["steps_back"] for row in rows] == lags
+    assert rows[0]["log_share"] == 0
+    assert (rows[-1]["typical_factor"], rows[-1]["saturation"]) == (None, None)
+
+
+def test_the_table_shows_what_was_measured() -> None:
+    ds = gradlab.analyze(hidden_size=8, batch_size=1, steps=40, cell="lstm")
+    row = answer("--batch-size", 1, "--cell", "lstm")["table"][2]
+    joint = np.logaddexp.reduce(2 * ds.log_grad_norm.isel(sample=0).values, axis=0) / 2
+    assert row["steps_back"] == 10
+    assert row["log_share"] == pytest.approx(joint[30] - joint[40])
+    assert row["typical_factor"] == pytest.approx(float(ds.jacobian_frobenius.sel(step=30).squeeze()) / 4)
+    assert row["saturation"] == pytest.approx(float(ds.gate_saturation.sel(gate="g", step=30)))
+
+
+def test_an_overflow_is_reported_and_the_table_covers_the_finite_part() -> None:
+    result = answer("--activation", "relu", "--gain", 1e30, "--steps", 100)
+    assert result["overflow"][0]["gate"] == "g"
+    assert result["table"][-1]["steps_back"] == result["verdict"]["steps"] < 40
+    assert "overflowed at step" in small("--activation", "relu", "--gain", 1e30).stdout
+
+
+def test_json_has_verdict_table_configuration_and_files(tmp_path: Path) -> None:
+    result = answer("--cell", "gru", "-o", tmp_path / "run.nc")
+    assert list(result) == ["verdict", "table", "cell", "config", "overflow", "files", "dashboard"]
+    assert result["verdict"]["word"] in result["verdict"]["headline"].replace("vanishes", "vanishing")
+    assert RunConfig(**result["config"]) == RunConfig(cell="gru", hidden_size=8, batch_size=4, steps=40)
+    assert result["files"] == [str(tmp_path / "run.nc")]
+
+
+def test_json_has_null_where_nothing_is_left() -> None:
+    assert answer("--gain", 0)["table"][1]["log_share"] is None
+    assert small("--gain", 0).stdout.splitlines()[0] == "The gradient vanishes: x0 per step back."
+
+
+def test_quiet_prints_the_headline_only() -> None:
+    result = small("-q", "--column", "no_note_on_this")
+    assert re.fullmatch(r"The gradient \w+: x\S+ per step back\.\n", result.stdout)
+    assert result.stderr == ""
+    assert json.loads(small("-q", "--json").stdout)["table"]
+
+
+def test_an_option_that_does_not_apply_is_noted() -> None:
+    assert small("--column", "a").stderr == "note: --column does not apply to this run and is ignored\n"
+    assert small("--cell", "lstm", "--forget-bias", 1).stderr == ""
+
+
+def test_the_link_survives_the_shell_and_finds_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "it's 100% $HOME & more.csv"
+    file.write_text(Path(CO2).read_text())
+    program, query = shlex.split(answer("--input", file, "--column", "co2_ppm")["dashboard"])
+    link = from_query(query)
+    assert program == "gradlab-dashboard"
+    assert (link.missing, link.notices, link.config.column) == ({}, [], "co2_ppm")
+    assert Path(link.config.input).read_text() == file.read_text()
+
+
+def test_a_run_the_app_cannot_show_has_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("--hidden-size", 2, "--batch-size", 1025, "--steps", 12)
+    assert "the app cannot show this run: Samples: at most 1,024 in the app, got 1,025" in result.stderr
+    assert (result.exit_code, "gradlab-dashboard" in result.stdout) == (0, False)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "file"))
+    result = small("--input", CO2)
+    assert "the app cannot show this run: cannot keep co2_mauna_loa.csv" in result.stderr
+    assert result.exit_code == 0
+
+
+# --- Options
+
+
+def test_every_field_of_the_configuration_is_an_option_with_its_names() -> None:
+    text = run("--help").stdout
+    for field, control in controls().items():
+        assert re.search(rf"^  {option_name(field)} [A-Z]", text, re.MULTILINE)
+        for name in control.choices() if control.choices else []:
+            assert name in text
+    headings = re.findall(r"^(\w[\w ]+):$", text, re.MULTILINE)
+    assert headings == ["Start from", "Network", "Weights", "Data", "Gradient", "Run", "Output", "Help"]
+
+
+def test_options_override_the_file_which_overrides_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('forget_bias = 2\ninput_scale = 0.5\nclip = "norm"\n')
+    config = answer("--preset", "lstm_forget_1", "--config", file, "--clip", "off")["config"]
+    changed = {"cell": "lstm", "recurrent_init": "uniform", "forget_bias": 2.0, "input_scale": 0.5}
+    assert RunConfig(**config) == RunConfig(hidden_size=8, batch_size=4, steps=40, **changed)
+
+
+@pytest.mark.parametrize("value", [("--forget-bias", "-1"), ("--forget-bias=-1",)])
+def test_a_negative_number_is_a_value(value: tuple[str, ...]) -> None:
+    assert answer("--cell", "lstm", *value)["config"]["forget_bias"] == -1
+
+
+# --- Real input
+
+
+def test_a_text() -> None:
+    text = Path(pydoc_data.__file__).with_name("topics.py")
+    result = small("--input", text, "--cell", "gru")
+    assert result.exit_code == 0
+    assert re.search(r"GRU\(\d{2,3} -> 8, tanh\), 40 steps, 4 samples of topics.py", result.stdout)
+
+
+def test_a_series() -> None:
+    assert answer("--input", CO2, "--column", "co2_ppm")["cell"] == "Elman(1 -> 8, tanh)"
+
+
+def test_a_sound(tmp_path: Path) -> None:
+    tone = 8000 * np.sin(2 * np.pi * 440 * np.arange(4000) / 8000)
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(tone.astype("<i2").tobytes())
+    assert answer("--input", tmp_path / "tone.wav")["verdict"]["steps"] == 40
+
+
+def test_own_weights() -> None:
+    assert answer("--weights", GOLDEN / "encoder_lstm.safetensors")["cell"] == "LSTM(3 -> 4, tanh)"
+
+
+# --- Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cell", "lsmt"], r"^error: --cell: unknown cell 'lsmt'\. Did you mean 'lstm'\? Valid: elman"),
+        (["--forget-bias", "x"], r"^error: --forget-bias: expected a number or 'chrono', got 'x'\n$"),
+        (["--steps", "3.5"], r"^error: --steps: expected a whole number, got '3\.5'\n$"),
+        (["--clip-threshold", "0x"], r"^error: --clip-threshold: expected a positive number or a multiple"),
+        (["--preset", "ege"], r"^error: unknown preset 'ege'\. Did you mean 'edge'\?"),
+        (
+            ["--forget-biass", "1"],
+            r"^error: No such option:? '?--forget-biass'?.*--forget-bias.*\nSee: gradlab analyze --help\n$",
+        ),
+        (["extra"], r"^error: Got unexpected extra argument \(extra\)\nSee: gradlab analyze --help\n$"),
+        (["--input", "nois"], r"^error: unknown input 'nois'\. Did you mean 'noise'\?"),
+        (["--input", "none.csv"], r"^error: file not found: none\.csv \(relative paths start at "),
+        (
+            ["--input", CO2, "--column", "co2"],
+            r"^error: co2_mauna_loa\.csv: unknown column 'co2'\. Did you mean 'co2_ppm'\?",
+        ),
+        (["--input", CO2, "--steps", "900"], r"fewer than the 900 asked for; use --steps 814 or less\n$"),
+        (["--weights", GOLDEN / "linear.safetensors"], r"^error: no recurrent layer .* they hold: bias \(4,\), weight"),
+        (["--config", "none.toml"], r"^error: none\.toml: cannot be read: No such file or directory\n$"),
+        (
+            ["-o", "run.zarr"],
+            r"^error: --output: expected a file name that ends in \.nc, such as run\.nc, got run\.zarr\n$",
+        ),
+        (["--html", "run"], r"^error: --html: expected a file name that ends in \.html, such as run\.html, got run\n$"),
+        (["-o", "none/run.nc"], r"^error: --output none/run\.nc: cannot be written: No such file or directory\n$"),
+    ],
+)
+def test_bad_input_is_named_as_it_was_typed(arguments: list[object], message: str) -> None:
+    assert re.search(message, refused(small(*arguments)), re.MULTILINE)
+
+
+def test_every_wrong_field_has_a_line() -> None:
+    lines = refused(run("--cell", "lsmt", "--gain", "-1", "--hidden-size", "many")).splitlines()
+    assert [line.split()[1] for line in lines] == ["--cell:", "--gain:", "--hidden-size:"]
+
+
+def test_wrong_fields_of_a_file_are_named_as_they_stand_there(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("gian = 3\nhidden_size = 0\n")
+    first, second = refused(run("--config", file)).splitlines()
+    assert f"{file}: hidden_size: expected at least 1, got 0" in first + second
+    assert "unknown field 'gian'. Did you mean 'gain'?" in first + second
+    file.write_text("gain: 3\n")
+    assert f"error: {file}: not a TOML file:" in refused(run("--config", file))
+
+
+def test_unknown_commands_and_options_name_the_nearest() -> None:
+    assert "analyze" in refused(run(command="analyse"))
+    assert "--version" in refused(run(command="--versio"))
+
+
+# --- The rest
+
+
+def test_list_shows_every_name_with_a_line() -> None:
+    text = run(command="list").stdout
+    registries = [CELLS, ACTIVATIONS, INITIALIZERS, INPUTS, LOSSES, CLIP_MODES, PRESETS, QUANTITIES]
+    for name in (name for registry in registries for name in registry):
+        assert re.search(rf"^  {name}  +\S.{{7,}}$", text, re.MULTILINE), name
+    assert list(KINDS) == [
+        "cells",
+        "activations",
+        "initializers",
+        "inputs",
+        "losses",
+        "clipping",
+        "presets",
+        "quantities",
+    ]
+
+
+def test_list_of_one_kind() -> None:
+    text = run("inputs", command="list").stdout
+    assert text.splitlines()[0] == "Inputs (--input; or a file):"
+    assert len(text.splitlines()) == 1 + len(INPUTS)
+    assert "unknown kind 'cell'. Did you mean 'cells'?" in refused(run("cell", command="list"))
+
+
+def test_version_and_help() -> None:
+    assert run(command="--version").stdout == f"gradlab {gradlab.__version__}\n"
+    bare = CliRunner().invoke(cli, [])
+    assert bare.exit_code == 0
+    assert bare.stdout == run(command="-h").stdout
+    assert re.search(r"^  analyze  Measure .*\.\n  list     Show .*\.$", bare.stdout, re.MULTILINE)
