@@ -23,7 +23,7 @@ from . import __version__
 from .activations import ACTIVATIONS
 from .cells import CELLS
 from .clipping import STEP_MODES, UPDATE_MODES
-from .config import CLIP_LABELS, LOSSES, ConfigError, Control, RunConfig, controls, from_toml
+from .config import CLIP_LABELS, LOSSES, UPDATE_CLIPS, ConfigError, Control, RunConfig, controls, from_toml
 from .data import INPUTS
 from .errors import InputError
 from .initializers import INITIALIZERS
@@ -210,6 +210,8 @@ def _print_report(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list
         out.say(line)
     if found.why:
         out.say(f"Why: {found.why}")
+    if "clip_angle" in ds:
+        out.say(_clipping_text(ds, config))
     out.say(f"\n{ds.attrs['cell']}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n")
     out.print(_rendered(table(ds, found.steps), out.width))
     out.say()
@@ -217,6 +219,17 @@ def _print_report(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list
         out.say(f"Saved {file}", wrap=False)
     if command := _dashboard_command(config, terminal):
         out.say(f"See it in the app: {command}", wrap=False)
+
+
+def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
+    """What clipping did to the weight update, in one line."""
+    from .diagnosis import power_text
+
+    before, after = ds.log_update_norm.values
+    left = power_text(float(after - before)) if math.isfinite(before) else "nothing"
+    angle = f"{math.degrees(float(ds.clip_angle)):.0f} degrees"
+    flow = "; the gradient flow stays as it is" if config.clip in UPDATE_CLIPS else ""
+    return f"Clipping ({CLIP_LABELS[config.clip]}) leaves {left} of the update's norm and turns it by {angle}{flow}."
 
 
 def _summary(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list[str], terminal: Terminal) -> dict[str, Any]:

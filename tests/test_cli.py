@@ -120,6 +120,18 @@ def test_quiet_prints_the_headline_only() -> None:
     assert json.loads(small("-q", "--json").stdout)["table"]
 
 
+def test_clipping_says_what_it_did_to_the_update() -> None:
+    by_norm = small("--clip", "norm").stdout
+    assert (
+        "Clipping (update, by norm) leaves 0.5 of the update's norm and turns it by 0 degrees; the gradient" in by_norm
+    )
+    inside = small("--gain", 3, "--clip", "step_norm", "--clip-threshold", 0.5).stdout
+    assert re.search(
+        r"^Clipping \(inside backprop, by norm\) leaves \S.* and turns it by \d+ degrees\.$", inside, re.MULTILINE
+    )
+    assert "leaves nothing" in small("--gain", 0, "--input-scale", 0, "--activation", "relu", "--clip", "value").stdout
+
+
 def test_an_option_that_does_not_apply_is_noted() -> None:
     assert small("--column", "a").stderr == "note: --column does not apply to this run and is ignored\n"
     assert small("--cell", "lstm", "--forget-bias", 1).stderr == ""
