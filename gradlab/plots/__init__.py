@@ -1,0 +1,46 @@
+"""Figures of a Dataset of `analyze`: pure functions from the Dataset to a plotly Figure, without the app.
+
+All take the Dataset first and a theme, "light" or "dark", and raise InputError where the Dataset lacks what they draw.
+`FIGURES` holds them by name.
+"""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from ..diagnosis import power_text
+from ..registry import Registry
+from .clipped import clipping
+from .colours import THEMES, colour_of, colour_scale
+from .overview import explore, gradient_flow, one_step, strip, unit_map
+from .panels import plot_text
+from .report import html_report, save, table
+from .spectra import weights
+from .tabs import data, gates, parameters, paths
+
+FIGURES: Registry[Callable[..., go.Figure]] = Registry("figure")
+for _figure in (explore, gradient_flow, one_step, unit_map, weights, gates, paths, clipping, parameters):
+    FIGURES.add(_figure.__name__, _figure)
+
+__all__ = [
+    "FIGURES",
+    "THEMES",
+    "clipping",
+    "colour_of",
+    "colour_scale",
+    "data",
+    "explore",
+    "gates",
+    "gradient_flow",
+    "html_report",
+    "one_step",
+    "parameters",
+    "paths",
+    "plot_text",
+    "power_text",
+    "save",
+    "strip",
+    "table",
+    "unit_map",
+    "weights",
+]

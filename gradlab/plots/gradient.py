@@ -1,0 +1,141 @@
+"""The main curve of a run: how much of the last step's gradient reaches each step, with the runs it is compared to."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..errors import InputError
+from .colours import DASHES, LN10, THEMES, Theme
+from .panels import SWATCHES, End, Panel, Rule, Trace, band, heading, line, power_axis, power_texts, span, zeros
+from .series import first_known, loss_curve, over_samples, require, shares
+
+FLOAT32_PRECISION = -7  # power of ten
+MOST_DECADES = 150  # beyond this, the lines at 1 and at the precision of float32 are one
+MAX_PINS = 5
+LABEL = 16  # letters of a pin's label
+
+
+class _Curve:
+    """A curve of the gradient panel: log10 values over time, its name, short label and style."""
+
+    def __init__(self, logs: np.ndarray, label: str, colour: str, width: float, dash: str, name: str = "") -> None:
+        self.y = logs / LN10
+        self.name, self.label, self.colour, self.width, self.dash = name or label, label, colour, width, dash
+
+    def traces(self, time: np.ndarray, bottom: float) -> list[Trace]:
+        """The line, and marks on the floor `bottom` where it is exactly zero."""
+        drawn = line(time, self.y, self.name, self.colour, _texts, width=self.width, dash=self.dash)
+        return [drawn, *zeros(time, self.y, self.name, self.colour, bottom)]
+
+    @property
+    def end(self) -> End:
+        """The label, where the line ends on the left; on the floor where that is exactly zero."""
+        return End(first_known(self.y), self.label, self.colour, self.dash)
+
+
+def _texts(y: np.ndarray) -> list[str]:
+    return power_texts(y * LN10)
+
+
+def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, height: int) -> Panel:
+    """The run's states with their band, then the loss's own and the unclipped curve where recorded, then the pins."""
+    require(ds, "log_grad_norm", "valid_steps")
+    if len(pins) > MAX_PINS:
+        raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}")
+    look, time = THEMES[theme], ds.time.values
+    own = shares(ds)
+    low, _, high = (q / LN10 for q in over_samples(own.pop("")))
+    curves = _run_curves(own, look, bool(pins)) + _extra_curves(ds, look) + _pin_curves(ds, pins, look)
+    y_range = span([low, high, *(curve.y for curve in curves)], least=2)
+    traces = [band(time, low, high, look.run, y_range[0])] if ds.sizes["sample"] > 1 else []
+    for curve in curves:
+        traces += curve.traces(time, y_range[0])
+    several = ds.sizes["sample"] > 1
+    return Panel(
+        heading("Gradient at step t", "median over samples, band 10–90 %" if several else "one sample", look),
+        height,
+        power_axis(*y_range),
+        traces,
+        [curve.end for curve in curves],
+        _rules(curves, y_range),
+        _notes(ds),
+        "Norm of dL/dstate at step t as a share of what reaches the last step; L = u·h with a random unit vector u",
+    )
+
+
+def _rules(curves: list[_Curve], y_range: tuple[float, float]) -> list[Rule]:
+    """1, its words where the run's curve is not; and float32's precision where a curve falls below it."""
+    one = Rule(0, "1: as at the last step", below=first_known(curves[0].y) >= 0)
+    resolved = y_range[1] - y_range[0] < MOST_DECADES
+    if not resolved or not any(np.any(curve.y < FLOAT32_PRECISION) for curve in curves):
+        return [one]
+    text = "10^-7: below float32 precision,<br>relative to the last step"
+    return [one, Rule(FLOAT32_PRECISION, text, right=True, below=True)]
+
+
+def _run_curves(states: dict[str, np.ndarray], look: Theme, pinned: bool) -> list[_Curve]:
+    """The states of this run: the first solid, the second dashed."""
+    own = "this run" if pinned else ""
+    labels = {state: f"{own} {state}".strip() if len(states) > 1 or not own else own for state in states}
+    colours = (look.run, look.second, *look.pins)
+    return [
+        _Curve(over_samples(logs)[1], labels[state], colour, 3 if dash == "solid" else 2, dash)
+        for (state, logs), colour, dash in zip(states.items(), colours, ("solid", "dash", *DASHES[1:]), strict=False)
+    ]
+
+
+def _extra_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
+    curves = []
+    if "log_loss_grad_norm" in ds:
+        curves.append(_Curve(loss_curve(ds), "all losses", look.muted, 1.6, "dot", "loss at every step"))
+    if "log_grad_norm_before_clip" in ds:
+        before = over_samples(shares(ds, "log_grad_norm_before_clip")[""])[1]
+        curves.append(_Curve(before, "unclipped", look.text, 1.3, "dashdot", "before clipping"))
+    return curves
+
+
+def _pin_curves(ds: xr.Dataset, pins: Sequence[xr.Dataset], look: Theme) -> list[_Curve]:
+    """Joint states of the pins, aligned at the last step: the gradient has come as many steps back."""
+    curves = []
+    for n, pin in enumerate(pins):
+        require(pin, "log_grad_norm", "valid_steps")
+        logs = np.full(ds.sizes["time"], np.nan)
+        common = min(ds.sizes["time"], pin.sizes["time"])
+        logs[-common:] = over_samples(shares(pin)[""])[1][-common:]
+        name = pin_label(pin, ds)
+        label = name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"
+        curves.append(_Curve(logs, label, look.pins[n], 1.5, DASHES[n + 1], name))
+    return curves
+
+
+def pin_label(pin: xr.Dataset, ds: xr.Dataset) -> str:
+    """What sets a pinned run apart: its attribute "label", else its differing configuration fields, else its cell."""
+    if "label" in pin.attrs:
+        return str(pin.attrs["label"])
+    theirs, ours = (json.loads(d.attrs.get("config", "{}")) for d in (pin, ds))
+    differing = {name: value for name, value in theirs.items() if value != ours.get(name)}
+    if "cell" in differing and not differing.get("forget_bias"):
+        differing.pop("forget_bias", None)  # most likely the other cell has none
+    return ", ".join(_field_text(*item) for item in differing.items()) or str(pin.attrs.get("cell", "pin"))
+
+
+def _field_text(name: str, value: Any) -> str:
+    """One field in words: "gain 3", "forget bias chrono"; a thing's name stands for itself: "lstm", "orthogonal"."""
+    if isinstance(value, str) and name in ("cell", "activation", "recurrent_init"):
+        return value
+    return f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+
+
+def _notes(ds: xr.Dataset) -> list[str]:
+    """What a reader must know to read the curves right."""
+    notes = []
+    if "log_loss_grad_norm" in ds:
+        notes.append(f"{SWATCHES['dot']} contains each step's own loss; says nothing about distance")
+    early = int((ds.valid_steps < ds.sizes["step"]).sum())
+    if early:
+        why = "overflowed" if json.loads(ds.attrs.get("overflow", "[]")) else "are shorter"
+        notes.append(f"{early} of {ds.sizes['sample']} samples {why}: each is drawn up to its last step")
+    return notes

@@ -1,0 +1,239 @@
+"""The figure of one run over its time axis: gradient, one-step factors, units; together or each alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from ..diagnosis import power_text, verdict
+from ..errors import InputError
+from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
+from .gradient import gradient_panel
+from .panels import (
+    End,
+    Panel,
+    Rule,
+    Trace,
+    factor_axis,
+    heading,
+    line,
+    number_text,
+    plot_text,
+    power_numbers,
+    span,
+    stack,
+    zeros,
+)
+from .series import (
+    TIME_BINS,
+    UNIT_BINS,
+    bins,
+    by_gradient,
+    first_known,
+    largest_factor,
+    largest_in,
+    log,
+    over_samples,
+    reference,
+    require,
+    shares,
+    typical_factor,
+)
+
+GRADIENT, FACTOR, UNITS = 220, 80, 100  # px of each panel below its heading; alone they are higher
+SORTS = {"gradient": "mean gradient", "index": "index"}
+FACTOR_ABOUT = (
+    "Medians over samples of the norms of the one-step Jacobian: typical is the Frobenius norm / sqrt(states x units), "
+    "largest possible the spectral norm. The rate is what was measured over all steps."
+)
+UNITS_ABOUT = (
+    "Gradient of each unit: root mean square over samples, times the square root of the number of units. "
+    "Blank: exactly zero or not analysed."
+)
+ROUNDING = 1e-6  # a factor's log10 below this is 1
+
+
+def explore(ds: xr.Dataset, pins: Sequence[xr.Dataset] = (), theme: str = "light", sort: str = "gradient") -> go.Figure:
+    """The whole figure of a run: gradient at each step, one-step factors, units x steps, on one time axis.
+
+    `pins`: up to 5 other runs, drawn as thin lines and aligned at their last step. `sort`: rows of the unit map by mean
+    "gradient" or by "index". Raises InputError for a Dataset without the quantities, or an unknown theme or order.
+    """
+    panels = [
+        gradient_panel(ds, pins, theme, GRADIENT),
+        factor_panel(ds, theme, FACTOR),
+        unit_panel(ds, theme, sort, UNITS),
+    ]
+    return stack(panels, theme, ds.sizes["step"])
+
+
+def gradient_flow(ds: xr.Dataset, theme: str = "light") -> go.Figure:
+    """How much of the last step's gradient reaches each step: median over samples, in powers of ten.
+
+    Raises InputError for a Dataset without `log_grad_norm` or an unknown theme.
+    """
+    return stack([gradient_panel(ds, (), theme, 300)], theme, ds.sizes["step"])
+
+
+def one_step(ds: xr.Dataset, theme: str = "light") -> go.Figure:
+    """The factor of every single step back: in a random direction, the largest possible, and the measured rate.
+
+    Raises InputError for a Dataset without the one-step norms or an unknown theme.
+    """
+    return stack([factor_panel(ds, theme, 180)], theme, ds.sizes["step"])
+
+
+def unit_map(ds: xr.Dataset, theme: str = "light", sort: str = "gradient") -> go.Figure:
+    """Gradient of each unit at each step on the fixed colour scale; rows by mean "gradient" or by "index".
+
+    Raises InputError for a Dataset without `log_grad_unit`, or an unknown theme or order.
+    """
+    return stack([unit_panel(ds, theme, sort, 280)], theme, ds.sizes["step"])
+
+
+# one-step factors
+
+
+def factor_panel(ds: xr.Dataset, theme: str, height: int) -> Panel:
+    """Typical factor (thick, coloured against 1), largest possible (thin) and the measured rate (a short dash)."""
+    require(ds, "jacobian_frobenius", "jacobian_spectral", "log_grad_norm", "valid_steps")
+    look, step = THEMES[theme], ds.step.values
+    typical, largest = (log(f(ds)) / LN10 for f in (typical_factor, largest_factor))
+    rate = verdict(ds).log_rate / LN10
+    y_range = span([typical, largest, np.array([rate])], least=0.7)
+    traces = [line(step, largest, "largest possible", look.muted, power_numbers, width=1.2)]
+    traces += against_one(step, typical, look)
+    traces += zeros(step, typical, "typical", look.below, y_range[0])
+    start = first_known(typical)
+    ends = [
+        End(first_known(largest), "largest", look.muted),
+        End(start, "typical", look.above if start > 0 else look.below),
+    ]
+    if ds.sizes["step"] > 1 and np.isfinite(rate):
+        traces.append(_dash(rate, ds.sizes["step"], look))
+        ends.append(End(rate, f"rate {number_text(rate * LN10)}", look.text))
+    title = heading("One-step factor", "largest > 1 allows growth, does not cause it", look)
+    return Panel(title, height, factor_axis(*y_range), traces, ends, [Rule(0)], about=FACTOR_ABOUT)
+
+
+def against_one(step: np.ndarray, logs: np.ndarray, look: Theme) -> list[Trace]:
+    """A thick line in three colours: below 1, at 1, above it; an invisible one over it carries the hover labels."""
+    logs = np.where(np.abs(logs) < ROUNDING, 0.0, logs)
+    x, y = _with_crossings(step, logs)
+    sides = ((y < 0, look.below), (y > 0, look.above), ((y == 0) & _beside(y == 0), look.text))
+    parts = [
+        line(x, np.where(side | _beside(side) & (y == 0), y, np.nan), "typical", colour, width=3)
+        for side, colour in sides
+        if side.any()
+    ]
+    return [*parts, line(step, logs, "typical", look.text, power_numbers) | {"opacity": 0}]
+
+
+def _beside(chosen: np.ndarray) -> np.ndarray:
+    """Which points have a chosen neighbour."""
+    padded = np.concatenate([[False], chosen, [False]])
+    return padded[:-2] | padded[2:]
+
+
+def _with_crossings(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The line with a point wherever it crosses zero."""
+    with np.errstate(invalid="ignore"):
+        at = np.flatnonzero(y[:-1] * y[1:] < 0)
+    at = at[np.isfinite(y[at]) & np.isfinite(y[at + 1])]
+    crossing = x[at] + y[at] / (y[at] - y[at + 1]) * (x[at + 1] - x[at])
+    return np.insert(x.astype(float), at + 1, crossing), np.insert(y, at + 1, 0.0)
+
+
+def _dash(rate: float, steps: int, look: Theme) -> Trace:
+    x = np.array([-0.5, -0.5 + 0.06 * (steps + 1)])
+    return line(x, np.array([rate, rate]), "measured rate", look.text, width=4)
+
+
+# units x steps
+
+
+def unit_panel(ds: xr.Dataset, theme: str, sort: str, height: int) -> Panel:
+    """Heat map of ln rms gradient per unit + ln sqrt(H), so that an average unit reads 1 at the last step."""
+    require(ds, "log_grad_unit", "log_grad_norm", "valid_steps")
+    if sort not in SORTS:
+        raise InputError(f"unknown order of units '{sort}'. Valid: {', '.join(SORTS)}")
+    look = THEMES[theme]
+    own = ds.log_grad_unit.transpose("time", "unit").values
+    logs = own + 0.5 * np.log(own.shape[1]) - np.nanmedian(reference(ds))
+    order = by_gradient(logs) if sort == "gradient" else np.arange(logs.shape[1])
+    times, units = bins(logs.shape[0], TIME_BINS), bins(logs.shape[1], UNIT_BINS)
+    z = largest_in(largest_in(logs[:, order], times, 0), units, 1).T / LN10
+    rows = [f"unit {order[u]}" if len(units) == len(order) else f"rank {u}" for u in units.tolist()]
+    axis = {"type": "category", "range": [-0.5, len(units) - 0.5], "showticklabels": False}
+    caption = f"1: average at the last step; by {SORTS[sort]}"
+    return Panel(
+        heading("Units", caption, look),
+        height,
+        axis | {"showgrid": False, "fixedrange": True},
+        [_heat_map(z, rows, times, theme)],
+        notes=_bin_note(logs.shape, len(times), len(units)),
+        about=UNITS_ABOUT,
+    )
+
+
+def _bin_note(shape: tuple[int, ...], times: int, units: int) -> list[str]:
+    axes = ((shape[0], times, "steps"), (shape[1], units, "units"))
+    sizes = [f"{-(-n // m)} {what}" for n, m, what in axes if m < n]
+    return [f"each cell shows the largest of {' x '.join(sizes)}"] if sizes else []
+
+
+def _heat_map(z: np.ndarray, rows: list[str], times: np.ndarray, theme: str) -> Trace:
+    width = int(times[1] - times[0]) if len(times) > 1 else 1
+    ticks = [-DECADES, 0, DECADES]
+    bar = {
+        "tickvals": ticks,
+        "ticktext": [plot_text(text) for text in (f"≤10^-{DECADES}", "1", f"≥10^{DECADES}")],
+        "tickfont": {"size": 10, "color": THEMES[theme].muted},
+        "lenmode": "fraction",
+        "thickness": 9,
+        "xpad": 5,
+        "ypad": 2,
+        "outlinecolor": THEMES[theme].grid,
+    }
+    return {
+        "type": "heatmap",
+        "z": np.where(np.isfinite(z), z, np.nan).astype(np.float32),
+        "x0": (width - 1) / 2,
+        "dx": width,
+        "y": rows,
+        "zmin": -DECADES,
+        "zmax": DECADES,
+        "colorscale": colour_scale(theme),
+        "colorbar": bar,
+        "hoverongaps": False,
+        "hovertemplate": "10<sup>%{z:.1f}</sup><extra>%{y}</extra>",
+    }
+
+
+# the unrolled net
+
+
+def strip(ds: xr.Dataset, boxes: int = 50, theme: str = "light") -> list[dict[str, Any]]:
+    """The unrolled net as at most `boxes` boxes: label "x1-4", colour on the fixed scale, log10 share, words.
+
+    Each box shows the largest share of its steps, first step first. Raises InputError for less than one box.
+    """
+    if boxes < 1:
+        raise InputError(f"expected at least 1 box, got {boxes}")
+    require(ds, "log_grad_norm", "valid_steps")
+    share = over_samples(shares(ds)[""])[1][1:]
+    starts = bins(len(share), boxes)
+    size = int(starts[1] - starts[0]) if len(starts) > 1 else len(share)
+    logs = largest_in(share, starts, 0).tolist()
+    return [
+        _box(start + 1, min(start + size, len(share)), value, theme)
+        for start, value in zip(starts.tolist(), logs, strict=True)
+    ]
+
+
+def _box(first: int, last: int, value: float, theme: str) -> dict[str, Any]:
+    label = f"x{first}" if first == last else f"x{first}-{last}"
+    text = f"{label}: not analysed" if np.isnan(value) else f"{label}: {power_text(value)} of the last step's gradient"
+    return {"label": label, "colour": colour_of(value, theme), "log10": value / LN10, "text": text}

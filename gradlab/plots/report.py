@@ -1,0 +1,169 @@
+"""Results for other people: rows of numbers, one self-contained page, files."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from ..diagnosis import power_text, share_left
+from ..errors import InputError
+from .clipped import clipping
+from .colours import THEMES
+from .overview import explore
+from .panels import FONT, number_text, plot_text
+from .series import largest_factor, log, require, typical_factor
+from .spectra import weights
+from .tabs import gates, parameters, paths
+
+GRAPH_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+ATTRIBUTES = {"config": "Configuration", "versions": "Versions"}
+WIDTH = 1100  # px of a .png
+
+
+def table(ds: xr.Dataset) -> list[dict[str, Any]]:
+    """The main figure as rows: steps back 0, 1, 2, 5, 10, ..., step, share left, typical and largest factor.
+
+    The factors are those of the step back that starts there; texts, with "" where there is none.
+    """
+    require(ds, "log_grad_norm", "valid_steps", "jacobian_frobenius", "jacobian_spectral")
+    share, steps = share_left(ds).values, ds.sizes["step"]
+    factors = {"typical factor": log(typical_factor(ds)), "largest possible": log(largest_factor(ds))}
+    rows = []
+    for back in _steps_back(steps):
+        at = steps - back
+        texts = {name: _text(logs[at - 1], number_text) if at else "" for name, logs in factors.items()}
+        rows.append({"steps back": back, "step": at, "share left": _text(share[at], power_text), **texts})
+    return rows
+
+
+def _steps_back(steps: int) -> list[int]:
+    """0, then 1, 2, 5 times the powers of ten, then the first step and the initial state."""
+    series = {digit * 10**power for power in range(len(str(steps))) for digit in (1, 2, 5)}
+    return sorted({0, steps - 1, steps} | {back for back in series if back < steps})
+
+
+def _text(value: float, say: Any) -> str:
+    return "" if np.isnan(value) else say(float(value))
+
+
+# one page
+
+
+def html_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
+    """One HTML page that needs no network: verdict, every figure, the table, configuration and versions.
+
+    Raises InputError for a Dataset without the quantities.
+    """
+    title = escape(str(ds.attrs.get("title", "gradlab report")))
+    facts = "".join(f"<li>{plot_text(escape(text))}</li>" for text in details)
+    attributes = {name: ds.attrs[key] for key, name in ATTRIBUTES.items() if key in ds.attrs}
+    body = [
+        f"<h1>{plot_text(escape(headline))}</h1><p>{title}</p><ul>{facts}</ul>",
+        *_figure_sections(ds),
+        f"<h2>In numbers</h2>{_table_html(table(ds))}",
+        *(f"<h2>{name}</h2>{_mapping_html(text)}" for name, text in attributes.items()),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{_style()}</style></head><body><main>{''.join(body)}</main></body></html>"
+    )
+
+
+def _figure_sections(ds: xr.Dataset) -> list[str]:
+    """Every figure as a fragment; the first brings plotly.js for all."""
+    figures = {
+        "": explore,
+        "Weights": weights,
+        "Gates": gates,
+        "Paths": paths,
+        "Parameters": parameters,
+        "Clipping": clipping,
+    }
+    options = {"full_html": False, "config": GRAPH_CONFIG}
+    return [
+        (f"<h2>{name}</h2>" if name else "") + draw(ds).to_html(include_plotlyjs=not name, **options)
+        for name, draw in figures.items()
+    ]
+
+
+def _style() -> str:
+    look = THEMES["light"]
+    return (
+        f"body{{margin:0;background:{look.page};color:{look.text};font:16px/1.5 {FONT}}}"
+        "main{max-width:1100px;margin:0 auto;padding:16px}"
+        "h1{font-size:32px;margin:8px 0}h2{font-size:20px;margin:32px 0 8px}"
+        "table{border-collapse:collapse;font-size:14px}"
+        f"th,td{{text-align:left;padding:3px 16px 3px 0;border-bottom:1px solid {look.grid}}}"
+    )
+
+
+def _table_html(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
+    cells = ("".join(f"<td>{plot_text(escape(str(value)))}</td>" for value in row.values()) for row in rows)
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _mapping_html(text: str) -> str:
+    """A JSON object as a table of two columns."""
+    pairs = ((name, "" if value is None else str(value)) for name, value in json.loads(text).items())
+    rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in pairs)
+    return f"<table>{rows}</table>"
+
+
+# files
+
+
+def save(fig: go.Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure to .html (needs no network), .json or .png.
+
+    Raises InputError for another suffix, a path that cannot be written, or .png without kaleido and a Chromium.
+    """
+    writers = {".html": _write_html, ".json": _write_json, ".png": _write_png}
+    suffix = Path(path).suffix.lower()
+    if suffix not in writers:
+        raise InputError(f"{path}: a figure is saved as {', '.join(writers)}, not '{suffix}'")
+    try:
+        writers[suffix](fig, Path(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _write_html(fig: go.Figure, path: Path) -> None:
+    path.write_text(_opaque(fig).to_html(include_plotlyjs=True, config=GRAPH_CONFIG), "utf-8")
+
+
+def _write_json(fig: go.Figure, path: Path) -> None:
+    path.write_text(fig.to_json(), "utf-8")
+
+
+def _write_png(fig: go.Figure, path: Path) -> None:
+    """Through kaleido, which drives a Chromium."""
+    try:
+        import_module("kaleido")
+    except ImportError:
+        message = f"{path}: a .png needs kaleido: pip install 'gradlab[export]'; .html needs nothing"
+        raise InputError(message) from None
+    logging.getLogger("choreographer").setLevel(
+        logging.CRITICAL
+    )  # it prints tracebacks of messages that it then ignores
+    try:
+        path.write_bytes(_opaque(fig).to_image("png", width=WIDTH, scale=2))
+    except RuntimeError as error:
+        why = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: kaleido cannot draw it: {why} Install Chromium or Chrome, or save .html") from None
+
+
+def _opaque(fig: go.Figure) -> go.Figure:
+    """On its theme's page: a transparent figure is unreadable where the page beneath is not its own."""
+    page = (fig.layout.meta or {}).get("page")
+    return go.Figure(fig).update_layout(paper_bgcolor=page) if page else fig
