@@ -6,6 +6,7 @@ import json
 import platform
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,16 @@ import xarray as xr
 
 from . import __version__
 from .arrays import Array, device_namespace, quiet, to_numpy
-from .bptt import Gradients, bptt
+from .bptt import bptt
 from .cells import Cell, make_cell
 from .clipping import angle_between, clip_update
 from .config import UPDATE_CLIPS, RunConfig
 from .data import load_input
 from .errors import InputError
 from .importers import load_weights
-from .quantities import Quantity, Recording, record
-from .trajectory import Overflow, Trajectory
+from .jacobian import FrobeniusNorms
+from .quantities import GateStatistics, Quantity, Recording, record
+from .trajectory import Linearization, Overflow, Trajectory
 from .unroll import BATCH_FIRST, unroll
 
 PROBE_STREAM = int.from_bytes(b"probe", "big")
@@ -127,9 +129,18 @@ def _dataset(
     probe = probe_gradient(traj, config.seed)
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
     passes = {"probe": probe} | ({} if loss is None else {"loss": loss})
+    frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
+
+    def observe(lin: Linearization) -> None:
+        frobenius(lin)
+        gates(lin)
+
     with quiet():
-        plain = {name: bptt(traj, gradient) for name, gradient in passes.items()}
-        run, clipping = _clipped(traj, passes, plain, config)
+        plain = {"probe": bptt(traj, probe, observe=observe)}
+        plain |= {} if loss is None else {"loss": bptt(traj, loss)}
+        names = ("probe", "loss" if "loss" in plain else "probe")
+        unclipped = Recording(traj, *(plain[name] for name in names), clipped=False, frobenius=frobenius, gates=gates)
+        run, clipping = _clipped(unclipped, passes, config)
         variables = {name: _variable(q, values, len(traj.models)) for name, (q, values) in record(run).items()}
         variables |= clipping | {"valid_steps": _valid_steps(traj)}
     return xr.Dataset(variables, _coordinates(cell, traj), _attributes(cell, run, overflow)).transpose(
@@ -176,25 +187,24 @@ def _unit_vectors(traj: Trajectory, seed: int, shape: tuple[int, ...]) -> Array:
 
 
 def _clipped(
-    traj: Trajectory, passes: dict[str, Array], plain: dict[str, Gradients], config: RunConfig
+    unclipped: Recording, passes: dict[str, Array], config: RunConfig
 ) -> tuple[Recording, dict[str, xr.Variable]]:
     """The recording under the configured clipping, and what clipping did to the update."""
-    names = ("probe", "loss" if "loss" in plain else "probe")
-    unclipped = Recording(traj, *(plain[name] for name in names), clipped=False)
+    traj, before = unclipped.traj, unclipped.loss
     if config.clip == "off":
         return unclipped, {}
     if traj.models:
         raise InputError("clip: the update is clipped for one model at a time; analyze each model alone")
-    before = unclipped.loss
+    log_norm = float(before.log_update_norm)
     if config.clip in UPDATE_CLIPS:
-        threshold = _threshold(config.clip_threshold, float(before.log_update_norm))
-        clipped = clip_update(_host(before.param_mantissas), config.clip, threshold, int(before.param_exponent))
-        return unclipped, _clip_variables(threshold, float(before.log_update_norm), clipped.log_norm_after, clipped.angle)
+        threshold = _threshold(config.clip_threshold, log_norm)
+        update = clip_update(_host(before.param_mantissas), config.clip, threshold, int(before.param_exponent))
+        return unclipped, _clip_variables(threshold, log_norm, update.log_norm_after, update.angle)
     threshold = _threshold(config.clip_threshold, 0.0)
     done = {name: bptt(traj, gradient, clip=(config.clip, threshold)) for name, gradient in passes.items()}
-    run = Recording(traj, *(done[name] for name in names), clipped=True)
+    run = replace(unclipped, probe=done["probe"], loss=done.get("loss", done["probe"]), clipped=True)
     angle = angle_between(*(list(_host(g.param_mantissas).values()) for g in (before, run.loss)))
-    return run, _clip_variables(threshold, float(before.log_update_norm), float(run.loss.log_update_norm), angle)
+    return run, _clip_variables(threshold, log_norm, float(run.loss.log_update_norm), angle)
 
 
 def _threshold(threshold: float | str, log_norm: float) -> float:

@@ -19,6 +19,12 @@ from .errors import InputError
 from .trajectory import Linearization, Trajectory, read
 
 EMPTY = -(2**30)  # the exponent of nothing: below every exponent that occurs
+FLUSHED = -1.5  # ranges below the largest exponent: subnormal numbers would slow the products down a hundredfold
+
+
+def scale_range(array: Array) -> int:
+    """log2 of how far an adjoint may stray from 1 before it is rescaled: its square stays a normal number."""
+    return 500 if array.dtype.itemsize == 8 else 60
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,7 +35,7 @@ class Gradients:
     an LSTM's (h, c) the partial with the other state of the same step held.
     deltas (G + P, T, *M, B, H): dL_t/dpre_t, and dL/dp of each step, in the mantissas' scale.
     log_norms (T+1, S, *M, B): ln ||dL/dstate_t|| after clipping; -inf means exactly zero, NaN a masked step.
-    log_norms_before: the same before clipping inside backpropagation.
+    log_norms_before: the same before clipping inside backpropagation. alive (T+1, *M, B): where the adjoint is not zero.
     """
 
     traj: Trajectory
@@ -38,6 +44,7 @@ class Gradients:
     deltas: Array
     log_norms: Array
     log_norms_before: Array
+    alive: Array
 
     def __repr__(self) -> str:
         return f"Gradients({self.traj.cell!r}, T={self.traj.steps}, B={self.mantissas.shape[-2]})"
@@ -50,21 +57,23 @@ class Gradients:
 
     @cached_property
     def param_exponent(self) -> Array:
-        """(*M,): the exponent that all parameter gradients of a model share."""
+        """(*M,): the exponent that all parameter gradients of a model share, the largest of its batch."""
         xp = self.traj.xp
-        largest = xp.max(xp.abs(self.mantissas[1:]), axis=(1, -1))
-        own = self.exponents[1:] + xp.frexp(largest)[1]
-        return xp.max(xp.where(largest > 0, own, xp.full_like(own, EMPTY)), axis=(0, -1)) * 1
+        exponents = xp.where(self.alive[1:], self.exponents[1:], xp.full_like(self.exponents[1:], EMPTY))
+        largest = xp.max(exponents, axis=(0, -1))
+        return xp.where(largest > EMPTY, largest, xp.zeros_like(largest))
 
     @cached_property
     def _scaled_deltas(self) -> Array:
-        """deltas brought to the largest exponent of each model's batch."""
+        """deltas brought to the shared exponent; what lies far below the last digit of the sum becomes zero."""
         xp = self.traj.xp
-        shift = self.exponents[1:] - self.param_exponent[..., None]
-        if int(xp.abs(shift).max()) == 0:
+        shift = xp.where(self.alive[1:], self.exponents[1:] - self.param_exponent[..., None], 0)
+        if not bool(shift.any()):
             return self.deltas
         with quiet():
-            return self.deltas * xp.ldexp(xp.ones(shift.shape, dtype=self.deltas.dtype), shift)[None, ..., None]
+            factor = xp.ldexp(xp.ones(shift.shape, dtype=self.deltas.dtype), shift)
+            factor = xp.where(shift < FLUSHED * scale_range(self.deltas), xp.zeros_like(factor), factor)
+            return self.deltas * factor[None, ..., None]
 
     @cached_property
     def param_mantissas(self) -> dict[str, Array]:
@@ -73,11 +82,12 @@ class Gradients:
         deltas = self._scaled_deltas
         gates = deltas[: len(cell.gates)]
         r = xp.ascontiguousarray(read(cell, traj.states[:-1]))
+        one = xp.ones((*traj.x.shape[:-1], 1), dtype=traj.x.dtype)
         with quiet():
             grads = {
                 "W_xh": xp.stack([outer_sum(xp, d, traj.x) for d in gates[cell.driven]]),
                 "W_hh": xp.stack([outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
-                "b_h": gates.sum(axis=(1, -2)),
+                "b_h": xp.stack([outer_sum(xp, d, one)[..., 0] for d in gates]),
             }
         return grads | ({"p": deltas[len(cell.gates) :].sum(axis=(1, -2))} if cell.elementwise else {})
 
@@ -113,7 +123,9 @@ class Gradients:
         """dL/dx_t as plain values (T, *M, B, D)."""
         traj, cell, xp = self.traj, self.traj.cell, self.traj.xp
         with quiet():
-            plain = xp.ldexp(self.deltas[: len(cell.gates)][cell.driven], self.exponents[1:][None, ..., None])
+            plain = self.deltas[: len(cell.gates)][cell.driven]
+            if bool(self.exponents.any()):
+                plain = xp.ldexp(plain, self.exponents[1:][None, ..., None])
             weights = xp.swapaxes(traj.params["W_xh"], -1, -2)
             terms = [linear(xp, d, w) for d, w in zip(plain, weights, strict=True)]
         return sum(terms[1:], terms[0])
@@ -125,12 +137,14 @@ def bptt(
     dL_dfinal: Array | None = None,
     clip: tuple[str, float] | None = None,
     truncate: int | None = None,
+    observe: Callable[[Linearization], None] | None = None,
 ) -> Gradients:
     """Gradients of a loss from its direct gradients dL_dh (T, *M, B, H), and dL_dfinal (S, *M, B, H) on the last states.
 
     dL_dh is ignored at steps beyond a sample's length. clip: ("step_norm" | "step_value", threshold), acting per sample
     on the joint-state adjoint after dL_t is added. truncate=k: blocks of k steps from t = 0, as detaching the state
-    between them does. Raises InputError for wrong shapes, by name, non-finite trajectories and unknown clip modes.
+    between them does. observe: called with the linearisation of each chunk of steps while it is in the cache, for
+    example a `FrobeniusNorms`. Raises InputError for wrong shapes, by name, non-finite trajectories and unknown clip modes.
     """
     check_gradients(traj, dL_dh, dL_dfinal)
     if truncate is not None and truncate < 1:
@@ -141,6 +155,8 @@ def bptt(
     with quiet():
         for lin in traj.linearizations():
             sweep.chunk(lin)
+            if observe is not None:
+                observe(lin)
         return sweep.result()
 
 
@@ -182,12 +198,12 @@ class _Sweep:
         self.exponents = xp.zeros((shape[0], *shape[2:-1]), dtype=xp.int32)
         columns = len(self.cell.gates) + len(self.cell.elementwise)
         self.deltas = xp.zeros((columns, traj.steps, *shape[2:]), dtype=traj.states.dtype)
-        self.largest = xp.zeros(shape[:-1], dtype=traj.states.dtype)
+        self.squares = xp.zeros(shape[:-1], dtype=traj.states.dtype)
         self.before = None if clip is None else xp.empty(shape[:-1], dtype=xp.float64)
         self.weights = xp.ascontiguousarray(traj.params["W_hh"])
         self.product = xp.empty((*self.weights.shape[:-2], shape[-2], self.weights.shape[-1]), dtype=traj.states.dtype)
         self.scratch = xp.empty((columns, *shape[2:]), dtype=traj.states.dtype)
-        self.range = 500 if traj.states.dtype == xp.float64 else 60
+        self.range = scale_range(traj.states)
 
     def chunk(self, lin: Linearization) -> None:
         """Steps lin.stop ... lin.start+1, at one exponent where that is safe, else rescaled at every step."""
@@ -207,12 +223,16 @@ class _Sweep:
             pull(t)
         if lin.start == 0:
             self._finish(0)
-        xp = self.xp
-        self.largest[bottom] = xp.max(xp.abs(self.mantissas[bottom]), axis=-1)
-        joint = xp.max(self.largest[bottom], axis=1)
-        inside = (joint == 0) | ((joint > 2.0**-self.range) & (joint < 2.0**self.range))
-        vanished = (joint[:-1] == 0) & (joint[1:] > 0)
-        return bool((inside & xp.isfinite(joint)).all()) and not bool(vanished.any())
+        self.squares[bottom] = _squares(self.xp, self.mantissas[bottom])
+        joint = self.squares[bottom].sum(axis=1)
+        limit = 4.0**self.range
+        inside = (joint > 1 / limit) & (joint < limit)
+        return bool(inside.all()) or self._only_zeros(inside, bottom)
+
+    def _only_zeros(self, inside: Array, bottom: slice) -> bool:
+        """Whether what is outside the safe range is exactly zero, and was so before the chunk's first step."""
+        zero = self.xp.max(self.xp.abs(self.mantissas[bottom]), axis=(1, -1)) == 0
+        return bool((inside | zero).all()) and not bool((zero[:-1] & ~zero[1:]).any())
 
     def _inject_scaled(self, lin: Linearization) -> Callable[[int], None]:
         """Adds dL_t at the exponent of the chunk's upper edge, which all its steps share."""
@@ -264,13 +284,27 @@ class _Sweep:
 
     def result(self) -> Gradients:
         """The Gradients, with log norms in float64."""
-        xp = self.xp
-        after = log_norm(xp, self.mantissas) + LN2 * self.exponents[:, None]
+        xp, after = self.xp, self._log_norms()
         before = after if self.before is None else self.before
+        alive = xp.max(after, axis=1) > -xp.inf
         if self.traj.mask is not None:
             masked = xp.concatenate([xp.zeros_like(self.traj.mask[:1]), ~self.traj.mask])[:, None]
             after, before = (xp.where(masked, xp.full_like(a, xp.nan), a) for a in (after, before))
-        return Gradients(self.traj, self.mantissas, self.exponents, self.deltas, after, before)
+        return Gradients(self.traj, self.mantissas, self.exponents, self.deltas, after, before, alive)
+
+    def _log_norms(self) -> Array:
+        """ln ||lambda|| per state, from the squares where they are normal numbers."""
+        xp = self.xp
+        logs = 0.5 * xp.log(self.squares.astype(xp.float64)) + LN2 * self.exponents[:, None]
+        small = (self.squares < 4.0**-self.range).any(axis=tuple(range(1, self.squares.ndim)))
+        if bool(small.any()):
+            logs[small] = log_norm(xp, self.mantissas[small]) + LN2 * self.exponents[small][:, None]
+        return logs
+
+
+def _squares(xp: Namespace, x: Array) -> Array:
+    """||x||^2 along the last axis."""
+    return xp.einsum("...i,...i->...", x, x)
 
 
 def _masked_direct(traj: Trajectory, dL_dh: Array) -> Array:
@@ -282,48 +316,81 @@ def _masked_direct(traj: Trajectory, dL_dh: Array) -> Array:
 
 def _pull_back(sweep: _Sweep, lin: Linearization) -> Callable[[int], None]:
     """lambda_t -> delta_t and lambda_{t-1} (without dL), with everything that does not depend on t prepared."""
-    xp, cell, k = sweep.xp, sweep.cell, sweep.truncate
-    multiply, add, matmul = xp.multiply, xp.add, xp.matmul
-    mantissas, deltas, product, scratch = sweep.mantissas, sweep.deltas, sweep.product, sweep.scratch
-    recurrent = range(len(cell.gates))[cell.recurrent]
-    fed_gates = slice(recurrent.start, recurrent.stop)
-    reads = [cell.states.index(name) for name in cell.reads]
-    gates = sorted(lin.gates.items(), key=lambda item: -item[1][1].shape[0])
-    first_covers_all = bool(gates) and gates[0][1][1].shape[0] == deltas.shape[0]
-    in_place = len(recurrent) == 1 == len(reads)
-    unread = [s for s in range(len(cell.states)) if s not in reads]
-
-    def into_deltas(i: int, above: Array, delta: Array) -> None:
-        if not first_covers_all:
-            delta[...] = 0
-        for n, (s, (span, d)) in enumerate(gates):
-            if n == 0 and first_covers_all:
-                multiply(d[:, i], above[s], out=delta)
-            else:
-                multiply(d[:, i], above[s], out=scratch[span])
-                add(delta[span], scratch[span], out=delta[span])
-
-    def through_weights(delta: Array, below: Array) -> None:
-        if in_place:
-            matmul(delta[fed_gates], sweep.weights, out=below[reads[0]][None])
-            return
-        matmul(delta[fed_gates], sweep.weights, out=product)
-        for gate in product[1:]:
-            add(product[0], gate, out=product[0])
-        for column, s in enumerate(reads):
-            below[s] = product[0][..., column * cell.hidden_size : (column + 1) * cell.hidden_size]
+    k, mantissas, deltas = sweep.truncate, sweep.mantissas, sweep.deltas
+    into_deltas, through_weights, carry = _into_deltas(sweep, lin), _through_weights(sweep), _carry(sweep, lin)
 
     def pull(t: int) -> None:
         i, above, below, delta = t - 1 - lin.start, mantissas[t], mantissas[t - 1], deltas[:, t - 1]
         into_deltas(i, above, delta)
         if k is not None and t > 1 and (t - 1) % k == 0:
             below[...] = 0
-            return
-        through_weights(delta, below)
-        for s in unread:
-            below[s] = 0
-        for (row, column), e in lin.carry.items():
-            multiply(e[i], above[row], out=scratch[0])
-            add(below[column], scratch[0], out=below[column])
+        else:
+            through_weights(delta, below)
+            carry(i, above, below)
 
     return pull
+
+
+def _into_deltas(sweep: _Sweep, lin: Linearization) -> Callable[[int, Array, Array], None]:
+    """delta = D^T lambda."""
+    multiply, add, scratch = sweep.xp.multiply, sweep.xp.add, sweep.scratch
+    gates = sorted(lin.gates.items(), key=lambda item: -item[1][1].shape[0])
+    covered = bool(gates) and gates[0][1][1].shape[0] == scratch.shape[0]
+    first, rest = (gates[0], gates[1:]) if covered else (None, gates)
+
+    def into_deltas(i: int, above: Array, delta: Array) -> None:
+        if first is None:
+            delta[...] = 0
+        else:
+            multiply(first[1][1][:, i], above[first[0]], out=delta)
+        for s, (span, d) in rest:
+            part = delta[span]
+            multiply(d[:, i], above[s], out=scratch[span])
+            add(part, scratch[span], out=part)
+
+    return into_deltas
+
+
+def _through_weights(sweep: _Sweep) -> Callable[[Array, Array], None]:
+    """lambda of the states that the weights read = W^T delta."""
+    xp, cell, weights, product = sweep.xp, sweep.cell, sweep.weights, sweep.product
+    matmul, add, dot, h = xp.matmul, xp.add, xp.dot, sweep.cell.hidden_size
+    fed = range(len(cell.gates))[cell.recurrent]
+    columns = [(cell.states.index(name), slice(n * h, (n + 1) * h)) for n, name in enumerate(cell.reads)]
+
+    def one_gate(delta: Array, below: Array) -> None:
+        dot(delta[fed.start], weights[0], out=below[columns[0][0]])
+
+    def all_gates(delta: Array, below: Array) -> None:
+        matmul(delta[fed.start : fed.stop], weights, out=product)
+        total = product[0]
+        for gate in product[1:]:
+            add(total, gate, out=total)
+        for s, column in columns:
+            below[s] = total[..., column]
+
+    return one_gate if product.ndim == 3 and len(fed) == 1 == len(columns) else all_gates
+
+
+def _carry(sweep: _Sweep, lin: Linearization) -> Callable[[int, Array, Array], None]:
+    """lambda += E^T lambda, after the weights' part has been written."""
+    multiply, add, scratch = sweep.xp.multiply, sweep.xp.add, sweep.scratch[0]
+    written = {sweep.cell.states.index(name) for name in sweep.cell.reads}
+    plan = []
+    for (row, column), e in lin.carry.items():
+        plan.append((row, column, e, column in written))
+        written.add(column)
+    untouched = [s for s in range(len(sweep.cell.states)) if s not in written]
+
+    def carry(i: int, above: Array, below: Array) -> None:
+        for s in untouched:
+            below[s] = 0
+        for row, column, e, added in plan:
+            target = below[column]
+            if added:
+                multiply(e[i], above[row], out=scratch)
+                add(target, scratch, out=target)
+            else:
+                multiply(e[i], above[row], out=target)
+
+    return carry

@@ -11,7 +11,7 @@ import numpy as np
 from .arrays import Array, Namespace, linear, quiet, require_namespace
 from .errors import InputError
 from .lanczos import largest_singular_values
-from .trajectory import CHUNK, Linearization, Trajectory
+from .trajectory import Linearization, Trajectory
 
 CARRY = "carry"
 BLOCK_VALUES = 2**22  # working set of the spectral norm, in numbers per state variable
@@ -49,7 +49,7 @@ class StateJacobian:
         Share of a path = <path^T u, J^T u> / ||J^T u||^2: they sum to 1 and may be negative; NaN where J^T u = 0.
         """
         traj, xp, paths = self.traj, self.traj.xp, list(self.paths().values())
-        grams = _row_products(self)
+        products = _RowProducts(self)
         shape = (len(paths), traj.steps, *traj.states.shape[2:-1])
         norms, shares = (xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
         for lin in traj.linearizations():
@@ -59,7 +59,7 @@ class StateJacobian:
             total = sum(pulled[1:], pulled[0])
             with quiet():
                 for p, (part, vector) in enumerate(zip(parts, pulled, strict=True)):
-                    norms[p, steps] = xp.sqrt(xp.maximum(part.squares(grams), 0.0))
+                    norms[p, steps] = xp.sqrt(xp.maximum(part.squares(products), 0.0))
                     shares[p, steps] = (vector * total).sum(axis=(1, -1)) / (total * total).sum(axis=(1, -1))
         return norms, shares
 
@@ -92,12 +92,10 @@ class StateJacobian:
         ||E + sum_k diag(d_k) W_k||_F^2 = sum_i [sum_kl d_ki d_li (W_k W_l^T)_ii + 2 e_i sum_k d_ki (W_k)_ii + e_i^2],
         per block of states.
         """
-        traj, xp = self.traj, self.traj.xp
-        grams = _row_products(self)
-        norms = xp.empty((traj.steps, *traj.states.shape[2:-1]), dtype=traj.states.dtype)
-        for part in self._parts():
-            norms[part.start : part.stop] = xp.sqrt(xp.maximum(part.squares(grams), 0.0))
-        return norms
+        norms = FrobeniusNorms(self)
+        for lin in self.traj.linearizations():
+            norms(lin)
+        return norms.values
 
     def spectral(self, tol: float = 1e-6) -> Array:
         """||J_t||_2 (T, *M, B): the largest singular values; `spectral_with_bound` says how exact they are."""
@@ -130,19 +128,48 @@ class StateJacobian:
                 pairs[cell.gates.index(name)] = (w, xp.ascontiguousarray(xp.swapaxes(w, -1, -2)))
         return pairs
 
-    def _parts(self, chunk: int = CHUNK) -> Iterator[_Part]:
+    def _parts(self, chunk: int | None = None) -> Iterator[_Part]:
         return (_Part(self, lin) for lin in self.traj.linearizations(chunk))
 
 
-def _row_products(jacobian: StateJacobian) -> dict[tuple[int, int], Array]:
-    """(gate, gate) -> the diagonal of W_k W_l^T as one row (*M, 1, H); the off-diagonal pairs once, doubled."""
-    weights = {k: w for k, (w, _) in jacobian._weights.items()}
-    return {
-        (k, l): ((wk * wl).sum(axis=-1) * (1 if k == l else 2))[..., None, :]
-        for k, wk in weights.items()
-        for l, wl in weights.items()
-        if k <= l
-    }
+class FrobeniusNorms:
+    """||J_t||_F (T, *M, B) in `values`, filled chunk by chunk: by itself or while `bptt` passes."""
+
+    def __init__(self, jacobian: StateJacobian) -> None:
+        traj = jacobian.traj
+        self.jacobian, self.products = jacobian, _RowProducts(jacobian)
+        self.values = traj.xp.empty((traj.steps, *traj.states.shape[2:-1]), dtype=traj.states.dtype)
+
+    def __call__(self, lin: Linearization) -> None:
+        """Fill in the steps of one chunk."""
+        xp = self.jacobian.traj.xp
+        squares = _Part(self.jacobian, lin).squares(self.products)
+        self.values[lin.start : lin.stop] = xp.sqrt(xp.maximum(squares, 0.0))
+
+
+class _RowProducts:
+    """d -> sum_i sum_kl d_ki d_li (W_k W_l^T)_ii: the pairs side by side in one buffer, then one product."""
+
+    def __init__(self, jacobian: StateJacobian) -> None:
+        self.xp = jacobian.traj.xp
+        weights = {k: w for k, (w, _) in jacobian._weights.items()}
+        self.grams = {
+            (k, m): (wk * wm).sum(axis=-1) * (1 if k == m else 2)
+            for k, wk in weights.items()
+            for m, wm in weights.items()
+            if k <= m
+        }
+
+    def __call__(self, d: dict[int, Array]) -> Array:
+        """d: gate -> (C, *M, B, H); returns (C, *M, B)."""
+        xp, first = self.xp, next(iter(d.values()))
+        pairs = [(k, m) for k, m in self.grams if k in d and m in d]
+        buffer = xp.empty((*first.shape[:-1], len(pairs), first.shape[-1]), dtype=first.dtype)
+        for p, (k, m) in enumerate(pairs):
+            xp.multiply(d[k], d[m], out=buffer[..., p, :])
+        gram = xp.stack([self.grams[pair] for pair in pairs], axis=-2)
+        flat = gram.reshape(*gram.shape[:-2], 1, gram.shape[-2] * gram.shape[-1])
+        return linear(xp, buffer.reshape(*buffer.shape[:-2], flat.shape[-1]), flat)[..., 0]
 
 
 def _normalised(xp: Namespace, u: Array) -> Array:
@@ -213,17 +240,16 @@ class _Part:
         for (row, column), e in self.carry.items():
             dense[..., row * h + units, column * h + units] += e
 
-    def squares(self, grams: dict[tuple[int, int], Array]) -> Array:
+    def squares(self, products: _RowProducts) -> Array:
         """||J||_F^2 (C, *M, B)."""
         total = self.xp.zeros((self.stop - self.start, *self.shape), dtype=self.dtype)
         for row in range(len(self.cell.states)):
             d = {k: array for (s, k), array in self.gates.items() if s == row}
-            for (k, l), gram in grams.items():
-                if k in d and l in d:
-                    total = total + linear(self.xp, d[k] * d[l], gram)[..., 0]
+            if d:
+                total += products(d)
             for (s, column), e in self.carry.items():
                 if s == row:
-                    total = total + self._carry_squares(e, column, d)
+                    total += self._carry_squares(e, column, d)
         return total
 
     def _carry_squares(self, e: Array, column: int, d: dict[int, Array]) -> Array:
@@ -234,4 +260,4 @@ class _Part:
             for k, gate in d.items():
                 w = self.weights[k][0][..., self._read_columns(position)]
                 inner = inner + 2 * gate * self.xp.diagonal(w, axis1=-2, axis2=-1)[..., None, :]
-        return (e * inner).sum(axis=-1)
+        return self.xp.einsum("...i,...i->...", e, inner)

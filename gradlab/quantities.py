@@ -13,13 +13,44 @@ from typing import Any
 
 from .arrays import LN2, Array, Namespace, log_norm, quiet
 from .bptt import Gradients
-from .jacobian import StateJacobian
+from .jacobian import FrobeniusNorms, StateJacobian
 from .registry import Registry
-from .trajectory import Trajectory, read
+from .trajectory import Linearization, Trajectory, read
 
 SATURATED_SLOPE = 0.1  # a unit counts as saturated where its slope is below this share of the largest slope
 SPECTRAL_TOL = 1e-2  # a bound on the error; the error itself is about its square
 STEP_BLOCK = 64
+
+
+class GateStatistics:
+    """Filled chunk by chunk: `mean` and `saturation` (G, T, *M) of every gate, `slope` (T, *M) of the candidate."""
+
+    def __init__(self, traj: Trajectory) -> None:
+        self.traj = traj
+        shape = (len(traj.cell.gates), traj.steps, *traj.models)
+        self.mean, self.saturation = (traj.xp.zeros(shape, dtype=traj.states.dtype) for _ in range(2))
+        self.slope = traj.xp.ones(shape[1:], dtype=traj.states.dtype)
+
+    def __call__(self, lin: Linearization) -> None:
+        """Fill in the steps of one chunk."""
+        steps, cell = slice(lin.start, lin.stop), self.traj.cell
+        values = self.traj.gate_values(steps)
+        for g, (slopes, activation) in enumerate(self.traj.gate_slopes(lin)):
+            self.mean[g, steps] = self._mean(values[g], steps)
+            if slopes is not None:
+                self.saturation[g, steps] = self._mean(slopes < SATURATED_SLOPE * activation.max_slope, steps)
+                if cell.gates[g] == cell.candidate:
+                    self.slope[steps] = self._mean(slopes, steps)
+
+    def _mean(self, values: Array, steps: slice) -> Array:
+        """(C, *M, B, H) -> (C, *M): the mean over the units of all samples whose step is not masked."""
+        dtype = self.traj.states.dtype
+        if self.traj.mask is None:
+            return values.reshape(*values.shape[:-2], -1).astype(dtype, copy=False).mean(axis=-1)
+        mask = self.traj.mask[steps]
+        with quiet():
+            total = self.traj.xp.where(mask, values.mean(axis=-1, dtype=dtype), 0.0).sum(axis=-1)
+            return total / mask.astype(dtype).sum(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -27,13 +58,15 @@ class Recording:
     """What quantities are computed from. probe: gradients of the unit cotangent at each sample's last step.
 
     loss: gradients of the loss that acts, the probe unless the loss acts elsewhere too. clipped: whether the backward
-    passes were clipped.
+    passes were clipped. frobenius, gates: filled while a backward pass went over the chunks.
     """
 
     traj: Trajectory
     probe: Gradients
     loss: Gradients
     clipped: bool
+    frobenius: FrobeniusNorms
+    gates: GateStatistics
 
     @property
     def xp(self) -> Namespace:
@@ -61,15 +94,6 @@ class Recording:
             return values
         lead = values.reshape(-1, *values.shape[steps:])
         return self.xp.where(self.traj.mask, lead, self.xp.nan).reshape(values.shape)
-
-    def mean_over_units(self, values: Array) -> Array:
-        """(T, *M, B, H) -> (T, *M): the mean over the units of all samples whose step is not masked."""
-        if self.traj.mask is None:
-            return values.mean(axis=(-2, -1))
-        with quiet():
-            weight = self.traj.mask.astype(values.dtype)
-            return (self.xp.where(self.traj.mask, values.mean(axis=-1), 0.0)).sum(axis=-1) / weight.sum(axis=-1)
-
 
 @dataclass(frozen=True)
 class Quantity:
@@ -133,7 +157,7 @@ def log_grad_norm_before_clip(run: Recording) -> Array:
 @quantity(("step", "*", "sample"), "||J_t||_F")
 def jacobian_frobenius(run: Recording) -> Array:
     """Frobenius norm of the one-step Jacobian; over sqrt(S H) it is the typical factor of one step."""
-    return run.masked(run.jacobian.frobenius())
+    return run.masked(run.frobenius.values)
 
 
 @quantity(("step", "*", "sample"), "||J_t||_2")
@@ -157,28 +181,19 @@ def path_share(run: Recording) -> Array:
 @quantity(("gate", "step", "*"), "<gate>")
 def gate_mean(run: Recording) -> Array:
     """Mean gate value over units and samples."""
-    gates = run.traj.gates
-    return run.xp.stack([run.mean_over_units(gates[:, g]) for g in range(gates.shape[1])])
+    return run.gates.mean
 
 
 @quantity(("gate", "step", "*"), "share")
 def gate_saturation(run: Recording) -> Array:
     """Share of units whose slope is below a tenth of the gate's largest slope."""
-
-    def saturation(name: str) -> Array:
-        slopes, activation = run.traj.gate_slopes(name)
-        if slopes is None:
-            return run.mean_over_units(0 * run.traj.gate_inputs[:, 0])
-        return run.mean_over_units((slopes < SATURATED_SLOPE * activation.max_slope).astype(run.traj.states.dtype))
-
-    return run.xp.stack([saturation(name) for name in run.traj.cell.gates])
+    return run.gates.saturation
 
 
 @quantity(("step", "*"), "<phi'>")
 def activation_slope(run: Recording) -> Array:
     """Mean slope of the activation over units and samples."""
-    slopes, _ = run.traj.gate_slopes(run.traj.cell.candidate)
-    return run.mean_over_units(run.xp.ones_like(run.traj.gate_inputs[:, 0]) if slopes is None else slopes)
+    return run.gates.slope
 
 
 @quantity(("time", "state", "*"), "rms s_t")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from .cells import Cell
 if TYPE_CHECKING:
     from .jacobian import StateJacobian
 
-CHUNK = 16  # steps whose partial derivatives still fit the cache
+CHUNK_BYTES = 2**18  # of one array over a chunk of steps: its dozen arrays stay in the cache, and few chunks cost little overhead
 SATURATED = 1e-3  # float32: closer than this to +-1, a slope computed from the value has lost its digits
 
 
@@ -24,12 +24,14 @@ class Linearization:
 
     carry: (new state, state) -> dF/d state, (C, *M, B, H).
     gates: new state -> (slice of the cell's gates and elementwise parameters, dF/d pre-activation (n, C, *M, B, H)).
+    slopes: phi' of each gate's engine-applied nonlinearity (C, *M, B, H), None where it is 1.
     """
 
     start: int
     stop: int
     carry: Mapping[tuple[int, int], Array]
     gates: Mapping[int, tuple[slice, Array]]
+    slopes: list[Array | None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Trajectory:
     @cached_property
     def pre(self) -> Array:
         """Pre-activations (T, G, *M, B, H), recomputed by one product over all steps when a slope needs them."""
-        pre = project_inputs(self.cell, self.params, self.x, self.models)
+        pre = self.xp.empty(self.gate_inputs.shape, dtype=self.states.dtype)
+        input_projection(self.cell, self.params, self.x, [1.0] * len(self.cell.gates))(slice(None), pre)
         r = read(self.cell, self.states[:-1])
         for k, g in enumerate(range(len(self.cell.gates))[self.cell.recurrent]):
             pre[:, g] += linear(self.xp, r, self.params["W_hh"][k])
@@ -93,25 +96,27 @@ class Trajectory:
     @cached_property
     def gates(self) -> Array:
         """Gate values (T, G, *M, B, H) after each gate's nonlinearity, those that `step` applies itself included."""
-        if not self._completed:
-            return self.gate_inputs
-        gates = self.gate_inputs.copy()
-        for name, (a, activation) in self._completed.items():
-            gates[:, self.cell.gates.index(name)] = activation.value(self.xp, a)
-        return gates
+        return self.xp.stack(self.gate_values(slice(None)), axis=1)
 
-    def gate_slopes(self, name: str) -> tuple[Array, Activation]:
-        """phi' of one gate at every step (T, *M, B, H), and its activation."""
-        if name in self._completed:
-            a, activation = self._completed[name]
-            return activation.slope(self.xp, a), activation
-        g = self.cell.gates.index(name)
-        return self._slope(g, slice(None)), self.cell.nonlinearities[g]
+    def gate_values(self, steps: slice) -> list[Array]:
+        """Each gate's values over a range of steps, (C, *M, B, H)."""
+        completed = self._completed(steps)
+        return [
+            completed[name][1].value(self.xp, completed[name][0]) if name in completed else self.gate_inputs[steps, g]
+            for g, name in enumerate(self.cell.gates)
+        ]
 
-    @cached_property
-    def _completed(self) -> dict[str, tuple[Array, Activation]]:
+    def gate_slopes(self, lin: Linearization) -> list[tuple[Array | None, Activation]]:
+        """Each gate's phi' over a chunk of steps (C, *M, B, H), None where it is 1, and its activation."""
+        completed = self._completed(slice(lin.start, lin.stop))
+        found = list(zip(lin.slopes, self.cell.nonlinearities, strict=True))
+        for name, (a, phi) in completed.items():
+            found[self.cell.gates.index(name)] = (phi.slope(self.xp, a), phi)
+        return found
+
+    def _completed(self, steps: slice) -> Mapping[str, tuple[Array, Activation]]:
         with quiet():
-            return dict(self.cell.completed(self.xp, *self._arguments(slice(None), new_states=True)))
+            return self.cell.completed(self.xp, *self._arguments(steps))
 
     @cached_property
     def overflow(self) -> list[Overflow]:
@@ -140,8 +145,9 @@ class Trajectory:
 
         return StateJacobian(self)
 
-    def linearizations(self, chunk: int = CHUNK) -> Iterator[Linearization]:
-        """The linearisation in chunks of steps, the last chunk first."""
+    def linearizations(self, chunk: int | None = None) -> Iterator[Linearization]:
+        """The linearisation in chunks of steps (by default as many as fit the cache), the last chunk first."""
+        chunk = chunk or chunk_steps(self.states)
         for start in reversed(range(0, self.steps, chunk)):
             yield self.linearize(start, min(start + chunk, self.steps))
 
@@ -149,15 +155,15 @@ class Trajectory:
         """E and D of steps start+1 ... stop."""
         steps, states = slice(start, stop), self.cell.states
         with quiet():
-            d_gate, d_state, *rest = fused(self.xp, self.cell.partials)(*self._arguments(steps, new_states=True))
+            d_gate, d_state, *rest = fused(self.xp, self.cell.partials)(*self._arguments(steps))
             columns: dict[str, Mapping[str, Any]] = {s: {} for s in states}
             for (row, column), value in (*d_gate.items(), *(rest[0].items() if rest else ())):
                 columns[row] = {**columns[row], column: value}
             slopes = [self._slope(g, steps) for g in range(len(self.cell.gates))]
             gates = {states.index(s): self._stack(c, slopes, steps) for s, c in columns.items() if c}
-            like = self.gate_inputs[steps, 0]
-            carry = {(states.index(r), states.index(c)): like * 0 + v for (r, c), v in d_state.items()}
-        return self._masked(Linearization(start, stop, carry, gates))
+            shape = self.gate_inputs[steps, 0].shape
+            carry = {(states.index(r), states.index(c)): _full(self.states, v, shape) for (r, c), v in d_state.items()}
+        return self._masked(Linearization(start, stop, carry, gates, slopes))
 
     def _stack(self, columns: Mapping[str, Any], slopes: list[Array | None], steps: slice) -> tuple[slice, Array]:
         """One state's partials side by side, times the gates' slopes; gaps between its gates are zero."""
@@ -193,7 +199,7 @@ class Trajectory:
         candidates = [g for g, phi in enumerate(self.cell.nonlinearities) if phi.saturates]
         return frozenset(g for g in candidates if float(self.xp.abs(self.gate_inputs[:, g]).max()) > 1 - SATURATED)
 
-    def _arguments(self, steps: slice, new_states: bool) -> list[Array]:
+    def _arguments(self, steps: slice) -> list[Array]:
         """What `partials` takes, for a range of steps at once."""
         old = self.states[:-1][steps]
         new = self.states[1:][steps]
@@ -215,7 +221,18 @@ class Trajectory:
             for key in diagonal | set(lin.carry)
         }
         gates = {s: (span, xp.where(alive, d, zero)) for s, (span, d) in lin.gates.items()}
-        return Linearization(lin.start, lin.stop, carry, gates)
+        return Linearization(lin.start, lin.stop, carry, gates, lin.slopes)
+
+
+def _full(like: Array, value: Any, shape: tuple[int, ...]) -> Array:
+    """A partial derivative as an array, which a cell may give as a number."""
+    return value if hasattr(value, "shape") else namespace(like).full(shape, value, dtype=like.dtype)
+
+
+def chunk_steps(states: Array) -> int:
+    """How many steps the loops treat together: 4 to 16, as many as fit the cache."""
+    step_bytes = states[0, 0].size * states.dtype.itemsize
+    return int(min(16, max(4, CHUNK_BYTES // step_bytes)))
 
 
 def length_mask(lengths: Array, steps: int, model_axes: int) -> Array:
@@ -241,15 +258,24 @@ def read(cell: Cell, states: Array) -> Array:
     return parts[0] if len(parts) == 1 else xp.concatenate(parts, axis=-1)
 
 
-def project_inputs(cell: Cell, params: Mapping[str, Array], x: Array, models: tuple[int, ...]) -> Array:
-    """V x + b at every step (T, G, *M, B, H): one product per gate, outside the time loop."""
+def input_projection(
+    cell: Cell, params: Mapping[str, Array], x: Array, factors: list[float]
+) -> Callable[[slice, Array], None]:
+    """(steps, gates) -> None, writing factor * (V x + b) of those steps into gates (T, G, *M, B, H).
+
+    The bias is the weight of a constant input, so that one product per gate does it all.
+    """
     xp = namespace(x)
-    shape = (x.shape[0], len(cell.gates), *models, x.shape[-2], cell.hidden_size)
-    pre = xp.empty(shape, dtype=params["W_hh"].dtype)
-    for g, b in enumerate(params["b_h"]):
-        pre[:, g] = b[..., None, :]
-    for k, g in enumerate(range(len(cell.gates))[cell.driven]):
-        pre[:, g] += linear(xp, x, params["W_xh"][k])
-    return pre
+    with_one = xp.concatenate([x, xp.ones_like(x[..., :1])], axis=-1)
+    weights = []
+    driven = range(len(cell.gates))[cell.driven]
+    for g, factor in enumerate(factors):
+        b = params["b_h"][g][..., None]
+        v = params["W_xh"][driven.index(g)] if g in driven else xp.zeros((*b.shape[:-1], x.shape[-1]), dtype=b.dtype)
+        weights.append(factor * xp.concatenate([v, b], axis=-1))
 
+    def project(steps: slice, gates: Array) -> None:
+        for g, w in enumerate(weights):
+            gates[steps, g] = linear(xp, with_one[steps], w)
 
+    return project

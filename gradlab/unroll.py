@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import groupby
 from typing import Any
 
-from .activations import Activation
 from .arrays import Array, Namespace, fused, namespace, quiet, require_namespace, require_shape
 from .cells import Cell
 from .errors import InputError
-from .trajectory import Trajectory, elementwise, length_mask, project_inputs
+from .trajectory import Trajectory, chunk_steps, elementwise, input_projection, length_mask
 
 __all__ = ["BATCH_FIRST", "Trajectory", "unroll"]
 
@@ -42,9 +42,9 @@ def unroll(
     if lengths is not None:
         mask = length_mask(_lengths(lengths, x, size[:-1]), x.shape[0], len(models))
         x = xp.where(mask[..., None], x, xp.zeros((), dtype=x.dtype))  # padding may hold anything, NaN too
+    gates = xp.empty((x.shape[0], len(cell.gates), *size), dtype=states.dtype)
     with quiet():
-        gates = project_inputs(cell, params, x, models)
-        _run(cell, params, gates, states, mask)
+        _run(cell, params, x, gates, states, mask)
     return Trajectory(cell, dict(params), x, states, gates, lengths)
 
 
@@ -77,80 +77,86 @@ def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
     return lengths
 
 
-def _run(cell: Cell, params: Mapping[str, Array], gates: Array, states: Array, mask: Array | None) -> None:
-    """The time loop: turns pre-activations without their recurrent part, in place, into gate values, and fills `states`."""
+def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None) -> None:
+    """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead of it."""
     xp = namespace(states)
-    step, activate = fused(xp, cell.step), Nonlinearities(xp, cell)
-    p, recurrent = elementwise(cell, params), cell.recurrent
-    weights = xp.ascontiguousarray(xp.swapaxes(params["W_hh"], -1, -2)) * 1
-    fed = activate.scale(gates, weights)
+    step, activate, p = fused(xp, cell.step), Nonlinearities(xp, cell), elementwise(cell, params)
+    project = input_projection(cell, params, x, activate.factors)
+    feed = _recurrence(cell, params, activate.factors, states)
+    chunk = chunk_steps(states)
+    for start in range(0, x.shape[0], chunk):
+        steps = slice(start, min(start + chunk, x.shape[0]))
+        project(steps, gates)
+        after = states[start + 1 : steps.stop + 1]
+        for t, gate, fed, old, new in zip(
+            range(start, steps.stop), gates[steps], gates[steps, cell.recurrent], states[steps], after, strict=True
+        ):
+            feed(old, fed)
+            activate(gate)
+            for s, value in enumerate(step(*gate, *old, *p)):
+                new[s] = value
+            if mask is not None:
+                new[...] = xp.where(mask[t, ..., None], new, old)
+                gate[...] = xp.where(mask[t, ..., None], gate, xp.zeros((), dtype=gate.dtype))
+
+
+def _recurrence(
+    cell: Cell, params: Mapping[str, Array], factors: list[float], states: Array
+) -> Callable[[Array, Array], None]:
+    """(old states, pre-activations of the recurrent gates) -> None, adding W r to the pre-activations in place."""
+    xp = namespace(states)
+    scaled = [w * f for w, f in zip(params["W_hh"], factors[cell.recurrent], strict=True)]
+    weights = xp.stack([xp.ascontiguousarray(xp.swapaxes(w, -1, -2)) for w in scaled])
     product = xp.empty((weights.shape[0], *states.shape[2:]), dtype=states.dtype)
-    matmul, add = xp.matmul, xp.add
-    single = cell.reads == cell.states[:1]
     columns = [cell.states.index(name) for name in cell.reads]
-    for t in range(gates.shape[0]):
-        old, gate = states[t], gates[t]
-        r = old[0] if single else xp.concatenate([old[s] for s in columns], axis=-1)
-        part = gate[recurrent]
-        matmul(r[None], fed, out=product)
-        add(part, product, out=part)
-        activate(gate)
-        new = states[t + 1]
-        for s, value in enumerate(step(*gate, *old, *p)):
-            new[s] = value
-        if mask is not None:
-            new[...] = xp.where(mask[t, ..., None], new, old)
-            gate[...] = xp.where(mask[t, ..., None], gate, xp.zeros((), dtype=gate.dtype))
+    matmul, add, dot = xp.matmul, xp.add, xp.dot
+
+    def feed(old: Array, pre: Array) -> None:
+        r = old[columns[0]] if len(columns) == 1 else xp.concatenate([old[s] for s in columns], axis=-1)
+        matmul(r[None], weights, out=product)
+        add(pre, product, out=pre)
+
+    def feed_one(old: Array, pre: Array) -> None:
+        dot(old[columns[0]], weights[0], out=product[0])
+        add(pre, product, out=pre)
+
+    return feed_one if product.ndim == 3 and product.shape[0] == 1 == len(columns) else feed
 
 
 class Nonlinearities:
     """The gates' nonlinearities in place, every tanh-like one in a single call: phi(a) = m tanh(s a) + k.
 
-    The factors s are multiplied into pre-activations and recurrent weights before the loop. They are powers of two, so
-    nothing is rounded by it.
+    The `factors` s are multiplied into the weights before the loop. They are powers of two, so nothing is rounded by it.
     """
 
     def __init__(self, xp: Namespace, cell: Cell) -> None:
+        forms = [phi.tanh_form for phi in cell.nonlinearities]
         self.xp = xp
-        self.activations = cell.nonlinearities
-        self.recurrent = cell.recurrent
-        self.runs = list(_tanh_runs(cell.nonlinearities))
-
-    def scale(self, gates: Array, weights: Array) -> Array:
-        """Multiply s into the pre-activations (T, G, ...) in place and into the weights (G_h, ..., R*H), returned."""
-        factors = [phi.tanh_form[0] if phi.tanh_form else 1.0 for phi in self.activations]
-        for g, factor in enumerate(factors):
-            if factor != 1:
-                gates[:, g] *= factor
-        for k, factor in enumerate(factors[self.recurrent]):
-            weights[k] *= factor
-        return weights
+        self.factors = [form[0] if form else 1.0 for form in forms]
+        self.tanh = _runs([form is not None for form in forms])
+        self.affine = [(run, forms[run.start]) for run in _runs([f if f and f[1:] != (1.0, 0.0) else None for f in forms])]
+        others = enumerate(cell.nonlinearities)
+        self.others = [(g, phi) for g, phi in others if phi.tanh_form is None and phi.name != "identity"]
 
     def __call__(self, gate: Array) -> None:
         """Gate values of one step, in place of the scaled pre-activations (G, *M, B, H)."""
-        for span in self.runs:
-            self.xp.tanh(gate[span], out=gate[span])
-        for row, phi in zip(gate, self.activations, strict=True):
-            _finish(row, phi, self.xp)
+        xp = self.xp
+        for run in self.tanh:
+            part = gate[run]
+            xp.tanh(part, out=part)
+        for run, (_, factor, shift) in self.affine:
+            part = gate[run]
+            xp.multiply(part, factor, out=part)
+            xp.add(part, shift, out=part)
+        for g, phi in self.others:
+            gate[g] = phi.value(xp, gate[g])
 
 
-def _finish(row: Array, phi: Activation, xp: Namespace) -> None:
-    if phi.tanh_form is None:
-        if phi.name != "identity":
-            row[...] = phi.value(xp, row)
-    elif phi.tanh_form[1:] != (1.0, 0.0):
-        xp.multiply(row, phi.tanh_form[1], out=row)
-        xp.add(row, phi.tanh_form[2], out=row)
-
-
-def _tanh_runs(activations: tuple[Activation, ...]) -> list[slice]:
-    """Neighbouring gates with a tanh form, as slices."""
-    runs: list[slice] = []
-    for g, phi in enumerate(activations):
-        if phi.tanh_form is None:
-            continue
-        if runs and runs[-1].stop == g:
-            runs[-1] = slice(runs[-1].start, g + 1)
-        else:
-            runs.append(slice(g, g + 1))
+def _runs(keys: list[Any]) -> list[slice]:
+    """Neighbours with the same key, as slices; those with a false key are left out."""
+    runs, start = [], 0
+    for key, group in groupby(keys):
+        stop = start + len(list(group))
+        runs += [slice(start, stop)] if key else []
+        start = stop
     return runs
