@@ -314,6 +314,23 @@ def check_shares(cell, xp, dtype, models):
     np.testing.assert_allclose(to_numpy(shares).sum(axis=0), 1, atol=20 * TOLERANCE[dtype])
 
 
+def check_options(cell, xp, dtype, models):
+    """Lengths, clipping and truncation: as on the host in float64, where other tests look at the values."""
+    problem, _ = reference(cell, models)
+    moved, lengths = problem.moved(xp, dtype), np.array([3, 5])
+    for options in ({"clip": ("step_norm", 0.7)}, {"clip": ("step_value", 0.3)}, {"truncate": 2}):
+        host = bptt(problem.unroll(lengths=lengths), problem.dL_dh, problem.dL_dfinal, **options)
+        found = bptt(moved.unroll(lengths=xp.asarray(lengths)), moved.dL_dh, moved.dL_dfinal, **options)
+        assert_array(found.adjoints, xp, dtype, host.adjoints, factor=4)
+        for name, gradient in found.params.items():
+            assert_array(gradient, xp, dtype, host.params[name], factor=4)
+        np.testing.assert_allclose(to_numpy(found.log_norms), host.log_norms, atol=20 * TOLERANCE[dtype])
+    jacobian = found.traj.jacobian()
+    assert_array(jacobian.dense(), xp, dtype, host.traj.jacobian().dense())
+    assert_array(jacobian.frobenius(), xp, dtype, host.traj.jacobian().frobenius())
+    assert_array(jacobian.spectral(1e-9), xp, dtype, host.traj.jacobian().spectral(1e-9), factor=2)
+
+
 CHECKS = {
     check.__name__.removeprefix("check_"): check
     for check in (
@@ -325,5 +342,6 @@ CHECKS = {
         check_norms,
         check_paths,
         check_shares,
+        check_options,
     )
 }

@@ -18,8 +18,8 @@ def words(text):
 
 UFUNCS = words(
     "abs absolute add arctan cos divide equal exp exp2 expm1 floor fmax fmin frexp greater greater_equal hypot "
-    "isfinite isinf isnan ldexp less less_equal log log1p log2 logaddexp logical_and logical_not logical_or maximum minimum "
-    "multiply negative not_equal power rint sign sin sqrt square subtract tan tanh true_divide where"
+    "isfinite isinf isnan ldexp less less_equal log log1p log2 logaddexp logical_and logical_not logical_or maximum "
+    "minimum multiply negative not_equal power rint sign sin sqrt square subtract tan tanh true_divide where"
 )
 FUNCTIONS = {  # name -> the keywords that CuPy's function takes
     "all": "axis out keepdims",
