@@ -194,11 +194,12 @@ class _Sweep:
         self.direct = _masked_direct(traj, dL_dh.astype(traj.states.dtype, copy=False))
         self.truncate, self.clip = truncate, clip
         xp, shape = self.xp, traj.states.shape
-        self.mantissas = xp.zeros(shape, dtype=traj.states.dtype)
+        self.mantissas = xp.empty(shape, dtype=traj.states.dtype)
+        self.mantissas[-1] = 0
         self.exponents = xp.zeros((shape[0], *shape[2:-1]), dtype=xp.int32)
         columns = len(self.cell.gates) + len(self.cell.elementwise)
-        self.deltas = xp.zeros((columns, traj.steps, *shape[2:]), dtype=traj.states.dtype)
-        self.squares = xp.zeros(shape[:-1], dtype=traj.states.dtype)
+        self.deltas = xp.empty((columns, traj.steps, *shape[2:]), dtype=traj.states.dtype)
+        self.squares = xp.empty(shape[:-1], dtype=traj.states.dtype)
         self.before = None if clip is None else xp.empty(shape[:-1], dtype=xp.float64)
         self.weights = xp.ascontiguousarray(traj.params["W_hh"])
         self.product = xp.empty((*self.weights.shape[:-2], shape[-2], self.weights.shape[-1]), dtype=traj.states.dtype)
@@ -296,9 +297,10 @@ class _Sweep:
         """ln ||lambda|| per state, from the squares where they are normal numbers."""
         xp = self.xp
         logs = 0.5 * xp.log(self.squares.astype(xp.float64)) + LN2 * self.exponents[:, None]
-        small = (self.squares < 4.0**-self.range).any(axis=tuple(range(1, self.squares.ndim)))
-        if bool(small.any()):
-            logs[small] = log_norm(xp, self.mantissas[small]) + LN2 * self.exponents[small][:, None]
+        unsafe = ~((self.squares > 4.0**-self.range) & (self.squares < 4.0**self.range))
+        steps = unsafe.any(axis=tuple(range(1, unsafe.ndim)))
+        if bool(steps.any()):
+            logs[steps] = log_norm(xp, self.mantissas[steps]) + LN2 * self.exponents[steps][:, None]
         return logs
 
 

@@ -85,7 +85,7 @@ class RunConfig(BaseModel):
 
     cell: str = _field("elman", "Cell", "The recurrent cell", "network", level="basic", choices=lambda: list(CELLS), applies_if=_drawn)
     activation: str = _field("tanh", "Activation", "The nonlinearity; of gated cells, the candidate's and output's", "network",
-                             level="basic", choices=lambda: list(ACTIVATIONS), applies_if=_drawn)  # fmt: skip
+                             level="basic", choices=lambda: list(ACTIVATIONS))  # fmt: skip
     gain: float = _field(1.0, "Gain", "Multiplies the initialisation's own scale; sigma_w for gaussian", "network",
                          level="basic", ge=0, min=0.1, max=4, step=0.05, applies_if=_drawn)  # fmt: skip
     steps: int = _field(100, "Steps", "Length T of the sequence", "network", level="basic", ge=1, min=10, max=500, step=10, limit=20_000)

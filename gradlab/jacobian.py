@@ -148,13 +148,13 @@ class FrobeniusNorms:
 
 
 class _RowProducts:
-    """d -> sum_i sum_kl d_ki d_li (W_k W_l^T)_ii: the pairs side by side in one buffer, then one product."""
+    """d -> sum_i sum_kl d_ki d_li (W_k W_l^T)_ii, from row products of the weights that are computed once."""
 
     def __init__(self, jacobian: StateJacobian) -> None:
         self.xp = jacobian.traj.xp
         weights = {k: w for k, (w, _) in jacobian._weights.items()}
         self.grams = {
-            (k, m): (wk * wm).sum(axis=-1) * (1 if k == m else 2)
+            (k, m): ((wk * wm).sum(axis=-1) * (1 if k == m else 2))[..., None, :]
             for k, wk in weights.items()
             for m, wm in weights.items()
             if k <= m
@@ -162,14 +162,13 @@ class _RowProducts:
 
     def __call__(self, d: dict[int, Array]) -> Array:
         """d: gate -> (C, *M, B, H); returns (C, *M, B)."""
-        xp, first = self.xp, next(iter(d.values()))
-        pairs = [(k, m) for k, m in self.grams if k in d and m in d]
-        buffer = xp.empty((*first.shape[:-1], len(pairs), first.shape[-1]), dtype=first.dtype)
-        for p, (k, m) in enumerate(pairs):
-            xp.multiply(d[k], d[m], out=buffer[..., p, :])
-        gram = xp.stack([self.grams[pair] for pair in pairs], axis=-2)
-        flat = gram.reshape(*gram.shape[:-2], 1, gram.shape[-2] * gram.shape[-1])
-        return linear(xp, buffer.reshape(*buffer.shape[:-2], flat.shape[-1]), flat)[..., 0]
+        xp, total = self.xp, 0.0
+        pair = xp.empty_like(next(iter(d.values())))
+        for (k, m), gram in self.grams.items():
+            if k in d and m in d:
+                xp.multiply(d[k], d[m], out=pair)
+                total = total + linear(xp, pair, gram)
+        return total[..., 0]
 
 
 def _normalised(xp: Namespace, u: Array) -> Array:

@@ -14,7 +14,7 @@ from .cells import Cell
 if TYPE_CHECKING:
     from .jacobian import StateJacobian
 
-CHUNK_BYTES = 2**18  # of one array over a chunk of steps: its dozen arrays stay in the cache, and few chunks cost little overhead
+CHUNK_BYTES = 2**17  # of one array over a chunk of steps: its dozen arrays stay in the cache, and few chunks cost little overhead
 SATURATED = 1e-3  # float32: closer than this to +-1, a slope computed from the value has lost its digits
 
 
@@ -197,7 +197,7 @@ class Trajectory:
         if self.gate_inputs.dtype == self.xp.float64:
             return frozenset()
         candidates = [g for g, phi in enumerate(self.cell.nonlinearities) if phi.saturates]
-        return frozenset(g for g in candidates if float(self.xp.abs(self.gate_inputs[:, g]).max()) > 1 - SATURATED)
+        return frozenset(g for g in candidates if _reaches(self.gate_inputs[:, g], 1 - SATURATED))
 
     def _arguments(self, steps: slice) -> list[Array]:
         """What `partials` takes, for a range of steps at once."""
@@ -227,6 +227,11 @@ class Trajectory:
 def _full(like: Array, value: Any, shape: tuple[int, ...]) -> Array:
     """A partial derivative as an array, which a cell may give as a number."""
     return value if hasattr(value, "shape") else namespace(like).full(shape, value, dtype=like.dtype)
+
+
+def _reaches(values: Array, level: float) -> bool:
+    """Whether |values| exceeds `level` anywhere."""
+    return float(values.max()) > level or float(values.min()) < -level
 
 
 def chunk_steps(states: Array) -> int:

@@ -34,7 +34,8 @@ def unroll(
     require_namespace(xp, x=x, initial_state=initial_state, lengths=lengths, **params)
     x = _inputs(cell, x, models, params["W_hh"].dtype)
     size = (*models, x.shape[-2], cell.hidden_size)
-    states = xp.zeros((x.shape[0] + 1, len(cell.states), *size), dtype=params["W_hh"].dtype)
+    states = xp.empty((x.shape[0] + 1, len(cell.states), *size), dtype=params["W_hh"].dtype)
+    states[0] = 0
     if initial_state is not None:
         _require_batch("initial_state", initial_state, (len(cell.states), *size), x)
         states[0] = initial_state
