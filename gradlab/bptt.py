@@ -82,12 +82,13 @@ class Gradients:
         deltas = self._scaled_deltas
         gates = deltas[: len(cell.gates)]
         r = xp.ascontiguousarray(read(cell, traj.states[:-1]))
-        one = xp.ones((*traj.x.shape[:-1], 1), dtype=traj.x.dtype)
+        x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
         with quiet():
+            inputs = [outer_sum(xp, d, x) for d in gates]
             grads = {
-                "W_xh": xp.stack([outer_sum(xp, d, traj.x) for d in gates[cell.driven]]),
+                "W_xh": xp.stack([g[..., :-1] for g in inputs[cell.driven]]),
                 "W_hh": xp.stack([outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
-                "b_h": xp.stack([outer_sum(xp, d, one)[..., 0] for d in gates]),
+                "b_h": xp.stack([g[..., -1] for g in inputs]),
             }
         return grads | ({"p": deltas[len(cell.gates) :].sum(axis=(1, -2))} if cell.elementwise else {})
 
@@ -208,7 +209,8 @@ class _Sweep:
 
     def chunk(self, lin: Linearization) -> None:
         """Steps lin.stop ... lin.start+1, at one exponent where that is safe, else rescaled at every step."""
-        self._normalise(lin.stop, 2 ** (self.range // 2))
+        if not self._moderate(lin.stop):
+            self._normalise(lin.stop)
         top = self.mantissas[lin.stop].copy()
         if self.clip is None and self._steps(lin, self._inject_scaled(lin)):
             return
@@ -255,7 +257,7 @@ class _Sweep:
         xp, direct = self.xp, self.direct[t - 1]
         size = xp.max(xp.abs(direct), axis=-1)
         own = xp.where(size > 0, xp.frexp(size)[1], xp.full(size.shape, EMPTY, dtype=xp.int32))
-        self._normalise(t, 1.0)
+        self._normalise(t)
         e = self.exponents[t]
         alive = xp.max(xp.abs(self.mantissas[t]), axis=(0, -1)) > 0
         shared = xp.where(alive, xp.maximum(e, own), xp.where(size > 0, own, xp.zeros_like(e)))
@@ -271,17 +273,22 @@ class _Sweep:
             self.before[t] = log_norm(self.xp, self.mantissas[t])
             self.before[t] += LN2 * self.exponents[t]
             self.mantissas[t] = self.clip(self.mantissas[t], self.exponents[t])
-            self._normalise(t, 1.0)
+            self._normalise(t)
 
-    def _normalise(self, t: int, tolerated: float) -> None:
-        """Brings samples whose largest adjoint is outside [1/tolerated, tolerated] to [0.5, 1)."""
+    def _moderate(self, t: int) -> bool:
+        """Whether every adjoint of step t is far inside the safe range, so that its exponent may stay."""
+        if t == self.traj.steps:
+            self.squares[t] = _squares(self.xp, self.mantissas[t])
+        joint = self.squares[t].sum(axis=0)
+        return bool(((joint > 2.0**-self.range) & (joint < 2.0**self.range)).all())
+
+    def _normalise(self, t: int) -> None:
+        """Brings each sample's largest adjoint of step t to [0.5, 1); zero stays as it is."""
         xp = self.xp
         largest = xp.max(xp.abs(self.mantissas[t]), axis=(0, -1))
-        outside = (largest > 0) & ((largest < 1 / tolerated) | (largest > tolerated) | (tolerated == 1.0))
-        if bool(outside.any()):
-            shift = xp.where(outside, xp.frexp(largest)[1], xp.zeros(largest.shape, dtype=xp.int32))
-            self.mantissas[t] = xp.ldexp(self.mantissas[t], -shift[None, ..., None])
-            self.exponents[t] += shift
+        shift = xp.where(largest > 0, xp.frexp(largest)[1], xp.zeros(largest.shape, dtype=xp.int32))
+        self.mantissas[t] = xp.ldexp(self.mantissas[t], -shift[None, ..., None])
+        self.exponents[t] += shift
 
     def result(self) -> Gradients:
         """The Gradients, with log norms in float64."""

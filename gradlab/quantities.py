@@ -45,8 +45,10 @@ class GateStatistics:
     def _mean(self, values: Array, steps: slice) -> Array:
         """(C, *M, B, H) -> (C, *M): the mean over the units of all samples whose step is not masked."""
         dtype = self.traj.states.dtype
-        if self.traj.mask is None:
-            return values.reshape(*values.shape[:-2], -1).astype(dtype, copy=False).mean(axis=-1)
+        if self.traj.mask is None:  # a product with ones is the fastest sum
+            size = values.shape[-2] * values.shape[-1]
+            ones = self.traj.xp.full(size, 1 / size, dtype=dtype)
+            return values.reshape(*values.shape[:-2], size).astype(dtype, copy=False) @ ones
         mask = self.traj.mask[steps]
         with quiet():
             total = self.traj.xp.where(mask, values.mean(axis=-1, dtype=dtype), 0.0).sum(axis=-1)

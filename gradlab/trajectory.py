@@ -115,6 +115,8 @@ class Trajectory:
         return found
 
     def _completed(self, steps: slice) -> Mapping[str, tuple[Array, Activation]]:
+        if type(self.cell).completed is Cell.completed:
+            return {}
         with quiet():
             return self.cell.completed(self.xp, *self._arguments(steps))
 
