@@ -50,7 +50,7 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
     low, _, high = (q / LN10 for q in over_samples(own.pop("")))
     curves = _run_curves(own, look, bool(pins)) + _extra_curves(ds, look) + _pin_curves(ds, pins, look)
     y_range = span([low, high, *(curve.y for curve in curves)], least=2)
-    traces = [band(time, low, high, look.run, y_range[0])] if ds.sizes["sample"] > 1 else []
+    traces = band(time, low, high, look.run, y_range[0]) if ds.sizes["sample"] > 1 else []
     for curve in curves:
         traces += curve.traces(time, y_range[0])
     several = ds.sizes["sample"] > 1

@@ -76,7 +76,7 @@ class Panel:
 
 def plot_text(text: str) -> str:
     """Text with powers such as 10^-19 set as superscripts."""
-    return re.sub(r"10\^(-?)([\d.]+)", lambda m: f"10<sup>{'−' if m[1] else ''}{m[2]}</sup>", text)
+    return re.sub(r"10\^(-?)(\d+)", lambda m: f"10<sup>{'−' if m[1] else ''}{m[2]}</sup>", text)
 
 
 def power_texts(logs: np.ndarray) -> list[str]:
@@ -90,10 +90,15 @@ def number_text(log_value: float) -> str:
         return "0"
     tens = log_value / LN10
     if -3 <= tens < 4:
-        return f"{10**tens:.3g}"
-    power = math.floor(tens + 1e-9)
+        return _digits(10**tens)
+    power = math.floor(tens + 0.005)  # 9.9 and more is the next power
     digits = f"{10 ** (tens - power):.2g}"
-    return f"10^{power}" if digits == "1" else f"{digits}×10^{power}"
+    return f"10^{power}" if digits in ("1", "0.99") else f"{digits}×10^{power}"
+
+
+def _digits(value: float) -> str:
+    """Three digits, without an exponent up to 100000."""
+    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
 
 
 def power_numbers(y: np.ndarray) -> list[str]:
@@ -103,7 +108,7 @@ def power_numbers(y: np.ndarray) -> list[str]:
 
 def plain_numbers(y: np.ndarray) -> list[str]:
     """Plain values for hover labels; empty where there is none."""
-    return ["" if math.isnan(v) else f"{v:.3g}" for v in y.tolist()]
+    return ["" if math.isnan(v) else _digits(v) for v in y.tolist()]
 
 
 # traces
@@ -133,14 +138,16 @@ def _hover(texts: list[str] | None) -> Trace:
     return {"hoverinfo": "skip"} if texts is None else {"text": texts, "hoverinfo": "x+text+name"}
 
 
-def band(x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, bottom: float) -> Trace:
+def band(x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, bottom: float) -> list[Trace]:
     """The area between two lines; down to `bottom` where the lower one is exactly zero."""
     drawn = np.flatnonzero(np.isfinite(high))
     parts = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
     edges = [_outline(x[p], np.maximum(low[p], bottom), high[p]) for p in parts if len(p) > 1]
-    points = np.concatenate([np.empty((2, 0)), *edges], axis=1)
+    if not edges:
+        return []
+    points = np.concatenate(edges, axis=1)
     fill = {"mode": "lines", "line": {"width": 0}, "fill": "toself", "fillcolor": faint(colour), "hoverinfo": "skip"}
-    return {"type": "scatter", "x": _float32(points[0]), "y": _float32(points[1]), **fill}
+    return [{"type": "scatter", "x": _float32(points[0]), "y": _float32(points[1]), **fill}]
 
 
 def _outline(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -169,7 +176,11 @@ def faint(colour: str, opacity: float = 0.18) -> str:
 
 
 def _float32(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=np.float32)
+    """In single precision, half the bytes for the browser; values beyond its range stay as they are."""
+    fits = (
+        np.abs(values, where=np.isfinite(values), out=np.zeros(len(values))).max(initial=0) < np.finfo(np.float32).max
+    )
+    return np.asarray(values, dtype=np.float32 if fits else np.float64)
 
 
 # axes
