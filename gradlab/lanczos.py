@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .arrays import Array, Namespace, quiet
 
 MAX_STEPS = 48
-CHECK_EVERY = 8
+CHECK_EVERY = 4
 BISECTIONS = 40  # from a bracket of ratio 2 or 3 to 1e-12
 
 
