@@ -55,7 +55,9 @@ def analyze(
         if config is not None or params is None or x is None:
             raise InputError("analyze(cell=<a Cell>) needs params= and x=, and no RunConfig")
         if wrong := set(fields) - set(OWN_FIELDS):
-            raise InputError(f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}")
+            raise InputError(
+                f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}"
+            )
         _hint_batch_first(x)
         return _dataset(cell, params, x, RunConfig(**fields), dL_dh, initial_state, lengths)
     if any(given is not None for given in (params, x, dL_dh, initial_state, lengths)):
@@ -88,7 +90,11 @@ def build(config: RunConfig) -> tuple[Cell, dict[str, Array], Array]:
                 f"the weights expect {cell.input_size} input features, '{config.input}' has {x.shape[-1]}; "
                 "choose another input or a column"
             )
-    return cell, {name: xp.asarray(p, dtype=config.dtype) for name, p in params.items()}, xp.asarray(x, dtype=config.dtype)
+    return (
+        cell,
+        {name: xp.asarray(p, dtype=config.dtype) for name, p in params.items()},
+        xp.asarray(x, dtype=config.dtype),
+    )
 
 
 def _input_fields(config: RunConfig, input_size: int) -> dict[str, Any]:
@@ -221,7 +227,11 @@ def _host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
 
 def _clip_variables(threshold: float, before: float, after: float, angle: float) -> dict[str, xr.Variable]:
-    norms = {"long_name": "Norm of the whole parameter gradient, before and after clipping", "units": "1", "scale": "log"}
+    norms = {
+        "long_name": "Norm of the whole parameter gradient, before and after clipping",
+        "units": "1",
+        "scale": "log",
+    }
     return {
         "log_update_norm": xr.Variable("stage", [before, after], norms),
         "clip_angle": xr.Variable((), angle, {"long_name": "Angle between both gradients", "units": "rad"}),

@@ -46,7 +46,9 @@ def require_namespace(xp: Namespace, **arrays: Array | None) -> None:
 def require_shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
     """Raise InputError unless `array.shape` equals `expected`, in which a text stands for any size."""
     shape = tuple(array.shape)
-    same = len(shape) == len(expected) and all(isinstance(e, str) or e == n for e, n in zip(expected, shape, strict=True))
+    same = len(shape) == len(expected) and all(
+        isinstance(e, str) or e == n for e, n in zip(expected, shape, strict=True)
+    )
     if not same:
         wanted = ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "")
         raise InputError(f"{name}: expected shape ({wanted}), got {shape}")

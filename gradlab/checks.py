@@ -84,7 +84,9 @@ def _partials(case: _Case) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         declared |= mapping
     names, arguments = (*cell.gates, *cell.states, *cell.elementwise), [*gates, *old, *p]
     for column, name in enumerate(names):
-        differences = _central(lambda a, k=column: cell.step(np, *arguments[:k], a, *arguments[k + 1 :]), arguments[column])
+        differences = _central(
+            lambda a, k=column: cell.step(np, *arguments[:k], a, *arguments[k + 1 :]), arguments[column]
+        )
         for state, expected in zip(cell.states, differences, strict=True):
             found = declared.get((state, name), 0.0)
             yield f"d {state} / d {name}", np.broadcast_to(np.asarray(found), expected.shape), expected

@@ -59,7 +59,9 @@ class Control:
 
 def _field(default: Any, label: str, help: str, group: str, **control: Any) -> Any:
     bounds = {key: control.pop(key) for key in ("ge", "gt", "le") if key in control}
-    return Field(default, description=help, json_schema_extra={"control": Control(label, help, group, **control)}, **bounds)  # type: ignore[call-overload]
+    return Field(
+        default, description=help, json_schema_extra={"control": Control(label, help, group, **control)}, **bounds
+    )  # type: ignore[call-overload]
 
 
 def _drawn(config: RunConfig) -> bool:
@@ -83,35 +85,85 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    cell: str = _field("elman", "Cell", "The recurrent cell", "network", level="basic", choices=lambda: list(CELLS), applies_if=_drawn)
+    cell: str = _field(
+        "elman", "Cell", "The recurrent cell", "network", level="basic", choices=lambda: list(CELLS), applies_if=_drawn
+    )
     activation: str = _field("tanh", "Activation", "The nonlinearity; of gated cells, the candidate's and output's", "network",
                              level="basic", choices=lambda: list(ACTIVATIONS))  # fmt: skip
     gain: float = _field(1.0, "Gain", "Multiplies the initialisation's own scale; sigma_w for gaussian", "network",
                          level="basic", ge=0, min=0.1, max=4, step=0.05, applies_if=_drawn)  # fmt: skip
-    steps: int = _field(100, "Steps", "Length T of the sequence", "network", level="basic", ge=1, min=10, max=500, step=10, limit=20_000)
+    steps: int = _field(
+        100, "Steps", "Length T of the sequence", "network", level="basic", ge=1, min=10, max=500, step=10, limit=20_000
+    )
     forget_bias: float | Literal["chrono"] = _field(0.0, "Forget bias", "Added to the forget gate's bias; chrono spreads it over time scales up to T", "network",
                                                     level="basic", min=-2, max=6, step=0.1, applies_if=_gated)  # fmt: skip
-    recurrent_init: str = _field("gaussian", "Initialisation", "Scheme of the recurrent weights", "weights", choices=lambda: list(INITIALIZERS), applies_if=_drawn)
-    hidden_size: int = _field(64, "Hidden size", "Number of units H", "weights", ge=1, min=8, max=256, step=8, limit=1024, applies_if=_drawn)
-    bias_scale: float = _field(0.0, "Bias scale", "sigma_b: standard deviation of the biases", "weights", ge=0, min=0, max=2, step=0.05, applies_if=_drawn)
+    recurrent_init: str = _field(
+        "gaussian",
+        "Initialisation",
+        "Scheme of the recurrent weights",
+        "weights",
+        choices=lambda: list(INITIALIZERS),
+        applies_if=_drawn,
+    )
+    hidden_size: int = _field(
+        64, "Hidden size", "Number of units H", "weights", ge=1, min=8, max=256, step=8, limit=1024, applies_if=_drawn
+    )
+    bias_scale: float = _field(
+        0.0,
+        "Bias scale",
+        "sigma_b: standard deviation of the biases",
+        "weights",
+        ge=0,
+        min=0,
+        max=2,
+        step=0.05,
+        applies_if=_drawn,
+    )
     input_scale: float = _field(1.0, "Input scale", "sigma_v: standard deviation of the input's part of the pre-activation", "weights",
                                 ge=0, min=0, max=4, step=0.05, applies_if=_drawn)  # fmt: skip
     leak: float = _field(1.0, "Leak", "h' = (1 - leak) h + leak phi(a)", "weights", gt=0, le=1, min=0.05, max=1, step=0.05,
                          applies_if=lambda config: _drawn(config) and "leak" in CELLS[config.cell].__dataclass_fields__)  # fmt: skip
-    weights: str | None = _field(None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights")
-    input: str = _field("noise", "Input", "noise, sine, or a .csv, .npy, .wav or text file", "data", choices=lambda: list(INPUTS))
+    weights: str | None = _field(
+        None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights"
+    )
+    input: str = _field(
+        "noise", "Input", "noise, sine, or a .csv, .npy, .wav or text file", "data", choices=lambda: list(INPUTS)
+    )
     column: str | None = _field(None, "Column", "The column of a CSV file to read (default: all numeric ones)", "data",
                                 applies_if=lambda config: not _generated(config))  # fmt: skip
     input_size: int = _field(3, "Input features", "Number of features D of a generated input", "data", ge=1, min=1, max=64, step=1, limit=1024,
                              applies_if=lambda config: _drawn(config) and _generated(config))  # fmt: skip
     batch_size: int = _field(32, "Samples", "Number of sequences B", "data", ge=1, min=1, max=128, step=1, limit=1024)
-    loss: str = _field("last", "Loss", "Where the loss acts; the verdict always comes from the last step alone", "gradient", choices=lambda: list(LOSSES), labels=LOSSES)
-    clip: str = _field("off", "Clipping", "Of the weight update, or of the gradient inside backpropagation", "gradient", choices=lambda: list(CLIP_MODES), labels=CLIP_LABELS)
+    loss: str = _field(
+        "last",
+        "Loss",
+        "Where the loss acts; the verdict always comes from the last step alone",
+        "gradient",
+        choices=lambda: list(LOSSES),
+        labels=LOSSES,
+    )
+    clip: str = _field(
+        "off",
+        "Clipping",
+        "Of the weight update, or of the gradient inside backpropagation",
+        "gradient",
+        choices=lambda: list(CLIP_MODES),
+        labels=CLIP_LABELS,
+    )
     clip_threshold: float | str = _field("0.5x", "Threshold", "A number, or a multiple of the measured unclipped norm such as 0.5x", "gradient",
                                          applies_if=lambda config: config.clip != "off")  # fmt: skip
     seed: int = _field(0, "Seed", "Of weights, input and loss probe", "run", ge=0)
-    dtype: str = _field("float64", "Precision", "Floating-point precision of the run", "run", choices=lambda: list(DTYPES), labels=DTYPES)
-    device: str = _field("cpu", "Device", "cpu, cuda, or auto: the GPU where one works", "run", choices=lambda: list(DEVICES))
+    dtype: str = _field(
+        "float64",
+        "Precision",
+        "Floating-point precision of the run",
+        "run",
+        choices=lambda: list(DTYPES),
+        labels=DTYPES,
+    )
+    device: str = _field(
+        "cpu", "Device", "cpu, cuda, or auto: the GPU where one works", "run", choices=lambda: list(DEVICES)
+    )
 
     def __init__(self, **fields: Any) -> None:
         try:
@@ -135,13 +187,21 @@ class RunConfig(BaseModel):
                 value = float(value)
             except ValueError:
                 raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}") from None
-        if value == 0 or (isinstance(value, float) and value < 0) or (isinstance(value, str) and float(value[:-1]) == 0):
+        if (
+            value == 0
+            or (isinstance(value, float) and value < 0)
+            or (isinstance(value, str) and float(value[:-1]) == 0)
+        ):
             raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}")
         return value
 
     def changes(self) -> dict[str, Any]:
         """The fields that differ from the defaults."""
-        return {name: getattr(self, name) for name in controls() if getattr(self, name) != type(self).model_fields[name].default}
+        return {
+            name: getattr(self, name)
+            for name in controls()
+            if getattr(self, name) != type(self).model_fields[name].default
+        }
 
     def beyond_limits(self) -> dict[str, str]:
         """Field -> message for sizes larger than the app accepts; empty when all fit."""
@@ -177,7 +237,9 @@ def _messages(error: ValidationError) -> dict[str, str]:
             text = problem["msg"].removeprefix("Value error, ")
         else:
             text = f"expected {_expectation(problem)}, got {problem['input']!r}"
-        messages[name] = f"{messages[name].partition(', got')[0]} or {text.removeprefix('expected ')}" if name in messages else text
+        messages[name] = (
+            f"{messages[name].partition(', got')[0]} or {text.removeprefix('expected ')}" if name in messages else text
+        )
     return messages
 
 

@@ -82,9 +82,7 @@ def verdict(ds: xr.Dataset) -> Verdict:
 
 def joint_log_norm(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
     """ln of the norm over all states together (time, *model, sample)."""
-    return xr.apply_ufunc(
-        _joint, ds[name], input_core_dims=[["state"]], keep_attrs=True
-    )
+    return xr.apply_ufunc(_joint, ds[name], input_core_dims=[["state"]], keep_attrs=True)
 
 
 def _joint(logs: np.ndarray) -> np.ndarray:
@@ -105,7 +103,9 @@ def share_left(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
         if length > 0:
             own = flat[: length + 1, column]
             aligned[-length - 1 :, column] = own - own[-1]
-    return xr.DataArray(_median(aligned), {"time": ds.time}, ["time"], attrs={"long_name": "ln of the share left", "units": "1"})
+    return xr.DataArray(
+        _median(aligned), {"time": ds.time}, ["time"], attrs={"long_name": "ln of the share left", "units": "1"}
+    )
 
 
 def _median(aligned: np.ndarray) -> np.ndarray:
@@ -144,7 +144,11 @@ def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -
     verb = "halves" if word == "vanishing" else "doubles"
     left = f"10 steps back {power_text(lags[10])} is left; " if steps > 10 and word == "vanishing" else ""
     text = f"{left}step 1 of {steps} gets {power_text(lags[-1])}."
-    return [f"It {verb} every {_steps_text(half_life or 0.0)}.", text[0].upper() + text[1:], *([_reach_text(reach, steps)] if word == "vanishing" else [])]
+    return [
+        f"It {verb} every {_steps_text(half_life or 0.0)}.",
+        text[0].upper() + text[1:],
+        *([_reach_text(reach, steps)] if word == "vanishing" else []),
+    ]
 
 
 def _steps_text(steps: float) -> str:
@@ -198,4 +202,6 @@ def _overflow_text(ds: xr.Dataset) -> list[str]:
         return []
     first = min(places, key=lambda place: place["step"])
     more = f" {len(places)} samples overflowed; each is analysed up to its last finite step." if len(places) > 1 else ""
-    return [f"The forward pass overflowed at step {first['step']} (gate {first['gate']}, sample {first['sample']}).{more}"]
+    return [
+        f"The forward pass overflowed at step {first['step']} (gate {first['gate']}, sample {first['sample']}).{more}"
+    ]

@@ -116,7 +116,10 @@ def to_python(config: RunConfig) -> str:
 
 def to_command(config: RunConfig) -> str:
     """The command line that repeats the run."""
-    options = [f"--{name.replace('_', '-')} {shlex.quote(_text(_plain(name, value)))}" for name, value in config.changes().items()]
+    options = [
+        f"--{name.replace('_', '-')} {shlex.quote(_text(_plain(name, value)))}"
+        for name, value in config.changes().items()
+    ]
     return " ".join(["gradlab analyze", *options])
 
 

@@ -97,6 +97,7 @@ class Recording:
         lead = values.reshape(-1, *values.shape[steps:])
         return self.xp.where(self.traj.mask, lead, self.xp.nan).reshape(values.shape)
 
+
 @dataclass(frozen=True)
 class Quantity:
     """One recorded quantity: its name in the Dataset, what it is, its symbol, unit, dims, and how to compute it.

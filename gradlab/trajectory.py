@@ -14,7 +14,9 @@ from .cells import Cell
 if TYPE_CHECKING:
     from .jacobian import StateJacobian
 
-CHUNK_BYTES = 2**17  # of one array over a chunk of steps: its dozen arrays stay in the cache, and few chunks cost little overhead
+CHUNK_BYTES = (
+    2**17
+)  # of one array over a chunk of steps: its dozen arrays stay in the cache, and few chunks cost little overhead
 SATURATED = 1e-3  # float32: closer than this to +-1, a slope computed from the value has lost its digits
 
 

@@ -74,7 +74,9 @@ def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
     """lengths checked: one per sample (and model), each from 0 to T."""
     _require_batch("lengths", lengths, size if lengths.ndim > 1 else size[-1:], x)
     if int(lengths.min()) < 0 or int(lengths.max()) > x.shape[0]:
-        raise InputError(f"lengths: expected values from 0 to T={x.shape[0]}, got {int(lengths.min())} to {int(lengths.max())}")
+        raise InputError(
+            f"lengths: expected values from 0 to T={x.shape[0]}, got {int(lengths.min())} to {int(lengths.max())}"
+        )
     return lengths
 
 
@@ -135,7 +137,9 @@ class Nonlinearities:
         self.xp = xp
         self.factors = [form[0] if form else 1.0 for form in forms]
         self.tanh = _runs([form is not None for form in forms])
-        self.affine = [(run, forms[run.start]) for run in _runs([f if f and f[1:] != (1.0, 0.0) else None for f in forms])]
+        self.affine = [
+            (run, forms[run.start]) for run in _runs([f if f and f[1:] != (1.0, 0.0) else None for f in forms])
+        ]
         others = enumerate(cell.nonlinearities)
         self.others = [(g, phi) for g, phi in others if phi.tanh_form is None and phi.name != "identity"]
 

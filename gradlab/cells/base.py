@@ -135,7 +135,9 @@ class Cell(ABC):
         """
         h = self.hidden_size
         scheme = INITIALIZERS[recurrent_init]
-        stream = {name: np.random.default_rng([seed, i]) for i, name in enumerate(("W_hh", "W_xh", "b_h", "p", "chrono"))}
+        stream = {
+            name: np.random.default_rng([seed, i]) for i, name in enumerate(("W_hh", "W_xh", "b_h", "p", "chrono"))
+        }
 
         def recurrent() -> np.ndarray:
             w = gain * np.concatenate([scheme(stream["W_hh"], h) for _ in self.reads], axis=1)
@@ -166,7 +168,9 @@ class Cell(ABC):
         if forget_bias == 0.0:
             return {}
         if self.forget_gate is None:
-            raise InputError(f"forget_bias: {self.title} has no forget gate; leave forget_bias out or choose a gated cell")
+            raise InputError(
+                f"forget_bias: {self.title} has no forget gate; leave forget_bias out or choose a gated cell"
+            )
         if forget_bias != "chrono":
             return {self.forget_gate: _number("forget_bias", forget_bias)}
         if t_max is None or t_max < 3:
@@ -177,7 +181,9 @@ class Cell(ABC):
     def require(self, params: Mapping[str, Array]) -> tuple[int, ...]:
         """The model axes of `params`; InputError where a parameter is missing, unknown or of the wrong shape."""
         if set(params) != set(self.shapes):
-            raise InputError(f"parameters of {self!r}: expected {', '.join(self.shapes)}, got {', '.join(params) or 'none'}")
+            raise InputError(
+                f"parameters of {self!r}: expected {', '.join(self.shapes)}, got {', '.join(params) or 'none'}"
+            )
         models = tuple(params["W_hh"].shape[1:-2])
         for name, (count, shape) in self.shapes.items():
             require_shape(name, params[name], (count, *models, *shape))
@@ -191,7 +197,9 @@ def _number(name: str, value: float | str) -> float:
         raise InputError(f"{name}: expected a number or 'chrono', got {value!r}") from None
 
 
-def make_cell(name: str, *, input_size: int, hidden_size: int, activation: str | Activation = "tanh", **options: Any) -> Cell:
+def make_cell(
+    name: str, *, input_size: int, hidden_size: int, activation: str | Activation = "tanh", **options: Any
+) -> Cell:
     """A cell by its registered name; `options` are the cell's own fields (elman: leak).
 
     Raises InputError for unknown names, options and activations, and for sizes that are no positive integers.

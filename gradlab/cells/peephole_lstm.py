@@ -41,7 +41,17 @@ class PeepholeLSTM(Cell):
         return (LINEAR, LINEAR, self.activation, LINEAR)
 
     def step(
-        self, xp: Namespace, i: Array, f: Array, g: Array, o: Array, h: Array, c: Array, p_i: Array, p_f: Array, p_o: Array
+        self,
+        xp: Namespace,
+        i: Array,
+        f: Array,
+        g: Array,
+        o: Array,
+        h: Array,
+        c: Array,
+        p_i: Array,
+        p_f: Array,
+        p_o: Array,
     ) -> tuple[Array, ...]:
         """The new h and c; i, f and o come as pre-activations without their peephole."""
         c_new = SIGMOID.value(xp, f + p_f * c) * c + SIGMOID.value(xp, i + p_i * c) * g
@@ -74,7 +84,9 @@ class PeepholeLSTM(Cell):
         return (
             {("c", x): d for x, d in d_c.items()} | {("h", x): k * d for x, d in d_c.items()} | {("h", "o"): out_slope},
             {("c", "c"): carry, ("h", "c"): k * carry},
-            {("c", x): d for x, d in d_p.items()} | {("h", x): k * d for x, d in d_p.items()} | {("h", "p_o"): out_slope * c_new},
+            {("c", x): d for x, d in d_p.items()}
+            | {("h", x): k * d for x, d in d_p.items()}
+            | {("h", "p_o"): out_slope * c_new},
         )
 
     def completed(

@@ -1,0 +1,1 @@
+"""Studies: one script per published claim, and the benchmark."""

@@ -1,0 +1,279 @@
+"""How fast the engine is, side by side with PyTorch in one process.
+
+Run it with `python3 dev.py speed`, or directly where PyTorch is installed (extra `bench`). It prints a
+table and writes speed.json and speed.html to the working directory (`--out FOLDER` for another).
+
+Method: contenders take turns, so that a change in the machine's speed meets all of them; medians over the rounds; one BLAS
+thread each; memory freed by one run is kept for the next (for both sides), because a fresh page costs more than a step.
+Ours is forward + BPTT with every closed-form recording on: ||dL/dh_t||, the exact ||J_t||_F of every step and sample,
+gate means and saturation, parameter and input gradients. PyTorch's nn.RNN and nn.LSTM do forward + backward only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import gradlab
+from gradlab.jacobian import FrobeniusNorms
+from gradlab.quantities import GateStatistics
+
+SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T
+DTYPES = ("float32", "float64")
+INPUTS = 3
+# what the child process runs under: the processor detected afresh, one thread, freed memory kept
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+CHILD = "GRADLAB_SPEED_CHILD"
+
+Contender = Callable[[], Any]
+
+
+def ours(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+    """Forward and backward with all closed-form recordings."""
+    b, h, t = size
+    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=h)
+    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
+    x, loss = arrays(size, dtype)
+
+    def run() -> Any:
+        traj = gradlab.unroll(cell, params, x)
+        frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
+
+        def observe(lin: Any) -> None:
+            frobenius(lin)
+            gates(lin)
+
+        grads = gradlab.bptt(traj, loss, observe=observe)
+        return traj, grads, grads.params, grads.inputs, frobenius.values, gates.mean, grads.log_norms
+
+    return run
+
+
+def arrays(size: tuple[int, int, int], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """x (T, B, D) and dL/dh (T, B, H)."""
+    b, h, t = size
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(t, b, INPUTS)).astype(dtype), (rng.normal(size=(t, b, h)) / 8).astype(dtype)
+
+
+def fused(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+    """nn.RNN or nn.LSTM: plain forward and backward."""
+    layer = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM}[cell_name](INPUTS, size[1]).to(getattr(torch, dtype))
+    x, loss = (torch.from_numpy(array) for array in arrays(size, dtype))
+    x.requires_grad_()
+
+    def run() -> None:
+        layer.zero_grad()
+        x.grad = None
+        layer(x)[0].backward(loss)
+
+    return run
+
+
+def cell_loop(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+    """A loop over nn.LSTMCell that keeps dL/dh_t: how one gets these gradients from PyTorch."""
+    cell = torch.nn.LSTMCell(INPUTS, size[1]).to(getattr(torch, dtype))
+    x, loss = (torch.from_numpy(array) for array in arrays(size, dtype))
+
+    def run() -> None:
+        cell.zero_grad()
+        h = c = torch.zeros(size[0], size[1], dtype=x.dtype)
+        states = []
+        for x_t in x:
+            h, c = cell(x_t, (h, c))
+            h.retain_grad()
+            states.append(h)
+        torch.autograd.backward(states, list(loss))
+        [state.grad.norm(dim=-1) for state in states]
+
+    return run
+
+
+def jacobian_norms(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+    """||J_t||_F at every step and sample, in closed form, forward included."""
+    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
+    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
+    x, _ = arrays(size, dtype)
+    return lambda: gradlab.unroll(cell, params, x).jacobian().frobenius()
+
+
+def autodiff_norms(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+    """The same by torch.func: vmap over samples of jacrev, one call per step."""
+    kind = {"elman": torch.nn.RNNCell, "lstm": torch.nn.LSTMCell}[cell_name]
+    cell = kind(INPUTS, size[1]).to(getattr(torch, dtype))
+    params = {name: p.detach() for name, p in cell.named_parameters()}
+    x = torch.from_numpy(arrays(size, dtype)[0])
+    h = size[1]
+
+    def step(state: torch.Tensor, x_t: torch.Tensor) -> torch.Tensor:
+        parts = (state,) if cell_name == "elman" else ((state[:h], state[h:]),)
+        new = torch.func.functional_call(cell, params, (x_t, *parts))
+        return new if cell_name == "elman" else torch.cat(new)
+
+    jacobians = torch.func.vmap(torch.func.jacrev(step))
+    advance = torch.func.vmap(step)
+
+    def run() -> list[torch.Tensor]:
+        state = torch.zeros(size[0], h * (1 if cell_name == "elman" else 2), dtype=x.dtype)
+        norms = []
+        for x_t in x:
+            norms.append(jacobians(state, x_t).norm(dim=(-2, -1)))
+            state = advance(state, x_t)
+        return norms
+
+    return run
+
+
+COMPARISONS = [  # title, cell, ours, theirs, what it is compared with, target ratio, sizes, dtypes
+    ("Elman, all recordings", "elman", ours, fused, "nn.RNN", 0.6, SIZES, DTYPES),
+    ("LSTM, all recordings", "lstm", ours, fused, "nn.LSTM", 0.75, SIZES, ("float64",)),
+    ("LSTM, all recordings", "lstm", ours, fused, "nn.LSTM", None, SIZES, ("float32",)),
+    ("LSTM, all recordings", "lstm", ours, cell_loop, "LSTMCell loop, retain_grad", 1.0, SIZES, ("float32",)),
+    ("Elman, Jacobian norms", "elman", jacobian_norms, autodiff_norms, "vmap(jacrev)", 1 / 25, SIZES[:1], ("float32",)),
+    ("LSTM, Jacobian norms", "lstm", jacobian_norms, autodiff_norms, "vmap(jacrev)", 1 / 25, SIZES[:1], ("float32",)),
+]
+
+
+def compare(contenders: tuple[Contender, Contender], seconds: float) -> tuple[list[float], list[float]]:
+    """Milliseconds of both, taking turns, for about `seconds` and at least five rounds."""
+    for contender in contenders:
+        contender()
+    times: tuple[list[float], list[float]] = ([], [])
+    end = time.perf_counter() + seconds
+    while len(times[0]) < 5 or time.perf_counter() < end:
+        for contender, record in zip(contenders, times, strict=True):
+            start = time.perf_counter()
+            contender()
+            record.append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def measure(seconds: float) -> list[dict[str, Any]]:
+    """One row per comparison, size and precision."""
+    rows = []
+    for title, cell, mine, theirs, peer, target, sizes, dtypes in COMPARISONS:
+        for size in sizes:
+            for dtype in dtypes:
+                a, b = compare((mine(cell, size, dtype), theirs(cell, size, dtype)), seconds)
+                row = {"title": title, "peer": peer, "size": size, "dtype": dtype, "target": target, "rounds": len(a)}
+                row |= {"ours_ms": float(np.median(a)), "peer_ms": float(np.median(b))}
+                row |= {"ratio": row["ours_ms"] / row["peer_ms"], "ratio_of_minima": min(a) / min(b)}
+                rows.append(row)
+                print(line(row), flush=True)
+    return rows
+
+
+def line(row: dict[str, Any]) -> str:
+    """One comparison in words."""
+    target = (
+        ""
+        if row["target"] is None
+        else f"   target <= {row['target']:.2f}{'' if row['ratio'] <= row['target'] else '  MISSED'}"
+    )
+    size = "{},{},{}".format(*row["size"])
+    return (
+        f"{row['title']:<22} {size:<11} {row['dtype']:<8} {row['ours_ms']:8.2f} ms  against {row['peer_ms']:9.2f} ms  "
+        f"{row['peer']:<27} ratio {row['ratio']:.3f} (minima {row['ratio_of_minima']:.3f}){target}"
+    )
+
+
+def peak_memory() -> dict[str, float]:
+    """Peak of traced allocations during an LSTM's analysis pass, over the trajectory's own arrays."""
+    run = ours("lstm", SIZES[1], "float64")
+    run()
+    tracemalloc.start()
+    traj = run()[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    own = sum(array.nbytes for array in (traj.states, traj.gate_inputs, traj.x))
+    return {"peak_bytes": float(peak), "trajectory_bytes": float(own), "ratio": peak / own}
+
+
+def explore_time() -> dict[str, float]:
+    """Milliseconds from a changed control to the drawn figure at Explore's default size, on the server."""
+    from gradlab.plots import explore
+
+    times = []
+    for i in range(21):
+        config = gradlab.RunConfig(gain=1 + 0.05 * i)
+        start = time.perf_counter()
+        ds = gradlab.analyze(config)
+        gradlab.verdict(ds)
+        explore(ds).to_plotly_json()
+        times.append((time.perf_counter() - start) * 1e3)
+    return {"median_ms": float(np.median(times[1:])), "worst_ms": max(times[1:])}
+
+
+def figure(rows: list[dict[str, Any]]) -> go.Figure:
+    """Ratios as bars, with the targets as marks."""
+    labels = [f"{r['title']} vs {r['peer']}<br>{r['size']} {r['dtype']}" for r in rows]
+    fig = go.Figure(go.Bar(y=labels, x=[r["ratio"] for r in rows], orientation="h", name="measured"))
+    fig.add_scatter(
+        y=labels,
+        x=[r["target"] for r in rows],
+        mode="markers",
+        name="target",
+        marker={"symbol": "line-ns-open", "size": 14},
+    )
+    fig.update_layout(height=120 + 38 * len(rows), xaxis_title="time over the peer's (1 = equal)", xaxis_type="log")
+    return fig
+
+
+def environment() -> dict[str, Any]:
+    """What the figures were measured on."""
+    blas = [
+        {key: info.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
+        for info in threadpool_info()
+    ]
+    return {"numpy": np.__version__, "torch": torch.__version__, "blas": blas, "load": os.getloadavg()}
+
+
+def child(out: Path, seconds: float) -> None:
+    """The measurements proper."""
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        report: dict[str, Any] = {"environment": environment()}
+        print(json.dumps(report["environment"]))
+        report["rows"] = measure(seconds)
+        report["memory"] = peak_memory()
+        report["explore"] = explore_time()
+    print(f"Peak memory: {report['memory']['ratio']:.2f} times the trajectory's own arrays   target <= 3")
+    print(
+        f"Explore: {report['explore']['median_ms']:.0f} ms from control to figure (worst {report['explore']['worst_ms']:.0f})   target <= 150"
+    )
+    (out / "speed.json").write_text(json.dumps(report, indent=1))
+    figure(report["rows"]).write_html(out / "speed.html")
+
+
+def main() -> int:
+    """Start the measurements in a process with a clean environment."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path(), help="folder for speed.json and speed.html")
+    parser.add_argument("--seconds", type=float, default=4.0, help="time per comparison")
+    arguments = parser.parse_args()
+    if os.environ.get(CHILD):
+        child(arguments.out, arguments.seconds)
+        return 0
+    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    if "OPENBLAS_CORETYPE" in os.environ:
+        print(f"OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} is set here; it is left out for the benchmark.")
+    command = [sys.executable, __file__, *sys.argv[1:]]
+    return subprocess.run(command, env=env | KEPT_MEMORY | ONE_THREAD | {CHILD: "1"}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
