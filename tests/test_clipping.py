@@ -1,0 +1,158 @@
+"""Clipping of updates and of adjoints: norm, direction and angle, at any magnitude."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gradlab.clipping import CLIP_MODES, STEP_MODES, UPDATE_MODES, angle_between, clip_update, joint_norm
+from gradlab.errors import InputError
+
+
+def gradients(seed=0, scale=1.0):
+    rng = np.random.default_rng(seed)
+    return {"W": scale * rng.normal(size=(2, 3, 4)), "b": scale * rng.normal(size=(2, 4))}
+
+
+def flat(grads):
+    return np.concatenate([g.ravel() for g in grads.values()])
+
+
+def test_the_modes_are_those_of_the_documentation():
+    assert CLIP_MODES == ("off", "norm", "value", "step_norm", "step_value")
+    assert (*UPDATE_MODES, *STEP_MODES) == CLIP_MODES[1:]
+
+
+@pytest.mark.parametrize("threshold", [0.1, 1.0, 4.0])
+def test_by_norm_keeps_the_direction(threshold):
+    grads = gradients()
+    clipped = clip_update(grads, "norm", threshold)
+    np.testing.assert_allclose(flat(clipped.grads), flat(grads) * threshold / np.linalg.norm(flat(grads)), rtol=1e-14)
+    assert clipped.norm_before == pytest.approx(np.linalg.norm(flat(grads)), rel=1e-13)
+    assert clipped.norm_after == pytest.approx(threshold, rel=1e-13)
+    assert clipped.angle < 1e-7
+
+
+@pytest.mark.parametrize("threshold", [0.1, 1.0])
+def test_by_value_cuts_entries_and_turns_the_gradient(threshold):
+    grads = gradients()
+    clipped = clip_update(grads, "value", threshold)
+    expected = np.clip(flat(grads), -threshold, threshold)
+    np.testing.assert_array_equal(flat(clipped.grads), expected)
+    assert clipped.norm_after == pytest.approx(np.linalg.norm(expected), rel=1e-13)
+    cosine = flat(grads) @ expected / np.linalg.norm(flat(grads)) / np.linalg.norm(expected)
+    assert clipped.angle == pytest.approx(math.acos(cosine), rel=1e-9)
+    assert clipped.angle > 0.1
+
+
+@pytest.mark.parametrize("mode", UPDATE_MODES)
+def test_below_the_threshold_nothing_changes(mode):
+    grads = gradients()
+    clipped = clip_update(grads, mode, 1e3)
+    np.testing.assert_array_equal(flat(clipped.grads), flat(grads))
+    assert clipped.angle == 0
+    assert clipped.log_norm_before == clipped.log_norm_after
+
+
+@pytest.mark.parametrize("exponent", [-5000, -900, 0, 900, 5000, 1_000_000])
+def test_a_gradient_beyond_the_floating_point_range_is_clipped_to_its_exact_norm(exponent):
+    grads, threshold = gradients(), 0.75
+    clipped = clip_update(grads, "norm", threshold, exponent)
+    log_norm = math.log(np.linalg.norm(flat(grads))) + exponent * math.log(2)
+    assert clipped.log_norm_before == pytest.approx(log_norm, rel=1e-13)
+    if exponent >= 0:
+        assert clipped.log_norm_after == pytest.approx(math.log(threshold), abs=1e-9)
+        expected = flat(grads) * threshold / np.linalg.norm(flat(grads))
+        np.testing.assert_allclose(flat(clipped.grads), expected, rtol=1e-13)
+        assert clipped.angle < 1e-7
+    else:
+        assert clipped.log_norm_after == clipped.log_norm_before
+        np.testing.assert_array_equal(flat(clipped.grads), np.ldexp(flat(grads), exponent))
+    assert clipped.norm_before == (math.inf if log_norm > 710 else pytest.approx(math.exp(log_norm)))
+
+
+@pytest.mark.parametrize("exponent", [100, 900, 5000])
+def test_by_value_beyond_the_range_leaves_only_signs(exponent):
+    grads = gradients()
+    clipped = clip_update(grads, "value", 0.5, exponent)
+    np.testing.assert_allclose(flat(clipped.grads), 0.5 * np.sign(flat(grads)), rtol=1e-12)
+    assert clipped.log_norm_after == pytest.approx(math.log(0.5 * math.sqrt(flat(grads).size)), abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-170, 1e160, 1e200])
+def test_squares_that_under_or_overflow_do_not_reach_the_norm(scale):
+    grads = gradients(scale=scale)
+    clipped = clip_update(grads, "norm", 1.0)
+    assert clipped.log_norm_before == pytest.approx(
+        math.log(np.linalg.norm(flat(gradients()))) + math.log(scale), rel=1e-12
+    )
+    assert joint_norm(list(grads.values())) == pytest.approx(scale * np.linalg.norm(flat(gradients())), rel=1e-12)
+
+
+@pytest.mark.parametrize("mode", UPDATE_MODES)
+def test_a_zero_gradient_stays_zero(mode):
+    clipped = clip_update({"W": np.zeros((3, 3))}, mode, 1.0)
+    assert (clipped.log_norm_before, clipped.log_norm_after) == (-math.inf, -math.inf)
+    assert clipped.angle == 0
+    assert not clipped.grads["W"].any()
+
+
+@pytest.mark.parametrize("mode", UPDATE_MODES)
+def test_single_precision_stays_single(mode):
+    grads = {name: g.astype(np.float32) for name, g in gradients().items()}
+    assert all(g.dtype == np.float32 for g in clip_update(grads, mode, 0.1).grads.values())
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, math.nan])
+def test_bad_thresholds(threshold):
+    with pytest.raises(InputError, match="clip_threshold: expected a positive number, got"):
+        clip_update(gradients(), "norm", threshold)
+
+
+def test_bad_mode():
+    with pytest.raises(InputError, match="unknown update clipping 'nrom'. Did you mean 'norm'\\? Valid: norm, value"):
+        clip_update(gradients(), "nrom", 1.0)
+
+
+# angles
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-6, 0.5, math.pi / 2, 3.0, math.pi])
+def test_angle_between(angle):
+    a = [np.array([1.0, 0.0]), np.zeros(2)]
+    b = [7.0 * np.array([math.cos(angle), math.sin(angle)]), np.zeros(2)]
+    assert angle_between(a, b) == pytest.approx(angle, rel=1e-4, abs=1e-15)
+
+
+def test_angle_with_zero_is_zero():
+    assert angle_between([np.zeros(3)], [np.ones(3)]) == 0.0
+
+
+# of adjoints: (S, *M, B, H) with one threshold per model and sample
+
+
+@pytest.mark.parametrize("models", [(), (3,)])
+def test_step_norm_acts_on_the_joint_state_of_each_sample(models):
+    rng = np.random.default_rng(0)
+    adjoint, threshold = rng.normal(size=(2, *models, 4, 5)), rng.uniform(0.5, 6, (*models, 4))
+    clipped = STEP_MODES["step_norm"](np, adjoint, threshold)
+    norms, before = (np.sqrt((a**2).sum(axis=(0, -1))) for a in (clipped, adjoint))
+    np.testing.assert_allclose(norms, np.minimum(before, threshold), rtol=1e-13)
+    np.testing.assert_allclose(clipped, adjoint * (norms / before)[None, ..., None], rtol=1e-12)
+    assert (before > threshold).any() and (before < threshold).any()
+
+
+@pytest.mark.parametrize("models", [(), (3,)])
+def test_step_value_cuts_each_entry(models):
+    rng = np.random.default_rng(0)
+    adjoint, threshold = rng.normal(size=(2, *models, 4, 5)), rng.uniform(0.2, 2, (*models, 4))
+    limit = threshold[None, ..., None]
+    np.testing.assert_array_equal(STEP_MODES["step_value"](np, adjoint, threshold), np.clip(adjoint, -limit, limit))
+
+
+@pytest.mark.parametrize("mode", STEP_MODES)
+def test_zero_adjoints_and_boundless_thresholds(mode):
+    clip, adjoint = STEP_MODES[mode], np.ones((1, 2, 3))
+    with np.errstate(all="ignore"):  # as the engine calls them
+        assert not clip(np, 0 * adjoint, np.array([1.0, np.inf])).any()
+        np.testing.assert_array_equal(clip(np, adjoint, np.array([np.inf, np.inf])), adjoint)

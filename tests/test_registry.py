@@ -1,0 +1,85 @@
+"""Registries: order, errors that name the nearest, and that everything registered is described."""
+
+from importlib import import_module
+
+import pytest
+
+from gradlab.errors import InputError
+from gradlab.registry import Registry, unknown
+
+REGISTRIES = {
+    "cells": "gradlab.cells:CELLS",
+    "activations": "gradlab.activations:ACTIVATIONS",
+    "initializers": "gradlab.initializers:INITIALIZERS",
+    "update clipping": "gradlab.clipping:UPDATE_MODES",
+    "adjoint clipping": "gradlab.clipping:STEP_MODES",
+    "quantities": "gradlab.quantities:QUANTITIES",
+    "presets": "gradlab.presets:PRESETS",
+}
+each_registry = pytest.mark.parametrize("path", REGISTRIES.values(), ids=REGISTRIES)
+
+
+def load(path):
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def fruit():
+    registry = Registry("fruit")
+
+    @registry.register("cherry")
+    def cherry():
+        """Red.
+
+        More of it.
+        """
+
+    registry.add("apple", cherry)
+    return registry, cherry
+
+
+def test_names_are_kept_in_the_order_of_registration():
+    registry, cherry = fruit()
+    assert list(registry) == ["cherry", "apple"]
+    assert len(registry) == 2
+    assert registry["apple"] is cherry
+    assert "apple" in registry and "pear" not in registry
+    assert registry.describe() == {"cherry": "Red.", "apple": "Red."}
+
+
+def test_a_name_is_registered_once():
+    registry, cherry = fruit()
+    with pytest.raises(ValueError, match="fruit 'apple' is registered twice"):
+        registry.add("apple", cherry)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("aple", "unknown fruit 'aple'. Did you mean 'apple'? Valid: cherry, apple"),
+        ("xyz", "unknown fruit 'xyz'. Valid: cherry, apple"),
+        (None, "unknown fruit 'None'. Valid: cherry, apple"),
+        (["apple"], "unknown fruit '['apple']'. Did you mean 'apple'? Valid: cherry, apple"),
+    ],
+)
+def test_unknown_names(name, message):
+    registry, _ = fruit()
+    with pytest.raises(InputError) as caught:
+        registry[name]
+    assert str(caught.value) == message
+    assert str(unknown("fruit", name, ["cherry", "apple"])) == message
+
+
+def test_a_default_is_not_hidden_by_the_error():
+    registry, _ = fruit()
+    with pytest.raises(InputError, match="unknown fruit 'pear'"):
+        registry.get("pear")
+
+
+@each_registry
+def test_everything_registered_has_a_line_of_description(path):
+    registry = load(path)
+    assert len(registry) >= 2
+    for name, line in registry.describe().items():
+        assert name == name.lower().replace(" ", "_")
+        assert len(line) > 5, name
