@@ -144,8 +144,7 @@ def _dataset(
     with quiet():
         plain = {"probe": bptt(traj, probe, observe=observe)}
         plain |= {} if loss is None else {"loss": bptt(traj, loss)}
-        names = ("probe", "loss" if "loss" in plain else "probe")
-        unclipped = Recording(traj, *(plain[name] for name in names), clipped=False, frobenius=frobenius, gates=gates)
+        unclipped = Recording(traj, plain["probe"], plain.get("loss", plain["probe"]), False, frobenius, gates)
         run, clipping = _clipped(unclipped, passes, config)
         variables = {name: _variable(q, values, len(traj.models)) for name, (q, values) in record(run).items()}
         variables |= clipping | {"valid_steps": _valid_steps(traj)}

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -60,7 +61,7 @@ def gpu_problem() -> str | None:
     try:
         import cupy
     except ImportError:
-        return "CuPy is not installed; install the extra for your driver: pip install 'gradlab[cuda12]' or 'gradlab[cuda13]'"
+        return "CuPy is not installed; for your driver: pip install 'gradlab[cuda12]' or 'gradlab[cuda13]'"
     try:
         if float((cupy.ones((2, 2)) @ cupy.ones((2, 2))).sum()) == 8.0:
             return None
@@ -101,12 +102,8 @@ def quiet() -> AbstractContextManager[object]:
 def erf(xp: Namespace) -> Callable[[Array], Array]:
     """The error function of a namespace (float32 stays float32)."""
     if xp is np:
-        from scipy.special import erf as function
-    elif xp.__name__ == "cupy":
-        from cupyx.scipy.special import erf as function
-    else:
-        function = xp.erf
-    return function
+        return import_module("scipy.special").erf
+    return import_module("cupyx.scipy.special").erf if xp.__name__ == "cupy" else xp.erf
 
 
 def fused(xp: Namespace, function: Callable[..., Any]) -> Callable[..., Any]:

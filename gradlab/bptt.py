@@ -3,8 +3,8 @@
     delta_t = D_t^T lambda_t
     lambda_{t-1} = E_t^T lambda_t + [reads] W^T delta_t + dL_{t-1}/dh_{t-1}
 
-Adjoints are block floating point: mantissas times 2^exponent, one exponent per step and sample. Steps run in chunks at a
-fixed exponent; a chunk in which any adjoint left the safe range is done again with rescaling at every step.
+Adjoints are block floating point: mantissas times 2^exponent, one exponent per step and sample. Steps run in chunks at
+a fixed exponent; a chunk in which any adjoint left the safe range is done again with rescaling at every step.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def scale_range(array: Array) -> int:
 class Gradients:
     """What `bptt` found, as mantissas and exponents; plain values are derived and may under- or overflow.
 
-    mantissas (T+1, S, *M, B, H) with exponents (T+1, *M, B): the adjoints dL/dstate_t, index t belonging to state_t; for
-    an LSTM's (h, c) the partial with the other state of the same step held.
+    mantissas (T+1, S, *M, B, H) with exponents (T+1, *M, B): the adjoints dL/dstate_t, index t belonging to state_t;
+    for an LSTM's (h, c) the partial with the other state of the same step held.
     deltas (G + P, T, *M, B, H): dL_t/dpre_t, and dL/dp of each step, in the mantissas' scale.
     log_norms (T+1, S, *M, B): ln ||dL/dstate_t|| after clipping; -inf means exactly zero, NaN a masked step.
-    log_norms_before: the same before clipping inside backpropagation. alive (T+1, *M, B): where the adjoint is not zero.
+    log_norms_before: the same before clipping inside backpropagation. alive (T+1, *M, B): where it is not zero.
     """
 
     traj: Trajectory
@@ -140,12 +140,13 @@ def bptt(
     truncate: int | None = None,
     observe: Callable[[Linearization], None] | None = None,
 ) -> Gradients:
-    """Gradients of a loss from its direct gradients dL_dh (T, *M, B, H), and dL_dfinal (S, *M, B, H) on the last states.
+    """Gradients of a loss from its direct gradients dL_dh (T, *M, B, H), and dL_dfinal (S, *M, B, H) on the last state.
 
     dL_dh is ignored at steps beyond a sample's length. clip: ("step_norm" | "step_value", threshold), acting per sample
     on the joint-state adjoint after dL_t is added. truncate=k: blocks of k steps from t = 0, as detaching the state
-    between them does. observe: called with the linearisation of each chunk of steps while it is in the cache, for
-    example a `FrobeniusNorms`. Raises InputError for wrong shapes, by name, non-finite trajectories and unknown clip modes.
+    between them does. observe: called with the linearisation of each chunk of steps while it is in the cache,
+    such as a `FrobeniusNorms`. Raises InputError for wrong shapes, by name, for non-finite trajectories and unknown
+    clip modes.
     """
     check_gradients(traj, dL_dh, dL_dfinal)
     if truncate is not None and truncate < 1:

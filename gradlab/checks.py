@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,17 +84,12 @@ def _partials(case: _Case) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         declared |= mapping
     names, arguments = (*cell.gates, *cell.states, *cell.elementwise), [*gates, *old, *p]
     for column, name in enumerate(names):
-        differences = _central(
-            lambda a, k=column: cell.step(np, *arguments[:k], a, *arguments[k + 1 :]), arguments[column]
-        )
+        before, after = arguments[:column], arguments[column + 1 :]
+        above, below = (cell.step(np, *before, arguments[column] + h, *after) for h in (STEP, -STEP))
+        differences = [(a - b) / (2 * STEP) for a, b in zip(above, below, strict=True)]
         for state, expected in zip(cell.states, differences, strict=True):
             found = declared.get((state, name), 0.0)
             yield f"d {state} / d {name}", np.broadcast_to(np.asarray(found), expected.shape), expected
-
-
-def _central(function: Callable[[np.ndarray], tuple[np.ndarray, ...]], at: np.ndarray) -> list[np.ndarray]:
-    above, below = function(at + STEP), function(at - STEP)
-    return [(a - b) / (2 * STEP) for a, b in zip(above, below, strict=True)]
 
 
 def _gradients(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -90,10 +90,10 @@ def clip_update(grads: dict[str, np.ndarray], mode: str, threshold: float, expon
         raise InputError(f"clip_threshold: expected a positive number, got {threshold}")
     before = [np.asarray(g, np.float64) for g in grads.values()]
     after = UPDATE_MODES[mode](before, _ldexp(threshold, -exponent))
-    logs = (_log(joint_norm(arrays)) + exponent * LN2 for arrays in (before, after))
+    log_before, log_after = (_log(joint_norm(arrays)) + exponent * LN2 for arrays in (before, after))
     with quiet():
         plain = {name: np.ldexp(g, exponent).astype(grads[name].dtype) for name, g in zip(grads, after, strict=True)}
-    return ClippedUpdate(plain, *logs, angle_between(before, after))
+    return ClippedUpdate(plain, log_before, log_after, angle_between(before, after))
 
 
 def _log(x: float) -> float:

@@ -1,4 +1,4 @@
-"""RunConfig: one description of a run, validated in one place, from keywords, CLI, TOML, URL and the app's controls alike.
+"""RunConfig: one description of a run, validated in one place, from keywords, CLI, TOML, URL and the app's controls.
 
 Every field carries the metadata that its control needs (`Control`), so a new field appears in the CLI and in the app by
 being declared here. A field that does not apply to a cell is ignored and keeps its value.
@@ -59,9 +59,8 @@ class Control:
 
 def _field(default: Any, label: str, help: str, group: str, **control: Any) -> Any:
     bounds = {key: control.pop(key) for key in ("ge", "gt", "le") if key in control}
-    return Field(
-        default, description=help, json_schema_extra={"control": Control(label, help, group, **control)}, **bounds
-    )  # type: ignore[call-overload]
+    extra: Any = {"control": Control(label, help, group, **control)}
+    return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
 def _drawn(config: RunConfig) -> bool:
@@ -88,15 +87,40 @@ class RunConfig(BaseModel):
     cell: str = _field(
         "elman", "Cell", "The recurrent cell", "network", level="basic", choices=lambda: list(CELLS), applies_if=_drawn
     )
-    activation: str = _field("tanh", "Activation", "The nonlinearity; of gated cells, the candidate's and output's", "network",
-                             level="basic", choices=lambda: list(ACTIVATIONS))  # fmt: skip
-    gain: float = _field(1.0, "Gain", "Multiplies the initialisation's own scale; sigma_w for gaussian", "network",
-                         level="basic", ge=0, min=0.1, max=4, step=0.05, applies_if=_drawn)  # fmt: skip
+    activation: str = _field(
+        "tanh",
+        "Activation",
+        "The nonlinearity; of gated cells, the candidate's and output's",
+        "network",
+        level="basic",
+        choices=lambda: list(ACTIVATIONS),
+    )
+    gain: float = _field(
+        1.0,
+        "Gain",
+        "Multiplies the initialisation's own scale; sigma_w for gaussian",
+        "network",
+        level="basic",
+        ge=0,
+        min=0.1,
+        max=4,
+        step=0.05,
+        applies_if=_drawn,
+    )
     steps: int = _field(
         100, "Steps", "Length T of the sequence", "network", level="basic", ge=1, min=10, max=500, step=10, limit=20_000
     )
-    forget_bias: float | Literal["chrono"] = _field(0.0, "Forget bias", "Added to the forget gate's bias; chrono spreads it over time scales up to T", "network",
-                                                    level="basic", min=-2, max=6, step=0.1, applies_if=_gated)  # fmt: skip
+    forget_bias: float | Literal["chrono"] = _field(
+        0.0,
+        "Forget bias",
+        "Added to the forget gate's bias; chrono spreads it over all lags",
+        "network",
+        level="basic",
+        min=-2,
+        max=6,
+        step=0.1,
+        applies_if=_gated,
+    )
     recurrent_init: str = _field(
         "gaussian",
         "Initialisation",
@@ -119,20 +143,54 @@ class RunConfig(BaseModel):
         step=0.05,
         applies_if=_drawn,
     )
-    input_scale: float = _field(1.0, "Input scale", "sigma_v: standard deviation of the input's part of the pre-activation", "weights",
-                                ge=0, min=0, max=4, step=0.05, applies_if=_drawn)  # fmt: skip
-    leak: float = _field(1.0, "Leak", "h' = (1 - leak) h + leak phi(a)", "weights", gt=0, le=1, min=0.05, max=1, step=0.05,
-                         applies_if=lambda config: _drawn(config) and "leak" in CELLS[config.cell].__dataclass_fields__)  # fmt: skip
+    input_scale: float = _field(
+        1.0,
+        "Input scale",
+        "sigma_v: standard deviation of the input's part of the pre-activation",
+        "weights",
+        ge=0,
+        min=0,
+        max=4,
+        step=0.05,
+        applies_if=_drawn,
+    )
+    leak: float = _field(
+        1.0,
+        "Leak",
+        "h' = (1 - leak) h + leak phi(a)",
+        "weights",
+        gt=0,
+        le=1,
+        min=0.05,
+        max=1,
+        step=0.05,
+        applies_if=lambda config: _drawn(config) and "leak" in CELLS[config.cell].__dataclass_fields__,
+    )
     weights: str | None = _field(
         None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights"
     )
     input: str = _field(
         "noise", "Input", "noise, sine, or a .csv, .npy, .wav or text file", "data", choices=lambda: list(INPUTS)
     )
-    column: str | None = _field(None, "Column", "The column of a CSV file to read (default: all numeric ones)", "data",
-                                applies_if=lambda config: not _generated(config))  # fmt: skip
-    input_size: int = _field(3, "Input features", "Number of features D of a generated input", "data", ge=1, min=1, max=64, step=1, limit=1024,
-                             applies_if=lambda config: _drawn(config) and _generated(config))  # fmt: skip
+    column: str | None = _field(
+        None,
+        "Column",
+        "The column of a CSV file to read (default: all numeric ones)",
+        "data",
+        applies_if=lambda config: not _generated(config),
+    )
+    input_size: int = _field(
+        3,
+        "Input features",
+        "Number of features D of a generated input",
+        "data",
+        ge=1,
+        min=1,
+        max=64,
+        step=1,
+        limit=1024,
+        applies_if=lambda config: _drawn(config) and _generated(config),
+    )
     batch_size: int = _field(32, "Samples", "Number of sequences B", "data", ge=1, min=1, max=128, step=1, limit=1024)
     loss: str = _field(
         "last",
@@ -150,8 +208,13 @@ class RunConfig(BaseModel):
         choices=lambda: list(CLIP_MODES),
         labels=CLIP_LABELS,
     )
-    clip_threshold: float | str = _field("0.5x", "Threshold", "A number, or a multiple of the measured unclipped norm such as 0.5x", "gradient",
-                                         applies_if=lambda config: config.clip != "off")  # fmt: skip
+    clip_threshold: float | str = _field(
+        "0.5x",
+        "Threshold",
+        "A number, or a multiple of the measured unclipped norm such as 0.5x",
+        "gradient",
+        applies_if=lambda config: config.clip != "off",
+    )
     seed: int = _field(0, "Seed", "Of weights, input and loss probe", "run", ge=0)
     dtype: str = _field(
         "float64",
@@ -197,18 +260,15 @@ class RunConfig(BaseModel):
 
     def changes(self) -> dict[str, Any]:
         """The fields that differ from the defaults."""
-        return {
-            name: getattr(self, name)
-            for name in controls()
-            if getattr(self, name) != type(self).model_fields[name].default
-        }
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        return {name: getattr(self, name) for name in controls() if getattr(self, name) != defaults[name]}
 
     def beyond_limits(self) -> dict[str, str]:
         """Field -> message for sizes larger than the app accepts; empty when all fit."""
         return {
-            name: f"{control.label}: at most {control.limit:,.0f} in the app, got {getattr(self, name):,}; the library has no limit"
-            for name, control in controls().items()
-            if control.limit is not None and getattr(self, name) > control.limit
+            name: f"{c.label}: at most {c.limit:,.0f} in the app, got {getattr(self, name):,}; the library has no limit"
+            for name, c in controls().items()
+            if c.limit is not None and getattr(self, name) > c.limit
         }
 
     def replace(self, **fields: Any) -> RunConfig:

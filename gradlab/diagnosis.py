@@ -186,10 +186,11 @@ def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:
 
 def _why(ds: xr.Dataset, log_rate: float) -> str:
     """The factors of the measured rate in one line."""
-    if ds.sizes["gate"] == 1 and "leak" not in ds.attrs:
+    if not bool((ds.jacobian_path_norm.sel(path="carry") > 0).any()):
         slope = float(ds.activation_slope.mean(skipna=True))
         weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
-        return f"{slope:.2f} (mean slope of {ds.attrs['activation']}) x {weights:.2f} (weights) = about {factor_text(log_rate)[1:]}"
+        rate = factor_text(log_rate).removeprefix("x")
+        return f"{slope:.2f} (mean slope of {ds.attrs['activation']}) x {weights:.2f} (weights) = about {rate}"
     split = path_factors(ds, log_rate)
     carry = split.pop("carry")
     return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"

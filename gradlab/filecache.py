@@ -36,7 +36,7 @@ def store(name: str, data: bytes) -> str:
 
 
 def find(sha: str, name: str = "") -> Path | None:
-    """The stored file of that hash, counted as used now, the one of that name first; None if `sha` is unknown or no hash."""
+    """The stored file of that hash, counted as used now, the one of that name first; None without such a file."""
     if not _HASH.fullmatch(sha):
         return None
     named = _directory() / f"{sha}-{_safe(name)}"

@@ -102,7 +102,7 @@ class StateJacobian:
         return self.spectral_with_bound(tol)[0]
 
     def spectral_with_bound(self, tol: float = 1e-6) -> tuple[Array, Array]:
-        """||J_t||_2 and a bound on its relative error, (T, *M, B) each; Golub-Kahan on many steps and samples together."""
+        """||J_t||_2 and a bound on its relative error, (T, *M, B) each; Golub-Kahan on many steps together."""
         traj, xp = self.traj, self.traj.xp
         sizes = traj.states.shape[1:]
         start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
@@ -168,7 +168,7 @@ class _RowProducts:
             if k in d and m in d:
                 xp.multiply(d[k], d[m], out=pair)
                 total = total + linear(xp, pair, gram)
-        return total[..., 0]
+        return total[..., 0]  # type: ignore[index]
 
 
 def _normalised(xp: Namespace, u: Array) -> Array:

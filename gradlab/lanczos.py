@@ -19,10 +19,10 @@ def largest_singular_values(
     axes: tuple[int, ...],
     tol: float,
 ) -> tuple[Array, Array]:
-    """sigma_max of a stack of operators A, and a bound on its relative error; float64, shaped as `start` without `axes`.
+    """sigma_max of a stack of operators A and a bound on its relative error, float64, shaped as `start` without `axes`.
 
     apply, apply_transpose map an array shaped as `start`, whose `axes` hold the vectors and whose others number the
-    operators. After k steps A V = U B with B upper bidiagonal. The residual beta_k |last component of B's leading left
+    operators. After k steps, A V = U B with B upper bidiagonal. The residual beta_k |last component of B's leading left
     singular vector| bounds the distance to a singular value; the loop ends when it is below tol * sigma everywhere, or
     after 48 steps. Without reorthogonalisation B gets copies of its leading value, harmless to the value itself.
     Source: Golub & Kahan 1965; the residual bound: Larsen 1998.
@@ -93,7 +93,7 @@ def _largest_eigenvalue(xp: Namespace, diagonal: Array, off: Array) -> Array:
 
 
 def _squared_norm(xp: Namespace, diagonal: Array, off: Array, value: Array) -> Array:
-    """||y||^2 of the eigenvector whose last component is 1, by the recurrence from its small end, where it is stable."""
+    """||y||^2 of the eigenvector with last component 1, by the recurrence from its small end, where it is stable."""
     after, y = xp.zeros_like(value), xp.ones_like(value)
     total = xp.ones_like(value)
     for i in range(diagonal.shape[0] - 1, 0, -1):

@@ -1,7 +1,7 @@
 """A RunConfig as a link, as Python and as a command, and back from a link.
 
-A query holds the fields that differ from the defaults and v=1. A file travels as its name and the first 12 hex digits of
-its hash (`input=co2.csv&input_sha=...`), which finds it in the user's file cache; a link never names a path.
+A query holds the fields that differ from the defaults and v=1. A file travels as its name and the first 12 hex digits
+of its hash (`input=co2.csv&input_sha=...`), which finds it in the user's file cache; a link never names a path.
 """
 
 from __future__ import annotations
@@ -111,7 +111,10 @@ def _files(given: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
 def to_python(config: RunConfig) -> str:
     """Python that repeats the run."""
     arguments = ", ".join(f"{name}={_plain(name, value)!r}" for name, value in config.changes().items())
-    return f"import gradlab\n\nds = gradlab.analyze({arguments})\nprint(gradlab.verdict(ds))\ngradlab.plots.gradient_flow(ds).show()\n"
+    return (
+        f"import gradlab\n\nds = gradlab.analyze({arguments})\n"
+        "print(gradlab.verdict(ds))\ngradlab.plots.gradient_flow(ds).show()\n"
+    )
 
 
 def to_command(config: RunConfig) -> str:

@@ -25,7 +25,7 @@ class Preset:
 
 
 PRESETS: Registry[Preset] = Registry("preset")
-UNIFORM = {"recurrent_init": "uniform", "input_scale": 0.1}  # about what nn.LSTM and nn.GRU start with
+UNIFORM: dict[str, Any] = {"recurrent_init": "uniform", "input_scale": 0.1}  # about what nn.LSTM and nn.GRU start with
 
 
 def _preset(name: str, label: str, help: str, word: str, tab: str | None = None, **fields: Any) -> None:

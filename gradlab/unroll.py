@@ -25,8 +25,8 @@ def unroll(
 ) -> Trajectory:
     """Run the cell over x (T, *M, B, D) from initial_state (S, *M, B, H), zeros by default.
 
-    x may lack the model axes (all models see one input) and, with shape (T, D), the sample axis (B = 1). lengths (B,) or
-    (*M, B): steps beyond a sample's length leave its state as it is. The dtype follows the parameters.
+    x may lack the model axes (all models see one input) and, with shape (T, D), the sample axis (B = 1). lengths (B,)
+    or (*M, B): steps beyond a sample's length leave its state as it is. The dtype follows the parameters.
     The forward pass may overflow: `Trajectory.overflow` says where. Raises InputError for wrong shapes, by name.
     """
     models = cell.require(params)
@@ -81,7 +81,7 @@ def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
 
 
 def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None) -> None:
-    """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead of it."""
+    """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead."""
     xp = namespace(states)
     step, activate, p = fused(xp, cell.step), Nonlinearities(xp, cell), elementwise(cell, params)
     project = input_projection(cell, params, x, activate.factors)
@@ -129,7 +129,7 @@ def _recurrence(
 class Nonlinearities:
     """The gates' nonlinearities in place, every tanh-like one in a single call: phi(a) = m tanh(s a) + k.
 
-    The `factors` s are multiplied into the weights before the loop. They are powers of two, so nothing is rounded by it.
+    The `factors` s are multiplied into the weights before the loop; they are powers of two, so nothing is rounded.
     """
 
     def __init__(self, xp: Namespace, cell: Cell) -> None:

@@ -3,8 +3,8 @@
 Run it with `python3 dev.py speed`, or directly where PyTorch is installed (extra `bench`). It prints a
 table and writes speed.json and speed.html to the working directory (`--out FOLDER` for another).
 
-Method: contenders take turns, so that a change in the machine's speed meets all of them; medians over the rounds; one BLAS
-thread each; memory freed by one run is kept for the next (for both sides), because a fresh page costs more than a step.
+Method: contenders take turns, so that a change in the machine's speed meets all of them; medians over the rounds; one
+BLAS thread each; memory freed by one run is kept for the next (for both sides), as a fresh page costs more than a step.
 Ours is forward + BPTT with every closed-form recording on: ||dL/dh_t||, the exact ||J_t||_F of every step and sample,
 gate means and saturation, parameter and input gradients. PyTorch's nn.RNN and nn.LSTM do forward + backward only.
 """
@@ -39,10 +39,13 @@ KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": s
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 CHILD = "GRADLAB_SPEED_CHILD"
 
+Size = tuple[int, int, int]
 Contender = Callable[[], Any]
+Maker = Callable[[str, Size, str], Contender]
+Comparison = tuple[str, str, Maker, Maker, str, float | None, tuple[Size, ...], tuple[str, ...]]
 
 
-def ours(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+def ours(cell_name: str, size: Size, dtype: str) -> Contender:
     """Forward and backward with all closed-form recordings."""
     b, h, t = size
     cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=h)
@@ -63,14 +66,14 @@ def ours(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
     return run
 
 
-def arrays(size: tuple[int, int, int], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+def arrays(size: Size, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """x (T, B, D) and dL/dh (T, B, H)."""
     b, h, t = size
     rng = np.random.default_rng(0)
     return rng.normal(size=(t, b, INPUTS)).astype(dtype), (rng.normal(size=(t, b, h)) / 8).astype(dtype)
 
 
-def fused(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+def fused(cell_name: str, size: Size, dtype: str) -> Contender:
     """nn.RNN or nn.LSTM: plain forward and backward."""
     layer = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM}[cell_name](INPUTS, size[1]).to(getattr(torch, dtype))
     x, loss = (torch.from_numpy(array) for array in arrays(size, dtype))
@@ -84,7 +87,7 @@ def fused(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
     return run
 
 
-def cell_loop(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+def cell_loop(cell_name: str, size: Size, dtype: str) -> Contender:
     """A loop over nn.LSTMCell that keeps dL/dh_t: how one gets these gradients from PyTorch."""
     cell = torch.nn.LSTMCell(INPUTS, size[1]).to(getattr(torch, dtype))
     x, loss = (torch.from_numpy(array) for array in arrays(size, dtype))
@@ -103,7 +106,7 @@ def cell_loop(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contend
     return run
 
 
-def jacobian_norms(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+def jacobian_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """||J_t||_F at every step and sample, in closed form, forward included."""
     cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
     params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
@@ -111,7 +114,7 @@ def jacobian_norms(cell_name: str, size: tuple[int, int, int], dtype: str) -> Co
     return lambda: gradlab.unroll(cell, params, x).jacobian().frobenius()
 
 
-def autodiff_norms(cell_name: str, size: tuple[int, int, int], dtype: str) -> Contender:
+def autodiff_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """The same by torch.func: vmap over samples of jacrev, one call per step."""
     kind = {"elman": torch.nn.RNNCell, "lstm": torch.nn.LSTMCell}[cell_name]
     cell = kind(INPUTS, size[1]).to(getattr(torch, dtype))
@@ -138,7 +141,7 @@ def autodiff_norms(cell_name: str, size: tuple[int, int, int], dtype: str) -> Co
     return run
 
 
-COMPARISONS = [  # title, cell, ours, theirs, what it is compared with, target ratio, sizes, dtypes
+COMPARISONS: list[Comparison] = [  # title, cell, ours, theirs, what it is compared with, target ratio, sizes, dtypes
     ("Elman, all recordings", "elman", ours, fused, "nn.RNN", 0.6, SIZES, DTYPES),
     ("LSTM, all recordings", "lstm", ours, fused, "nn.LSTM", 0.75, SIZES, ("float64",)),
     ("LSTM, all recordings", "lstm", ours, fused, "nn.LSTM", None, SIZES, ("float32",)),
@@ -169,9 +172,17 @@ def measure(seconds: float) -> list[dict[str, Any]]:
         for size in sizes:
             for dtype in dtypes:
                 a, b = compare((mine(cell, size, dtype), theirs(cell, size, dtype)), seconds)
-                row = {"title": title, "peer": peer, "size": size, "dtype": dtype, "target": target, "rounds": len(a)}
-                row |= {"ours_ms": float(np.median(a)), "peer_ms": float(np.median(b))}
-                row |= {"ratio": row["ours_ms"] / row["peer_ms"], "ratio_of_minima": min(a) / min(b)}
+                ours_ms, peer_ms = float(np.median(a)), float(np.median(b))
+                row: dict[str, Any] = {
+                    "title": title,
+                    "peer": peer,
+                    "size": size,
+                    "dtype": dtype,
+                    "target": target,
+                    "rounds": len(a),
+                }
+                row |= {"ours_ms": ours_ms, "peer_ms": peer_ms, "ratio": ours_ms / peer_ms}
+                row["ratio_of_minima"] = min(a) / min(b)
                 rows.append(row)
                 print(line(row), flush=True)
     return rows
@@ -252,9 +263,8 @@ def child(out: Path, seconds: float) -> None:
         report["memory"] = peak_memory()
         report["explore"] = explore_time()
     print(f"Peak memory: {report['memory']['ratio']:.2f} times the trajectory's own arrays   target <= 3")
-    print(
-        f"Explore: {report['explore']['median_ms']:.0f} ms from control to figure (worst {report['explore']['worst_ms']:.0f})   target <= 150"
-    )
+    median, worst = report["explore"].values()
+    print(f"Explore: {median:.0f} ms from control to figure (worst {worst:.0f})   target <= 150")
     (out / "speed.json").write_text(json.dumps(report, indent=1))
     figure(report["rows"]).write_html(out / "speed.html")
 

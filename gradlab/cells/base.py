@@ -60,10 +60,11 @@ class Cell(ABC):
     def __post_init__(self) -> None:
         for field in ("input_size", "hidden_size"):
             size = getattr(self, field)
-            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            if type(size) is bool or not hasattr(size, "__index__") or size < 1:
                 raise InputError(f"{field}: expected a positive integer, got {size!r}")
-        if not isinstance(self.activation, Activation):
-            object.__setattr__(self, "activation", ACTIVATIONS[self.activation])
+        chosen: Any = self.activation  # a name is looked up
+        if not isinstance(chosen, Activation):
+            object.__setattr__(self, "activation", ACTIVATIONS[chosen])
 
     def __repr__(self) -> str:
         return f"{self.title}({self.input_size} -> {self.hidden_size}, {self.activation})"
@@ -85,7 +86,7 @@ class Cell(ABC):
         """
 
     def completed(self, xp: Namespace, *arrays: Array) -> Mapping[str, tuple[Array, Activation]]:
-        """Gates whose nonlinearity `step` applies itself: name -> (pre-activation, activation). Takes what `partials` does."""
+        """Gates whose nonlinearity `step` applies: name -> (pre-activation, activation). Takes what `partials` does."""
         return {}
 
     @property
@@ -124,10 +125,10 @@ class Cell(ABC):
         dtype: str = "float64",
         device: str = "cpu",
     ) -> dict[str, Array]:
-        """Random parameters: a dict of W_xh (G_x, *M, H, D), W_hh (G_h, *M, H, R*H), b_h (G, *M, H) and, where the cell has them, p (P, *M, H).
+        """Random parameters W_xh (G_x, *M, H, D), W_hh (G_h, *M, H, R*H), b_h (G, *M, H), and p (P, *M, H) if any.
 
-        recurrent_init: a registered scheme, whose own scale `gain` multiplies; with `spectral_radius` each gate's matrix
-        is rescaled to it instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a standard
+        recurrent_init: a registered scheme, whose own scale `gain` multiplies; `spectral_radius` rescales each gate's
+        matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a standard
         deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and the input
         gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H).
         The same seed gives the same weights on every device, and each parameter has a stream of its own.

@@ -5,7 +5,8 @@
     h_t = u h_{t-1} + (1 - u) z
 
 Shapes: V (2, H, D) for z, u; W (1, H, H) for u; b (2, H); state h.
-In Chen's cell the gate u sees z through a matrix of its own; here it sees x directly, so that units mix in one place only.
+In Chen's cell the gate u also sees z, through a matrix of its own; here it sees x directly, so that units mix in one
+place only.
 Source: Chen 2017, "MinimalRNN"; mean-field theory: Chen, Pennington & Schoenholz 2018.
 """
 

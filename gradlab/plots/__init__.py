@@ -12,8 +12,8 @@ from ..diagnosis import power_text
 from ..registry import Registry
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
+from .marks import plot_text
 from .overview import explore, gradient_flow, one_step, strip, unit_map
-from .panels import plot_text
 from .report import html_report, save, table
 from .spectra import weights
 from .tabs import data, gates, parameters, paths

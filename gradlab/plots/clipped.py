@@ -8,23 +8,8 @@ import xarray as xr
 
 from .colours import LN10, THEMES, Theme
 from .gradient import gradient_panel
-from .panels import (
-    BOTTOM,
-    LINE,
-    RIGHT,
-    SWATCHES,
-    Trace,
-    base_layout,
-    corner,
-    factor_axis,
-    heading,
-    number_text,
-    plot_text,
-    power_numbers,
-    span,
-    stack,
-    words,
-)
+from .marks import SWATCHES, Trace, number_text, plot_text, power_numbers
+from .panels import BOTTOM, LINE, RIGHT, base_layout, corner, factor_axis, heading, span, stack, words
 from .series import log, require
 
 ROW = 26  # px

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import xarray as xr
 
 from ..errors import InputError
 from .colours import DASHES, LN10, THEMES, Theme
-from .panels import SWATCHES, End, Panel, Rule, Trace, band, heading, line, power_axis, power_texts, span, zeros
+from .marks import SWATCHES, Trace, band, line, power_texts, zeros
+from .panels import End, Panel, Rule, heading, power_axis, span
 from .series import first_known, loss_curve, over_samples, require, shares
 
 FLOAT32_PRECISION = -7  # power of ten
@@ -46,14 +48,13 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
     if len(pins) > MAX_PINS:
         raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}")
     look, time = THEMES[theme], ds.time.values
-    own = shares(ds)
+    own, several = shares(ds), ds.sizes["sample"] > 1
     low, _, high = (q / LN10 for q in over_samples(own.pop("")))
     curves = _run_curves(own, look, bool(pins)) + _extra_curves(ds, look) + _pin_curves(ds, pins, look)
     y_range = span([low, high, *(curve.y for curve in curves)], least=2)
-    traces = band(time, low, high, look.run, y_range[0]) if ds.sizes["sample"] > 1 else []
+    traces = band(time, low, high, look.run, y_range[0]) if several else []
     for curve in curves:
         traces += curve.traces(time, y_range[0])
-    several = ds.sizes["sample"] > 1
     return Panel(
         heading("Gradient at step t", "median over samples, band 10–90 %" if several else "one sample", look),
         height,
@@ -107,6 +108,7 @@ def _pin_curves(ds: xr.Dataset, pins: Sequence[xr.Dataset], look: Theme) -> list
         logs[-common:] = over_samples(shares(pin)[""])[1][-common:]
         name = pin_label(pin, ds)
         label = name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"
+        name, label = escape(name, quote=False), escape(label, quote=False)
         curves.append(_Curve(logs, label, look.pins[n], 1.5, DASHES[n + 1], name))
     return curves
 

@@ -11,21 +11,8 @@ from ..diagnosis import power_text, verdict
 from ..errors import InputError
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
 from .gradient import gradient_panel
-from .panels import (
-    End,
-    Panel,
-    Rule,
-    Trace,
-    factor_axis,
-    heading,
-    line,
-    number_text,
-    plot_text,
-    power_numbers,
-    span,
-    stack,
-    zeros,
-)
+from .marks import Trace, beside, line, number_text, plot_text, power_numbers, zeros
+from .panels import End, Panel, Rule, factor_axis, heading, span, stack
 from .series import (
     TIME_BINS,
     UNIT_BINS,
@@ -122,19 +109,13 @@ def against_one(step: np.ndarray, logs: np.ndarray, look: Theme) -> list[Trace]:
     """A thick line in three colours: below 1, at 1, above it; an invisible one over it carries the hover labels."""
     logs = np.where(np.abs(logs) < ROUNDING, 0.0, logs)
     x, y = _with_crossings(step, logs)
-    sides = ((y < 0, look.below), (y > 0, look.above), ((y == 0) & _beside(y == 0), look.text))
+    sides = ((y < 0, look.below), (y > 0, look.above), ((y == 0) & beside(y == 0), look.text))
     parts = [
-        line(x, np.where(side | _beside(side) & (y == 0), y, np.nan), "typical", colour, width=3)
+        line(x, np.where(side | beside(side) & (y == 0), y, np.nan), "typical", colour, width=3)
         for side, colour in sides
         if side.any()
     ]
     return [*parts, line(step, logs, "typical", look.text, power_numbers) | {"opacity": 0}]
-
-
-def _beside(chosen: np.ndarray) -> np.ndarray:
-    """Which points have a chosen neighbour."""
-    padded = np.concatenate([[False], chosen, [False]])
-    return padded[:-2] | padded[2:]
 
 
 def _with_crossings(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,10 @@
-"""Building blocks of figures over the time axis: lines, bands, axes in powers of ten, and panels stacked on one x axis.
+"""Panels stacked on one time axis, their axes, headings and labels.
 
-Traces are plain dicts, validated once when the figure is made. Sizes are gradients or factors; they are drawn as
-y = log10 on a linear axis, because a logarithmic one cannot hold 10^-6020.
+Gradients and factors are drawn as y = log10 on a linear axis, because a logarithmic one cannot hold 10^-6020. Layouts
+are plain dicts, validated once when the figure is made.
 """
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,20 +12,15 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ..diagnosis import power_text
 from .colours import LN10, THEMES, Theme
-from .series import decimate
-
-Trace = dict[str, Any]
+from .marks import Trace, faint, number_text, plot_text, swatch
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 LINE = 15  # px, height of a line of text
 LETTER = 6.2  # px, average width of a letter at 11 px
-RIGHT = 58  # px, room for 10^-6020 and for the colour bar
+RIGHT = 30  # px, room for 10^-6020 and for the colour bar
 BOTTOM = 40
 GAP = 8
-MARKED_ZEROS = 50
-SWATCHES = {"solid": "━━", "dash": "╍╍", "dot": "┈┈"}
 
 
 @dataclass(frozen=True)
@@ -69,118 +63,6 @@ class Panel:
     def header(self) -> int:
         """Height of heading and notes in px."""
         return LINE * (1 + len(self.notes)) + 5
-
-
-# text
-
-
-def plot_text(text: str) -> str:
-    """Text with powers such as 10^-19 set as superscripts."""
-    return re.sub(r"10\^(-?)(\d+)", lambda m: f"10<sup>{'−' if m[1] else ''}{m[2]}</sup>", text)
-
-
-def power_texts(logs: np.ndarray) -> list[str]:
-    """One readable number for each natural logarithm; empty where there is none."""
-    return ["" if math.isnan(v) else plot_text(power_text(v)) for v in logs.tolist()]
-
-
-def number_text(log_value: float) -> str:
-    """exp(log_value) with three digits, or as 4.6×10^12 where that is too long."""
-    if np.isneginf(log_value):
-        return "0"
-    tens = log_value / LN10
-    if -3 <= tens < 4:
-        return _digits(10**tens)
-    power = math.floor(tens + 0.005)  # 9.9 and more is the next power
-    digits = f"{10 ** (tens - power):.2g}"
-    return f"10^{power}" if digits in ("1", "0.99") else f"{digits}×10^{power}"
-
-
-def _digits(value: float) -> str:
-    """Three digits, without an exponent up to 100000."""
-    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
-
-
-def power_numbers(y: np.ndarray) -> list[str]:
-    """Factors and norms, given as powers of ten, for hover labels; empty where there is none."""
-    return ["" if math.isnan(v) else plot_text(number_text(v * LN10)) for v in y.tolist()]
-
-
-def plain_numbers(y: np.ndarray) -> list[str]:
-    """Plain values for hover labels; empty where there is none."""
-    return ["" if math.isnan(v) else _digits(v) for v in y.tolist()]
-
-
-# traces
-
-
-def line(x: np.ndarray, y: np.ndarray, name: str, colour: str, texts: Any = None, **style: Any) -> Trace:
-    """A line with gaps where y is not finite; `texts(y)` gives the hover texts, without it there is no hover label.
-
-    `style` is plotly's of lines: width, dash. Single points between gaps get a marker, since no line shows them.
-    """
-    keep = decimate(y)
-    x, y = x[keep], y[keep]
-    finite = np.isfinite(y)
-    padded = np.concatenate([[False], finite, [False]])
-    alone = finite & ~padded[:-2] & ~padded[2:]
-    trace: Trace = {"type": "scatter", "x": _float32(x), "y": _float32(np.where(finite, y, np.nan)), "name": name}
-    trace |= {"mode": "lines", "line": {"color": colour, "width": 1.3, **style}} | _hover(texts(y) if texts else None)
-    if alone.any():
-        trace |= {
-            "mode": "lines+markers",
-            "marker": {"color": colour, "size": _float32(max(5, 2 * trace["line"]["width"]) * alone)},
-        }
-    return trace
-
-
-def _hover(texts: list[str] | None) -> Trace:
-    return {"hoverinfo": "skip"} if texts is None else {"text": texts, "hoverinfo": "x+text+name"}
-
-
-def band(x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, bottom: float) -> list[Trace]:
-    """The area between two lines; down to `bottom` where the lower one is exactly zero."""
-    drawn = np.flatnonzero(np.isfinite(high))
-    parts = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
-    edges = [_outline(x[p], np.maximum(low[p], bottom), high[p]) for p in parts if len(p) > 1]
-    if not edges:
-        return []
-    points = np.concatenate(edges, axis=1)
-    fill = {"mode": "lines", "line": {"width": 0}, "fill": "toself", "fillcolor": faint(colour), "hoverinfo": "skip"}
-    return [{"type": "scatter", "x": _float32(points[0]), "y": _float32(points[1]), **fill}]
-
-
-def _outline(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """There along the upper edge, back along the lower one, and a gap: (2, points)."""
-    up, down = decimate(high), decimate(low)[::-1]
-    return np.array([[*x[up], *x[down], np.nan], [*high[up], *low[down], np.nan]])
-
-
-def zeros(x: np.ndarray, y: np.ndarray, name: str, colour: str, bottom: float) -> list[Trace]:
-    """Open markers on the panel's floor where y is -inf: exactly zero, which no power of ten can show."""
-    where = np.flatnonzero(np.isneginf(y))
-    if not where.size:
-        return []
-    where = where[np.unique(np.linspace(0, where.size - 1, MARKED_ZEROS).astype(int))]
-    floor = np.full(
-        where.size, np.nextafter(np.float32(bottom), np.float32(np.inf))
-    )  # rounded down it would be outside
-    marks = {"symbol": "circle-open", "size": 5, "color": colour}
-    trace: Trace = {"type": "scatter", "x": _float32(x[where]), "y": floor, "mode": "markers", "name": name}
-    return [trace | {"marker": marks, "cliponaxis": False} | _hover(["exactly zero"] * where.size)]
-
-
-def faint(colour: str, opacity: float = 0.18) -> str:
-    """A colour "#rrggbb" for filling an area."""
-    return f"rgba({', '.join(str(part) for part in bytes.fromhex(colour[1:]))}, {opacity})"
-
-
-def _float32(values: np.ndarray) -> np.ndarray:
-    """In single precision, half the bytes for the browser; values beyond its range stay as they are."""
-    fits = (
-        np.abs(values, where=np.isfinite(values), out=np.zeros(len(values))).max(initial=0) < np.finfo(np.float32).max
-    )
-    return np.asarray(values, dtype=np.float32 if fits else np.float64)
 
 
 # axes
@@ -235,16 +117,15 @@ def base_layout(theme: Theme) -> dict[str, Any]:
     return {
         "template": template,
         "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": theme.page,  # not transparent: plotly draws the crosshair's outline on this, or on white
         "font": {"family": FONT, "size": 12, "color": theme.text},
         "showlegend": False,
-        "meta": {"page": theme.page},  # what a file puts beneath
         "separators": ".",  # no commas in 10^-20000
         "hoverlabel": {
             "namelength": -1,
             "bgcolor": theme.card,
             "bordercolor": theme.grid,
-            "font": {"color": theme.text, "size": 12},
+            "font": {"color": theme.text, "size": 12, "family": FONT},
         },
     }
 
@@ -353,8 +234,7 @@ def _end_labels(panel: Panel, bottom: float, inner: int, look: Theme) -> list[di
 
 
 def _end_text(end: End) -> str:
-    swatch = SWATCHES.get(end.dash, "┅┅")
-    return f'{plot_text(end.text)} <span style="color:{end.colour}">{swatch}</span>'
+    return f"{plot_text(end.text)} {swatch(end.colour, end.dash)}"
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +17,9 @@ from ..diagnosis import power_text, share_left
 from ..errors import InputError
 from .clipped import clipping
 from .colours import THEMES
+from .marks import number_text, plot_text
 from .overview import explore
-from .panels import FONT, number_text, plot_text
+from .panels import FONT
 from .series import largest_factor, log, require, typical_factor
 from .spectra import weights
 from .tabs import gates, parameters, paths
@@ -80,7 +81,7 @@ def html_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
 
 def _figure_sections(ds: xr.Dataset) -> list[str]:
     """Every figure as a fragment; the first brings plotly.js for all."""
-    figures = {
+    figures: dict[str, Callable[..., go.Figure]] = {
         "": explore,
         "Weights": weights,
         "Gates": gates,
@@ -164,6 +165,5 @@ def _write_png(fig: go.Figure, path: Path) -> None:
 
 
 def _opaque(fig: go.Figure) -> go.Figure:
-    """On its theme's page: a transparent figure is unreadable where the page beneath is not its own."""
-    page = (fig.layout.meta or {}).get("page")
-    return go.Figure(fig).update_layout(paper_bgcolor=page) if page else fig
+    """On its theme's page throughout: a transparent figure is unreadable where what is beneath is not its own."""
+    return go.Figure(fig).update_layout(paper_bgcolor=fig.layout.plot_bgcolor)

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from .colours import THEMES, Theme, series_style
-from .panels import BOTTOM, LINE, Trace, base_layout, corner, heading, line, plain_numbers, quiet_title, words
+from .marks import Trace, line, plain_numbers
+from .panels import BOTTOM, LINE, base_layout, corner, heading, quiet_title, words
 from .series import require
 
 SYMBOLS = {"circle": "●", "square": "■", "diamond": "◆", "cross": "✚", "triangle-up": "▲", "x": "✖"}

@@ -9,23 +9,8 @@ import xarray as xr
 
 from ..errors import InputError
 from .colours import LN10, THEMES, Theme, series_style
-from .panels import (
-    End,
-    Panel,
-    Rule,
-    Trace,
-    factor_axis,
-    heading,
-    line,
-    number_text,
-    plain_numbers,
-    plot_text,
-    power_axis,
-    power_numbers,
-    span,
-    stack,
-    zeros,
-)
+from .marks import Trace, line, number_text, plain_numbers, plot_text, power_numbers, zeros
+from .panels import End, Panel, Rule, factor_axis, heading, power_axis, span, stack
 from .series import first_known, log, over_samples, require
 
 HEIGHT = 200  # px of a panel below its heading
