@@ -18,7 +18,7 @@ from .marks import Trace, faint, number_text, plot_text, swatch
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 LINE = 15  # px, height of a line of text
 LETTER = 6.2  # px, average width of a letter at 11 px
-RIGHT = 30  # px, room for 10^-6020 and for the colour bar
+RIGHT = 58  # px, room for 10^-6020 and for the colour bar
 BOTTOM = 40
 GAP = 8
 
