@@ -1,0 +1,70 @@
+"""The README and CONTRIBUTING are true: their examples run, their commands parse, their files exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import gradlab.cells
+from gradlab.cells import CELLS
+from gradlab.cli import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_library_example_runs():
+    (example,) = blocks(README, "python")
+    names = {}
+    exec(example, names)  # noqa: S102
+    assert names["traj"].states.shape == (101, 2, 8, 64)
+    assert names["ds"].log_grad_norm.sizes["time"] == 101
+
+
+def test_the_commands_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "cache"))
+    commands = [line for line in "\n".join(blocks(README, "")).splitlines() if line.startswith("gradlab ")]
+    assert len(commands) == 5
+    for command in commands:
+        if "model.safetensors" not in command:
+            arguments = [str(ROOT / a) if a.startswith("studies/") else a for a in shlex.split(command)[1:]]
+            result = CliRunner().invoke(cli, arguments)
+            assert result.exit_code == 0, result.output
+    assert (tmp_path / "run.nc").exists()
+    assert (tmp_path / "run.html").exists()
+
+
+def test_the_set_up_commands_are_named():
+    first_screen = "\n".join(README.splitlines()[:30])
+    assert "python3 dev.py dashboard" in first_screen
+    assert "python3 dev.py test" in first_screen
+
+
+def test_the_pictures_exist():
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / picture).exists()
+
+
+@pytest.fixture
+def new_cells(tmp_path, monkeypatch):
+    monkeypatch.setattr(gradlab.cells, "__path__", [*gradlab.cells.__path__, str(tmp_path)])
+    yield tmp_path
+    CELLS._things.pop("update_gate", None)
+
+
+def test_the_tutorial_adds_a_cell(new_cells):
+    (source,) = blocks(CONTRIBUTING, "python")
+    (new_cells / "update_gate.py").write_text(source, "utf-8")
+    gradlab.cells.discover()
+    gradlab.check_cell("update_gate")
+    result = CliRunner().invoke(cli, ["analyze", "--cell", "update_gate", "--forget-bias", "1", "-q"])
+    assert result.exit_code == 0, result.output
+    assert "update_gate" in CliRunner().invoke(cli, ["list"]).output
