@@ -71,8 +71,7 @@ def verdict(ds: xr.Dataset) -> Verdict:
     if steps < 2:
         word = "overflow" if overflow else "too short"
         return Verdict(word, steps, 0.0, 0.0, None, 0, overflow or _details("too short", lags[:steps], None, 0))
-    log_factor = float(lags[steps - 1])
-    log_rate = log_factor / (steps - 1)
+    log_factor, log_rate = float(lags[steps - 1]), log_rate_per_step(ds)
     word = _word(log_factor, steps)
     reach = _reach(lags[:steps])
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
@@ -108,14 +107,20 @@ def share_left(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
     )
 
 
-def _median(aligned: np.ndarray) -> np.ndarray:
-    """Median over the last axis without NaN; NaN where nothing is left."""
-    result = np.full(aligned.shape[0], np.nan)
-    for row, values in enumerate(aligned):
-        if (valid := values[~np.isnan(values)]).size:
-            middle = np.sort(valid)[[(valid.size - 1) // 2, valid.size // 2]]
-            result[row] = middle[0] if middle[0] == middle[1] else middle.mean()
-    return result
+def _median(values: np.ndarray) -> np.ndarray:
+    """Median over the last axis without NaN; NaN where nothing is left, -inf where half of the values are."""
+    ordered = np.sort(values, axis=-1)  # NaN last
+    count = (~np.isnan(values)).sum(axis=-1)
+    low, high = (
+        np.take_along_axis(ordered, np.maximum(k, 0)[..., None], -1)[..., 0] for k in ((count - 1) // 2, count // 2)
+    )
+    return 0.5 * (low + high)
+
+
+def log_rate_per_step(ds: xr.Dataset) -> float:
+    """ln of the factor per step back, over the median length of the samples; NaN for less than two steps."""
+    steps = int(ds.valid_steps.median())
+    return float(share_left(ds)[-steps]) / (steps - 1) if steps > 1 else math.nan
 
 
 def _word(log_factor: float, steps: int) -> str:
@@ -174,6 +179,8 @@ def factor_text(log_rate: float) -> str:
     if np.isneginf(log_rate):
         return "x0"
     rate = math.exp(min(log_rate, 700))
+    if 9.995 <= rate < 1000:
+        return f"x{rate:.0f}"
     return f"x{rate:.2f}" if 0.095 <= rate < 9.995 else f"x{rate:.2g}"
 
 

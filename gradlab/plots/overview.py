@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from ..diagnosis import power_text
+from ..diagnosis import log_rate_per_step, power_text
 from ..errors import InputError
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
 from .gradient import gradient_panel
@@ -22,7 +22,6 @@ from .series import (
     largest_factor,
     largest_in,
     log,
-    measured_rate,
     over_samples,
     reference,
     require,
@@ -89,7 +88,7 @@ def factor_panel(ds: xr.Dataset, theme: str, height: int) -> Panel:
     require(ds, "jacobian_frobenius", "jacobian_spectral", "log_grad_norm", "valid_steps")
     look, step = THEMES[theme], ds.step.values
     typical, largest = (log(f(ds)) / LN10 for f in (typical_factor, largest_factor))
-    rate = measured_rate(ds) / LN10
+    rate = log_rate_per_step(ds) / LN10
     y_range = span([typical, largest, np.array([rate])], least=0.7)
     traces = [line(step, largest, "largest possible", look.muted, power_numbers, width=1.2)]
     traces += against_one(step, typical, look)

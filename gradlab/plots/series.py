@@ -6,7 +6,7 @@ Everything here is in natural logarithms where the Dataset is; -inf means exactl
 import numpy as np
 import xarray as xr
 
-from ..diagnosis import joint_log_norm, share_left
+from ..diagnosis import joint_log_norm
 from ..errors import InputError
 
 POINTS = 2000  # of a line
@@ -70,12 +70,6 @@ def typical_factor(ds: xr.Dataset) -> np.ndarray:
 def largest_factor(ds: xr.Dataset) -> np.ndarray:
     """||J_t||_2, the largest possible one-step factor: median over samples (step,)."""
     return over_samples(ds.jacobian_spectral.transpose("step", "sample").values)[1]
-
-
-def measured_rate(ds: xr.Dataset) -> float:
-    """ln of the factor per step back over the whole (median) length, as in the verdict; NaN for less than two steps."""
-    steps = int(ds.valid_steps.median())
-    return float(share_left(ds)[-steps]) / (steps - 1) if steps > 1 else np.nan
 
 
 def first_known(y: np.ndarray) -> float:
