@@ -1,0 +1,1 @@
+"""The web app: one page per question, drawn from gradlab's public functions."""

@@ -1,0 +1,104 @@
+"""Parts of the page: text with powers, the verdict, the strip, tables, pins. Pure functions from data to components."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from gradlab.diagnosis import Verdict
+
+from . import ids
+
+Content = str | Component
+GRAPH_CONFIG: Any = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False, "responsive": True}
+VERBS = ("vanishes", "explodes", "is carried", "overflowed")
+
+
+def aria(**names: str) -> dict[str, Any]:
+    """Attributes for assistive technology: aria(label="Close")."""
+    return {f"aria-{name}": value for name, value in names.items()}
+
+
+def icon(name: str) -> Component:
+    """A sign of the icon style sheet; words beside it say the same."""
+    return html.Span(className=f"icon icon-{name}", **aria(hidden="true"))
+
+
+def icon_button(component_id: Any, sign: str, label: str, size: str = "sm", **look: Any) -> Component:
+    """A button that is only a sign; its label is spoken and shown on hover."""
+    named = {"root": aria(label=label) | {"title": label}}
+    return dmc.ActionIcon(icon(sign), id=component_id, size=size, attributes=named, **({"variant": "subtle"} | look))
+
+
+def typeset(text: str) -> list[Content]:
+    """Plain text with real powers and multiplication signs: 10^-19, x0.64."""
+    parts: list[Content] = []
+    for n, piece in enumerate(re.split(r"10\^(-?\d+(?:\.\d+)?)", re.sub(r"(?<![\w.])x(?=\s?\d)", "×", text))):
+        parts += ["10", html.Sup(piece.replace("-", "−"))] if n % 2 else [piece] if piece else []
+    return parts
+
+
+def headline(verdict: Verdict) -> list[Component]:
+    """The verdict: icon, sentence, with its verb marked."""
+    verb = next((v for v in VERBS if v in verdict.headline), "")
+    before, _, after = verdict.headline.partition(verb) if verb else ("", "", verdict.headline)
+    kind = verdict.word.replace(" ", "-")
+    sentence = [*typeset(before), html.Span(verb, className="verb"), *typeset(after)]
+    sign = html.Span(verdict.icon, className="sign", **aria(hidden="true"))
+    return [html.Span([sign, html.Span(sentence)], className=f"verdict {kind}")]
+
+
+def details(verdict: Verdict) -> list[Content]:
+    """What the verdict rests on, in one paragraph."""
+    return typeset(" ".join(verdict.details))
+
+
+def strip(boxes: Sequence[Mapping[str, Any]], steps: int) -> list[Component]:
+    """The unrolled net: one box per step or some steps, coloured by what is left of the gradient there."""
+    count, per_box = len(boxes), -(-steps // len(boxes))
+    cells = [
+        html.Span(className="box", title=box["text"], style={"background": box["colour"], "--i": n})
+        for n, box in enumerate(boxes)
+    ]
+    scale = f"each box = {per_box} steps" if per_box > 1 else "each box = 1 step"
+    words = f"The unrolled net, {scale}. {boxes[0]['text']}"
+    row = html.Div(cells, className="boxes", style={"--n": count}, role="img", **aria(label=words))
+    caption = html.Div([html.Span("← gradient ←"), html.Span(scale)], className="caption")
+    first = html.Span(boxes[0]["label"].partition("-")[0], className="edge")
+    return [first, html.Div([row, caption], className="middle"), html.Span("Loss", className="edge loss")]
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Component:
+    """Rows with the same keys as a table; the keys are its head."""
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in (rows[0] if rows else {})]))
+    body = html.Tbody([html.Tr([html.Td(typeset(str(value))) for value in row.values()]) for row in rows])
+    return html.Table([html.Caption(caption), head, body], className="data-table")
+
+
+def table_details(rows: Sequence[Mapping[str, Any]], caption: str) -> Component:
+    """A table that opens on demand."""
+    return html.Details([html.Summary("Show as table"), table(rows, caption)], className="as-table")
+
+
+def figure(fig: Any, label: str) -> Component:
+    """A figure as an image with words, at the height that it asks for."""
+    graph = dcc.Graph(figure=fig, config=GRAPH_CONFIG, style={"height": f"{fig.layout.height or 320}px"})
+    return html.Div(graph, role="img", className="figure", **aria(label=label))
+
+
+def message(text: str, kind: str = "info") -> Component:
+    """A line that says what happened and what to do."""
+    return html.Div(typeset(text), className=f"notice {kind}")
+
+
+def pin_row(query: str, label: str, rate: str, colour: str) -> Component:
+    """One pinned run: its colour in the figure, what it is, its rate, and the two things to do with it."""
+    name = [html.Span(label, className="pin-label"), html.Span(typeset(rate), className="pin-rate")]
+    reopen = html.Button(name, id=ids.reopen(query), className="pin-open", title="Open this run again")
+    remove = icon_button(ids.unpin(query), "close", f"Remove pin {label}", color="gray")
+    return html.Li([html.Span(className="swatch", style={"background": colour}), reopen, remove])

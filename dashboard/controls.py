@@ -1,0 +1,137 @@
+"""The controls, one per RunConfig field, made from the field's metadata: a new field needs no code here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from gradlab.arrays import gpu_problem
+from gradlab.config import Control, RunConfig, controls
+from gradlab.data import INPUTS
+
+from . import form, ids
+from .components import icon_button
+
+DEBOUNCE = 250  # ms without a keystroke until a field counts
+SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
+ACCEPTED = {"input": ".csv,.npy,.wav,.txt,text/*", "weights": ".safetensors"}
+UPLOAD_TEXT = {"input": "your own: .csv .npy .wav or text", "weights": "your own: .safetensors"}
+
+
+def block(name: str) -> Component:
+    """Label, control and room for a message of one field."""
+    control, config = controls()[name], RunConfig()
+    parts = BUILDERS[form.kind(name)](name, control, getattr(config, name))
+    return html.Div(parts, id=ids.field(name), className=form.class_names(config, config)[name])
+
+
+def _common(name: str, control: Control) -> dict[str, Any]:
+    return {"id": ids.control(name), "label": control.label, "labelProps": {"title": control.help}, "size": "xs"}
+
+
+def _number_input(name: str, control: Control, value: Any, **more: Any) -> Component:
+    whole = RunConfig.model_fields[name].annotation is int
+    more |= {"step": control.step or 1, "allowDecimal": not whole, "clampBehavior": "none", "debounce": DEBOUNCE}
+    return dmc.NumberInput(**_common(name, control), value=value, **more)
+
+
+def _number(name: str, control: Control, value: Any) -> list[Component]:
+    """A slider and a field that goes beyond it, with a switch for the word that may stand instead."""
+    span = {"min": control.min, "max": control.max, "step": control.step}
+    look = {"label": None, "thumbLabel": control.label, "size": "sm"}
+    slider = dmc.Slider(id=ids.slider(name), value=value, updatemode="drag", **span, **look)
+    parts = [_number_input(name, control, value), html.Div(slider, className="slider")]
+    if word := form.word(name):
+        switch = dmc.Switch(id=ids.control(ids.word(name)), label=word, checked=False, size="xs")
+        parts.append(html.Div(switch, className="word", title=control.help))
+    return parts
+
+
+def _choice(name: str, control: Control, value: Any) -> list[Component]:
+    return [_select(name, control, value=value, data=options(name), allowDeselect=False)]
+
+
+def _select(name: str, control: Control, **props: Any) -> Component:
+    return dmc.Select(**_common(name, control), comboboxProps={"shadow": "md"}, **props)
+
+
+def options(name: str) -> list[dict[str, Any]]:
+    """What a choice offers; the GPU is there but disabled, with the reason, where it cannot be used."""
+    control = controls()[name]
+    labels = control.labels or {}
+    names = control.choices() if control.choices else []
+    entries: list[dict[str, Any]] = [{"value": choice, "label": labels.get(choice, choice)} for choice in names]
+    if name == "device" and gpu_problem():
+        entries = [entry | {"disabled": entry["value"] == "cuda"} for entry in entries]
+    return entries
+
+
+def _file(name: str, control: Control, value: Any) -> list[Component]:
+    """A choice among what is generated and what was dropped, and a place to drop more."""
+    optional = {"clearable": True, "placeholder": "drawn at random"} if value is None else {}
+    select = _select(name, control, value=value, data=file_options(name), allowDeselect=False, **optional)
+    return [select, upload(name, UPLOAD_TEXT[name], ACCEPTED[name])]
+
+
+def upload(name: str, text: str, accept: str = "") -> Component:
+    """A place to drop or choose a file, with room for a message."""
+    zone = dcc.Upload(html.Span(text), id=ids.upload(name), className="upload", accept=accept or None)
+    result = html.Div(id=ids.upload_message(name), className="message", role="status")
+    return html.Div([zone, result], className="dropzone")
+
+
+def file_options(name: str, *keys: str | None) -> list[dict[str, str]]:
+    """Entries of a file field's choice: what is generated, then files by key."""
+    generated = list(INPUTS) if name == "input" else []
+    found = [key for key in dict.fromkeys(keys) if key and key not in INPUTS]
+    return [{"value": key, "label": form.file_label(key)} for key in [*generated, *found]]
+
+
+def _column(name: str, control: Control, value: Any) -> list[Component]:
+    return [_select(name, control, value=value, data=[], clearable=True, placeholder="all numeric ones")]
+
+
+def _seed(name: str, control: Control, value: Any) -> list[Component]:
+    reroll = icon_button(ids.REROLL, "reroll", "Another seed")
+    return [_number_input(name, control, value, rightSection=reroll, hideControls=True)]
+
+
+def _text(name: str, control: Control, value: Any) -> list[Component]:
+    return [dmc.TextInput(**_common(name, control), value=str(value), debounce=DEBOUNCE)]
+
+
+BUILDERS = {"number": _number, "choice": _choice, "file": _file, "column": _column, "seed": _seed, "text": _text}
+
+
+def basic() -> list[Component]:
+    """The controls that are always visible."""
+    return [block(name) for name, control in controls().items() if control.level == "basic"]
+
+
+def more() -> list[Component]:
+    """The others, by group; what the GPU lacks stands below the device."""
+    groups: dict[str, list[Component]] = {}
+    for name, control in controls().items():
+        if control.level == "more":
+            groups.setdefault(control.group, []).append(block(name))
+    problem = gpu_problem()
+    note = [html.P(f"No GPU: {problem}.", className="message")] if problem else []
+    headed = [part for group, blocks in groups.items() for part in (html.H3(group.capitalize()), *blocks)]
+    return headed + note
+
+
+def values(prop: type[Input] | type[Output] | type[State], **options: Any) -> dict[str, Any]:
+    """Key -> dependency on the value of every control."""
+    return {key: prop(ids.control(key), name, **options) for key, name in form.properties().items()}
+
+
+def register(app: Dash) -> None:
+    """Keep slider and field of each pair at the same value, in the browser."""
+    for name in controls():
+        if form.kind(name) == "number":
+            slider, number = ids.slider(name), ids.control(name)
+            pair = [kind(component, "value") for kind in (Output, Input) for component in (slider, number)]
+            app.clientside_callback(ClientsideFunction("explore", "pair"), *pair, prevent_initial_call=True)

@@ -1,0 +1,115 @@
+"""Every component id, once."""
+
+from typing import Any
+
+# Shell
+PROVIDER = "provider"
+THEME_TOGGLE = "theme-toggle"
+HELP_OPEN = "help-open"
+HELP = "help"
+
+# Explore: state
+URL = "url"
+REQUEST = "request"  # what is to be drawn: {"raw", "pins", "theme", "narrow"}
+SETTLED = "settled"  # the last request that a person let go of
+DRAWN = "drawn"  # the request that the page shows
+SHOWN = "shown"  # classes and messages that the controls show, so that only changes are sent
+LOADED = "loaded"  # counts what came from a link, a preset or a file, as opposed to a hand on a control
+PINS = "pins"
+
+# Explore: controls
+CONTROLS = "controls"
+SHEET = "sheet-toggle"
+PRESET = "preset"
+RESET = "reset"
+MORE = "more"
+REALISED = "realised"
+REROLL = "reroll"
+HINT = "hint"
+HINT_CLOSE = "hint-close"
+PIN_LIST = "pin-list"
+
+# Explore: stage
+VERDICT = "verdict"
+DETAILS = "details"
+ANNOUNCEMENT = "announcement"
+NOTICES = "notices"
+MISSING = "missing"
+FAILURE = "failure"
+RUN_BAR = "run-bar"
+RUN = "run"
+RUN_TEXT = "run-text"
+STRIP = "strip"
+STAGE = "stage"
+FIGURE = "figure"
+FIGURE_FRAME = "figure-frame"
+NOTE = "note"
+WHY = "why"
+TABS = "tabs"
+TABLE_TOGGLE = "table-toggle"
+TABLE = "table"
+
+# Explore: actions
+PIN = "pin"
+COPY_LINK = "copy-link"
+COPY_PYTHON = "copy-python"
+COPY_COMMAND = "copy-command"
+COPIES = "copies"  # the texts that those three copy
+COPIED = "copied"
+DOWNLOAD = "download"
+FORMATS = ("nc", "csv", "html", "png")
+
+
+def field(name: str) -> str:
+    """The block of a RunConfig field: label, control, message."""
+    return f"field-{name}"
+
+
+def control(key: str) -> str:
+    """The component that holds a value; `key` is a field's name or that of its word."""
+    return f"control-{key}"
+
+
+def word(name: str) -> str:
+    """The key of the switch that sets a numeric field to a word instead."""
+    return f"{name}-word"
+
+
+def slider(name: str) -> str:
+    """The slider beside a numeric field."""
+    return f"slider-{name}"
+
+
+def upload(name: str) -> str:
+    """Where a file for the field is dropped; `name` may be MISSING."""
+    return f"upload-{name}"
+
+
+def upload_message(name: str) -> str:
+    """What became of the file dropped there."""
+    return f"upload-message-{name}"
+
+
+def panel(tab: str) -> str:
+    """What a tab shows."""
+    return f"panel-{tab}"
+
+
+def chip(preset: str) -> str:
+    """The button of a preset."""
+    return f"chip-{preset}"
+
+
+def download(fmt: str) -> str:
+    """The menu entry that downloads a format."""
+    return f"download-{fmt}"
+
+
+def unpin(query: Any) -> dict[str, Any]:
+    """The button that removes a pin."""
+    return {"type": "unpin", "query": query}
+
+
+def reopen(query: Any) -> dict[str, Any]:
+    """The button that puts a pin back into the controls."""
+    return {"type": "reopen", "query": query}

@@ -1,0 +1,156 @@
+"""Explore: one net, live. The page's parts; what they do is in the explore_* modules beside this one.
+
+Values flow in a circle that the browser closes (assets/explore.js): controls -> request -> drawn figure; when the hand
+lets go, request -> settled -> address bar; and from the address bar, a preset or a file back to the controls.
+"""
+
+from __future__ import annotations
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
+
+from gradlab.presets import PRESETS
+
+from .. import controls, ids
+from ..components import GRAPH_CONFIG, aria, icon, icon_button
+from . import explore_files, explore_settle, explore_steer, explore_tabs, explore_view
+
+PATH, LABEL = "/", "Explore"
+
+
+def layout() -> Component:
+    """The page: state, controls, stage."""
+    state = [dcc.Store(id=name) for name in (ids.REQUEST, ids.SETTLED, ids.DRAWN, ids.LOADED, ids.COPIES)]
+    state += [dcc.Store(id=ids.PINS, data=[]), dcc.Store(id=ids.SHOWN, data={})]
+    browser = [dcc.Location(id=ids.URL, refresh=False), dcc.Download(id=ids.DOWNLOAD)]
+    spoken = html.Div(id=ids.ANNOUNCEMENT, className="unseen", **aria(live="polite"))
+    return html.Div([*state, *browser, spoken, control_panel(), stage()], className="explore")
+
+
+def control_panel() -> Component:
+    """What a person sets. On a narrow screen it is a sheet from which only the gain looks out."""
+    handle = html.Button("All controls", id=ids.SHEET, className="handle", **aria(expanded="false"))
+    more = html.Details([html.Summary("More"), *controls.more()], id=ids.MORE, className="more")
+    basic = [part for block in controls.basic() for part in _with_company(block)]
+    scroll = html.Div([*_presets(), *basic, more, _pins()], className="scroll")
+    return html.Aside([handle, scroll], id=ids.CONTROLS, className="controls", **aria(label="Controls"))
+
+
+def _with_company(block: Component) -> list[Component]:
+    """The gain has the first visit's hint below it, and the realised weights."""
+    if getattr(block, "id", None) != ids.field("gain"):
+        return [block]
+    close = icon_button(ids.HINT_CLOSE, "close", "Close the hint", "xs", variant="transparent")
+    hint = html.Div(["Drag Gain to 3", close], id=ids.HINT, className="hint", role="note")
+    return [block, hint, html.P(id=ids.REALISED, className="realised")]
+
+
+def _presets() -> list[Component]:
+    data = [{"value": name, "label": preset.label} for name, preset in PRESETS.items()]
+    first = data[0]["value"]
+    select = dmc.Select(id=ids.PRESET, label="Preset", data=data, value=first, allowDeselect=False, size="xs")
+    reset = dmc.Button("Reset", id=ids.RESET, size="compact-xs", variant="subtle")
+    look = {"size": "compact-xs", "variant": "default", "radius": "xl"}
+    chips = [dmc.Button(label, id=ids.chip(name), **look) for name, label in explore_steer.CHIPS.items()]
+    return [html.Div([select, reset], className="preset"), html.Div(chips, className="chips")]
+
+
+def _pins() -> Component:
+    parts = [html.H2("Pinned"), html.Ul(id=ids.PIN_LIST)]
+    return html.Section(parts, className="pins", **aria(label="Pinned runs"))
+
+
+def stage() -> Component:
+    """What the net does: verdict, strip, figure, tabs."""
+    head = html.Div(
+        [
+            html.H1("Drawing the first run …", id=ids.VERDICT),
+            html.P(id=ids.DETAILS, className="details"),
+            actions(),
+        ],
+        className="head",
+    )
+    graph = dcc.Graph(id=ids.FIGURE, config=GRAPH_CONFIG, figure=EMPTY, style={"height": "580px"})
+    label = aria(label="The gradient at every step")
+    frame = html.Div(graph, id=ids.FIGURE_FRAME, role="img", className="figure", **label)
+    strip, note = html.Div(id=ids.STRIP, className="strip"), html.P(id=ids.NOTE, className="note")
+    parts = [head, *_messages(), strip, note, frame, _tabs()]
+    return html.Section(parts, id=ids.STAGE, className="stage", **aria(label="The run"))
+
+
+EMPTY = {
+    "data": [],
+    "layout": {
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+    },
+}
+
+
+def actions() -> Component:
+    """Pin, copy, download."""
+    copies = {ids.COPY_LINK: "link", ids.COPY_PYTHON: "Python", ids.COPY_COMMAND: "command"}
+    copy = [_copy_button(name, text) for name, text in copies.items()]
+    return html.Div(
+        [
+            dmc.Button("Pin", id=ids.PIN, size="compact-sm", leftSection=icon("pin")),
+            html.Div([html.Span("Copy"), dmc.ButtonGroup(copy)], className="copy"),
+            explore_files.menu(),
+            html.Span(id=ids.COPIED, className="copied", role="status"),
+        ],
+        className="actions",
+    )
+
+
+def _copy_button(component_id: str, text: str) -> Component:
+    named = {"root": aria(label=f"Copy {text}")}
+    return dmc.Button(text, id=component_id, variant="default", size="compact-sm", attributes=named)
+
+
+def _messages() -> list[Component]:
+    """Where a link, a failure or a long run speak."""
+    run = dmc.Button("Run", id=ids.RUN, size="compact-md")
+    drop = controls.upload(ids.MISSING, "Drop the file here, or click to choose it")
+    return [
+        html.Div(id=ids.NOTICES, role="status"),
+        html.Div(drop, id=ids.MISSING, className="missing hidden"),
+        html.Div(id=ids.FAILURE, role="alert"),
+        html.Div([run, html.Span(id=ids.RUN_TEXT)], id=ids.RUN_BAR, className="run-bar hidden"),
+    ]
+
+
+def _tabs() -> Component:
+    tabs = [dmc.TabsTab(title, value=name) for name, title in explore_tabs.TITLES.items()]
+    holders = {name: html.Div(id=ids.panel(name), className="panel") for name in explore_tabs.TITLES}
+    panels = [dmc.TabsPanel(holder, value=name) for name, holder in holders.items()]
+    toggle = dmc.Button("Show as table", id=ids.TABLE_TOGGLE, size="compact-sm", variant="subtle", color="gray")
+    row = html.Div([dmc.TabsList(tabs), toggle], className="tab-row")
+    table = html.Div(id=ids.TABLE, className="table hidden")
+    tabbed = dmc.Tabs([row, table, *panels], id=ids.TABS, value=None, allowTabDeactivation=True)
+    return html.Div([html.P(id=ids.WHY, className="why"), tabbed], className="tabs")
+
+
+def register(app: Dash) -> None:
+    """Every callback of the page."""
+    for part in (controls, explore_steer, explore_view, explore_settle, explore_tabs, explore_files):
+        part.register(app)
+    watched = [*controls.values(Input).values(), Input(ids.PRESET, "value"), Input(ids.PINS, "data")]
+    app.clientside_callback(ClientsideFunction("explore", "collect"), *watched)
+    browser_only = {
+        "drawn": Input(ids.DRAWN, "data"),
+        "loaded": Input(ids.LOADED, "data"),
+        "run": Input(ids.RUN, "n_clicks"),
+        "sheet": Input(ids.SHEET, "n_clicks"),
+        "closeHint": Input(ids.HINT_CLOSE, "n_clicks"),
+    }
+    for name, trigger in browser_only.items():
+        app.clientside_callback(ClientsideFunction("explore", name), trigger, prevent_initial_call=True)
+    clicks = [Input(name, "n_clicks") for name in (ids.COPY_LINK, ids.COPY_PYTHON, ids.COPY_COMMAND)]
+    copy = ClientsideFunction("explore", "copy")
+    app.clientside_callback(copy, *clicks, State(ids.COPIES, "data"), prevent_initial_call=True)
+    shown = Output(ids.TABLE, "className"), Output(ids.TABLE_TOGGLE, "children")
+    toggled = Input(ids.TABLE_TOGGLE, "n_clicks")
+    app.clientside_callback(ClientsideFunction("explore", "table"), *shown, toggled, prevent_initial_call=True)

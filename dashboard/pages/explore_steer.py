@@ -1,0 +1,206 @@
+"""What sets the controls other than a hand: a link, a preset, Reset, another seed, a file, a pin opened again."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
+
+from gradlab.config import RunConfig
+from gradlab.data import INPUTS, column_names, parse
+from gradlab.errors import InputError
+from gradlab.filecache import find, store
+from gradlab.importers import load_weights
+from gradlab.links import Link, from_query, to_query
+from gradlab.presets import PRESETS
+
+from .. import controls, form, ids
+from ..components import message
+from ..server import UPLOAD_LIMIT
+from .explore_view import MAX_PINS
+
+UPLOADS = (*form.FILES, ids.MISSING)
+CHIPS = {
+    "vanishing_tanh": "Vanishing",
+    "exploding_tanh": "Exploding",
+    "edge": "Edge",
+    "lstm_forget_1": "LSTM",
+    "gru": "GRU",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """The state that steering starts from. options: the entries of the file fields, by name."""
+
+    raw: Mapping[str, Any]
+    preset: str
+    search: str
+    options: Mapping[str, Sequence[Mapping[str, str]]]
+
+
+def follow_link(page: Page) -> dict[str, Any]:
+    """Controls, pins and notices of the address; a link that says what the page shows changes nothing."""
+    link = from_query(page.search)
+    pins = [to_query(pin) for pin in link.pins]
+    notices = [message(text) for text in link.notices]
+    if len(pins) > MAX_PINS:
+        notices.append(message(f"This link has {len(pins)} pins; the first {MAX_PINS} are shown."))
+    return set_controls(link.config, page) | missing_file(link) | {"pins": pins[:MAX_PINS], "notices": notices}
+
+
+def missing_file(link: Link) -> dict[str, Any]:
+    """The place to drop a file that the link uses and this machine lacks."""
+    names = " and ".join(link.missing.values())
+    text = f"This link uses {names}." if names else ""
+    messages = dict.fromkeys(form.FILES, "") | {ids.MISSING: text}
+    return {"missing": "missing" if names else "missing hidden", "upload_messages": messages}
+
+
+def set_controls(config: RunConfig, page: Page, preset: str | None = None) -> dict[str, Any]:
+    """All controls at a configuration, and the preset that it is, if it is one."""
+    raw = form.raw(config)
+    named = preset or next((name for name, p in PRESETS.items() if p.config() == config), page.preset)
+    options = {name: with_file(name, raw[name], page) for name in form.FILES}
+    entries = {"options": options, "columns": columns(raw["input"])}
+    return {"values": raw, "preset": named, "loaded": random.random()} | entries
+
+
+def with_file(name: str, key: str | None, page: Page) -> list[dict[str, str]]:
+    """The entries of a file field, with those that were dropped before and this one."""
+    return controls.file_options(name, *(entry["value"] for entry in page.options[name]), key)
+
+
+def columns(key: str | None) -> list[str]:
+    """What the column can be chosen from, for an input by its key."""
+    sha, _, name = (key or "").partition("-")
+    path = None if key in INPUTS else find(sha, name)
+    if path is None:
+        return []
+    try:
+        return column_names(name, path.read_bytes())
+    except (InputError, OSError):  # the run itself will say what is wrong
+        return []
+
+
+def choose_preset(name: str, page: Page) -> dict[str, Any]:
+    """A preset as it is; some open the tab that they are about."""
+    return set_controls(PRESETS[name].config(), page, name) | {"tab": PRESETS[name].tab or no_update}
+
+
+def reroll(page: Page) -> dict[str, Any]:
+    """Another seed."""
+    return {"values": {"seed": random.randrange(controls.SEED_LIMIT)}}
+
+
+def take_file(slot: str, contents: str, name: str, page: Page) -> dict[str, Any]:
+    """A dropped file becomes the input or the weights; one that cannot be used changes nothing but the message."""
+    field = slot_field(slot, name)
+    try:
+        key = keep(field, name, decode(contents))
+    except InputError as error:
+        return {"upload_messages": {slot: message(str(error), "error")}}
+    if slot == ids.MISSING or not missing_file(from_query(page.search))["missing"].endswith("hidden"):
+        return follow_link(page)
+    chosen = {field: key, "column": None} if field == "input" else {field: key}
+    changed = {"values": chosen, "options": {field: with_file(field, key, page)}, "upload_messages": {slot: ""}}
+    return changed | ({"columns": columns(key)} if field == "input" else {}) | {"loaded": random.random()}
+
+
+def slot_field(slot: str, name: str) -> str:
+    """Which field a file is for; where both are missing its name tells."""
+    if slot != ids.MISSING:
+        return slot
+    return "weights" if name.lower().endswith(".safetensors") else "input"
+
+
+def decode(contents: str) -> bytes:
+    """The content of an upload "data:...;base64,..."; InputError beyond the limit."""
+    try:
+        data = base64.b64decode(contents.partition(",")[2], validate=True)
+    except binascii.Error:
+        raise InputError("the upload did not arrive whole; try again") from None
+    if len(data) > UPLOAD_LIMIT:
+        size, limit = len(data) / 1e6, UPLOAD_LIMIT / 1e6
+        raise InputError(f"{size:.1f} MB; the app takes {limit:.0f} MB. Cut the file, or use gradlab from Python")
+    return data
+
+
+def keep(field: str, name: str, data: bytes) -> str:
+    """Store a file that can be used; returns its key. InputError says why it cannot."""
+    if field == "weights":
+        load_weights(data)
+    else:
+        parse(name, data)
+    path = find(store(name, data), name)
+    if path is None:
+        raise InputError(f"{name} is larger than what is kept in all; drop a smaller file")
+    return path.name
+
+
+def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
+    """The callback: who asked, and what follows."""
+    here = Page(page["raw"], page["preset"], search or "", page["options"])
+    trigger = ctx.triggered_id
+    if isinstance(trigger, dict):
+        return outputs(set_controls(from_query(trigger["query"]).config, here) if ctx.triggered[0]["value"] else {})
+    if trigger in (ids.PRESET, ids.RESET):
+        return outputs(choose_preset(here.preset, here))
+    if trigger == ids.REROLL:
+        return outputs(reroll(here))
+    for name in clicks["chips"]:
+        if trigger == ids.chip(name):
+            return outputs(choose_preset(name, here))
+    for slot in UPLOADS:
+        if trigger == ids.upload(slot) and uploads[slot]:
+            return outputs(take_file(slot, uploads[slot], page["file_names"][slot], here))
+    return outputs(follow_link(here))
+
+
+def outputs(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Output -> value; what is not among the changes stays."""
+    plain = {name: changes.get(name, no_update) for name in PLAIN}
+    return plain | {name: {key: changes.get(name, {}).get(key, no_update) for key in NESTED[name]} for name in NESTED}
+
+
+PLAIN = {
+    "preset": Output(ids.PRESET, "value"),
+    "pins": Output(ids.PINS, "data", allow_duplicate=True),
+    "notices": Output(ids.NOTICES, "children"),
+    "missing": Output(ids.MISSING, "className"),
+    "columns": Output(ids.control("column"), "data"),
+    "tab": Output(ids.TABS, "value"),
+    "loaded": Output(ids.LOADED, "data"),
+}
+NESTED: dict[str, dict[str, Output]] = {
+    "values": controls.values(Output),
+    "options": {name: Output(ids.control(name), "data") for name in form.FILES},
+    "upload_messages": {slot: Output(ids.upload_message(slot), "children") for slot in UPLOADS},
+}
+
+
+def register(app: Dash) -> None:
+    """One callback for all of it, as all of it sets the same controls."""
+    buttons = {"reset": Input(ids.RESET, "n_clicks"), "reroll": Input(ids.REROLL, "n_clicks")}
+    chips = {name: Input(ids.chip(name), "n_clicks") for name in CHIPS}
+    page = {
+        "raw": controls.values(State),
+        "preset": Input(ids.PRESET, "value"),
+        "options": {name: State(ids.control(name), "data") for name in form.FILES},
+        "file_names": {slot: State(ids.upload(slot), "filename") for slot in UPLOADS},
+    }
+    app.callback(
+        output=PLAIN | NESTED,
+        inputs={
+            "search": Input(ids.URL, "search"),
+            "clicks": buttons | {"chips": chips, "reopen": Input(ids.reopen(ALL), "n_clicks")},
+            "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},
+            "page": page,
+        },
+        prevent_initial_call="initial_duplicate",
+    )(steer)

@@ -1,0 +1,103 @@
+"""Runs by configuration: what was computed is kept, and what a run will cost is known before it starts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+
+import xarray as xr
+
+import gradlab
+from gradlab.cells import CELLS
+from gradlab.config import RunConfig
+from gradlab.errors import InputError
+
+LIVE = 1.0  # seconds up to which a change is drawn without being asked for
+FIRST = 8.0  # the same for what a link shows first, with all its pins
+KEPT = 24  # runs
+KEPT_BYTES = 500 * 1000**2
+MEMORY = 6 * 1000**3  # bytes that a run in the app may take
+_STEP_SECONDS = 150e-6  # what one step costs however small the net is
+_FLOP_SECONDS = 5e-10
+_PASSES = 40  # products with the recurrent weights in a run: forward, backward, norms
+_ARRAYS = 8  # arrays of the size of all gates and states that a run holds at once
+
+
+class Runs:
+    """The latest Datasets by RunConfig, and how this machine's speed compares with the prediction."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[RunConfig, xr.Dataset] = OrderedDict()
+        self._lock = Lock()
+        self._pace = 1.0
+
+    def __contains__(self, config: RunConfig) -> bool:
+        return config in self._kept
+
+    def get(self, config: RunConfig) -> xr.Dataset:
+        """The Dataset of a run, computed at most once while it is kept. Raises InputError as `analyze` does."""
+        with self._lock:
+            if config in self._kept:
+                self._kept.move_to_end(config)
+                return self._kept[config]
+        start = time.perf_counter()
+        ds = gradlab.analyze(config)
+        with self._lock:
+            self._learn(time.perf_counter() - start, work(config))
+            self._keep(config, ds)
+        return ds
+
+    def seconds(self, *configs: RunConfig) -> float:
+        """Predicted time for those runs that are not kept."""
+        return self._pace * sum(work(config) for config in configs if config not in self)
+
+    def _learn(self, seconds: float, predicted: float) -> None:
+        """Follow the machine: what was measured counts for a third."""
+        self._pace += (min(max(seconds / predicted, 0.05), 20.0) - self._pace) / 3
+
+    def _keep(self, config: RunConfig, ds: xr.Dataset) -> None:
+        self._kept[config] = ds
+        while len(self._kept) > 1 and (len(self._kept) > KEPT or self._bytes() > KEPT_BYTES):
+            self._kept.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(ds.nbytes for ds in self._kept.values())
+
+
+RUNS = Runs()
+
+
+def work(config: RunConfig) -> float:
+    """Seconds that a run takes on an ordinary machine."""
+    flops = 2 * _PASSES * config.steps * config.batch_size * _recurrent_weights(config)
+    return config.steps * _STEP_SECONDS + flops * _FLOP_SECONDS
+
+
+def _recurrent_weights(config: RunConfig) -> float:
+    """Number of recurrent weights; of a file, its size tells."""
+    if config.weights is not None:
+        return os.path.getsize(config.weights) / 4 if Path(config.weights).exists() else 0
+    cell = CELLS[config.cell]
+    return len(cell.gates[cell.recurrent]) * config.hidden_size**2
+
+
+def memory(config: RunConfig) -> float:
+    """Bytes that a run takes at its peak, about; weights from a file count as an LSTM's."""
+    if config.weights is None:
+        cell, hidden = CELLS[config.cell], float(config.hidden_size)
+    else:
+        cell, hidden = CELLS["lstm"], (_recurrent_weights(config) / 4) ** 0.5
+    width = (len(cell.gates) + len(cell.states)) * hidden
+    return _ARRAYS * (8 if config.dtype == "float64" else 4) * config.steps * config.batch_size * width
+
+
+def require_memory(config: RunConfig) -> None:
+    """InputError for a run that would take more memory than the app grants one."""
+    if (needed := memory(config)) > MEMORY:
+        raise InputError(
+            f"this run would take about {needed / 1e9:.0f} GB, the app allows {MEMORY / 1e9:.0f} GB; take fewer steps, "
+            "samples or units, or run it from Python, where nothing is limited"
+        )
