@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from .lanczos import largest_singular_values
 from .trajectory import Linearization, Trajectory
 
 CARRY = "carry"
+SINGLE = 1e-4  # a tolerance that single precision reaches
 BLOCK_VALUES = 2**22  # working set of the spectral norm, in numbers per state variable
 
 
@@ -102,19 +105,28 @@ class StateJacobian:
         return self.spectral_with_bound(tol)[0]
 
     def spectral_with_bound(self, tol: float = 1e-6) -> tuple[Array, Array]:
-        """||J_t||_2 and a bound on its relative error, (T, *M, B) each; Golub-Kahan on many steps together."""
+        """||J_t||_2 and a bound on its relative error, (T, *M, B) each; Golub-Kahan on many steps together.
+
+        A coarse `tol` is reached in single precision, whatever the trajectory's.
+        """
         traj, xp = self.traj, self.traj.xp
-        sizes = traj.states.shape[1:]
-        start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
-        start = xp.asarray(start, dtype=traj.states.dtype)
-        block = max(1, BLOCK_VALUES // int(np.prod(sizes)))
-        found = []
+        block = max(1, BLOCK_VALUES // int(np.prod(traj.states.shape[1:])))
+        coarse = "float32" if tol >= SINGLE else traj.states.dtype
         with quiet():
-            for part in self._parts(block):
-                v = xp.zeros((part.stop - part.start, *sizes), dtype=start.dtype) + start
-                found.append(largest_singular_values(xp, part.apply, part.apply_transpose, v, (1, -1), tol))
+            found = [self._spectral_of(part, tol, coarse) for part in self._parts(block)]
         values, bounds = (xp.concatenate(arrays[::-1]) for arrays in zip(*found, strict=True))
         return values.astype(traj.states.dtype), bounds
+
+    def _spectral_of(self, part: _Part, tol: float, dtype: Any) -> tuple[Array, Array]:
+        """sigma_max and its bound on a range of steps, computed in `dtype`, or in full where that overflows."""
+        xp, full, sizes = self.traj.xp, self.traj.states.dtype, self.traj.states.shape[1:]
+        start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
+        v = xp.zeros((part.stop - part.start, *sizes), dtype=dtype) + xp.asarray(start, dtype=dtype)
+        cast = part if dtype == full else part.astype(dtype)
+        values, bounds = largest_singular_values(xp, cast.apply, cast.apply_transpose, v, (1, -1), tol)
+        if dtype != full and not bool(xp.isfinite(values).all()):
+            return self._spectral_of(part, tol, full)
+        return values, bounds
 
     @cached_property
     def _weights(self) -> dict[int, tuple[Array, Array]]:
@@ -194,6 +206,14 @@ class _Part:
         self.reads = [traj.cell.states.index(name) for name in traj.cell.reads]
         self.shape, self.dtype = traj.states.shape[2:-1], traj.states.dtype
         self.behind = (slice(None),) * (len(traj.models) + 2)
+
+    def astype(self, dtype: Any) -> _Part:
+        """The same operator in another precision."""
+        part = copy(self)
+        part.weights = {k: (w.astype(dtype), wt.astype(dtype)) for k, (w, wt) in self.weights.items()}
+        part.carry = {key: e.astype(dtype) for key, e in self.carry.items()}
+        part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
+        return part
 
     def _state(self, vectors: Array, s: int) -> Array:
         """The view of one state variable: (..., C, S, *M, B, H) -> (..., C, *M, B, H)."""

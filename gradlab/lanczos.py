@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from .arrays import Array, Namespace, quiet
 
 MAX_STEPS = 48
 CHECK_EVERY = 4
-BISECTIONS = 40  # from a bracket of ratio 2 or 3 to 1e-12
+TINY = 1e-15  # a norm beyond this or its inverse is computed again from scaled numbers
 
 
 def largest_singular_values(
@@ -35,7 +36,7 @@ def largest_singular_values(
         v, beta = _unit(xp, apply_transpose(u) - alpha * v, axes)
         betas.append(beta)
         if step % CHECK_EVERY == 0:
-            sigma, latest = _leading_value(xp, _flat(xp, alphas, axes), _flat(xp, betas, axes))
+            sigma, latest = _leading_value(xp, _flat(xp, alphas, axes), _flat(xp, betas, axes), tol)
             bound = xp.minimum(bound, latest)  # sigma only grows, so an earlier bound stays one
             if bool((bound <= tol).all()):
                 break
@@ -50,13 +51,20 @@ def _flat(xp: Namespace, values: list[Array], axes: tuple[int, ...]) -> Array:
 
 def _unit(xp: Namespace, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """x over its norm (zero stays zero), and the norm; dimensions are kept."""
-    largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
-    x = x / xp.where(largest > 0, largest, xp.ones_like(largest))
-    norm = xp.sqrt(xp.sum(x * x, axis=axes, keepdims=True))
-    return x / xp.where(norm > 0, norm, xp.ones_like(norm)), norm * largest
+    norm = _norm(xp, x, axes)
+    if not bool(((norm > TINY) & (norm < 1 / TINY)).all()):  # squares may have left the range
+        largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
+        largest = xp.where(largest > 0, largest, xp.ones_like(largest))
+        norm = largest * _norm(xp, x / largest, axes)
+    return x / xp.where(norm > 0, norm, xp.ones_like(norm)), norm
 
 
-def _leading_value(xp: Namespace, alphas: Array, betas: Array) -> tuple[Array, Array]:
+def _norm(xp: Namespace, x: Array, axes: tuple[int, ...]) -> Array:
+    squares = xp.einsum("...i,...i->...", x, x)[..., None]  # the last of `axes` is the last axis
+    return xp.sqrt(xp.sum(squares, axis=axes, keepdims=True))
+
+
+def _leading_value(xp: Namespace, alphas: Array, betas: Array, tol: float) -> tuple[Array, Array]:
     """Largest singular value of each bidiagonal B (k, ...), and its relative residual bound.
 
     B B^T is tridiagonal: diagonal alpha_i^2 + beta_i^2 (without the last beta), off-diagonal beta_i alpha_{i+1}.
@@ -68,20 +76,23 @@ def _leading_value(xp: Namespace, alphas: Array, betas: Array) -> tuple[Array, A
     diagonal[:-1] += b[:-1] * b[:-1]
     off = b[:-1] * a[1:]
     with quiet():
-        top = _largest_eigenvalue(xp, diagonal, off)
+        top = _largest_eigenvalue(xp, diagonal, off, tol)
         sigma = xp.sqrt(top)
         residual = b[-1] / xp.sqrt(_squared_norm(xp, diagonal, off, top))
         relative = xp.where(sigma > 0, residual / sigma, xp.zeros_like(sigma))
     return sigma * scale, xp.where(xp.isfinite(relative), relative, xp.zeros_like(relative))
 
 
-def _largest_eigenvalue(xp: Namespace, diagonal: Array, off: Array) -> Array:
-    """Of symmetric tridiagonal matrices, by bisection: T - x is negative definite exactly above the largest one."""
+def _largest_eigenvalue(xp: Namespace, diagonal: Array, off: Array, tol: float) -> Array:
+    """Of symmetric tridiagonal matrices, by bisection: T - x is negative definite exactly above the largest one.
+
+    Accurate to tol^2, as an eigenvalue's error is about the square of the residual's.
+    """
     low = xp.max(diagonal, axis=0)
     radius = xp.concatenate([off, 0 * off[:1]]) + xp.concatenate([0 * off[:1], off])
     high = xp.max(diagonal + radius, axis=0)
     squares = off * off
-    for _ in range(BISECTIONS):
+    for _ in range(math.ceil(2 * math.log2(1 / tol)) + 4):
         middle = 0.5 * (low + high)
         pivot = diagonal[0] - middle
         above = pivot < 0
