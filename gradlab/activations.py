@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from .arrays import Array, Namespace, erf
 from .registry import Registry
@@ -53,9 +53,9 @@ def register(cls: type[Activation]) -> type[Activation]:
     return cls
 
 
-def positive(xp: Namespace, a: Array, one: float, other: Any) -> Array:
-    """`one` where a > 0, else `other`, in a's dtype."""
-    return xp.where(a > 0, xp.ones_like(a) * one, xp.ones_like(a) * other)
+def positive(xp: Namespace, a: Array) -> Array:
+    """1 where a > 0, else 0, in a's dtype; made of functions that CuPy can fuse."""
+    return xp.sign(xp.maximum(a, 0.0))
 
 
 @register
@@ -68,10 +68,9 @@ class Identity(Activation):
         return a
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        return xp.ones_like(a)
+        return xp.minimum(xp.exp(xp.abs(a)), 1.0)  # 1, by functions that CuPy can fuse
 
-    def slope_from_value(self, xp: Namespace, y: Array) -> Array:
-        return xp.ones_like(y)
+    slope_from_value = slope
 
 
 @register
@@ -123,7 +122,7 @@ class Relu(Activation):
         return xp.maximum(a, 0.0)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        return positive(xp, a, 1.0, 0.0)
+        return positive(xp, a)
 
     slope_from_value = slope
 
@@ -138,7 +137,7 @@ class LeakyRelu(Activation):
         return xp.maximum(a, 0.01 * a)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        return positive(xp, a, 1.0, 0.01)
+        return 0.01 + 0.99 * positive(xp, a)
 
     slope_from_value = slope
 
@@ -167,7 +166,7 @@ class Selu(Activation):
         return SELU_SCALE * xp.where(a > 0, a, SELU_ALPHA * xp.expm1(xp.minimum(a, 0.0)))
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        return SELU_SCALE * xp.where(a > 0, xp.ones_like(a), SELU_ALPHA * xp.exp(xp.minimum(a, 0.0)))
+        return SELU_SCALE * xp.where(a > 0, xp.sign(a), SELU_ALPHA * xp.exp(xp.minimum(a, 0.0)))
 
 
 @register
@@ -245,7 +244,7 @@ class HardTanh(Activation):
         return xp.minimum(xp.maximum(a, -1.0), 1.0)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        return positive(xp, 1 - xp.abs(a), 1.0, 0.0)
+        return positive(xp, 1 - xp.abs(a))
 
     slope_from_value = slope
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -106,13 +106,14 @@ def erf(xp: Namespace) -> Callable[[Array], Array]:
     return import_module("cupyx.scipy.special").erf if xp.__name__ == "cupy" else xp.erf
 
 
-def fused(xp: Namespace, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function(xp, *arrays)` bound to `xp`; one elementwise kernel where the library can fuse (CuPy)."""
+@lru_cache(maxsize=64)
+def fused(xp: Namespace, function: Callable[..., tuple[Array, ...]]) -> Callable[..., tuple[Array, ...]]:
+    """`function(xp, *arrays) -> arrays` bound to `xp`; one elementwise kernel where the library can fuse (CuPy)."""
 
-    def bound(*arrays: Array) -> Any:
+    def bound(*arrays: Array) -> tuple[Array, ...]:
         return function(xp, *arrays)
 
-    return xp.fuse(bound) if xp.__name__ == "cupy" else bound
+    return xp.fuse(bound) if hasattr(xp, "fuse") else bound
 
 
 def linear(xp: Namespace, x: Array, w: Array) -> Array:

@@ -159,14 +159,18 @@ class Trajectory:
         """E and D of steps start+1 ... stop."""
         steps, states = slice(start, stop), self.cell.states
         with quiet():
-            d_gate, d_state, *rest = fused(self.xp, self.cell.partials)(*self._arguments(steps))
-            columns: dict[str, Mapping[str, Any]] = {s: {} for s in states}
-            for (row, column), value in (*d_gate.items(), *(rest[0].items() if rest else ())):
-                columns[row] = {**columns[row], column: value}
+            found = partials(self.cell, self.xp, self._arguments(steps))
+            columns: dict[str, dict[str, Any]] = {s: {} for s in states}
+            carries: dict[tuple[int, int], Any] = {}
+            for (row, column), value in found.items():
+                if column in states:
+                    carries[states.index(row), states.index(column)] = value
+                else:
+                    columns[row][column] = value
             slopes = [self._slope(g, steps) for g in range(len(self.cell.gates))]
             gates = {states.index(s): self._stack(c, slopes, steps) for s, c in columns.items() if c}
             shape = self.gate_inputs[steps, 0].shape
-            carry = {(states.index(r), states.index(c)): _full(self.states, v, shape) for (r, c), v in d_state.items()}
+            carry = {key: _full(self.states, value, shape) for key, value in carries.items()}
         return self._masked(Linearization(start, stop, carry, gates, slopes))
 
     def _stack(self, columns: Mapping[str, Any], slopes: list[Array | None], steps: slice) -> tuple[slice, Array]:
@@ -226,6 +230,31 @@ class Trajectory:
         }
         gates = {s: (span, xp.where(alive, d, zero)) for s, (span, d) in lin.gates.items()}
         return Linearization(lin.start, lin.stop, carry, gates, lin.slopes)
+
+
+def partials(cell: Cell, xp: Namespace, arguments: list[Array]) -> dict[tuple[str, str], Any]:
+    """The cell's partial derivatives by (new state, argument); those that are arrays come from one kernel on CuPy."""
+    one = [a[:1, ..., :1, :1] if a.ndim > 2 else a[..., :1, :1] for a in arguments]
+    pattern = _joined(cell, xp, *one)
+    arrays = tuple(key for key, value in pattern.items() if hasattr(value, "shape"))
+    values = fused(xp, _Selected(cell, arrays))(*arguments) if arrays else ()
+    return pattern | dict(zip(arrays, values, strict=True))
+
+
+def _joined(cell: Cell, xp: Namespace, *arguments: Array) -> dict[tuple[str, str], Any]:
+    return {key: value for mapping in cell.partials(xp, *arguments) for key, value in mapping.items()}
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """Some partial derivatives of a cell as a tuple, which is what a fused kernel can return."""
+
+    cell: Cell
+    keys: tuple[tuple[str, str], ...]
+
+    def __call__(self, xp: Namespace, *arguments: Array) -> tuple[Array, ...]:
+        found = _joined(self.cell, xp, *arguments)
+        return tuple(found[key] for key in self.keys)
 
 
 def _full(like: Array, value: Any, shape: tuple[int, ...]) -> Array:
