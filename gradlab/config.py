@@ -6,6 +6,7 @@ being declared here. A field that does not apply to a cell is ignored and keeps 
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -250,11 +251,8 @@ class RunConfig(BaseModel):
                 value = float(value)
             except ValueError:
                 raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}") from None
-        if (
-            value == 0
-            or (isinstance(value, float) and value < 0)
-            or (isinstance(value, str) and float(value[:-1]) == 0)
-        ):
+        number = float(value[:-1]) if isinstance(value, str) else value
+        if not 0 < number < math.inf:
             raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}")
         return value
 

@@ -1,0 +1,243 @@
+"""RunConfig: defaults, every error at once, names with the nearest, ranges, and one source for every control."""
+
+import math
+
+import pytest
+
+import gradlab
+from gradlab.activations import ACTIVATIONS
+from gradlab.cells import CELLS
+from gradlab.clipping import CLIP_MODES
+from gradlab.config import ConfigError, RunConfig, controls, from_toml
+from gradlab.errors import InputError
+from gradlab.initializers import INITIALIZERS
+
+FIELDS = {  # as documented, with the defaults of the app's first screen
+    "cell": "elman",
+    "activation": "tanh",
+    "hidden_size": 64,
+    "steps": 100,
+    "batch_size": 32,
+    "input": "noise",
+    "column": None,
+    "weights": None,
+    "input_size": 3,
+    "input_scale": 1.0,
+    "recurrent_init": "gaussian",
+    "gain": 1.0,
+    "bias_scale": 0.0,
+    "forget_bias": 0.0,
+    "leak": 1.0,
+    "loss": "last",
+    "clip": "off",
+    "clip_threshold": "0.5x",
+    "dtype": "float64",
+    "device": "cpu",
+    "seed": 0,
+}
+
+
+def test_fields_and_defaults():
+    assert RunConfig().model_dump() == FIELDS
+    assert set(controls()) == set(FIELDS)
+    assert RunConfig().changes() == {}
+
+
+def test_it_is_immutable_and_compares_by_value():
+    config = RunConfig(gain=2.0)
+    with pytest.raises(Exception, match="frozen"):
+        config.gain = 3.0
+    assert config == RunConfig(gain=2) != RunConfig()
+    assert config.replace(gain=1.0) == RunConfig()
+    assert config.replace(steps=7).changes() == {"gain": 2.0, "steps": 7}
+    with pytest.raises(InputError, match="stepz: unknown field"):
+        config.replace(stepz=7)
+
+
+# errors
+
+
+NEAREST = {  # wrong name -> (kind, nearest, valid names)
+    "cell": ("lsmt", "cell", "lstm", CELLS),
+    "activation": ("rleu", "activation", "relu", ACTIVATIONS),
+    "recurrent_init": ("orthogonl", "recurrent initializer", "orthogonal", INITIALIZERS),
+    "loss": ("evry", "loss", "every", ("last", "every")),
+    "clip": ("nrom", "clipping mode", "norm", CLIP_MODES),
+    "dtype": ("float16", "precision", "float64", ("float64", "float32")),
+    "device": ("cdua", "device", "cuda", ("cpu", "cuda", "auto")),
+}
+THRESHOLD = "clip_threshold: expected a positive number or a multiple such as 0.5x, got"
+
+
+@pytest.mark.parametrize("field", NEAREST)
+def test_an_unknown_name_gets_the_nearest(field):
+    wrong, kind, near, valid = NEAREST[field]
+    with pytest.raises(InputError) as caught:
+        RunConfig(**{field: wrong})
+    assert str(caught.value) == f"{field}: unknown {kind} '{wrong}'. Did you mean '{near}'? Valid: {', '.join(valid)}"
+
+
+def test_an_unknown_field_gets_the_nearest():
+    with pytest.raises(InputError) as caught:
+        RunConfig(hiden_size=3)
+    names = ", ".join(controls())
+    assert str(caught.value) == f"hiden_size: unknown field 'hiden_size'. Did you mean 'hidden_size'? Valid: {names}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 0}, "steps: expected at least 1, got 0"),
+        ({"steps": 2.5}, "steps: expected a whole number, got 2.5"),
+        ({"steps": "many"}, "steps: expected a whole number, got 'many'"),
+        ({"hidden_size": -1}, "hidden_size: expected at least 1, got -1"),
+        ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+        ({"input_size": 0}, "input_size: expected at least 1, got 0"),
+        ({"seed": -1}, "seed: expected at least 0, got -1"),
+        ({"leak": 1.5}, "leak: expected at most 1.0, got 1.5"),
+        ({"leak": 0}, "leak: expected more than 0.0, got 0"),
+        ({"gain": "big"}, "gain: expected a number, got 'big'"),
+        ({"cell": 3}, "cell: expected text, got 3"),
+        ({"forget_bias": "chron"}, "forget_bias: expected a number or 'chrono', got 'chron'"),
+        ({"clip_threshold": "half"}, f"{THRESHOLD} 'half'"),
+        ({"clip_threshold": 0}, f"{THRESHOLD} 0.0"),
+        ({"clip_threshold": -2.0}, f"{THRESHOLD} -2.0"),
+        ({"clip_threshold": "0x"}, f"{THRESHOLD} '0x'"),
+        ({"clip_threshold": "-1x"}, f"{THRESHOLD} '-1x'"),
+    ],
+)
+def test_what_is_wrong_with_a_field(fields, message):
+    with pytest.raises(InputError) as caught:
+        RunConfig(**fields)
+    assert str(caught.value).replace("0.0,", "0,").replace("1.0,", "1,") == message.replace("0.0,", "0,").replace(
+        "1.0,", "1,"
+    )
+    assert list(caught.value.fields) == list(fields)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["gain", "bias_scale", "input_scale", "leak", "forget_bias", "clip_threshold"])
+def test_numbers_are_finite(name, value):
+    with pytest.raises(InputError, match=f"^{name}: expected "):
+        RunConfig(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-3", "1e999"])
+def test_a_threshold_as_text_is_a_finite_positive_number_too(value):
+    with pytest.raises(InputError, match="clip_threshold: expected a positive number"):
+        RunConfig(clip_threshold=value)
+
+
+def test_all_errors_come_at_once():
+    wrong = {"cell": "lsmt", "steps": -4, "gain": "x", "leak": 7, "colour": "red", "dtype": "f", "clip_threshold": "y"}
+    with pytest.raises(ConfigError) as caught:
+        RunConfig(**wrong, hidden_size=8)
+    assert set(caught.value.fields) == set(wrong)
+    assert len(str(caught.value).splitlines()) == len(wrong)
+
+
+# values
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({"steps": "30"}, 30),
+        ({"gain": "1.5"}, 1.5),
+        ({"gain": 2}, 2.0),
+        ({"forget_bias": "chrono"}, "chrono"),
+        ({"forget_bias": "1.5"}, 1.5),
+        ({"forget_bias": 3}, 3.0),
+        ({"clip_threshold": "0.25x"}, "0.25x"),
+        ({"clip_threshold": "2x"}, "2x"),
+        ({"clip_threshold": "0.1"}, 0.1),
+        ({"clip_threshold": 3}, 3.0),
+        ({"gain": 0.0}, 0.0),
+    ],
+)
+def test_text_from_links_and_options_is_read(given, value):
+    (name,) = given
+    found = getattr(RunConfig(**given), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_registered_cell_activation_and_initializer_is_a_choice(name):
+    assert RunConfig(cell=name).cell == name
+    for field, registry in (("cell", CELLS), ("activation", ACTIVATIONS), ("recurrent_init", INITIALIZERS)):
+        assert controls()[field].choices() == list(registry)
+
+
+def test_a_field_that_does_not_apply_keeps_its_value():
+    config = RunConfig(forget_bias=2.0, leak=0.5, clip_threshold=3.0)
+    applies = {name for name, control in controls().items() if control.applies_if(config)}
+    assert "leak" in applies and "forget_bias" not in applies and "clip_threshold" not in applies
+    gated = config.replace(cell="lstm", clip="norm")
+    applies = {name for name, control in controls().items() if control.applies_if(gated)}
+    assert "forget_bias" in applies and "leak" not in applies and "clip_threshold" in applies
+    assert gated.leak == 0.5
+    own = config.replace(weights="w.safetensors")
+    applies = {name for name, control in controls().items() if control.applies_if(own)}
+    assert not applies & {"cell", "gain", "hidden_size", "recurrent_init", "forget_bias"}
+    gradlab.analyze(RunConfig(forget_bias=2.0, steps=12, batch_size=2, hidden_size=3))  # an Elman net has no such gate
+
+
+def test_limits_are_the_apps_and_not_the_librarys():
+    config = RunConfig(hidden_size=2048, steps=30_000)
+    assert config.beyond_limits() == {
+        "steps": "Steps: at most 20,000 in the app, got 30,000; the library has no limit",
+        "hidden_size": "Hidden size: at most 1,024 in the app, got 2,048; the library has no limit",
+    }
+    assert RunConfig(hidden_size=1024, steps=20_000).beyond_limits() == {}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_control_is_described(name):
+    control = controls()[name]
+    assert control.label and control.help
+    assert not control.help.endswith(".")
+    if control.min is not None:
+        assert control.min < control.max
+        assert control.step > 0
+        default = RunConfig.model_fields[name].default
+        assert control.min <= default <= control.max
+        RunConfig(**{name: control.min}), RunConfig(**{name: control.max})
+
+
+def test_slider_ranges_are_those_of_the_app():
+    gain, steps, bias = (controls()[name] for name in ("gain", "steps", "forget_bias"))
+    assert (gain.min, gain.max, gain.step) == (0.1, 4, 0.05)
+    assert (steps.min, steps.max, steps.limit) == (10, 500, 20_000)
+    assert (bias.min, bias.max) == (-2, 6)
+    basic = [name for name, control in controls().items() if control.level == "basic"]
+    assert basic == ["cell", "activation", "gain", "steps", "forget_bias"]
+
+
+# TOML
+
+
+def test_from_toml(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('cell = "lstm"\nsteps = 30\nforget_bias = "chrono"\ngain = 1\n')
+    assert from_toml(path) == RunConfig(cell="lstm", steps=30, forget_bias="chrono")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"cell = ", "run.toml: not a TOML file: Invalid value"),
+        (b"\xff\xfe", "run.toml: not a TOML file"),
+        (b"stepz = 3\ngain = -1", "(?s)gain: expected at least 0.*stepz: unknown field|stepz: unknown field.*gain:"),
+    ],
+)
+def test_bad_toml(tmp_path, text, message):
+    path = tmp_path / "run.toml"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=message):
+        from_toml(path)
+
+
+def test_a_toml_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="none.toml: cannot be read: No such file or directory"):
+        from_toml(tmp_path / "none.toml")
