@@ -76,23 +76,23 @@ def _leading_value(xp: Namespace, alphas: Array, betas: Array, tol: float) -> tu
     diagonal[:-1] += b[:-1] * b[:-1]
     off = b[:-1] * a[1:]
     with quiet():
-        top = _largest_eigenvalue(xp, diagonal, off, tol)
+        top, width = _largest_eigenvalue(xp, diagonal, off, tol)
         sigma = xp.sqrt(top)
         residual = b[-1] / xp.sqrt(_squared_norm(xp, diagonal, off, top))
-        relative = xp.where(sigma > 0, residual / sigma, xp.zeros_like(sigma))
+        relative = xp.where(sigma > 0, residual / sigma + width / top, xp.zeros_like(sigma))
     return sigma * scale, xp.where(xp.isfinite(relative), relative, xp.zeros_like(relative))
 
 
-def _largest_eigenvalue(xp: Namespace, diagonal: Array, off: Array, tol: float) -> Array:
-    """Of symmetric tridiagonal matrices, by bisection: T - x is negative definite exactly above the largest one.
+def _largest_eigenvalue(xp: Namespace, diagonal: Array, off: Array, tol: float) -> tuple[Array, Array]:
+    """A lower bound and its error, by bisection: T - x is negative definite exactly above the largest eigenvalue.
 
-    Accurate to tol^2, as an eigenvalue's error is about the square of the residual's.
+    Accurate to about tol^2, as an eigenvalue's error is about the square of the residual's. T is tridiagonal.
     """
     low = xp.max(diagonal, axis=0)
     radius = xp.concatenate([off, 0 * off[:1]]) + xp.concatenate([0 * off[:1], off])
     high = xp.max(diagonal + radius, axis=0)
     squares = off * off
-    for _ in range(math.ceil(2 * math.log2(1 / tol)) + 4):
+    for _ in range(math.ceil(2 * math.log2(1 / tol)) + 8):
         middle = 0.5 * (low + high)
         pivot = diagonal[0] - middle
         above = pivot < 0
@@ -100,7 +100,7 @@ def _largest_eigenvalue(xp: Namespace, diagonal: Array, off: Array, tol: float) 
             pivot = d - middle - e / pivot
             above = above & (pivot < 0)
         low, high = xp.where(above, low, middle), xp.where(above, middle, high)
-    return 0.5 * (low + high)
+    return low, high - low
 
 
 def _squared_norm(xp: Namespace, diagonal: Array, off: Array, value: Array) -> Array:
