@@ -1,7 +1,7 @@
 """A RunConfig as a link, as Python and as a command, and back from a link.
 
 A query holds the fields that differ from the defaults and v=1. A file travels as its name and the first 12 hex digits
-of its hash (`input=co2.csv&input_sha=...`), which finds it in the user's file cache; a link never names a path.
+of its hash (`file=co2.csv&sha=...`), which finds it in the user's file cache; a link never names a path.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def from_query(query: str) -> Link:
     if version != VERSION:
         notices.append(f"This link has version {version}; this gradlab reads version {VERSION}.")
     config, missing = _read([pair for pair in pairs if pair[0] not in ("v", "pin")], notices)
-    pins = [_read(parse_qsl(text), notices)[0] for name, text in pairs if name == "pin"]
+    pins = [_read(parse_qsl(text, keep_blank_values=True), notices)[0] for name, text in pairs if name == "pin"]
     return Link(config, pins, notices, missing)
 
 
