@@ -34,12 +34,6 @@ class Activation(ABC):
     def slope(self, xp: Namespace, a: Array) -> Array:
         """phi'(a)."""
 
-    def slope_at(self, xp: Namespace, a: Array, y: Array) -> Array:
-        """phi'(a) where y = phi(a) is at hand: from y unless that loses digits, as it does near +-1 in float32."""
-        if self.slope_from_value is None or (self.saturates and a.dtype.itemsize < 8):
-            return self.slope(xp, a)
-        return self.slope_from_value(xp, y)
-
     def __repr__(self) -> str:
         return self.name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -61,7 +61,7 @@ def gpu_problem() -> str | None:
     try:
         import cupy
     except ImportError:
-        return "CuPy is not installed; for your driver: pip install 'gradlab[cuda12]' or 'gradlab[cuda13]'"
+        return "CuPy is not installed; install 'gradlab[cuda12]' or 'gradlab[cuda13]', whichever fits the driver"
     try:
         if float((cupy.ones((2, 2)) @ cupy.ones((2, 2))).sum()) == 8.0:
             return None
@@ -106,14 +106,17 @@ def erf(xp: Namespace) -> Callable[[Array], Array]:
     return import_module("cupyx.scipy.special").erf if xp.__name__ == "cupy" else xp.erf
 
 
-@lru_cache(maxsize=64)
 def fused(xp: Namespace, function: Callable[..., tuple[Array, ...]]) -> Callable[..., tuple[Array, ...]]:
     """`function(xp, *arrays) -> arrays` bound to `xp`; one elementwise kernel where the library can fuse (CuPy)."""
+    return _kernel(xp, function) if hasattr(xp, "fuse") else partial(function, xp)
 
+
+@lru_cache(maxsize=64)
+def _kernel(xp: Namespace, function: Callable[..., tuple[Array, ...]]) -> Callable[..., tuple[Array, ...]]:
     def bound(*arrays: Array) -> tuple[Array, ...]:
         return function(xp, *arrays)
 
-    return xp.fuse(bound) if hasattr(xp, "fuse") else bound
+    return xp.fuse(bound)
 
 
 def linear(xp: Namespace, x: Array, w: Array) -> Array:

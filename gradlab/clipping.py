@@ -1,7 +1,8 @@
 """Clipping: of the weight update, and of the adjoint inside backpropagation; one registered block each.
 
-An update mode maps a list of parameter gradients and a threshold to the clipped list. A step mode maps the scaled
-joint adjoint (S, *M, B, H) and the threshold in the same scale, (*M, B), to the clipped adjoint.
+An update mode maps gradients over 2^exponent, a threshold and the exponent to the list of clipped gradients, or
+None where there is nothing to clip. A step mode maps the scaled joint adjoint (S, *M, B, H) and the threshold in the
+same scale, (*M, B), to the clipped adjoint.
 """
 
 from __future__ import annotations
@@ -15,21 +16,33 @@ from .arrays import LN2, Array, Namespace, quiet
 from .errors import InputError
 from .registry import Registry
 
-UPDATE_MODES: Registry[Callable[[list[np.ndarray], float], list[np.ndarray]]] = Registry("update clipping")
+UpdateMode = Callable[[list[np.ndarray], float, int], list[np.ndarray] | None]
+
+UPDATE_MODES: Registry[UpdateMode] = Registry("update clipping")
 STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adjoint clipping")
 
 
 @UPDATE_MODES.register("norm")
-def by_norm(grads: list[np.ndarray], threshold: float) -> list[np.ndarray]:
+def by_norm(grads: list[np.ndarray], threshold: float, exponent: int = 0) -> list[np.ndarray] | None:
     """Scale all gradients by one factor so that their joint norm is at most the threshold (Pascanu et al. 2013)."""
     norm = joint_norm(grads)
-    return [g * (threshold / norm) for g in grads] if norm > threshold else list(grads)
+    if _log(norm) + exponent * LN2 <= np.log(threshold):
+        return None
+    return [g / norm * threshold for g in grads]
 
 
 @UPDATE_MODES.register("value")
-def by_value(grads: list[np.ndarray], threshold: float) -> list[np.ndarray]:
+def by_value(grads: list[np.ndarray], threshold: float, exponent: int = 0) -> list[np.ndarray] | None:
     """Cut every entry to [-threshold, threshold]; turns the gradient."""
-    return [np.clip(g, -threshold, threshold) for g in grads]
+    plain = _plain(grads, exponent)
+    if all((np.abs(g) <= threshold).all() for g in plain):
+        return None
+    return [np.clip(g, -threshold, threshold) for g in plain]
+
+
+def _plain(grads: list[np.ndarray], exponent: int) -> list[np.ndarray]:
+    with quiet():
+        return [np.ldexp(g, exponent) for g in grads]
 
 
 @STEP_MODES.register("step_norm")
@@ -54,8 +67,11 @@ CLIP_MODES = ("off", *UPDATE_MODES, *STEP_MODES)
 
 
 def joint_norm(grads: list[np.ndarray]) -> float:
-    """The Euclidean norm over all arrays together."""
-    return float(np.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in grads)))
+    """The Euclidean norm over all arrays together, without under- or overflow of the squares."""
+    largest = max((float(np.abs(g).max(initial=0.0)) for g in grads), default=0.0)
+    if largest == 0 or not np.isfinite(largest):
+        return largest
+    return largest * float(np.sqrt(sum(float(np.square(g / largest, dtype=np.float64).sum()) for g in grads)))
 
 
 @dataclass(frozen=True)
@@ -89,11 +105,13 @@ def clip_update(grads: dict[str, np.ndarray], mode: str, threshold: float, expon
     if not threshold > 0:
         raise InputError(f"clip_threshold: expected a positive number, got {threshold}")
     before = [np.asarray(g, np.float64) for g in grads.values()]
-    after = UPDATE_MODES[mode](before, _ldexp(threshold, -exponent))
-    log_before, log_after = (_log(joint_norm(arrays)) + exponent * LN2 for arrays in (before, after))
-    with quiet():
-        plain = {name: np.ldexp(g, exponent).astype(grads[name].dtype) for name, g in zip(grads, after, strict=True)}
-    return ClippedUpdate(plain, log_before, log_after, angle_between(before, after))
+    log_before = log_after = _log(joint_norm(before)) + exponent * LN2
+    after, angle = UPDATE_MODES[mode](before, threshold, exponent), 0.0
+    if after is not None:
+        log_after, angle = _log(joint_norm(after)), angle_between(before, after)
+    found = _plain(before, exponent) if after is None else after
+    clipped = {name: g.astype(grads[name].dtype) for name, g in zip(grads, found, strict=True)}
+    return ClippedUpdate(clipped, log_before, log_after, angle)
 
 
 def _log(x: float) -> float:
@@ -103,11 +121,6 @@ def _log(x: float) -> float:
 def _exp(x: float) -> float:
     with quiet():
         return float(np.exp(x))
-
-
-def _ldexp(x: float, exponent: int) -> float:
-    with quiet():
-        return float(np.ldexp(x, exponent))
 
 
 def angle_between(a: list[np.ndarray], b: list[np.ndarray]) -> float:

@@ -16,6 +16,7 @@ from .lanczos import largest_singular_values
 from .trajectory import Linearization, Trajectory
 
 CARRY = "carry"
+ROUNDINGS = 16  # units in the last place that the bound on a spectral norm allows for
 SINGLE = 1e-4  # a tolerance that single precision reaches
 BLOCK_VALUES = 2**22  # working set of the spectral norm, in numbers per state variable
 
@@ -126,7 +127,8 @@ class StateJacobian:
         values, bounds = largest_singular_values(xp, cast.apply, cast.apply_transpose, v, (1, -1), tol)
         if dtype != full and not bool(xp.isfinite(values).all()):
             return self._spectral_of(part, tol, full)
-        return values, bounds
+        rounding = ROUNDINGS * float(xp.finfo(dtype).eps)
+        return values, xp.where(values > 0, bounds + rounding, bounds)
 
     @cached_property
     def _weights(self) -> dict[int, tuple[Array, Array]]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = (
     2**17
 )  # of one array over a chunk of steps: its dozen arrays stay in the cache, and few chunks cost little overhead
-SATURATED = 1e-3  # float32: closer than this to +-1, a slope computed from the value has lost its digits
+# closer than this to +-1, a slope computed from the value has lost digits; by bytes of a number
+SATURATED = {4: 1e-3, 8: 1e-8}
 
 
 @dataclass(frozen=True)
@@ -201,11 +202,10 @@ class Trajectory:
 
     @cached_property
     def _saturated(self) -> frozenset[int]:
-        """Gates whose values in float32 come so close to +-1 somewhere that slopes are taken from pre-activations."""
-        if self.gate_inputs.dtype == self.xp.float64:
-            return frozenset()
+        """Gates whose values come so close to +-1 somewhere that slopes are taken from pre-activations."""
+        level = 1 - SATURATED[self.gate_inputs.dtype.itemsize]
         candidates = [g for g, phi in enumerate(self.cell.nonlinearities) if phi.saturates]
-        return frozenset(g for g in candidates if _reaches(self.gate_inputs[:, g], 1 - SATURATED))
+        return frozenset(g for g in candidates if _reaches(self.gate_inputs[:, g], level))
 
     def _arguments(self, steps: slice) -> list[Array]:
         """What `partials` takes, for a range of steps at once."""

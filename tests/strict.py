@@ -244,7 +244,14 @@ for _name in ("neg", "invert", "abs"):
 for _name in METHODS:
     setattr(StrictArray, _name, _method(_name))
 
-strict = SimpleNamespace(
+
+class Namespace(SimpleNamespace):
+    """Functions by name; hashable, as a module is."""
+
+    __hash__ = object.__hash__
+
+
+strict = Namespace(
     __name__="strict",
     ndarray=StrictArray,
     asarray=asarray,

@@ -44,9 +44,8 @@ class GRU(Cell):
     def partials(self, xp: Namespace, n: Array, r: Array, z: Array, m: Array, h: Array, h_new: Array) -> Partials:
         """d is dh_t by the candidate's pre-activation."""
         a = n + r * m
-        y = self.activation.value(xp, a)
-        d = (1 - z) * self.activation.slope_at(xp, a, y)
-        gates = {("h", "n"): d, ("h", "r"): d * m, ("h", "z"): h - y, ("h", "m"): d * r}
+        d = (1 - z) * self.activation.slope(xp, a)
+        gates = {("h", "n"): d, ("h", "r"): d * m, ("h", "z"): h - self.activation.value(xp, a), ("h", "m"): d * r}
         return gates, {("h", "h"): z}
 
     def completed(

@@ -43,14 +43,13 @@ class LSTM(Cell):
         self, xp: Namespace, i: Array, f: Array, g: Array, o: Array, h: Array, c: Array, h_new: Array, c_new: Array
     ) -> Partials:
         """The h row is the c row times k = o phi'(c_t), plus the output gate's own path."""
-        y = self.activation.value(xp, c_new)
-        k = o * self.activation.slope_at(xp, c_new, y)
+        k = o * self.activation.slope(xp, c_new)
         return (
             {
                 ("h", "i"): k * g,
                 ("h", "f"): k * c,
                 ("h", "g"): k * i,
-                ("h", "o"): y,
+                ("h", "o"): self.activation.value(xp, c_new),
                 ("c", "i"): g,
                 ("c", "f"): c,
                 ("c", "g"): i,

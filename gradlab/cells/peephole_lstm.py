@@ -75,9 +75,8 @@ class PeepholeLSTM(Cell):
         """d_c holds dc_t by argument; dh_t is k times that, plus the output gate's own path."""
         a_i, a_f, a_o = i + p_i * c, f + p_f * c, o + p_o * c_new
         in_slope, forget_slope = g * SIGMOID.slope(xp, a_i), c * SIGMOID.slope(xp, a_f)
-        y = self.activation.value(xp, c_new)
-        out_slope = SIGMOID.slope(xp, a_o) * y
-        k = SIGMOID.value(xp, a_o) * self.activation.slope_at(xp, c_new, y) + out_slope * p_o
+        out_slope = SIGMOID.slope(xp, a_o) * self.activation.value(xp, c_new)
+        k = SIGMOID.value(xp, a_o) * self.activation.slope(xp, c_new) + out_slope * p_o
         d_c = {"i": in_slope, "f": forget_slope, "g": SIGMOID.value(xp, a_i)}
         carry = SIGMOID.value(xp, a_f) + p_i * in_slope + p_f * forget_slope
         d_p = {"p_i": in_slope * c, "p_f": forget_slope * c}
