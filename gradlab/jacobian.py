@@ -127,7 +127,7 @@ class StateJacobian:
         values, bounds = largest_singular_values(xp, cast.apply, cast.apply_transpose, v, (1, -1), tol)
         if dtype != full and not bool(xp.isfinite(values).all()):
             return self._spectral_of(part, tol, full)
-        rounding = ROUNDINGS * float(xp.finfo(dtype).eps)
+        rounding = ROUNDINGS * float(np.finfo(dtype).eps)
         return values, xp.where(values > 0, bounds + rounding, bounds)
 
     @cached_property
