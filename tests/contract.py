@@ -277,7 +277,7 @@ def check_norms(cell, xp, dtype, models):
     assert_array(jacobian.frobenius(), xp, dtype, np.linalg.norm(expected.jacobians, axis=(-2, -1)))
     sigma = np.linalg.svd(expected.jacobians, compute_uv=False)[..., 0]
     assert_array(jacobian.spectral(1e-9), xp, dtype, sigma, factor=2)
-    for tol in (1e-1, 1e-2, 1e-6):
+    for tol in (1e-2, 1e-6):
         found, bound = jacobian.spectral_with_bound(tol)
         assert namespace(bound) is xp and bound.shape == sigma.shape
         error = np.abs(to_numpy(found) / sigma - 1)

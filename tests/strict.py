@@ -68,7 +68,7 @@ LINALG = {
     "svd": "compute_uv full_matrices",
 }
 METHODS = words("all any argmax argmin astype copy max mean min nonzero ravel reshape squeeze sum swapaxes transpose")
-CONSTANTS = words("bool_ e float32 float64 inf int32 int64 nan newaxis pi")
+CONSTANTS = words("bool_ e finfo float32 float64 inf int32 int64 nan newaxis pi")
 OPERATORS = words("add and eq floordiv ge gt le lt matmul mod mul ne or pow sub truediv xor")
 MIRRORED = words("add and floordiv matmul mod mul or pow sub truediv xor")
 

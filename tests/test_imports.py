@@ -1,0 +1,188 @@
+"""Who may import whom, and what `import gradlab` costs: NumPy, and nothing else until it is used."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradlab
+
+ROOT = Path(__file__).parents[1]
+LAYERS = (  # lowest first; a module imports from layers below its own only
+    ("errors",),
+    ("arrays",),
+    ("registry",),
+    ("activations", "initializers", "clipping"),
+    ("cells",),
+    ("trajectory",),
+    ("unroll", "lanczos", "adjoint"),
+    ("bptt", "jacobian"),
+    ("quantities", "checks"),
+    ("data", "filecache"),
+    ("importers",),
+    ("config",),
+    ("analysis",),
+    ("diagnosis", "presets", "links"),
+    ("plots",),
+    ("terminal",),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+DEFERRED = {("trajectory", "jacobian")}  # traj.jacobian() reads better than StateJacobian(traj)
+ENGINE = {name for names in LAYERS[: LAYERS.index(("quantities", "checks")) + 1] for name in names}
+HEAVY = (
+    "xarray",
+    "pydantic",
+    "plotly",
+    "dash",
+    "zarr",
+    "cupy",
+    "scipy",
+    "pandas",
+    "safetensors",
+    "h5netcdf",
+    "click",
+    "rich",
+)
+SOURCES = sorted((ROOT / "gradlab").rglob("*.py"))
+
+
+def unit(path):
+    """The module of the layers to which a file belongs: a package counts as one."""
+    return path.relative_to(ROOT / "gradlab").parts[0].removesuffix(".py")
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imports(path, package="gradlab"):
+    """(dotted name of the imported module, whether at module level) of every import that runs."""
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = {id(inner) for node in ast.walk(tree) if is_type_checking(node) for inner in ast.walk(node)}
+    top = {id(node) for node in tree.body}
+    parts = [package, *path.relative_to(ROOT / package).parts[:-1]]
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "gradlab" else [module]
+            yield from ((name, id(node) in top) for name in names)
+
+
+def test_every_module_has_its_layer():
+    assert {unit(path) for path in SOURCES} == {*LEVEL, "__init__"}
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) != "__init__"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_modules_import_from_lower_layers_only(path):
+    own = unit(path)
+    for name, at_top in imports(path):
+        package, _, target = name.partition(".")
+        target = target.partition(".")[0]
+        if package != "gradlab" or target in (own, "__version__"):
+            continue
+        allowed = LEVEL[target] < LEVEL[own] or (not at_top and (own, target) in DEFERRED)
+        assert allowed, f"{own} imports {target}"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) in ENGINE], ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_engine_needs_numpy_and_scipy_only(path):
+    foreign = {name.partition(".")[0] for name, _ in imports(path)} - set(sys.stdlib_module_names)
+    gpu = {"cupy", "cupyx"} if unit(path) == "arrays" else set()
+    assert foreign <= {"gradlab", "numpy", "scipy"} | gpu
+
+
+def test_only_arrays_imports_cupy():
+    users = {unit(p) for p in SOURCES for name, _ in imports(p) if name.partition(".")[0] in ("cupy", "cupyx")}
+    assert users <= {"arrays"}
+
+
+def test_packages_know_nothing_of_what_stands_above_them():
+    for path in SOURCES:
+        roots = {name.partition(".")[0] for name, _ in imports(path)}
+        assert not roots & {"dashboard", "studies", "tests"}, path
+        if unit(path) not in ("cli", "terminal"):
+            assert not roots & {"dash", "dash_mantine_components", "flask", "click", "rich"}, path
+
+
+@pytest.mark.parametrize("package", ["dashboard", "studies"])
+def test_dashboard_and_studies_use_public_names_and_not_each_other(package):
+    for path in sorted((ROOT / package).rglob("*.py")):
+        other = {"dashboard": "studies", "studies": "dashboard"}[package]
+        for name, _ in imports(path, package):
+            assert name.partition(".")[0] not in (other, "tests"), path
+            private = [part for part in name.split(".") if part.startswith("_") and part != "__version__"]
+            assert not (name.startswith("gradlab") and private), f"{path} imports {name}"
+
+
+# what importing costs
+
+
+def loaded_after(code):
+    """Top-level modules that a fresh interpreter has loaded after `code`."""
+    show = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+ENGINE_RUN = """
+import numpy as np, gradlab
+for name in ("elman", "lstm", "gru", "minimal_rnn", "peephole_lstm"):
+    cell = gradlab.make_cell(name, input_size=2, hidden_size=3)
+    traj = gradlab.unroll(cell, cell.init(0), np.ones((20, 2, 2)))
+    grads = gradlab.bptt(traj, np.ones((20, 2, 3)))
+    grads.params, grads.log_update_norm, traj.jacobian().spectral(), traj.jacobian().frobenius()
+"""
+
+
+def test_importing_loads_numpy_alone():
+    loaded = loaded_after("import gradlab")
+    assert "numpy" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_the_engine_runs_on_a_bare_machine():
+    """With everything but NumPy and SciPy made impossible to import."""
+    block = f"""
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {set(HEAVY) - {"scipy"}!r}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Block())
+{ENGINE_RUN}
+for activation in ("erf", "gelu"):
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=3, activation=activation)
+    gradlab.unroll(cell, cell.init(0), np.ones((20, 2, 2)))
+"""
+    assert not loaded_after(block) & (set(HEAVY) - {"scipy"})
+
+
+def test_scipy_comes_with_the_activation_that_needs_it():
+    assert "scipy" not in loaded_after(ENGINE_RUN)
+
+
+def test_analyzing_loads_neither_figures_nor_the_app():
+    loaded = loaded_after("import gradlab; gradlab.analyze(steps=12, batch_size=2, hidden_size=3)")
+    assert {"xarray", "pydantic"} <= loaded
+    assert not loaded & {"plotly", "dash", "cupy"}
+
+
+def test_every_public_name_is_there():
+    assert sorted(gradlab.__all__) == gradlab.__all__
+    for name in gradlab.__all__:
+        assert getattr(gradlab, name) is not None
+        assert name in dir(gradlab)
+    with pytest.raises(AttributeError, match="module 'gradlab' has no attribute 'analyse'"):
+        gradlab.analyse  # noqa: B018
