@@ -58,19 +58,16 @@ def details(verdict: Verdict) -> list[Content]:
     return typeset(" ".join(verdict.details))
 
 
-def strip(boxes: Sequence[Mapping[str, Any]], steps: int) -> list[Component]:
-    """The unrolled net: one box per step or some steps, coloured by what is left of the gradient there."""
-    count, per_box = len(boxes), -(-steps // len(boxes))
-    cells = [
-        html.Span(className="box", title=box["text"], style={"background": box["colour"], "--i": n})
-        for n, box in enumerate(boxes)
-    ]
-    scale = f"each box = {per_box} steps" if per_box > 1 else "each box = 1 step"
-    words = f"The unrolled net, {scale}. {boxes[0]['text']}"
-    row = html.Div(cells, className="boxes", style={"--n": count}, role="img", **aria(label=words))
-    caption = html.Div([html.Span("← gradient ←"), html.Span(scale)], className="caption")
-    first = html.Span(boxes[0]["label"].partition("-")[0], className="edge")
-    return [first, html.Div([row, caption], className="middle"), html.Span("Loss", className="edge loss")]
+def strip(boxes: Sequence[Mapping[str, Any]], steps: int) -> dict[str, Any]:
+    """The unrolled net as the browser paints it: one box per step or some steps, coloured by what is left there."""
+    per_box = -(-steps // len(boxes))
+    scale = f"each box = {per_box} step{'s' if per_box > 1 else ''}"
+    return {
+        "first": boxes[0]["label"].partition("-")[0],
+        "scale": scale,
+        "words": f"The unrolled net, {scale}. {boxes[0]['text']}",
+        "boxes": [[box["colour"], box["text"]] for box in boxes],
+    }
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Component:

@@ -9,11 +9,10 @@ HELP_OPEN = "help-open"
 HELP = "help"
 
 # Explore: state
-URL = "url"
+SEARCH = "search"  # the query of the address, as it was opened or gone back to
 REQUEST = "request"  # what is to be drawn: {"raw", "pins", "theme", "narrow"}
 SETTLED = "settled"  # the last request that a person let go of
-DRAWN = "drawn"  # the request that the page shows
-SHOWN = "shown"  # classes and messages that the controls show, so that only changes are sent
+DRAWN = "drawn"  # {"request": what was drawn, "strip": its boxes, "props": what the rest of the page looks like}
 LOADED = "loaded"  # counts what came from a link, a preset or a file, as opposed to a hand on a control
 PINS = "pins"
 
@@ -55,6 +54,7 @@ COPY_LINK = "copy-link"
 COPY_PYTHON = "copy-python"
 COPY_COMMAND = "copy-command"
 COPIES = "copies"  # the texts that those three copy
+ADDRESS = "address"  # the query that the address bar should show
 COPIED = "copied"
 DOWNLOAD = "download"
 FORMATS = ("nc", "csv", "html", "png")

@@ -125,6 +125,7 @@ def test_load_shows_everything_above_the_fold_and_leaves_the_address_alone(open_
     assert page.locator(".tab-row").bounding_box()["y"] < 860  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth") == 1440
     assert query(page) == ""
+    assert page.evaluate("history.length") <= 2
     assert page.title() == "gradlab"
 
 
@@ -350,7 +351,7 @@ def test_keyboard_alone_is_enough(open_page: Callable[..., Page]) -> None:
     for wanted in (
         "preset",
         "reset",
-        "chip-gru",
+        "chip-edge",
         "control-cell",
         "control-gain",
         "Gain",

@@ -18,15 +18,18 @@
   let held = false;      // a hand is on a slider
   let timer = null;      // runs while changes are fresh
   let watch = null;      // runs while a request is under way
+  let first = true;      // no request has been drawn yet
+  let shown = {};        // component -> properties that it was given last
   let lightUp = false;   // the next drawing came from a link, a preset or a file
 
   const narrow = matchMedia("(max-width: 760px)");
   const theme = () => document.documentElement.getAttribute("data-mantine-color-scheme") === "dark" ? "dark" : "light";
-  const look = () => ({ theme: theme(), narrow: narrow.matches });
+  const look = () => ({ theme: theme(), narrow: narrow.matches, first, search: location.search });
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
   function want(request) {
-    if (same(request, latest)) return;
+    const wish = ({ first, search, ...rest }) => rest;
+    if (latest && same(wish(request), wish(latest))) return;
     latest = request;
     clearTimeout(timer);
     timer = setTimeout(() => { timer = null; pump(); }, SETTLE_MS);
@@ -43,7 +46,7 @@
       setProps("request", { data: sent });
     } else if (!held && timer === null && settled !== sent) {
       settled = sent;
-      setProps("settled", { data: settled });
+      setProps("settled", { data: { ...settled, search: location.search } });
     }
   }
 
@@ -67,9 +70,36 @@
 
   function refresh() { if (latest) want({ ...latest, ...look(), run: false }); }
 
+  // Only what has changed: setting a property draws its component anew.
+  function dress(props) {
+    const known = (id) => shown[id] || Object.fromEntries(Object.keys(props[id]).map((name) => [name, ""]));
+    for (const id in props)
+      if (!same(known(id), props[id])) setProps(id, props[id]);
+    shown = props;
+  }
+
+  function element(className, text, attributes) {
+    const made = document.createElement("span");
+    made.className = className;
+    if (text) made.textContent = text;
+    for (const name in attributes) made.setAttribute(name, attributes[name]);
+    return made;
+  }
+
+  function paintStrip(strip) {
+    const boxes = element("boxes", "", { role: "img", "aria-label": strip.words, style: `--n: ${strip.boxes.length}` });
+    strip.boxes.forEach(([colour, text], i) =>
+      boxes.append(element("box", "", { title: text, style: `background: ${colour}; --i: ${i}` })));
+    const caption = element("caption");
+    caption.append(element("", "← gradient ←"), element("", strip.scale));
+    const middle = element("middle");
+    middle.append(boxes, caption);
+    byId("strip").replaceChildren(element("edge", strip.first), middle, element("edge loss", "Loss"));
+  }
+
   function playLightUp() {
     const strip = byId("strip");
-    if (!lightUp || held || !strip) return;
+    if (!lightUp || held) return;
     lightUp = false;
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     strip.classList.add("lit");
@@ -131,6 +161,7 @@
   for (const end of ["click", "keydown"]) addEventListener(end, closeMenus);
   for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(end, release, true);
   for (const arrival of ["change", "drop"]) addEventListener(arrival, tooLarge, true);
+  addEventListener("popstate", () => setProps("search", { data: location.search }));
   narrow.addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 
@@ -155,8 +186,18 @@
         return noUpdate();
       },
 
-      drawn: function () {
+      start: function () { return location.search; },
+
+      address: function (query) {
+        if (query && query !== location.search) history.pushState({}, "", location.pathname + query);
+        return noUpdate();
+      },
+
+      drawn: function (data) {
         busy = false;
+        first = false;
+        dress(data.props);
+        if (data.strip) paintStrip(data.strip);
         clearInterval(watch);
         document.body.classList.remove("busy");
         nameUploads();

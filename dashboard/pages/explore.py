@@ -21,16 +21,16 @@ PATH, LABEL = "/", "Explore"
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    state = [dcc.Store(id=name) for name in (ids.REQUEST, ids.SETTLED, ids.DRAWN, ids.LOADED, ids.COPIES)]
-    state += [dcc.Store(id=ids.PINS, data=[]), dcc.Store(id=ids.SHOWN, data={})]
-    browser = [dcc.Location(id=ids.URL, refresh=False), dcc.Download(id=ids.DOWNLOAD)]
+    empty = (ids.SEARCH, ids.REQUEST, ids.SETTLED, ids.DRAWN, ids.LOADED, ids.COPIES, ids.ADDRESS)
+    state = [*(dcc.Store(id=name) for name in empty), dcc.Store(id=ids.PINS, data=[]), dcc.Download(id=ids.DOWNLOAD)]
     spoken = html.Div(id=ids.ANNOUNCEMENT, className="unseen", **aria(live="polite"))
-    return html.Div([*state, *browser, spoken, control_panel(), stage()], className="explore")
+    return html.Div([*state, spoken, control_panel(), stage()], className="explore")
 
 
 def control_panel() -> Component:
     """What a person sets. On a narrow screen it is a sheet from which only the gain looks out."""
-    handle = html.Button("All controls", id=ids.SHEET, className="handle", **aria(expanded="false"))
+    words = [html.Span("All controls", className="when-closed"), html.Span("Close", className="when-open")]
+    handle = html.Button(words, id=ids.SHEET, className="handle", **aria(expanded="false"))
     more = html.Details([html.Summary("More"), *controls.more()], id=ids.MORE, className="more")
     basic = [part for block in controls.basic() for part in _with_company(block)]
     scroll = html.Div([*_presets(), *basic, more, _pins()], className="scroll")
@@ -137,11 +137,13 @@ def register(app: Dash) -> None:
     """Every callback of the page."""
     for part in (controls, explore_steer, explore_view, explore_settle, explore_tabs, explore_files):
         part.register(app)
+    app.clientside_callback(ClientsideFunction("explore", "start"), Output(ids.SEARCH, "data"), Input(ids.STAGE, "id"))
     watched = [*controls.values(Input).values(), Input(ids.PRESET, "value"), Input(ids.PINS, "data")]
     app.clientside_callback(ClientsideFunction("explore", "collect"), *watched)
     browser_only = {
         "drawn": Input(ids.DRAWN, "data"),
         "loaded": Input(ids.LOADED, "data"),
+        "address": Input(ids.ADDRESS, "data"),
         "run": Input(ids.RUN, "n_clicks"),
         "sheet": Input(ids.SHEET, "n_clicks"),
         "closeHint": Input(ids.HINT_CLOSE, "n_clicks"),

@@ -121,4 +121,4 @@ def register(app: Dash) -> None:
     """One callback for the menu."""
     outputs = Output(ids.DOWNLOAD, "data"), Output(ids.FAILURE, "children", allow_duplicate=True)
     clicks = [Input(ids.download(fmt), "n_clicks") for fmt in formats()]
-    app.callback(*outputs, *clicks, State(ids.DRAWN, "data"), prevent_initial_call=True)(send)
+    app.callback(*outputs, *clicks, State(ids.REQUEST, "data"), prevent_initial_call=True)(send)

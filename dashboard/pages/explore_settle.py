@@ -20,7 +20,7 @@ from ..runs import RUNS
 from .explore_view import MAX_PINS, Request, label
 
 
-def settle(data: dict[str, Any], search: str) -> dict[str, Any]:
+def settle(data: dict[str, Any]) -> dict[str, Any]:
     """The callback: everything that a changed run changes outside the figure; nothing while a control is wrong."""
     request = Request.parse(data)
     filled = form.read(request.raw)
@@ -30,7 +30,7 @@ def settle(data: dict[str, Any], search: str) -> dict[str, Any]:
     pins = [from_query(query).config for query in request.pins]
     spoken = _spoken(config) if config in RUNS else {}
     return dict.fromkeys(OUTPUTS, no_update) | {
-        "search": new_search(search or "", config, pins),
+        "address": new_address(request.search, config, pins),
         "copies": copies(config, pins),
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(config), request.pins),
@@ -38,7 +38,7 @@ def settle(data: dict[str, Any], search: str) -> dict[str, Any]:
     }
 
 
-def new_search(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> Any:
+def new_address(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> Any:
     """The address of what the page shows; untouched where it says that already."""
     link = from_query(search)
     if link.config == config and link.pins[:MAX_PINS] == list(pins):
@@ -104,7 +104,7 @@ def add_pin(pins: list[str], query: str) -> Any:
 
 
 OUTPUTS = {
-    "search": Output(ids.URL, "search"),
+    "address": Output(ids.ADDRESS, "data"),
     "copies": Output(ids.COPIES, "data"),
     "announcement": Output(ids.ANNOUNCEMENT, "children"),
     "figure_label": Output(ids.FIGURE_FRAME, "aria-label"),
@@ -117,8 +117,7 @@ OUTPUTS = {
 
 def register(app: Dash) -> None:
     """Settle when the hand lets go; pin and unpin."""
-    settled = [Input(ids.SETTLED, "data"), State(ids.URL, "search")]
-    app.callback(output=OUTPUTS, inputs=settled, prevent_initial_call=True)(settle)
+    app.callback(output=OUTPUTS, inputs=[Input(ids.SETTLED, "data")], prevent_initial_call=True)(settle)
     clicks = Input(ids.PIN, "n_clicks"), Input(ids.unpin(ALL), "n_clicks")
-    page = State(ids.PINS, "data"), State(ids.DRAWN, "data")
+    page = State(ids.PINS, "data"), State(ids.REQUEST, "data")
     app.callback(Output(ids.PINS, "data"), *clicks, *page, prevent_initial_call=True)(change_pins)

@@ -25,13 +25,7 @@ from ..server import UPLOAD_LIMIT
 from .explore_view import MAX_PINS
 
 UPLOADS = (*form.FILES, ids.MISSING)
-CHIPS = {
-    "vanishing_tanh": "Vanishing",
-    "exploding_tanh": "Exploding",
-    "edge": "Edge",
-    "lstm_forget_1": "LSTM",
-    "gru": "GRU",
-}
+CHIPS = {"vanishing_tanh": "Vanishing", "edge": "Edge", "exploding_tanh": "Exploding", "lstm_forget_1": "LSTM"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Page:
 
 
 def follow_link(page: Page) -> dict[str, Any]:
-    """Controls, pins and notices of the address; a link that says what the page shows changes nothing."""
+    """Controls, pins and notices of the address."""
     link = from_query(page.search)
     pins = [to_query(pin) for pin in link.pins]
     notices = [message(text) for text in link.notices]
@@ -197,7 +191,7 @@ def register(app: Dash) -> None:
     app.callback(
         output=PLAIN | NESTED,
         inputs={
-            "search": Input(ids.URL, "search"),
+            "search": Input(ids.SEARCH, "data"),
             "clicks": buttons | {"chips": chips, "reopen": Input(ids.reopen(ALL), "n_clicks")},
             "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},
             "page": page,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from dash import Dash, Input, Output, State, html, no_update
+from dash import Dash, Input, Output, html, no_update
 
 import gradlab
 from gradlab.config import UPDATE_CLIPS, RunConfig, controls
@@ -30,21 +30,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Request:
-    """What the browser wants drawn. run: whether a person asked for it, however long it takes."""
+    """What the browser wants drawn.
+
+    first: whether the page shows no run yet. run: whether a person asked for it, however long it takes. search: the
+    query that the address bar shows.
+    """
 
     raw: Mapping[str, Any]
     preset: str
     pins: tuple[str, ...] = ()
     theme: str = "light"
     narrow: bool = False
+    first: bool = False
     run: bool = False
+    search: str = ""
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Request:
         """From the browser's JSON."""
         preset = data["preset"] if data["preset"] in PRESETS else next(iter(PRESETS))
         pins = tuple(data["pins"][:MAX_PINS])
-        return cls(data["raw"], preset, pins, data["theme"], bool(data["narrow"]), bool(data["run"]))
+        rest = {name: data[name] for name in ("theme", "narrow", "first", "run", "search")}
+        return cls(data["raw"], preset, pins, **rest)
 
     @property
     def base(self) -> RunConfig:
@@ -52,45 +59,92 @@ class Request:
         return PRESETS[self.preset].config()
 
 
-def draw(request: Request, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Output -> value. What is wrong with the request becomes messages, and the last good figure stays."""
+@dataclass(frozen=True)
+class Drawing:
+    """What became of a request. outputs: the run's view, by name in OUTPUTS; empty where the last one stays.
+
+    strip: the unrolled net, None where the last one stays. props: component id -> properties, in full.
+    """
+
+    outputs: Mapping[str, Any]
+    strip: Mapping[str, Any] | None
+    props: Mapping[str, Mapping[str, str]]
+
+
+def draw(request: Request) -> Drawing:
+    """Draw a request. What is wrong with it becomes messages, and the last good figure stays."""
     filled = form.read(request.raw)
-    errors, outputs = dict(filled.errors), {}
+    errors = dict(filled.errors)
+    outcome: Outcome = Stale()
     if not errors:
         try:
-            outputs = _figure(filled.config, request, LIVE if shown else FIRST)
+            outcome = attempt(filled.config, request)
         except InputError as error:
             field = blame(filled.config, str(error))
-            errors, outputs = ({field: str(error)}, {}) if field else ({}, _failed(str(error)))
+            outcome = Stale() if field else failed(str(error))
+            errors = {field: str(error)} if field else {}
         except Exception as error:  # a defect: the page says so and lives on
             log.exception("a run failed")
-            outputs = _failed(f"gradlab failed on this run, which is its own fault ({type(error).__name__}: {error}).")
-    classes = form.class_names(filled.config, request.base)
-    return _blank() | _stale(bool(errors)) | outputs | _form_changes(classes, errors, shown)
+            outcome = failed(f"gradlab failed on this run, which is its own fault ({type(error).__name__}: {error}).")
+    return outcome.drawing(form.class_names(filled.config, request.base), errors)
 
 
-def _blank() -> dict[str, Any]:
-    """Everything stays but the messages of the last attempt."""
-    kept = ("figure", "style", "verdict", "details", "strip", "why", "note", "realised")
-    return dict.fromkeys(kept, no_update) | {"failure": "", "run_bar": "run-bar hidden", "run_text": ""}
+@dataclass(frozen=True)
+class Stale:
+    """No new run to show: a control is wrong, the run failed, or it waits for a click on Run."""
+
+    failure: str = ""
+    question: str = ""
+    headline: str = ""
+
+    def drawing(self, classes: Mapping[str, str], errors: Mapping[str, str]) -> Drawing:
+        """The last good figure, faded."""
+        outputs = {"failure": components.message(self.failure, "error") if self.failure else ""}
+        outputs |= {"verdict": self.headline} if self.headline else {}
+        return Drawing(outputs, None, page_props(classes, errors, "stage stale", self.question))
 
 
-def _stale(is_stale: bool) -> dict[str, Any]:
-    return {"stage": "stage stale" if is_stale else "stage"}
+@dataclass(frozen=True)
+class Shown:
+    """A run to show."""
+
+    outputs: Mapping[str, Any]
+    strip: Mapping[str, Any]
+    note: str
+
+    def drawing(self, classes: Mapping[str, str], errors: Mapping[str, str]) -> Drawing:
+        """The run, and no message."""
+        props = page_props(classes, errors, "stage", note=self.note)
+        return Drawing(dict(self.outputs) | {"failure": ""}, self.strip, props)
 
 
-def _failed(text: str) -> dict[str, Any]:
-    return {"failure": components.message(f"{text} The figure shows the last good run.", "error")} | _stale(True)
+Outcome = Stale | Shown
 
 
-def _figure(config: RunConfig, request: Request, patience: float) -> dict[str, Any]:
-    """The run's view, or the question whether to start it where it takes long."""
+def page_props(
+    classes: Mapping[str, str], errors: Mapping[str, str], stage: str, question: str = "", note: str = ""
+) -> dict[str, dict[str, str]]:
+    """Component id -> properties of everything that rarely changes; the browser sets what has."""
+    fields = {ids.field(name): {"className": value} for name, value in classes.items()}
+    messages = {ids.control(name): {"error": errors.get(name, "")} for name in classes}
+    bar = {"className": "run-bar" if question else "run-bar hidden"}
+    rest = {ids.STAGE: {"className": stage}, ids.RUN_BAR: bar, ids.RUN_TEXT: {"children": question}}
+    return fields | messages | rest | {ids.NOTE: {"children": note}}
+
+
+def failed(text: str) -> Stale:
+    """A run that came to nothing."""
+    return Stale(failure=f"{text} The figure shows the last good run.")
+
+
+def attempt(config: RunConfig, request: Request) -> Outcome:
+    """The run, or the question whether to start it where it takes long. Raises InputError as `analyze` does."""
     require_memory(config)
     pins = [from_query(query).config for query in request.pins]
     seconds = RUNS.seconds(config, *pins)
-    if seconds > patience and not request.run:
-        first = {} if patience == LIVE else {"verdict": "Ready when you are"}
-        return first | {"run_bar": "run-bar", "run_text": f"This run takes about {duration(seconds)}."} | _stale(True)
+    if seconds > (FIRST if request.first else LIVE) and not request.run:
+        question = f"This run takes about {duration(seconds)}."
+        return Stale(question=question, headline="Ready when you are" if request.first else "")
     return view(RUNS.get(config), [pinned(pin) for pin in pins], config, request)
 
 
@@ -122,21 +176,21 @@ def _part(name: str, value: Any) -> str:
     return text if form.kind(name) == "choice" else f"{controls()[name].label.lower()} {text}"
 
 
-def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> dict[str, Any]:
+def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> Shown:
     """Everything that shows a run."""
     found = verdict(ds)
     fig = gradlab.plots.explore(ds, pins, request.theme)
     boxes = gradlab.plots.strip(ds, BOXES_NARROW if request.narrow else BOXES, request.theme)
-    return {
+    outputs = {
         "figure": fig,
         "style": {"height": f"{fig.layout.height}px"},
         "verdict": components.headline(found),
         "details": components.details(found),
-        "strip": components.strip(boxes, ds.sizes["step"]),
         "why": components.typeset(f"Why: {found.why}") if found.why else "",
-        "note": CLIP_NOTE if config.clip in UPDATE_CLIPS else "",
         "realised": realised(ds),
     }
+    note = CLIP_NOTE if config.clip in UPDATE_CLIPS else ""
+    return Shown(outputs, components.strip(boxes, ds.sizes["step"]), note)
 
 
 def realised(ds: xr.Dataset) -> list[components.Content]:
@@ -166,20 +220,11 @@ def blame(config: RunConfig, message: str) -> str | None:
     return files[0] if files else None
 
 
-def _form_changes(classes: dict[str, str], errors: dict[str, str], shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Classes and messages of those controls where they differ from what is shown."""
-    before, messages = shown.get("classes", {}), shown.get("errors", {})
-    texts = {name: errors.get(name, "") for name in classes}
-    return {
-        "classes": {name: value if before.get(name) != value else no_update for name, value in classes.items()},
-        "errors": {name: value if messages.get(name, "") != value else no_update for name, value in texts.items()},
-        "shown": {"classes": classes, "errors": errors},
-    }
-
-
-def show(request: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+def show(data: dict[str, Any]) -> dict[str, Any]:
     """The callback: draw, and say what was drawn."""
-    return draw(Request.parse(request), shown) | {"drawn": request}
+    drawing = draw(Request.parse(data))
+    drawn = {"request": data, "strip": drawing.strip, "props": drawing.props}
+    return dict.fromkeys(OUTPUTS, no_update) | dict(drawing.outputs) | {"drawn": drawn}
 
 
 OUTPUTS = {
@@ -187,24 +232,17 @@ OUTPUTS = {
     "style": Output(ids.FIGURE, "style"),
     "verdict": Output(ids.VERDICT, "children"),
     "details": Output(ids.DETAILS, "children"),
-    "strip": Output(ids.STRIP, "children"),
     "why": Output(ids.WHY, "children"),
-    "note": Output(ids.NOTE, "children"),
     "realised": Output(ids.REALISED, "children"),
     "failure": Output(ids.FAILURE, "children"),
-    "run_bar": Output(ids.RUN_BAR, "className"),
-    "run_text": Output(ids.RUN_TEXT, "children"),
-    "stage": Output(ids.STAGE, "className"),
-    "shown": Output(ids.SHOWN, "data"),
     "drawn": Output(ids.DRAWN, "data"),
 }
 
 
 def register(app: Dash) -> None:
-    """Draw whenever the browser asks."""
-    per_field = {
-        "classes": {name: Output(ids.field(name), "className") for name in controls()},
-        "errors": {name: Output(ids.control(name), "error") for name in controls()},
-    }
-    inputs = [Input(ids.REQUEST, "data"), State(ids.SHOWN, "data")]
-    app.callback(output=OUTPUTS | per_field, inputs=inputs, prevent_initial_call=True)(show)
+    """Draw whenever the browser asks.
+
+    Only what changes with every drawing is an output. The controls' looks and the strip go through DRAWN: every output
+    is marked as loading during every call, and a page of controls that is drawn anew each time slows a drag down.
+    """
+    app.callback(output=OUTPUTS, inputs=[Input(ids.REQUEST, "data")], prevent_initial_call=True)(show)
