@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .arrays import LN2, Array, Namespace, log_norm
-from .trajectory import Linearization, Trajectory
+from .trajectory import Linearization, Trajectory, exceeds
 
 EMPTY = -(2**30)  # the exponent of nothing: below every exponent that occurs
 
@@ -80,7 +80,7 @@ class AdjointSweep:
         e = self.exponents[lin.stop]
         self.exponents[lin.start : lin.stop] = e
         direct = self.direct[steps]
-        if not bool(direct.any()):
+        if not exceeds(direct, 0.0):
             return lambda t: None
         scaled = xp.ldexp(direct, -e[None, ..., None]) if bool(e.any()) else direct
 

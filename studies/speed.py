@@ -116,19 +116,21 @@ def jacobian_norms(cell_name: str, size: Size, dtype: str) -> Contender:
 
 def autodiff_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """The same by torch.func: vmap over samples of jacrev, one call per step."""
-    kind = {"elman": torch.nn.RNNCell, "lstm": torch.nn.LSTMCell}[cell_name]
-    cell = kind(INPUTS, size[1]).to(getattr(torch, dtype))
-    params = {name: p.detach() for name, p in cell.named_parameters()}
+    h, gates = size[1], {"elman": 1, "lstm": 4}[cell_name]
+    weights = torch.randn(gates * h, h, dtype=getattr(torch, dtype)) / h**0.5
+    drive = torch.randn(gates * h, INPUTS, dtype=weights.dtype)
     x = torch.from_numpy(arrays(size, dtype)[0])
-    h = size[1]
 
-    def step(state: torch.Tensor, x_t: torch.Tensor) -> torch.Tensor:
-        parts = (state,) if cell_name == "elman" else ((state[:h], state[h:]),)
-        new = torch.func.functional_call(cell, params, (x_t, *parts))
-        return new if cell_name == "elman" else torch.cat(new)
+    def elman(state: torch.Tensor, x_t: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(weights @ state + drive @ x_t)
 
-    jacobians = torch.func.vmap(torch.func.jacrev(step))
-    advance = torch.func.vmap(step)
+    def lstm(state: torch.Tensor, x_t: torch.Tensor) -> torch.Tensor:
+        i, f, g, o = (weights @ state[:h] + drive @ x_t).chunk(4)
+        c = torch.sigmoid(f) * state[h:] + torch.sigmoid(i) * torch.tanh(g)
+        return torch.cat([torch.sigmoid(o) * torch.tanh(c), c])
+
+    step = {"elman": elman, "lstm": lstm}[cell_name]
+    jacobians, advance = torch.func.vmap(torch.func.jacrev(step)), torch.func.vmap(step)
 
     def run() -> list[torch.Tensor]:
         state = torch.zeros(size[0], h * (1 if cell_name == "elman" else 2), dtype=x.dtype)
