@@ -21,6 +21,7 @@ from . import ids
 
 Kind = Literal["number", "choice", "file", "column", "seed", "text"]
 FILES = ("input", "weights")
+LONG_LABEL = 18  # letters of a choice from which on it gets a line of its own
 
 
 @cache
@@ -150,6 +151,7 @@ def class_names(config: RunConfig, base: RunConfig) -> dict[str, str]:
         states = {
             "hidden": not applies(name, config),
             "changed": name in different,
+            "wide": max(map(len, (controls()[name].labels or {}).values()), default=0) > LONG_LABEL,
             "is-word": bool(word(name)) and getattr(config, name) == word(name),
         }
         return " ".join(["field", kind(name), *(state for state, on in states.items() if on)])

@@ -202,10 +202,15 @@ def activation_slope(run: Recording) -> Array:
 @quantity(("time", "state", "*"), "rms s_t")
 def state_rms(run: Recording) -> Array:
     """Root mean square of the state over units and samples."""
-    states = run.traj.states
-    largest = run.xp.max(run.xp.abs(states), axis=(-2, -1), keepdims=True)
-    scaled = states / run.xp.where(largest > 0, largest, run.xp.ones_like(largest))
-    return run.xp.sqrt((scaled * scaled).mean(axis=(-2, -1))) * largest[..., 0, 0]
+    xp, states = run.xp, run.traj.states
+    largest = xp.max(xp.abs(states), axis=(-2, -1), keepdims=True)
+    scaled = states / xp.where(largest > 0, largest, xp.ones_like(largest))
+    squares = (scaled * scaled).mean(axis=-1)
+    if run.traj.mask is None:
+        return xp.sqrt(squares.mean(axis=-1)) * largest[..., 0, 0]
+    alive = xp.concatenate([xp.ones_like(run.traj.mask[:1]), run.traj.mask]).astype(states.dtype)[:, None]
+    with quiet():
+        return xp.sqrt((squares * alive).sum(axis=-1) / (alive + 0 * squares).sum(axis=-1)) * largest[..., 0, 0]
 
 
 @quantity(("parameter", "*"), "ln ||dL/dW||", "log")

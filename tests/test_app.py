@@ -300,6 +300,17 @@ def test_a_wrong_value_keeps_the_figure() -> None:
     assert shown["drawn"]["request"]["raw"]["gain"] == -1
 
 
+def test_messages_are_seen_where_controls_may_not_be() -> None:
+    raw = dict(form.raw(SMALL)) | {"bias_scale": -1}
+    first = explore_view.draw(explore_view.Request(raw, "vanishing_tanh", first=True))
+    assert first.outputs["verdict"] == "Nothing to show yet"
+    assert words(first.outputs["failure"]).startswith("Bias scale: expected at least 0")
+    assert first.props["more"] == {"open": True}
+    narrow = explore_view.draw(explore_view.Request(raw, "vanishing_tanh", narrow=True))
+    assert words(narrow.outputs["failure"]).endswith("The figure shows the last good run.")
+    assert explore_view.draw(explore_view.Request(raw, "vanishing_tanh")).outputs["failure"] == ""
+
+
 def test_an_error_of_the_engine_stands_beside_its_control() -> None:
     key = stored("short.csv", b"a\n" + b"1\n2\n" * 6)
     raw = dict(form.raw(SMALL)) | {"input": key}

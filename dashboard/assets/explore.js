@@ -195,9 +195,11 @@
 
       drawn: function (data) {
         busy = false;
-        first = false;
         dress(data.props);
-        if (data.strip) paintStrip(data.strip);
+        if (data.strip) {
+          first = false;
+          paintStrip(data.strip);
+        }
         clearInterval(watch);
         document.body.classList.remove("busy");
         nameUploads();

@@ -68,84 +68,67 @@ class Drawing:
 
     outputs: Mapping[str, Any]
     strip: Mapping[str, Any] | None
-    props: Mapping[str, Mapping[str, str]]
+    props: Mapping[str, Mapping[str, Any]]
 
 
 def draw(request: Request) -> Drawing:
     """Draw a request. What is wrong with it becomes messages, and the last good figure stays."""
     filled = form.read(request.raw)
-    errors = dict(filled.errors)
-    outcome: Outcome = Stale()
-    if not errors:
-        try:
-            outcome = attempt(filled.config, request)
-        except InputError as error:
-            field = blame(filled.config, str(error))
-            outcome = Stale() if field else failed(str(error))
-            errors = {field: str(error)} if field else {}
-        except Exception as error:  # a defect: the page says so and lives on
-            log.exception("a run failed")
-            outcome = failed(f"gradlab failed on this run, which is its own fault ({type(error).__name__}: {error}).")
-    return outcome.drawing(form.class_names(filled.config, request.base), errors)
+    if filled.errors:
+        return stale(request, filled.config, filled.errors)
+    try:
+        return attempt(filled.config, request)
+    except InputError as error:
+        field = blame(filled.config, str(error))
+        if field and form.applies(field, filled.config):
+            return stale(request, filled.config, {field: str(error)})
+        return stale(request, filled.config, failure=str(error))
+    except Exception as error:  # a defect: the page says so and lives on
+        log.exception("a run failed")
+        text = f"gradlab failed on this run, which is its own fault ({type(error).__name__}: {error})."
+        return stale(request, filled.config, failure=text)
 
 
-@dataclass(frozen=True)
-class Stale:
-    """No new run to show: a control is wrong, the run failed, or it waits for a click on Run."""
-
-    failure: str = ""
-    question: str = ""
-    headline: str = ""
-
-    def drawing(self, classes: Mapping[str, str], errors: Mapping[str, str]) -> Drawing:
-        """The last good figure, faded."""
-        outputs = {"failure": components.message(self.failure, "error") if self.failure else ""}
-        outputs |= {"verdict": self.headline} if self.headline else {}
-        return Drawing(outputs, None, page_props(classes, errors, "stage stale", self.question))
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A run to show."""
-
-    outputs: Mapping[str, Any]
-    strip: Mapping[str, Any]
-    note: str
-
-    def drawing(self, classes: Mapping[str, str], errors: Mapping[str, str]) -> Drawing:
-        """The run, and no message."""
-        props = page_props(classes, errors, "stage", note=self.note)
-        return Drawing(dict(self.outputs) | {"failure": ""}, self.strip, props)
-
-
-Outcome = Stale | Shown
-
-
-def page_props(
-    classes: Mapping[str, str], errors: Mapping[str, str], stage: str, question: str = "", note: str = ""
-) -> dict[str, dict[str, str]]:
-    """Component id -> properties of everything that rarely changes; the browser sets what has."""
-    fields = {ids.field(name): {"className": value} for name, value in classes.items()}
-    messages = {ids.control(name): {"error": errors.get(name, "")} for name in classes}
-    bar = {"className": "run-bar" if question else "run-bar hidden"}
-    rest = {ids.STAGE: {"className": stage}, ids.RUN_BAR: bar, ids.RUN_TEXT: {"children": question}}
-    return fields | messages | rest | {ids.NOTE: {"children": note}}
-
-
-def failed(text: str) -> Stale:
-    """A run that came to nothing."""
-    return Stale(failure=f"{text} The figure shows the last good run.")
-
-
-def attempt(config: RunConfig, request: Request) -> Outcome:
+def attempt(config: RunConfig, request: Request) -> Drawing:
     """The run, or the question whether to start it where it takes long. Raises InputError as `analyze` does."""
     require_memory(config)
     pins = [from_query(query).config for query in request.pins]
     seconds = RUNS.seconds(config, *pins)
     if seconds > (FIRST if request.first else LIVE) and not request.run:
-        question = f"This run takes about {duration(seconds)}."
-        return Stale(question=question, headline="Ready when you are" if request.first else "")
+        return stale(request, config, question=f"This run takes about {duration(seconds)}.")
     return view(RUNS.get(config), [pinned(pin) for pin in pins], config, request)
+
+
+def stale(
+    request: Request, config: RunConfig, errors: Mapping[str, str] | None = None, failure: str = "", question: str = ""
+) -> Drawing:
+    """No new run to show: a control is wrong, the run failed, or it waits for a click on Run.
+
+    Where the controls may be out of sight, on a narrow screen or a link's first view, their messages are shown twice.
+    """
+    errors = errors or {}
+    fields = controls()
+    if errors and (request.narrow or request.first):
+        failure = " ".join(f"{fields[name].label}: {text}." for name, text in errors.items())
+    if failure and not request.first:
+        failure = f"{failure} The figure shows the last good run."
+    outputs: dict[str, Any] = {"failure": components.message(failure, "error") if failure else ""}
+    if request.first:
+        outputs["verdict"] = "Ready when you are" if question else "Nothing to show yet"
+    opened = {ids.MORE: {"open": True}} if any(fields[name].level == "more" for name in errors) else {}
+    return Drawing(outputs, None, opened | page_props(config, request, errors, "stage stale", question))
+
+
+def page_props(
+    config: RunConfig, request: Request, errors: Mapping[str, str], stage: str, question: str = "", note: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Component id -> properties of everything that rarely changes; the browser sets what has."""
+    classes = form.class_names(config, request.base)
+    fields = {ids.field(name): {"className": value} for name, value in classes.items()}
+    messages = {ids.control(name): {"error": errors.get(name, "")} for name in classes}
+    bar = {"className": "run-bar" if question else "run-bar hidden"}
+    rest = {ids.STAGE: {"className": stage}, ids.RUN_BAR: bar, ids.RUN_TEXT: {"children": question}}
+    return fields | messages | rest | {ids.NOTE: {"children": note}}
 
 
 def duration(seconds: float) -> str:
@@ -176,7 +159,7 @@ def _part(name: str, value: Any) -> str:
     return text if form.kind(name) == "choice" else f"{controls()[name].label.lower()} {text}"
 
 
-def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> Shown:
+def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> Drawing:
     """Everything that shows a run."""
     found = verdict(ds)
     fig = gradlab.plots.explore(ds, pins, request.theme)
@@ -188,9 +171,12 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
         "details": components.details(found),
         "why": components.typeset(f"Why: {found.why}") if found.why else "",
         "realised": realised(ds),
+        "failure": "",
     }
     note = CLIP_NOTE if config.clip in UPDATE_CLIPS else ""
-    return Shown(outputs, components.strip(boxes, ds.sizes["step"]), note)
+    return Drawing(
+        outputs, components.strip(boxes, ds.sizes["step"]), page_props(config, request, {}, "stage", note=note)
+    )
 
 
 def realised(ds: xr.Dataset) -> list[components.Content]:
