@@ -131,6 +131,7 @@ def _dataset(
     initial_state: Array | None = None,
     lengths: Array | None = None,
 ) -> xr.Dataset:
+    require_finite(params, x, lengths)
     traj, overflow = finite_trajectory(cell, params, x, initial_state, lengths)
     probe = probe_gradient(traj, config.seed)
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
@@ -151,6 +152,20 @@ def _dataset(
     return xr.Dataset(variables, _coordinates(cell, traj), _attributes(cell, run, overflow)).transpose(
         "state", "gate", "path", "recurrent_gate", "parameter", "time", "step", ..., missing_dims="ignore"
     )
+
+
+def require_finite(params: Mapping[str, Array], x: Array, lengths: Array | None) -> None:
+    """Raise InputError that says where parameters or the input, within each sample's length, are not finite."""
+    for name, array in {**params, "x": x}.items():
+        values = to_numpy(array)
+        bad = ~np.isfinite(values)
+        if name == "x" and lengths is not None and values.ndim > 2:
+            steps = np.arange(len(values)).reshape(-1, *(1,) * (values.ndim - 1))
+            bad &= steps < to_numpy(lengths)[..., None]
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            place = f"step {at[0] + 1}, sample {at[-2]}, feature {at[-1]}" if name == "x" else f"index {at}"
+            raise InputError(f"{name} holds {values[at]} at {place}; clean the data first")
 
 
 def finite_trajectory(

@@ -17,6 +17,7 @@ from .trajectory import Linearization, Trajectory
 
 CARRY = "carry"
 ROUNDINGS = 16  # units in the last place that the bound on a spectral norm allows for
+TINY = 1e-15  # spectral norms beyond this or its inverse are left to the trajectory's own precision
 SINGLE = 1e-4  # a tolerance that single precision reaches
 BLOCK_VALUES = 2**22  # working set of the spectral norm, in numbers per state variable
 
@@ -119,13 +120,13 @@ class StateJacobian:
         return values.astype(traj.states.dtype), bounds
 
     def _spectral_of(self, part: _Part, tol: float, dtype: Any) -> tuple[Array, Array]:
-        """sigma_max and its bound on a range of steps, computed in `dtype`, or in full where that overflows."""
+        """sigma_max and its bound on a range of steps, computed in `dtype`, or in full where one is far from 1."""
         xp, full, sizes = self.traj.xp, self.traj.states.dtype, self.traj.states.shape[1:]
         start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
         v = xp.zeros((part.stop - part.start, *sizes), dtype=dtype) + xp.asarray(start, dtype=dtype)
         cast = part if dtype == full else part.astype(dtype)
         values, bounds = largest_singular_values(xp, cast.apply, cast.apply_transpose, v, (1, -1), tol)
-        if dtype != full and not bool(xp.isfinite(values).all()):
+        if dtype != full and not bool(((values > TINY) & (values < 1 / TINY)).all()):
             return self._spectral_of(part, tol, full)
         rounding = ROUNDINGS * float(np.finfo(dtype).eps)
         return values, xp.where(values > 0, bounds + rounding, bounds)

@@ -70,14 +70,24 @@ def from_query(query: str) -> Link:
     if version != VERSION:
         notices.append(f"This link has version {version}; this gradlab reads version {VERSION}.")
     config, missing = _read([pair for pair in pairs if pair[0] not in ("v", "pin")], notices)
-    pins = [_read(parse_qsl(text, keep_blank_values=True), notices)[0] for name, text in pairs if name == "pin"]
-    return Link(config, pins, notices, missing)
+    pins = [_pin(text, notices) for name, text in pairs if name == "pin"]
+    return Link(config, [pin for pin in pins if pin is not None], notices, missing)
+
+
+def _pin(text: str, notices: list[str]) -> RunConfig | None:
+    config, missing = _read(parse_qsl(text, keep_blank_values=True), notices)
+    notices += [f"A pinned run is left out: it uses {name}, which is not here." for name in missing.values()]
+    return None if missing else config
 
 
 def _read(pairs: list[tuple[str, str]], notices: list[str]) -> tuple[RunConfig, dict[str, str]]:
     given = dict(pairs)
     fields, missing = _files(given)
-    fields |= {name: value for name, value in given.items() if name not in _FILE_KEYS and not _is_file(name, value)}
+    fields |= {name: value for name, value in given.items() if name not in _FILE_KEYS | {"input"}}
+    if given.get("input") in INPUTS:
+        fields["input"] = given["input"]
+    elif "input" in given:
+        notices.append("Ignored input: a link names no path; upload the file instead.")
     while True:
         try:
             return RunConfig(**fields), missing
@@ -88,11 +98,6 @@ def _read(pairs: list[tuple[str, str]], notices: list[str]) -> tuple[RunConfig, 
 
 
 _FILE_KEYS = {key for keys in SHORT.values() for key in keys}
-
-
-def _is_file(name: str, value: str) -> bool:
-    """A link may name generated inputs, never a path."""
-    return name == "weights" or (name == "input" and value not in INPUTS)
 
 
 def _files(given: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

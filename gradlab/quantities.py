@@ -236,19 +236,22 @@ def _step_norms(run: Recording, steps: slice) -> Array:
     with quiet():
         deltas = xp.ldexp(grads.deltas[:, steps], shift[None, ..., None])
         gates, rest = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
-        squares = [
-            _outer_squares(xp, gates[cell.driven], traj.x[steps]),
-            _outer_squares(xp, gates[cell.recurrent], read(cell, traj.states[:-1][steps])),
-            xp.square(gates.sum(axis=-2)).sum(axis=(0, -1)),
+        logs = [
+            _outer_logs(xp, gates[cell.driven], traj.x[steps]),
+            _outer_logs(xp, gates[cell.recurrent], read(cell, traj.states[:-1][steps])),
+            0.5 * xp.log(xp.square(gates.sum(axis=-2)).sum(axis=(0, -1))),
         ]
-        squares += [xp.square(rest.sum(axis=-2)).sum(axis=(0, -1))] if cell.elementwise else []
-        return 0.5 * xp.log(xp.maximum(xp.stack(squares).astype(xp.float64), 0.0)) + LN2 * top[..., 0]
+        logs += [0.5 * xp.log(xp.square(rest.sum(axis=-2)).sum(axis=(0, -1)))] if cell.elementwise else []
+        return xp.stack(logs).astype(xp.float64) + LN2 * top[..., 0]
 
 
-def _outer_squares(xp: Namespace, deltas: Array, r: Array) -> Array:
-    """||sum_b delta_b r_b^T||_F^2 over gates: (G, C, *M, B, H), (C, *M, B, D) -> (C, *M)."""
+def _outer_logs(xp: Namespace, deltas: Array, r: Array) -> Array:
+    """ln ||sum_b delta_b r_b^T||_F over gates: (G, C, *M, B, H), (C, *M, B, D) -> (C, *M); deltas of order 1."""
+    largest = xp.max(xp.abs(r), axis=(-2, -1), keepdims=True)
+    r = r / xp.where(largest > 0, largest, xp.ones_like(largest))
     grams = xp.matmul(deltas, xp.swapaxes(deltas, -1, -2)).sum(axis=0)
-    return (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
+    squares = (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
+    return 0.5 * xp.log(xp.maximum(squares, 0.0)) + xp.log(largest[..., 0, 0])
 
 
 @quantity(("time", "*", "unit"), "ln rms dL/ds_tu", "log")

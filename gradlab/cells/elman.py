@@ -30,8 +30,9 @@ class Elman(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.leak <= 1:
-            raise InputError(f"leak: expected a number in (0, 1], got {self.leak}")
+        leak: object = self.leak
+        if not (isinstance(leak, int | float) and 0 < leak <= 1):
+            raise InputError(f"leak: expected a number in (0, 1], got {leak!r}")
 
     @property
     def nonlinearities(self) -> tuple[Activation, ...]:
