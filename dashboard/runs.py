@@ -20,9 +20,9 @@ FIRST = 8.0  # the same for what a link shows first, with all its pins
 KEPT = 24  # runs
 KEPT_BYTES = 500 * 1000**2
 MEMORY = 6 * 1000**3  # bytes that a run in the app may take
-_STEP_SECONDS = 150e-6  # what one step costs however small the net is
-_FLOP_SECONDS = 5e-10
-_PASSES = 40  # products with the recurrent weights in a run: forward, backward, norms
+_STEP_SECONDS = 20e-6  # what one step costs however small the net is
+_VALUE_SECONDS = 3e-7  # what one gate value costs besides its products with the recurrent weights
+_PRODUCT_SECONDS = 5e-10  # what each of those costs
 _ARRAYS = 8  # arrays of the size of all gates and states that a run holds at once
 
 
@@ -72,26 +72,25 @@ RUNS = Runs()
 
 def work(config: RunConfig) -> float:
     """Seconds that a run takes on an ordinary machine."""
-    flops = 2 * _PASSES * config.steps * config.batch_size * _recurrent_weights(config)
-    return config.steps * _STEP_SECONDS + flops * _FLOP_SECONDS
-
-
-def _recurrent_weights(config: RunConfig) -> float:
-    """Number of recurrent weights; of a file, its size tells."""
-    if config.weights is not None:
-        return os.path.getsize(config.weights) / 4 if Path(config.weights).exists() else 0
-    cell = CELLS[config.cell]
-    return len(cell.gates[cell.recurrent]) * config.hidden_size**2
+    gates, _, hidden = size(config)
+    values = config.steps * config.batch_size * gates * hidden
+    return config.steps * _STEP_SECONDS + values * (_VALUE_SECONDS + hidden * _PRODUCT_SECONDS)
 
 
 def memory(config: RunConfig) -> float:
-    """Bytes that a run takes at its peak, about; weights from a file count as an LSTM's."""
-    if config.weights is None:
-        cell, hidden = CELLS[config.cell], float(config.hidden_size)
-    else:
-        cell, hidden = CELLS["lstm"], (_recurrent_weights(config) / 4) ** 0.5
-    width = (len(cell.gates) + len(cell.states)) * hidden
-    return _ARRAYS * (8 if config.dtype == "float64" else 4) * config.steps * config.batch_size * width
+    """Bytes that a run takes at its peak, about."""
+    gates, states, hidden = size(config)
+    bytes_each = 8 if config.dtype == "float64" else 4
+    return _ARRAYS * bytes_each * config.steps * config.batch_size * (gates + states) * hidden
+
+
+def size(config: RunConfig) -> tuple[int, int, float]:
+    """Number of gates, states and units; weights from a file count as an LSTM's, as large as the file tells."""
+    cell = CELLS["lstm" if config.weights else config.cell]
+    hidden = float(config.hidden_size)
+    if config.weights:
+        hidden = (os.path.getsize(config.weights) / 4 / len(cell.gates)) ** 0.5 if Path(config.weights).exists() else 0
+    return len(cell.gates), len(cell.states), hidden
 
 
 def require_memory(config: RunConfig) -> None:
