@@ -121,20 +121,21 @@ def test_central_differences_through_unroll():
 # lengths
 
 
-def alone(problem, b, length, dtype):
+def alone(problem, b, length, dtype, **options):
     """Sample b over its own length."""
     own = (slice(None), slice(b, b + 1))
     moved = problem.moved(np, dtype)
     traj = gradlab.unroll(moved.cell, moved.params, moved.x[:length, b : b + 1], moved.initial[own])
-    return gradlab.bptt(traj, moved.dL_dh[:length, b : b + 1], moved.dL_dfinal[own])
+    return gradlab.bptt(traj, moved.dL_dh[:length, b : b + 1], moved.dL_dfinal[own], **options)
 
 
-def padded(problem, lengths, dtype, garbage=np.nan):
+def padded(problem, lengths, dtype, garbage=np.nan, **options):
     """The batch with `garbage` in the padding of x and of dL_dh."""
     moved = problem.moved(np, dtype)
     beyond = np.arange(1, len(moved.x) + 1)[:, None] > lengths
     x, dL_dh = (np.where(beyond[..., None], garbage, a).astype(dtype) for a in (moved.x, moved.dL_dh))
-    return gradlab.bptt(gradlab.unroll(moved.cell, moved.params, x, moved.initial, lengths), dL_dh, moved.dL_dfinal)
+    traj = gradlab.unroll(moved.cell, moved.params, x, moved.initial, lengths)
+    return gradlab.bptt(traj, dL_dh, moved.dL_dfinal, **options)
 
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30])
@@ -175,6 +176,21 @@ def test_a_sequence_of_length_zero_passes_its_final_gradient_through():
     own = alone(problem, 1, 5, "float64")
     for key, gradient in grads.params.items():
         assert_near(gradient, own.params[key])
+
+
+@pytest.mark.parametrize("options", [{"clip": ("step_norm", 0.5)}, {"clip": ("step_value", 0.2)}, {"truncate": 4}])
+def test_clipping_and_truncation_of_padded_sequences_are_those_of_each_alone(options):
+    problem = random_problem("lstm", sizes=(20, 3, 3, 4))
+    lengths, total = np.array([20, 7, 16]), 0.0
+    grads = padded(problem, lengths, "float64", **options)
+    for b, length in enumerate(lengths):
+        own = alone(problem, b, length, "float64", **options)
+        assert_near(grads.adjoints[: length + 1, :, b], own.adjoints[:, :, 0])
+        np.testing.assert_allclose(
+            grads.log_norms_before[: length + 1, :, b], own.log_norms_before[:, :, 0], atol=1e-10
+        )
+        total = total + own.params["W_hh"]
+    assert_near(grads.params["W_hh"], total)
 
 
 def test_full_lengths_change_nothing():

@@ -116,7 +116,7 @@ def scalar_run(weights, direct, dtype):
     return weights, direct, gradlab.bptt(traj, direct[..., None, None])
 
 
-WEIGHTS = (1e-9, 1e-3, 0.3, 0.99, 1.01, 3.0, 1e3, 1e9)
+WEIGHTS = (1e-30, 1e-9, 1e-3, 0.3, 0.99, 1.01, 3.0, 1e3, 1e9, 1e30)
 LOSSES = {
     "even": lambda rng, shape: rng.uniform(0.5, 1.5, shape),
     "of all magnitudes": lambda rng, shape: 10.0 ** rng.uniform(-30, 30, shape),
