@@ -162,14 +162,14 @@ def _masked_direct(traj: Trajectory, dL_dh: Array) -> Array:
 
 def _pull_back(sweep: AdjointSweep, lin: Linearization) -> Callable[[int], None]:
     """lambda_t -> delta_t and lambda_{t-1} (without dL), with everything that does not depend on t prepared."""
-    k, mantissas, deltas = sweep.truncate, sweep.mantissas, sweep.deltas
+    k, mask, mantissas, deltas = sweep.truncate, sweep.traj.mask, sweep.mantissas, sweep.deltas
     into_deltas, through_weights, carry = _into_deltas(sweep, lin), _through_weights(sweep), _carry(sweep, lin)
 
     def pull(t: int) -> None:
         i, above, below, delta = t - 1 - lin.start, mantissas[t], mantissas[t - 1], deltas[:, t - 1]
         into_deltas(i, above, delta)
         if k is not None and t > 1 and (t - 1) % k == 0:
-            below[...] = 0
+            below[...] = 0 if mask is None else sweep.xp.where(mask[t - 1, ..., None], 0 * above, above)
         else:
             through_weights(delta, below)
             carry(i, above, below)
