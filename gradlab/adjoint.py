@@ -109,7 +109,10 @@ class AdjointSweep:
         if self.clip is not None and self.before is not None:
             self.before[t] = log_norm(self.xp, self.mantissas[t])
             self.before[t] += LN2 * self.exponents[t]
-            self.mantissas[t] = self.clip(self.mantissas[t], self.exponents[t])
+            clipped = self.clip(self.mantissas[t], self.exponents[t])
+            if self.traj.mask is not None and t > 0:  # beyond a sample's length nothing is complete yet
+                clipped = self.xp.where(self.traj.mask[t - 1, ..., None], clipped, self.mantissas[t])
+            self.mantissas[t] = clipped
             self._normalise(t)
 
     def _moderate(self, t: int) -> bool:
