@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import gradlab
 from gradlab.clipping import CLIP_MODES, STEP_MODES, UPDATE_MODES, angle_between, clip_update, joint_norm
 from gradlab.errors import InputError
 
@@ -112,6 +113,14 @@ def test_bad_thresholds(threshold):
 def test_bad_mode():
     with pytest.raises(InputError, match="unknown update clipping 'nrom'. Did you mean 'norm'\\? Valid: norm, value"):
         clip_update(gradients(), "nrom", 1.0)
+
+
+def test_an_exploding_update_beyond_the_range_is_clipped():
+    ds = gradlab.analyze(recurrent_init="orthogonal", activation="identity", gain=2.0, steps=1200, batch_size=2,
+                         input_scale=1e-305, hidden_size=4, clip="norm", clip_threshold=3.0)  # fmt: skip
+    before, after = ds.log_update_norm.values
+    assert before > 700
+    assert after == pytest.approx(math.log(3.0), abs=1e-9)
 
 
 # angles

@@ -56,13 +56,15 @@ def test_step_and_pull_back_can_be_fused(cell, activation, as_cupy):
     assert_near(grads.traj.jacobian().dense().get(), expected.traj.jacobian().dense(), "float32", factor=10)
 
 
-def test_analyze_on_the_device_agrees_with_the_host(as_cupy):
-    fields = {"cell": "lstm", "steps": 20, "batch_size": 3, "hidden_size": 5}
+@pytest.mark.parametrize("options", [{}, {"loss": "every", "clip": "step_norm"}, {"clip": "norm", "gain": 2.0}])
+@pytest.mark.parametrize("cell", CELLS)
+def test_analyze_on_the_device_agrees_with_the_host(cell, options, as_cupy):
+    fields = {"cell": cell, "steps": 20, "batch_size": 3, "hidden_size": 5, **options}
     host, device = (gradlab.analyze(**fields, device=name) for name in ("cpu", "cuda"))
     assert (host.attrs["device"], device.attrs["device"]) == ("numpy", "cupy")
     assert set(device) == set(host)
     for name in host:
-        np.testing.assert_allclose(device[name], host[name], rtol=1e-10, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(device[name], host[name], rtol=1e-9, atol=1e-10, err_msg=name)
 
 
 def test_auto_takes_the_gpu_where_one_works(as_cupy):
