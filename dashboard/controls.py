@@ -100,7 +100,7 @@ def _seed(name: str, control: Control, value: Any) -> list[Component]:
 
 
 def _text(name: str, control: Control, value: Any) -> list[Component]:
-    return [dmc.TextInput(**_common(name, control), value=str(value), debounce=DEBOUNCE)]
+    return [dmc.TextInput(**_common(name, control), value=value, debounce=DEBOUNCE)]
 
 
 BUILDERS = {"number": _number, "choice": _choice, "file": _file, "column": _column, "seed": _seed, "text": _text}

@@ -6,7 +6,7 @@ name in the file cache. Paths never come from the page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -117,6 +117,12 @@ def file_key(value: str | None) -> str | None:
     return value if value is None or value in INPUTS else Path(value).name
 
 
+_RAW: dict[Kind, Callable[[Any], Any]] = {
+    "file": file_key,
+    "text": lambda value: f"{value:g}" if isinstance(value, float) else value,
+}
+
+
 def file_label(key: str) -> str:
     """A key as a person reads it."""
     return key if key in INPUTS else original_name(Path(key))
@@ -126,7 +132,7 @@ def raw(config: RunConfig) -> dict[str, Any]:
     """Key -> raw value. A number that is a word shows the field's default below it."""
     values: dict[str, Any] = {}
     for name, value in config:
-        values[name] = file_key(value) if kind(name) == "file" else value
+        values[name] = _RAW.get(kind(name), lambda plain: plain)(value)
         if word(name):
             values[ids.word(name)] = value == word(name)
             values[name] = RunConfig.model_fields[name].default if value == word(name) else value

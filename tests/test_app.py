@@ -57,6 +57,8 @@ def page(config: RunConfig = SMALL, search: str = "") -> explore_steer.Page:
 
 def words(part: Any) -> str:
     """All text in a component tree."""
+    if isinstance(part, dict):
+        part = list(part.values())
     if isinstance(part, list | tuple):
         return "".join(map(words, part))
     return words(getattr(part, "children", "")) if isinstance(part, Component) else str(part or "")
@@ -248,6 +250,12 @@ def test_the_word_stands_for_the_number() -> None:
     filled = form.read(form.raw(SMALL) | {"cell": "lstm", "forget_bias": 2.0, "forget_bias-word": True})
     assert filled.config.forget_bias == "chrono"
     assert form.class_names(filled.config, SMALL)["forget_bias"] == "field number changed is-word"
+
+
+def test_a_threshold_is_text_in_its_field() -> None:
+    config = SMALL.replace(clip="norm", clip_threshold=2.5)
+    assert form.raw(config)["clip_threshold"] == "2.5"
+    assert form.read(form.raw(config)).config == config
 
 
 def test_the_page_cannot_name_a_path(tmp_path: Path) -> None:
@@ -456,17 +464,30 @@ def test_a_link_to_a_file_that_is_not_here_asks_for_it() -> None:
     found = explore_steer.take_file(ids.MISSING, upload(content), "weather.csv", here)
     assert found["missing"] == "missing hidden"
     assert found["values"]["input"] == f"{sha}-weather.csv" and found["values"]["column"] == "rain"
-    assert found["columns"] == ["rain"]
+    assert explore_steer.columns(found["values"]["input"]) == ["rain"]
+    other = explore_steer.take_file(
+        ids.MISSING, upload(content + b"3\n"), "weather.csv", page(search="?file=x.csv&sha=0")
+    )
+    assert list(other) == ["upload_messages"]
+    assert "has not the content that this link means" in words(other["upload_messages"])
 
 
 def test_files_become_input_or_weights() -> None:
     taken = explore_steer.take_file("input", upload(b"a,b\n" + b"1,2\n3,5\n" * 20), "two.csv", page())
     assert taken["values"]["input"].endswith("-two.csv") and taken["values"]["column"] is None
-    assert taken["columns"] == ["a", "b"]
+    assert explore_steer.columns(taken["values"]["input"]) == ["a", "b"]
+    assert explore_steer.columns("noise") == explore_steer.columns(None) == []
+    assert taken["upload_messages"]["input"] == "40 steps, 2 features"
+    assert taken["missing"] == "missing hidden", "another file than the link's may be used instead"
     assert [entry["label"] for entry in taken["options"]["input"]] == ["noise", "sine", "two.csv"]
     weights = (GOLDEN / "encoder_lstm.safetensors").read_bytes()
     taken = explore_steer.take_file("weights", upload(weights), "encoder.safetensors", page())
     assert taken["values"]["weights"].endswith("-encoder.safetensors")
+    assert taken["upload_messages"]["weights"].startswith("LSTM(")
+    array = io.BytesIO()
+    np.save(array, np.ones((30, 2, 3)))
+    taken = explore_steer.take_file("input", upload(array.getvalue()), "cut.npy", page())
+    assert taken["upload_messages"]["input"] == "30 steps, 2 samples, 3 features"
 
 
 @pytest.mark.parametrize(

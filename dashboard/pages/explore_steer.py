@@ -12,7 +12,7 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from gradlab.config import RunConfig
-from gradlab.data import INPUTS, column_names, parse
+from gradlab.data import INPUTS, Batch, Series, column_names, parse
 from gradlab.errors import InputError
 from gradlab.filecache import find, store
 from gradlab.importers import load_weights
@@ -61,8 +61,7 @@ def set_controls(config: RunConfig, page: Page, preset: str | None = None) -> di
     raw = form.raw(config)
     named = preset or next((name for name, p in PRESETS.items() if p.config() == config), page.preset)
     options = {name: with_file(name, raw[name], page) for name in form.FILES}
-    entries = {"options": options, "columns": columns(raw["input"])}
-    return {"values": raw, "preset": named, "loaded": random.random()} | entries
+    return {"values": raw, "preset": named, "options": options, "loaded": random.random()}
 
 
 def with_file(name: str, key: str | None, page: Page) -> list[dict[str, str]]:
@@ -71,7 +70,7 @@ def with_file(name: str, key: str | None, page: Page) -> list[dict[str, str]]:
 
 
 def columns(key: str | None) -> list[str]:
-    """What the column can be chosen from, for an input by its key."""
+    """The callback: what the column can be chosen from, for an input by its key."""
     sha, _, name = (key or "").partition("-")
     path = None if key in INPUTS else find(sha, name)
     if path is None:
@@ -93,17 +92,28 @@ def reroll(page: Page) -> dict[str, Any]:
 
 
 def take_file(slot: str, contents: str, name: str, page: Page) -> dict[str, Any]:
-    """A dropped file becomes the input or the weights; one that cannot be used changes nothing but the message."""
-    field = slot_field(slot, name)
+    """A dropped file becomes the input or the weights, and if the link waits for it, completes the link.
+
+    One that cannot be used changes nothing but the message.
+    """
+    field, missing = slot_field(slot, name), from_query(page.search).missing
     try:
-        key = keep(field, name, decode(contents))
+        key, summary = keep(field, name, decode(contents))
     except InputError as error:
         return {"upload_messages": {slot: message(str(error), "error")}}
-    if slot == ids.MISSING or not missing_file(from_query(page.search))["missing"].endswith("hidden"):
+    if len(from_query(page.search).missing) < len(missing):
         return follow_link(page)
-    chosen = {field: key, "column": None} if field == "input" else {field: key}
-    changed = {"values": chosen, "options": {field: with_file(field, key, page)}, "upload_messages": {slot: ""}}
-    return changed | ({"columns": columns(key)} if field == "input" else {}) | {"loaded": random.random()}
+    if slot == ids.MISSING:
+        text = f"{name} has not the content that this link means. Under More it can be used all the same."
+        return {"upload_messages": {slot: message(text, "error")}}
+    return choose_file(field, key, page) | {"upload_messages": {slot: summary}}
+
+
+def choose_file(field: str, key: str, page: Page) -> dict[str, Any]:
+    """The control of a file at a new one, whose columns have other names."""
+    values = {field: key, "column": None} if field == "input" else {field: key}
+    options = {field: with_file(field, key, page)}
+    return {"values": values, "options": options, "missing": "missing hidden", "loaded": random.random()}
 
 
 def slot_field(slot: str, name: str) -> str:
@@ -125,16 +135,20 @@ def decode(contents: str) -> bytes:
     return data
 
 
-def keep(field: str, name: str, data: bytes) -> str:
-    """Store a file that can be used; returns its key. InputError says why it cannot."""
-    if field == "weights":
-        load_weights(data)
-    else:
-        parse(name, data)
+def keep(field: str, name: str, data: bytes) -> tuple[str, str]:
+    """Store a file that can be used; returns its key and what it holds. InputError says why it cannot."""
+    summary = str(load_weights(data)[0]) if field == "weights" else describe(parse(name, data))
     path = find(store(name, data), name)
     if path is None:
         raise InputError(f"{name} is larger than what is kept in all; drop a smaller file")
-    return path.name
+    return path.name, summary
+
+
+def describe(content: Series | Batch) -> str:
+    """The size of the data in a file."""
+    if isinstance(content, Batch):
+        return "{} steps, {} samples, {} features".format(*content.values.shape)
+    return f"{len(content.rows):,} steps, {content.table.shape[1]} features"
 
 
 def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +181,6 @@ PLAIN = {
     "pins": Output(ids.PINS, "data", allow_duplicate=True),
     "notices": Output(ids.NOTICES, "children"),
     "missing": Output(ids.MISSING, "className"),
-    "columns": Output(ids.control("column"), "data"),
     "tab": Output(ids.TABS, "value"),
     "loaded": Output(ids.LOADED, "data"),
 }
@@ -179,7 +192,7 @@ NESTED: dict[str, dict[str, Output]] = {
 
 
 def register(app: Dash) -> None:
-    """One callback for all of it, as all of it sets the same controls."""
+    """One callback for all that sets the controls, and one for the columns of the input that is chosen."""
     buttons = {"reset": Input(ids.RESET, "n_clicks"), "reroll": Input(ids.REROLL, "n_clicks")}
     chips = {name: Input(ids.chip(name), "n_clicks") for name in CHIPS}
     page = {
@@ -198,3 +211,4 @@ def register(app: Dash) -> None:
         },
         prevent_initial_call="initial_duplicate",
     )(steer)
+    app.callback(Output(ids.control("column"), "data"), Input(ids.control("input"), "value"))(columns)

@@ -20,7 +20,7 @@ from gradlab.errors import InputError
 
 from .. import components, form, ids
 from ..runs import RUNS
-from .explore_view import CLIP_NOTE, Request
+from .explore_view import CLIP_NOTE, Request, weight_measures
 
 TITLES = {"why": "Why", "weights": "Weights", "clipping": "Clipping", "data": "Data"}
 ROWS = 8  # of the data table
@@ -61,19 +61,12 @@ def why(run: Run) -> list[Component]:
 
 def weights(run: Run) -> list[Component]:
     """Where the recurrent weights' eigenvalues and singular values lie."""
-    rows = [_weight_row(run.ds, str(gate)) for gate in run.ds.recurrent_gate.values]
+    measures = {name: [f"{value:.3f}" for value in values] for name, values in weight_measures(run.ds).items()}
+    columns = {"gate": run.ds.recurrent_gate.values.tolist()} | measures
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     label = "Eigenvalues with the unit circle, and singular values, of the recurrent weights."
     table = components.table_details(rows, "Recurrent weights by gate")
     return [html.P(WEIGHTS_TEXT), _figure("weights", run, label), table]
-
-
-def _weight_row(ds: xr.Dataset, gate: str) -> dict[str, str]:
-    singular = ds.recurrent_singular_values.sel(recurrent_gate=gate).values
-    parts = ds.recurrent_eigenvalues.sel(recurrent_gate=gate)
-    radius = float(np.hypot(parts.sel(part="real"), parts.sel(part="imag")).max())
-    std = math.sqrt((singular**2).mean())
-    numbers = {"std·√H": std, "spectral radius": radius, "σ max": singular[0], "σ min": singular[-1]}
-    return {"gate": gate} | {name: f"{value:.3f}" for name, value in numbers.items()}
 
 
 def clipping(run: Run) -> list[Component]:

@@ -180,11 +180,17 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
 
 
 def realised(ds: xr.Dataset) -> list[components.Content]:
-    """What the recurrent weights really are: std * sqrt(H), spectral radius, largest singular value, over the gates."""
+    """What the recurrent weights really are, over the gates."""
+    std, radius, largest, _ = weight_measures(ds).values()
+    return [f"std·√H {_range(std)} · ρ {_range(radius)} · σ", html.Sub("max"), f" {_range(largest)}"]
+
+
+def weight_measures(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """std * sqrt(H), spectral radius, largest and smallest singular value of each gate's recurrent weights."""
     singular = ds.recurrent_singular_values.transpose("recurrent_gate", "index").values
     real, imaginary = ds.recurrent_eigenvalues.transpose("part", "recurrent_gate", "index").values
     std, radius = np.sqrt((singular**2).mean(-1)), np.hypot(real, imaginary).max(-1)
-    return [f"std·√H {_range(std)} · ρ {_range(radius)} · σ", html.Sub("max"), f" {_range(singular[:, 0])}"]
+    return {"std·√H": std, "spectral radius": radius, "σ max": singular[:, 0], "σ min": singular[:, -1]}
 
 
 def _range(values: np.ndarray) -> str:
