@@ -140,7 +140,7 @@ def _reach(lags: np.ndarray) -> int:
 def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -> list[str]:
     steps = len(lags)
     if word == "too short":
-        return [f"The sequence has {steps} step{'s' if steps > 1 else ''}; a verdict needs at least {TOO_SHORT}."]
+        return [f"The sequence has {steps} step{'s' if steps != 1 else ''}; a verdict needs at least {TOO_SHORT}."]
     if word == "carried":
         return [f"Factor {math.exp(lags[-1]):.2g} over {steps} steps.", _reach_text(reach, steps)]
     if np.isneginf(lags[-1]):

@@ -378,10 +378,11 @@ def test_bad_networks(change, message):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_data_that_is_not_finite_says_where(bad):
     """It is no overflow of the forward pass, and must not be called one."""
-    own = network()
-    own["x"][7, 3, 1] = bad
+    (own := network())["x"][7, 3, 1] = bad
     with pytest.raises(InputError, match=r"x.*(nan|inf).*step 8.*sample 3"):
         gradlab.analyze(**own)
+    with pytest.raises(InputError, match="initial_state.*(nan|inf)"):
+        gradlab.analyze(**network(), initial_state=np.full((2, 5, 6), bad))
 
 
 def test_clipping_one_model_at_a_time():

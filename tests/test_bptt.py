@@ -311,6 +311,19 @@ def test_bad_arguments(arguments, message):
         gradlab.bptt(problem.unroll(), **{"dL_dh": problem.dL_dh, **arguments})
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_loss_gradients_that_are_not_finite_say_where(bad):
+    """A NaN must not read as an exact zero. Beyond a sample's length it is padding and is ignored."""
+    problem = random_problem("lstm")
+    problem.dL_dh[3, 1, 2] = bad
+    with pytest.raises(InputError, match=r"dL_dh.*(nan|inf).*step 4.*sample 1"):
+        gradlab.bptt(problem.unroll(), problem.dL_dh)
+    assert np.isfinite(gradlab.bptt(problem.unroll(lengths=np.array([5, 3])), problem.dL_dh).adjoints).all()
+    final = np.full_like(problem.dL_dfinal, bad)
+    with pytest.raises(InputError, match="dL_dfinal.*(nan|inf)"):
+        gradlab.bptt(problem.unroll(), np.zeros_like(problem.dL_dh), final)
+
+
 def test_an_overflowed_trajectory_is_refused_with_the_place():
     cell = make_cell("elman", input_size=1, hidden_size=2, activation="identity")
     params = cell.init(0, recurrent_init="identity", gain=1e100)

@@ -280,6 +280,14 @@ def test_bad_parameters(change, message):
         gradlab.unroll(cell, change(cell.init(0)), np.zeros((5, 2, 3)))
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float16", "complex128", "object"])
+def test_parameters_of_another_type(dtype):
+    cell = make()
+    params = {name: p.astype(dtype) for name, p in cell.init(0).items()}
+    with pytest.raises(InputError, match=f"W_.h.*{dtype}"):
+        gradlab.unroll(cell, params, np.zeros((5, 2, 3)))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -298,6 +306,9 @@ def test_bad_parameters(change, message):
         ),
         ({"lengths": np.array([1, 6])}, "lengths: expected values from 0 to T=5, got 1 to 6"),
         ({"lengths": np.array([-1, 3])}, "lengths: expected values from 0 to T=5, got -1 to 3"),
+        ({"lengths": np.array([1.5, 3.0])}, "lengths: expected whole numbers.*float64"),
+        ({"x": np.zeros((5, 2, 3), complex)}, "x.*complex128"),
+        ({"x": np.zeros((5, 2, 3), object)}, "x.*object"),
     ],
 )
 def test_bad_data(options, message):

@@ -200,6 +200,7 @@ def test_the_words_of_a_short_sequence():
         "Too short to say.\nThe sequence has 9 steps; a verdict needs at least 10."
     )
     assert "The sequence has 1 step; a verdict" in str(verdict(synthetic(line(0.5, 1))))
+    assert "The sequence has 0 steps; a verdict" in str(verdict(synthetic(line(0.5, 1), lengths=[0])))
 
 
 @pytest.mark.parametrize("dead", [1, 7])

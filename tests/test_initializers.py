@@ -204,6 +204,8 @@ def test_single_precision_is_the_rounded_double():
         ({"recurrent_init": "gausian"}, "unknown recurrent initializer 'gausian'. Did you mean 'gaussian'"),
         ({"forget_bias": 1.0}, "forget_bias: Elman has no forget gate; leave forget_bias out or choose a gated cell"),
         ({"device": "tpu"}, "unknown device 'tpu'. Valid: cpu, cuda, auto"),
+        ({"seed": -1}, "seed.*-1"),
+        ({"dtype": "float33"}, "float33.*float32"),
     ],
 )
 def test_bad_options(init, message):
