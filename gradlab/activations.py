@@ -62,7 +62,7 @@ class Identity(Activation):
         return a
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        return xp.minimum(xp.exp(xp.abs(a)), 1.0)  # 1, by functions that CuPy can fuse
+        return xp.exp(xp.minimum(xp.abs(a), 0.0))  # 1, by functions that CuPy can fuse
 
     slope_from_value = slope
 

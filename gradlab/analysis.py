@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from . import __version__
-from .arrays import Array, device_namespace, quiet, to_numpy
+from .arrays import Array, device_namespace, quiet, require_finite, to_numpy
 from .bptt import bptt
 from .cells import Cell, make_cell
 from .clipping import angle_between, clip_update
@@ -131,7 +131,6 @@ def _dataset(
     initial_state: Array | None = None,
     lengths: Array | None = None,
 ) -> xr.Dataset:
-    require_finite(params, x, lengths)
     traj, overflow = finite_trajectory(cell, params, x, initial_state, lengths)
     probe = probe_gradient(traj, config.seed)
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
@@ -154,18 +153,13 @@ def _dataset(
     )
 
 
-def require_finite(params: Mapping[str, Array], x: Array, lengths: Array | None) -> None:
-    """Raise InputError that says where parameters or the input, within each sample's length, are not finite."""
-    for name, array in {**params, "x": x}.items():
-        values = to_numpy(array)
-        bad = ~np.isfinite(values)
-        if name == "x" and lengths is not None and values.ndim > 2:
-            steps = np.arange(len(values)).reshape(-1, *(1,) * (values.ndim - 1))
-            bad &= steps < to_numpy(lengths)[..., None]
-        if bad.any():
-            at = tuple(int(i) for i in np.argwhere(bad)[0])
-            place = f"step {at[0] + 1}, sample {at[-2]}, feature {at[-1]}" if name == "x" else f"index {at}"
-            raise InputError(f"{name} holds {values[at]} at {place}; clean the data first")
+def _require_finite(traj: Trajectory, initial_state: Array | None) -> None:
+    """Raise InputError where the data, not the forward pass, are the first to leave the finite numbers."""
+    for name, array in traj.params.items():
+        require_finite(name, array)
+    require_finite("x", traj.x, traj.mask)
+    if initial_state is not None:
+        require_finite("initial_state", initial_state)
 
 
 def finite_trajectory(
@@ -176,6 +170,7 @@ def finite_trajectory(
     overflow = traj.overflow
     if not overflow:
         return traj, overflow
+    _require_finite(traj, initial_state)
     finite = np.full(traj.states.shape[2:-1], traj.steps)
     if lengths is not None:
         finite = np.minimum(finite, to_numpy(lengths))

@@ -55,6 +55,31 @@ def require_shape(name: str, array: Array, expected: tuple[int | str, ...]) -> N
         raise InputError(f"{name}: expected shape ({wanted}), got {shape}")
 
 
+def require_type(name: str, array: Array, kinds: str, expected: str) -> None:
+    """Raise InputError unless the array's NumPy kind is one of `kinds` and no half precision is among the floats."""
+    dtype = array.dtype
+    if dtype.kind not in kinds or (dtype.kind == "f" and dtype.itemsize not in (4, 8)):
+        raise InputError(f"{name}: expected {expected}, got {dtype}; convert it with {name}.astype(...)")
+
+
+def require_finite(name: str, array: Array, mask: Array | None = None) -> None:
+    """Raise InputError that says where an array is not finite; with `mask` (T, *M, B), only there.
+
+    With a leading time axis (x, dL_dh) the place is given as step 1..T and sample, else as an index.
+    """
+    xp = namespace(array)
+    with quiet():
+        if bool(xp.isfinite(array.sum())):
+            return
+    bad = ~np.isfinite(to_numpy(array))
+    if mask is not None:
+        bad &= to_numpy(mask)[..., None]
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = f"step {at[0] + 1}, sample {at[-2]}" if name in ("x", "dL_dh") else f"index {at}"
+        raise InputError(f"{name} holds {to_numpy(array)[at]} at {place}; it must be finite")
+
+
 @cache
 def gpu_problem() -> str | None:
     """Why no GPU can be used, or None: the answer of one real operation, as CuPy imports happily without a GPU."""

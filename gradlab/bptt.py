@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .adjoint import EMPTY, AdjointSweep, scale_range
-from .arrays import LN2, Array, Namespace, linear, log_norm, outer_sum, quiet, require_namespace, require_shape
+from .arrays import (
+    LN2,
+    Array,
+    Namespace,
+    linear,
+    log_norm,
+    outer_sum,
+    quiet,
+    require_finite,
+    require_namespace,
+    require_shape,
+    require_type,
+)
 from .clipping import STEP_MODES
 from .errors import InputError
 from .trajectory import Linearization, Trajectory, read
@@ -157,8 +169,11 @@ def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> 
     """Raise InputError for loss gradients that do not fit the trajectory, or a trajectory that overflowed."""
     require_namespace(traj.xp, dL_dh=dL_dh, dL_dfinal=dL_dfinal)
     require_shape("dL_dh", dL_dh, (traj.steps, *traj.states.shape[2:]))
+    require_type("dL_dh", dL_dh, "fiu", "real numbers")
+    require_finite("dL_dh", dL_dh, traj.mask)
     if dL_dfinal is not None:
         require_shape("dL_dfinal", dL_dfinal, traj.states.shape[1:])
+        require_finite("dL_dfinal", dL_dfinal)
     if overflow := traj.overflow:
         first = min(overflow, key=lambda o: o.step)
         raise InputError(

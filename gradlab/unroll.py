@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any
 
-from .arrays import Array, Namespace, fused, namespace, quiet, require_namespace, require_shape
+from .arrays import Array, Namespace, fused, namespace, quiet, require_namespace, require_shape, require_type
 from .cells import Cell
 from .errors import InputError
 from .trajectory import Trajectory, chunk_steps, elementwise, input_projection, length_mask
@@ -32,6 +32,7 @@ def unroll(
     models = cell.require(params)
     xp = namespace(params["W_hh"])
     require_namespace(xp, x=x, initial_state=initial_state, lengths=lengths, **params)
+    require_type("x", x, "fiub", "real numbers")
     x = _inputs(cell, x, models, params["W_hh"].dtype)
     size = (*models, x.shape[-2], cell.hidden_size)
     states = xp.empty((x.shape[0] + 1, len(cell.states), *size), dtype=params["W_hh"].dtype)
@@ -73,6 +74,7 @@ def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array)
 def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
     """lengths checked: one per sample (and model), each from 0 to T."""
     _require_batch("lengths", lengths, size if lengths.ndim > 1 else size[-1:], x)
+    require_type("lengths", lengths, "iu", "whole numbers")
     if int(lengths.min()) < 0 or int(lengths.max()) > x.shape[0]:
         raise InputError(
             f"lengths: expected values from 0 to T={x.shape[0]}, got {int(lengths.min())} to {int(lengths.max())}"

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..activations import ACTIVATIONS, Activation
-from ..arrays import Array, Namespace, device_namespace, require_shape
+from ..arrays import Array, Namespace, device_namespace, require_shape, require_type
 from ..errors import InputError
 from ..initializers import INITIALIZERS, rescale
 from ..registry import Registry
@@ -135,6 +135,10 @@ class Cell(ABC):
         Raises InputError for unknown names, and for a forget bias on a cell without a forget gate.
         """
         h = self.hidden_size
+        if dtype not in ("float32", "float64"):
+            raise InputError(f"dtype: expected float32 or float64, got {dtype!r}")
+        if seed < 0:
+            raise InputError(f"seed: expected a whole number from 0 on, got {seed}")
         scheme = INITIALIZERS[recurrent_init]
         stream = {
             name: np.random.default_rng([seed, i]) for i, name in enumerate(("W_hh", "W_xh", "b_h", "p", "chrono"))
@@ -188,6 +192,7 @@ class Cell(ABC):
         models = tuple(params["W_hh"].shape[1:-2])
         for name, (count, shape) in self.shapes.items():
             require_shape(name, params[name], (count, *models, *shape))
+            require_type(name, params[name], "f", "float32 or float64")
         return models
 
 
