@@ -15,7 +15,6 @@ from gradlab.data import INPUTS
 from . import form, ids
 from .components import icon_button
 
-DEBOUNCE = 250  # ms without a keystroke until a field counts
 SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
 ACCEPTED = {"input": ".csv,.npy,.wav,.txt,text/*", "weights": ".safetensors"}
 UPLOAD_TEXT = {"input": "your own: .csv .npy .wav or text", "weights": "your own: .safetensors"}
@@ -34,7 +33,7 @@ def _common(name: str, control: Control) -> dict[str, Any]:
 
 def _number_input(name: str, control: Control, value: Any, **more: Any) -> Component:
     whole = RunConfig.model_fields[name].annotation is int
-    more |= {"step": control.step or 1, "allowDecimal": not whole, "clampBehavior": "none", "debounce": DEBOUNCE}
+    more |= {"step": control.step or 1, "allowDecimal": not whole, "clampBehavior": "none"}
     return dmc.NumberInput(**_common(name, control), value=value, **more)
 
 
@@ -100,7 +99,7 @@ def _seed(name: str, control: Control, value: Any) -> list[Component]:
 
 
 def _text(name: str, control: Control, value: Any) -> list[Component]:
-    return [dmc.TextInput(**_common(name, control), value=value, debounce=DEBOUNCE)]
+    return [dmc.TextInput(**_common(name, control), value=value)]
 
 
 BUILDERS = {"number": _number, "choice": _choice, "file": _file, "column": _column, "seed": _seed, "text": _text}

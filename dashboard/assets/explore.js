@@ -1,10 +1,10 @@
 // Explore in the browser: controls -> request -> drawn -> settled.
 //
 // One request is under way at a time. While it is, only the newest wish is kept, so that a drag is drawn as fast as the
-// server answers and never falls behind. A request is settled (address bar, history, tables) when it has been drawn, no
+// server answers and never falls behind. What is typed waits until the fingers rest. A request is settled (address bar, history, tables) when it has been drawn, no
 // pointer or key is down on a control, and nothing has changed for a moment.
 (function () {
-  const SETTLE_MS = 250;
+  const REST_MS = 250;
   const PATIENCE_MS = 5000;   // until a silent server is asked whether it is still there
   const LIT_MS = 650;   // the style sheet's animation and its longest delay
   const noUpdate = () => window.dash_clientside.no_update;
@@ -20,6 +20,7 @@
   let watch = null;      // runs while a request is under way
   let first = true;      // no request has been drawn yet
   let shown = {};        // component -> properties that it was given last
+  const assigned = {};   // slider -> value that its field gave it, which it will report as if it had been moved
   let lightUp = false;   // the next drawing came from a link, a preset or a file
 
   const narrow = matchMedia("(max-width: 760px)");
@@ -27,18 +28,21 @@
   const look = () => ({ theme: theme(), narrow: narrow.matches, first, search: location.search });
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
+  const typing = () => document.activeElement.matches(".field input:not([readonly])");
+
   function want(request) {
     const wish = ({ first, search, ...rest }) => rest;
     if (latest && same(wish(request), wish(latest))) return;
     latest = request;
     clearTimeout(timer);
-    timer = setTimeout(() => { timer = null; pump(); }, SETTLE_MS);
+    timer = setTimeout(() => { timer = null; pump(); }, REST_MS);
     pump();
   }
 
   function pump() {
     if (busy || !latest) return;
     if (latest !== sent) {
+      if (typing() && timer !== null) return;
       sent = latest;
       busy = true;
       document.body.classList.add("busy");
@@ -169,9 +173,16 @@
     explore: {
       // A slider and its field: whichever was touched sets the other.
       pair: function (slider, number) {
-        const triggered = window.dash_clientside.callback_context.triggered_id || "";
-        if (triggered.startsWith("slider-")) return [noUpdate(), slider === number ? noUpdate() : slider];
-        return [typeof number === "number" && number !== slider ? number : noUpdate(), noUpdate()];
+        const name = (window.dash_clientside.callback_context.triggered_id || "").replace(/^(control|slider)-/, "");
+        const fromSlider = window.dash_clientside.callback_context.triggered_id === "slider-" + name;
+        if (fromSlider) {
+          if (!held && assigned[name] === slider) return [noUpdate(), noUpdate()];
+          delete assigned[name];
+          return [noUpdate(), slider === number ? noUpdate() : slider];
+        }
+        if (typeof number !== "number" || number === slider) return [noUpdate(), noUpdate()];
+        assigned[name] = number;
+        return [number, noUpdate()];
       },
 
       collect: function () {
