@@ -24,7 +24,7 @@ class Activation(ABC):
     max_slope: ClassVar[float] = 1.0
     slope_from_value: Callable[[Namespace, Array], Array] | None = None
     saturates: ClassVar[bool] = False  # |y| -> 1, where the slope computed from y loses digits
-    tanh_form: ClassVar[tuple[float, float, float] | None] = None  # (s, m, k): phi(a) = m tanh(s a) + k
+    scale: ClassVar[float] = 1.0  # what `in_place` wants pre-activations multiplied by; a power of two or its negative
 
     @abstractmethod
     def value(self, xp: Namespace, a: Array) -> Array:
@@ -33,6 +33,10 @@ class Activation(ABC):
     @abstractmethod
     def slope(self, xp: Namespace, a: Array) -> Array:
         """phi'(a)."""
+
+    def in_place(self, xp: Namespace, scaled: Array) -> None:
+        """phi(a) in place of scale * a; what overflows on the way to a limit is right."""
+        scaled[...] = self.value(xp, scaled)
 
     def __repr__(self) -> str:
         return self.name
@@ -52,6 +56,12 @@ def positive(xp: Namespace, a: Array) -> Array:
     return xp.sign(xp.maximum(a, 0.0))
 
 
+def logistic(xp: Namespace, a: Array) -> Array:
+    """1 / (1 + exp(-a)) without overflow, to full relative precision at both ends."""
+    down = xp.exp(xp.minimum(a, 0.0))
+    return down / (down + xp.exp(-xp.maximum(a, 0.0)))
+
+
 @register
 class Identity(Activation):
     """phi(a) = a."""
@@ -60,6 +70,9 @@ class Identity(Activation):
 
     def value(self, xp: Namespace, a: Array) -> Array:
         return a
+
+    def in_place(self, xp: Namespace, scaled: Array) -> None:
+        pass
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         return xp.exp(xp.minimum(xp.abs(a), 0.0))  # 1, by functions that CuPy can fuse
@@ -73,10 +86,12 @@ class Tanh(Activation):
 
     name = "tanh"
     saturates = True
-    tanh_form = (1.0, 1.0, 0.0)
 
     def value(self, xp: Namespace, a: Array) -> Array:
         return xp.tanh(a)
+
+    def in_place(self, xp: Namespace, scaled: Array) -> None:
+        xp.tanh(scaled, out=scaled)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         e = xp.exp(-2 * xp.abs(a))  # 1 - tanh^2 would cancel
@@ -88,15 +103,20 @@ class Tanh(Activation):
 
 @register
 class Sigmoid(Activation):
-    """phi(a) = 1 / (1 + exp(-a)) = (tanh(a / 2) + 1) / 2."""
+    """phi(a) = 1 / (1 + exp(-a)), whose digits a closed gate needs: (tanh(a / 2) + 1) / 2 would lose them."""
 
     name = "sigmoid"
     max_slope = 0.25
     saturates = True
-    tanh_form = (0.5, 0.5, 0.5)
+    scale = -1.0
 
     def value(self, xp: Namespace, a: Array) -> Array:
-        return 0.5 * xp.tanh(0.5 * a) + 0.5
+        return logistic(xp, a)
+
+    def in_place(self, xp: Namespace, scaled: Array) -> None:
+        xp.exp(scaled, out=scaled)
+        xp.add(scaled, 1.0, out=scaled)
+        xp.divide(1.0, scaled, out=scaled)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         e = xp.exp(-xp.abs(a))
@@ -186,10 +206,10 @@ class Silu(Activation):
     max_slope = 1.0998393201288671  # at a = 2.3994
 
     def value(self, xp: Namespace, a: Array) -> Array:
-        return a * (0.5 * xp.tanh(0.5 * a) + 0.5)
+        return a * logistic(xp, a)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        s = 0.5 * xp.tanh(0.5 * a) + 0.5
+        s = logistic(xp, a)
         return s * (1 + a * (1 - s))
 
 
@@ -203,7 +223,7 @@ class Softplus(Activation):
         return xp.maximum(a, 0.0) + xp.log1p(xp.exp(-xp.abs(a)))
 
     def slope(self, xp: Namespace, a: Array) -> Array:
-        return 0.5 * xp.tanh(0.5 * a) + 0.5
+        return logistic(xp, a)
 
     def slope_from_value(self, xp: Namespace, y: Array) -> Array:
         return -xp.expm1(-y)

@@ -207,6 +207,10 @@ def _through_weights(sweep: AdjointSweep) -> Callable[[Array, Array], None]:
     fed = range(len(cell.gates))[cell.recurrent]
     columns = [(cell.states.index(name), slice(n * h, (n + 1) * h)) for n, name in enumerate(cell.reads)]
 
+    def no_gate(delta: Array, below: Array) -> None:
+        for s, _ in columns:
+            below[s] = 0
+
     def one_gate(delta: Array, below: Array) -> None:
         dot(delta[fed.start], weights[0], out=below[columns[0][0]])
 
@@ -218,6 +222,8 @@ def _through_weights(sweep: AdjointSweep) -> Callable[[Array, Array], None]:
         for s, column in columns:
             below[s] = total[..., column]
 
+    if not len(fed):
+        return no_gate
     return one_gate if product.ndim == 3 and len(fed) == 1 == len(columns) else all_gates
 
 

@@ -64,6 +64,8 @@ def analyze(
         raise InputError("params=, x= and other arrays go with a Cell: cell=gradlab.make_cell(...)")
     if config is not None and (fields or cell is not None):
         raise InputError("give a RunConfig or its fields, not both; config.replace(...) changes fields")
+    if config is not None and not isinstance(config, RunConfig):
+        raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {config!r}")
     if config is None:
         config = RunConfig(**fields) if cell is None else RunConfig(cell=cell, **fields)
     dataset = _dataset(*build(config), config)
@@ -116,8 +118,8 @@ def initial_parameters(cell: Cell, config: RunConfig) -> dict[str, Array]:
 
 
 def _hint_batch_first(x: Array) -> None:
-    """A quiet word where x (T, B, D) has far more samples than steps: it may be (B, T, D)."""
-    if getattr(x, "ndim", 0) == 3 and x.shape[1] >= 2 * x.shape[0]:
+    """A quiet word where x (T, B, D) has more samples than steps: it may be (B, T, D)."""
+    if getattr(x, "ndim", 0) == 3 and x.shape[1] > x.shape[0]:
         steps, samples = x.shape[:2]
         warnings.warn(f"x is read as {steps} steps of {samples} samples; {BATCH_FIRST}", UserWarning, stacklevel=3)
 
@@ -135,7 +137,8 @@ def _dataset(
     probe = probe_gradient(traj, config.seed)
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
     passes = {"probe": probe} | ({} if loss is None else {"loss": loss})
-    frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
+    with quiet():
+        frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
 
     def observe(lin: Linearization) -> None:
         frobenius(lin)
@@ -167,10 +170,10 @@ def finite_trajectory(
 ) -> tuple[Trajectory, list[Overflow]]:
     """The trajectory, cut for each sample before its first non-finite step, and where that was."""
     traj = unroll(cell, params, x, initial_state, lengths)
+    _require_finite(traj, initial_state)
     overflow = traj.overflow
     if not overflow:
         return traj, overflow
-    _require_finite(traj, initial_state)
     finite = np.full(traj.states.shape[2:-1], traj.steps)
     if lengths is not None:
         finite = np.minimum(finite, to_numpy(lengths))
@@ -299,7 +302,7 @@ def _attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[st
         "cell_name": cell.name,
         "activation": cell.activation.name,
         "overflow": json.dumps(places),
-        "spectral_error_bound": float(run.spectral[1].max()),
+        "spectral_residual": float(run.spectral[1].max()),
         "versions": json.dumps({"gradlab": __version__, "numpy": np.__version__, "python": platform.python_version()}),
         "device": traj.xp.__name__,
         "dtype": str(traj.states.dtype),

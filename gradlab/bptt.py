@@ -87,11 +87,15 @@ class Gradients:
         with quiet():
             inputs = [outer_sum(xp, d, x) for d in gates]
             grads = {
-                "W_xh": xp.stack([g[..., :-1] for g in inputs[cell.driven]]),
-                "W_hh": xp.stack([outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
+                "W_xh": self._stacked("W_xh", [g[..., :-1] for g in inputs[cell.driven]]),
+                "W_hh": self._stacked("W_hh", [outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
                 "b_h": xp.stack([g[..., -1] for g in inputs]),
             }
         return grads | ({"p": deltas[len(cell.gates) :].sum(axis=(1, -2))} if cell.elementwise else {})
+
+    def _stacked(self, name: str, gates: list[Array]) -> Array:
+        """One gradient per gate, side by side; a parameter without gates keeps its empty shape."""
+        return self.traj.xp.stack(gates) if gates else self.traj.xp.zeros_like(self.traj.params[name])
 
     @cached_property
     def params(self) -> dict[str, Array]:
@@ -130,7 +134,8 @@ class Gradients:
                 plain = xp.ldexp(plain, self.exponents[1:][None, ..., None])
             weights = xp.swapaxes(traj.params["W_xh"], -1, -2)
             terms = [linear(xp, d, w) for d, w in zip(plain, weights, strict=True)]
-        return sum(terms[1:], terms[0])
+        nothing = xp.zeros((*self.mantissas.shape[:1], *self.mantissas.shape[2:-1], cell.input_size))[1:]
+        return sum(terms[1:], terms[0]) if terms else nothing
 
 
 def bptt(
@@ -150,8 +155,8 @@ def bptt(
     clip modes.
     """
     check_gradients(traj, dL_dh, dL_dfinal)
-    if truncate is not None and truncate < 1:
-        raise InputError(f"truncate: expected a positive number of steps, got {truncate}")
+    if truncate is not None and not (hasattr(truncate, "__index__") and truncate > 0):
+        raise InputError(f"truncate: expected a positive whole number of steps, got {truncate}")
     sweep = AdjointSweep(traj, dL_dh, truncate, _step_clip(traj.xp, clip))
     if dL_dfinal is not None:
         sweep.mantissas[-1] = dL_dfinal
@@ -186,6 +191,8 @@ def _step_clip(xp: Namespace, clip: tuple[str, float] | None) -> Callable[[Array
     """(adjoint, exponents) -> clipped adjoint, all in the mantissas' scale."""
     if clip is None:
         return None
+    if not isinstance(clip, tuple) or len(clip) != 2:
+        raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {clip!r}")
     mode, threshold = STEP_MODES[clip[0]], float(clip[1])
     if not threshold > 0:
         raise InputError(f"clip: expected a positive threshold, got {clip[1]}")

@@ -45,7 +45,8 @@ def check_cell(cell: Cell | str, *, steps: int = 6, batch_size: int = 2, seed: i
     cell: a Cell, or a registered name (then with 3 inputs and 5 units). Every partial derivative and every gradient is
     compared with central differences of `step` in float64, the operator's products with each other (<J u, v> =
     <u, J^T v>), the Frobenius norm with the dense matrix, the spectral norm with its SVD. Raises CellCheckError that
-    names the derivative; one wrong by 0.1 % is caught.
+    names the derivative; one wrong by 0.1 % is caught. A nonlinearity with kinks may cross one between the two sides of
+    a difference, which looks like an error: try another seed.
     """
     if isinstance(cell, str):
         cell = make_cell(cell, input_size=3, hidden_size=5)

@@ -200,7 +200,9 @@ def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
 def _save_report(ds: xr.Dataset, found: Verdict) -> Callable[[Path], object]:
     from .plots import html_report
 
-    return lambda path: path.write_text(html_report(ds, found.headline, found.details), "utf-8")
+    return lambda path: path.write_text(
+        html_report(ds, found.headline, [*found.details, f"Why: {found.why}"] if found.why else found.details), "utf-8"
+    )
 
 
 def _print_report(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list[str], terminal: Terminal) -> None:

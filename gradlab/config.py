@@ -301,7 +301,7 @@ def _messages(error: ValidationError) -> dict[str, str]:
     return messages
 
 
-_EXPECTED = {"float": "a number", "int": "a whole number", "string": "text"}
+_EXPECTED = {"finite": "a finite number", "float": "a number", "int": "a whole number", "string": "text"}
 _BOUNDS = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most"}
 
 

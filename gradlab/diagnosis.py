@@ -12,6 +12,7 @@ import xarray as xr
 TOO_SHORT = 10  # steps
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)
+CLOSE = 0.1  # rates whose logarithms differ by less are about the same
 ICONS = {"vanishing": "▼", "exploding": "▲", "carried": "■", "too short": "·", "overflow": "!"}
 HEADLINES = {
     "vanishing": "The gradient vanishes",
@@ -108,13 +109,18 @@ def share_left(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
 
 
 def _median(values: np.ndarray) -> np.ndarray:
-    """Median over the last axis without NaN; NaN where nothing is left, -inf where half of the values are."""
+    """Median of logarithms over the last axis without NaN; NaN where nothing is left."""
     ordered = np.sort(values, axis=-1)  # NaN last
     count = (~np.isnan(values)).sum(axis=-1)
     low, high = (
         np.take_along_axis(ordered, np.maximum(k, 0)[..., None], -1)[..., 0] for k in ((count - 1) // 2, count // 2)
     )
-    return 0.5 * (low + high)
+    return middle(low, high)
+
+
+def middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Between the two middle values of an even number: their mean, or half of the higher where the lower is ln 0."""
+    return np.where(np.isneginf(low) & ~np.isneginf(high), high - math.log(2), 0.5 * (low + high))
 
 
 def log_rate_per_step(ds: xr.Dataset) -> float:
@@ -169,7 +175,7 @@ def power_text(log_value: float) -> str:
     if np.isneginf(log_value):
         return "0"
     tens = log_value / math.log(10)
-    if -2.3 <= tens < -0.99:
+    if -4 <= tens < -0.99:
         return f"{100 * 10**tens:.2g} %"
     return f"{10**tens:.2g}" if -1 <= tens < 2 else f"10^{tens:.0f}"
 
@@ -192,15 +198,23 @@ def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:
 
 
 def _why(ds: xr.Dataset, log_rate: float) -> str:
-    """The factors of the measured rate in one line."""
-    if not bool((ds.jacobian_path_norm.sel(path="carry") > 0).any()):
-        slope = float(ds.activation_slope.mean(skipna=True))
-        weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
-        rate = factor_text(log_rate).removeprefix("x")
-        return f"{slope:.2f} (mean slope of {ds.attrs['activation']}) x {weights:.2f} (weights) = about {rate}"
-    split = path_factors(ds, log_rate)
-    carry = split.pop("carry")
-    return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"
+    """The factors of the measured rate in one line.
+
+    Without a carry, a step's typical factor ||J||_F / sqrt(H) is the quadratic mean of the slopes times the weights'
+    scale. Where the measured rate is another, as directions matter, the line says so.
+    """
+    if bool((ds.jacobian_path_norm.sel(path="carry") > 0).any()):
+        split = path_factors(ds, log_rate)
+        carry = split.pop("carry")
+        return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"
+    with np.errstate(divide="ignore"):
+        log_typical = float(np.log(ds.jacobian_frobenius).mean(skipna=True)) - 0.5 * math.log(ds.sizes["index"])
+    weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
+    typical, rate = (factor_text(log).removeprefix("x") for log in (log_typical, log_rate))
+    slope = math.exp(log_typical) / weights if weights > 0 else float(ds.activation_slope.mean(skipna=True))
+    close = log_typical == log_rate or abs(log_typical - log_rate) < CLOSE
+    result = f"about {rate}" if close else f"{typical}, measured {rate}"
+    return f"{slope:.2f} (mean slope of {ds.attrs['activation']}) x {weights:.2f} (weights) = {result}"
 
 
 def _overflow_text(ds: xr.Dataset) -> list[str]:

@@ -63,9 +63,10 @@ class StateJacobian:
             pulled = [part.apply_transpose(cotangent) for part in parts]
             total = sum(pulled[1:], pulled[0])
             with quiet():
+                unit = _normalised(xp, total)
                 for p, (part, vector) in enumerate(zip(parts, pulled, strict=True)):
                     norms[p, steps] = xp.sqrt(xp.maximum(part.squares(products), 0.0))
-                    shares[p, steps] = (vector * total).sum(axis=(1, -1)) / (total * total).sum(axis=(1, -1))
+                    shares[p, steps] = (vector * unit).sum(axis=(1, -1)) / (total * unit).sum(axis=(1, -1))
         return norms, shares
 
     def _map(self, vectors: Array, name: str, transpose: bool) -> Array:
@@ -107,10 +108,15 @@ class StateJacobian:
         return self.spectral_with_bound(tol)[0]
 
     def spectral_with_bound(self, tol: float = 1e-6) -> tuple[Array, Array]:
-        """||J_t||_2 and a bound on its relative error, (T, *M, B) each; Golub-Kahan on many steps together.
+        """||J_t||_2 and its relative residual bound, (T, *M, B) each; Golub-Kahan on many steps together.
+
+        A singular value lies within the bound. That it is the largest is very likely and not proven; the value found
+        is never above the largest.
 
         A coarse `tol` is reached in single precision, whatever the trajectory's.
         """
+        if not tol > 0:
+            raise InputError(f"tol: expected a positive number, got {tol}")
         traj, xp = self.traj, self.traj.xp
         block = max(1, BLOCK_VALUES // int(np.prod(traj.states.shape[1:])))
         coarse = "float32" if tol >= SINGLE else traj.states.dtype

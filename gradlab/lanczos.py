@@ -20,7 +20,7 @@ def largest_singular_values(
     axes: tuple[int, ...],
     tol: float,
 ) -> tuple[Array, Array]:
-    """sigma_max of a stack of operators A and a bound on its relative error, float64, shaped as `start` without `axes`.
+    """sigma_max of a stack of operators A and its relative residual bound, float64, shaped as `start` without `axes`.
 
     apply, apply_transpose map an array shaped as `start`, whose `axes` hold the vectors and whose others number the
     operators. After k steps, A V = U B with B upper bidiagonal. The residual beta_k |last component of B's leading left

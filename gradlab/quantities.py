@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .arrays import LN2, Array, Namespace, log_norm, quiet
+import numpy as np
+
+from .arrays import LN2, Array, Namespace, log_norm, quiet, to_numpy
 from .bptt import Gradients
 from .jacobian import FrobeniusNorms, StateJacobian
 from .registry import Registry
@@ -28,19 +30,19 @@ class GateStatistics:
     def __init__(self, traj: Trajectory) -> None:
         self.traj = traj
         shape = (len(traj.cell.gates), traj.steps, *traj.models)
-        self.mean, self.saturation = (traj.xp.zeros(shape, dtype=traj.states.dtype) for _ in range(2))
-        self.slope = traj.xp.ones(shape[1:], dtype=traj.states.dtype)
+        self.mean, self.saturation = (traj.xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
+        self.slope = traj.xp.empty(shape[1:], dtype=traj.states.dtype)
 
     def __call__(self, lin: Linearization) -> None:
         """Fill in the steps of one chunk."""
         steps, cell = slice(lin.start, lin.stop), self.traj.cell
         values = self.traj.gate_values(steps)
         for g, (slopes, activation) in enumerate(self.traj.gate_slopes(lin)):
+            slopes = self.traj.xp.ones_like(values[g]) if slopes is None else slopes
             self.mean[g, steps] = self._mean(values[g], steps)
-            if slopes is not None:
-                self.saturation[g, steps] = self._mean(slopes < SATURATED_SLOPE * activation.max_slope, steps)
-                if cell.gates[g] == cell.candidate:
-                    self.slope[steps] = self._mean(slopes, steps)
+            self.saturation[g, steps] = self._mean(abs(slopes) < SATURATED_SLOPE * activation.max_slope, steps)
+            if cell.gates[g] == cell.candidate:
+                self.slope[steps] = self._mean(slopes, steps)
 
     def _mean(self, values: Array, steps: slice) -> Array:
         """(C, *M, B, H) -> (C, *M): the mean over the units of all samples whose step is not masked."""
@@ -223,7 +225,8 @@ def log_weight_grad_norm(run: Recording) -> Array:
 def log_weight_grad_step_norm(run: Recording) -> Array:
     """What one step contributes to each parameter's gradient."""
     starts = range(0, run.traj.steps, STEP_BLOCK)
-    return run.xp.concatenate([_step_norms(run, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
+    norms = run.xp.concatenate([_step_norms(run, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
+    return norms if run.traj.mask is None else run.xp.where(run.traj.mask.any(axis=-1), norms, run.xp.nan)
 
 
 def _step_norms(run: Recording, steps: slice) -> Array:
@@ -278,19 +281,19 @@ def _unit_shape(values: Array) -> tuple[int, ...]:
 @quantity(("recurrent_gate", "*", "index", "part"), "lambda_i(W)")
 def recurrent_eigenvalues(run: Recording) -> Array:
     """Eigenvalues of each gate's recurrent weights."""
-    values = run.xp.linalg.eigvals(_square_weights(run))
-    return run.xp.stack([values.real, values.imag], axis=-1)
+    values = np.linalg.eigvals(_square_weights(run))
+    return np.stack([values.real, values.imag], axis=-1)
 
 
 @quantity(("recurrent_gate", "*", "index"), "sigma_i(W)")
 def recurrent_singular_values(run: Recording) -> Array:
     """Singular values of each gate's recurrent weights, largest first."""
-    return run.xp.linalg.svd(_square_weights(run), compute_uv=False)
+    return np.linalg.svd(_square_weights(run), compute_uv=False)
 
 
 def _square_weights(run: Recording) -> Array:
-    """The recurrent weights of the first state that the cell reads (G_h, *M, H, H)."""
-    return run.traj.params["W_hh"][..., : run.traj.cell.hidden_size]
+    """The recurrent weights of the first state that the cell reads (G_h, *M, H, H), in host memory."""
+    return to_numpy(run.traj.params["W_hh"])[..., : run.traj.cell.hidden_size]
 
 
 def record(run: Recording) -> dict[str, tuple[Quantity, Any]]:

@@ -224,8 +224,9 @@ class Trajectory:
         zero = xp.zeros((), dtype=self.states.dtype)
         one = xp.ones((), dtype=self.states.dtype)
         diagonal = {(s, s) for s in range(len(self.cell.states))}
+        nothing = xp.zeros(self.gate_inputs[lin.start : lin.stop, 0].shape, dtype=self.states.dtype)
         carry = {
-            key: xp.where(alive, lin.carry.get(key, zero), one if key in diagonal else zero)
+            key: xp.where(alive, lin.carry.get(key, nothing), one if key in diagonal else zero)
             for key in diagonal | set(lin.carry)
         }
         gates = {s: (span, xp.where(alive, d, zero)) for s, (span, d) in lin.gates.items()}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from .activations import Activation
 from .arrays import Array, Namespace, fused, namespace, quiet, require_namespace, require_shape, require_type
 from .cells import Cell
 from .errors import InputError
 from .trajectory import Trajectory, chunk_steps, elementwise, input_projection, length_mask
-
-__all__ = ["BATCH_FIRST", "Trajectory", "unroll"]
 
 BATCH_FIRST = "batch first? use np.swapaxes(x, 0, 1)"
 
@@ -85,7 +85,7 @@ def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
 def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None) -> None:
     """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead."""
     xp = namespace(states)
-    step, activate, p = fused(xp, cell.step), Nonlinearities(xp, cell), elementwise(cell, params)
+    step, activate, p = fused(xp, _Step(cell)), Nonlinearities(xp, cell), elementwise(cell, params)
     project = input_projection(cell, params, x, activate.factors)
     feed = _recurrence(cell, params, activate.factors, states)
     chunk = chunk_steps(states)
@@ -105,11 +105,23 @@ def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states
                 gate[...] = xp.where(mask[t, ..., None], gate, xp.zeros((), dtype=gate.dtype))
 
 
+@dataclass(frozen=True)
+class _Step:
+    """A cell's step as a function that compares equal for equal cells, so that its kernel is made once."""
+
+    cell: Cell
+
+    def __call__(self, xp: Namespace, *arrays: Array) -> tuple[Array, ...]:
+        return self.cell.step(xp, *arrays)
+
+
 def _recurrence(
     cell: Cell, params: Mapping[str, Array], factors: list[float], states: Array
 ) -> Callable[[Array, Array], None]:
     """(old states, pre-activations of the recurrent gates) -> None, adding W r to the pre-activations in place."""
     xp = namespace(states)
+    if not cell.recurrent_gates:
+        return lambda old, pre: None
     scaled = [w * f for w, f in zip(params["W_hh"], factors[cell.recurrent], strict=True)]
     weights = xp.stack([xp.ascontiguousarray(xp.swapaxes(w, -1, -2)) for w in scaled])
     product = xp.empty((weights.shape[0], *states.shape[2:]), dtype=states.dtype)
@@ -129,41 +141,22 @@ def _recurrence(
 
 
 class Nonlinearities:
-    """The gates' nonlinearities in place, every tanh-like one in a single call: phi(a) = m tanh(s a) + k.
+    """The gates' nonlinearities in place, neighbours with the same one in a single call.
 
-    The `factors` s are multiplied into the weights before the loop; they are powers of two, so nothing is rounded.
+    The `factors` that they want are multiplied into the weights before the loop; nothing is rounded by them.
     """
 
     def __init__(self, xp: Namespace, cell: Cell) -> None:
-        forms = [phi.tanh_form for phi in cell.nonlinearities]
         self.xp = xp
-        self.factors = [form[0] if form else 1.0 for form in forms]
-        self.tanh = _runs([form is not None for form in forms])
-        self.affine = [
-            (run, forms[run.start]) for run in _runs([f if f and f[1:] != (1.0, 0.0) else None for f in forms])
-        ]
-        others = enumerate(cell.nonlinearities)
-        self.others = [(g, phi) for g, phi in others if phi.tanh_form is None and phi.name != "identity"]
+        self.factors = [phi.scale for phi in cell.nonlinearities]
+        self.runs: list[tuple[slice, Activation]] = []
+        start = 0
+        for phi, group in groupby(cell.nonlinearities):
+            stop = start + len(list(group))
+            self.runs.append((slice(start, stop), phi))
+            start = stop
 
     def __call__(self, gate: Array) -> None:
         """Gate values of one step, in place of the scaled pre-activations (G, *M, B, H)."""
-        xp = self.xp
-        for run in self.tanh:
-            part = gate[run]
-            xp.tanh(part, out=part)
-        for run, (_, factor, shift) in self.affine:
-            part = gate[run]
-            xp.multiply(part, factor, out=part)
-            xp.add(part, shift, out=part)
-        for g, phi in self.others:
-            gate[g] = phi.value(xp, gate[g])
-
-
-def _runs(keys: list[Any]) -> list[slice]:
-    """Neighbours with the same key, as slices; those with a false key are left out."""
-    runs, start = [], 0
-    for key, group in groupby(keys):
-        stop = start + len(list(group))
-        runs += [slice(start, stop)] if key else []
-        start = stop
-    return runs
+        for run, phi in self.runs:
+            phi.in_place(self.xp, gate[run])

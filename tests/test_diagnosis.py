@@ -25,6 +25,7 @@ def synthetic(logs, lengths=None, overflow=(), shares=None, slope=0.6, sigma=1.0
             "path_share": (("path", "step", "sample"), paths),
             "jacobian_path_norm": (("path", "step", "sample"), np.abs(paths)),
             "activation_slope": ("step", np.full(steps, slope)),
+            "jacobian_frobenius": (("step", "sample"), np.full((steps, batch), 2 * slope * sigma)),
             "recurrent_singular_values": (("recurrent_gate", "index"), np.full((1, 4), sigma)),
         },
         {
@@ -98,7 +99,9 @@ def test_the_median_sample_decides():
     curves = np.stack([line(0.5), line(0.9), line(0.9), line(0.9), line(3.0)], axis=1)
     assert verdict(synthetic(curves)).rate == pytest.approx(0.9)
     half_dead = np.stack([line(0.9), np.r_[np.full(100, -np.inf), 0.0]], axis=1)
-    assert verdict(synthetic(half_dead)).rate == 0
+    assert verdict(synthetic(half_dead)).log_factor == pytest.approx(99 * math.log(0.9) - math.log(2))
+    mostly_dead = np.stack([line(0.9), *2 * [np.r_[np.full(100, -np.inf), 0.0]]], axis=1)
+    assert verdict(synthetic(mostly_dead)).rate == 0
 
 
 def test_the_joint_state_counts():
@@ -179,6 +182,8 @@ def test_the_words_of_a_vanishing_net():
         "Reach (1 % left): 10 of 100 steps.",
         "0.60 (mean slope of tanh) x 1.00 (weights) = about 0.64",
     ]
+    apart = verdict(synthetic(line(0.82))).why
+    assert apart == "0.60 (mean slope of tanh) x 1.00 (weights) = 0.60, measured 0.82"
     assert result.headline == "The gradient vanishes: x0.64 per step back."
 
 
@@ -294,7 +299,9 @@ def test_a_leaky_unit_has_a_carry():
 @pytest.mark.parametrize("gain", [1.0, 2.0])
 def test_slope_and_weights_of_a_vanilla_net_are_measured(gain):
     ds = gradlab.analyze(gain=gain, steps=60)
-    slope, weights = float(ds.activation_slope.mean()), float(np.sqrt((ds.recurrent_singular_values**2).mean()))
+    weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
+    slope = float(np.exp(np.log(ds.jacobian_frobenius / 8).mean())) / weights
+    assert slope == pytest.approx(float(ds.activation_slope.mean()), rel=0.5)
     assert weights == pytest.approx(gain, rel=0.05)
     result = gradlab.verdict(ds)
     rate = factor_text(result.log_rate)[1:]

@@ -205,7 +205,7 @@ def test_single_precision_is_the_rounded_double():
         ({"forget_bias": 1.0}, "forget_bias: Elman has no forget gate; leave forget_bias out or choose a gated cell"),
         ({"device": "tpu"}, "unknown device 'tpu'. Valid: cpu, cuda, auto"),
         ({"seed": -1}, "seed.*-1"),
-        ({"dtype": "float33"}, "float33.*float32"),
+        ({"dtype": "float33"}, "float32.*float33"),
     ],
 )
 def test_bad_options(init, message):

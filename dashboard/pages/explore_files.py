@@ -78,7 +78,9 @@ def curves(ds: xr.Dataset, theme: str) -> bytes:
 def report(ds: xr.Dataset, theme: str) -> bytes:
     """One page that needs no network."""
     found = verdict(ds)
-    text: str = gradlab.plots.html_report(ds, found.headline, found.details)
+    text: str = gradlab.plots.html_report(
+        ds, found.headline, [*found.details, f"Why: {found.why}"] if found.why else found.details
+    )
     return text.encode()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -197,10 +198,10 @@ class Cell(ABC):
 
 
 def _number(name: str, value: float | str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: expected a number or 'chrono', got {value!r}") from None
+    with suppress(TypeError, ValueError):
+        if np.isfinite(number := float(value)):
+            return number
+    raise InputError(f"{name}: expected a number or 'chrono', got {value!r}")
 
 
 def make_cell(

@@ -9,6 +9,8 @@ Source: Elman 1990, "Finding structure in time"; leak: Jaeger et al. 2007.
 """
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from ..activations import Activation
 from ..arrays import Array, Namespace
@@ -30,8 +32,8 @@ class Elman(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        leak: object = self.leak
-        if not (isinstance(leak, int | float) and 0 < leak <= 1):
+        leak: Any = self.leak
+        if not (isinstance(leak, Real) and 0 < float(leak) <= 1):
             raise InputError(f"leak: expected a number in (0, 1], got {leak!r}")
 
     @property

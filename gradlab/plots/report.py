@@ -158,7 +158,10 @@ def _write_png(fig: go.Figure, path: Path) -> None:
         logging.CRITICAL
     )  # it prints tracebacks of messages that it then ignores
     try:
-        path.write_bytes(_opaque(fig).to_image("png", width=WIDTH, scale=2))
+        kaleido = import_module("kaleido")
+        options = {"format": "png", "width": WIDTH, "height": fig.layout.height, "scale": 2}
+        # without kopts kaleido's page asks a public server for MathJax
+        path.write_bytes(kaleido.calc_fig_sync(_opaque(fig).to_dict(), opts=options, kopts={"mathjax": False}))
     except RuntimeError as error:
         why = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: kaleido cannot draw it: {why} Install Chromium or Chrome, or save .html") from None

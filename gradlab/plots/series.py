@@ -6,7 +6,7 @@ Everything here is in natural logarithms where the Dataset is; -inf means exactl
 import numpy as np
 import xarray as xr
 
-from ..diagnosis import joint_log_norm
+from ..diagnosis import joint_log_norm, middle
 from ..errors import InputError
 
 POINTS = 2000  # of a line
@@ -38,7 +38,7 @@ def over_samples(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
         return np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0]
 
     last = count - 1
-    return at(np.rint(0.1 * last)), 0.5 * (at(last // 2) + at(count // 2)), at(np.rint(0.9 * last))
+    return at(np.rint(0.1 * last)), middle(at(last // 2), at(count // 2)), at(np.rint(0.9 * last))
 
 
 def reference(ds: xr.Dataset) -> np.ndarray:
