@@ -20,7 +20,7 @@ from .clipping import angle_between, clip_update
 from .config import UPDATE_CLIPS, RunConfig
 from .data import load_input
 from .errors import InputError
-from .importers import load_weights
+from .importers import choice, load_safetensors, load_weights
 from .jacobian import FrobeniusNorms
 from .quantities import GateStatistics, Quantity, Recording, record
 from .trajectory import Linearization, Overflow, Trajectory
@@ -70,6 +70,8 @@ def analyze(
         config = RunConfig(**fields) if cell is None else RunConfig(cell=cell, **fields)
     dataset = _dataset(*build(config), config)
     dataset.attrs["config"] = config.model_dump_json()
+    if config.weights is not None:
+        dataset.attrs["weights"] = choice(load_safetensors(config.weights), config.activation)
     return dataset
 
 

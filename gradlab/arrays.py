@@ -164,6 +164,8 @@ def outer_sum(xp: Namespace, a: Array, b: Array) -> Array:
 
 def log_norm(xp: Namespace, x: Array, axis: int = -1) -> Array:
     """ln of the Euclidean norm along `axis`, float64; exact zero gives -inf and no square under- or overflows."""
+    if x.shape[axis] == 0:
+        return xp.full(xp.sum(x, axis=axis).shape, -xp.inf, dtype=xp.float64)
     with quiet():
         largest = xp.max(xp.abs(x), axis=axis, keepdims=True)
         scaled = x / xp.where(largest > 0, largest, xp.ones_like(largest))

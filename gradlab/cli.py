@@ -152,6 +152,8 @@ def analyze(
         if not controls()[field].applies_if(config):
             terminal.note(f"{option_name(field)} does not apply to this run and is ignored")
     ds, found, files = _measure(config, output, html, terminal)
+    if "weights" in ds.attrs:
+        terminal.note(f"the weights are {ds.attrs['weights']}")
     if as_json:
         click.echo(json.dumps(_finite(_summary(ds, found, config, files, terminal)), indent=2))
     elif quiet:

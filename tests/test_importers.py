@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from gradlab.errors import InputError
-from gradlab.importers import from_state_dict, load_safetensors, load_weights
+from gradlab.importers import choice, from_state_dict, load_safetensors, load_weights
 from gradlab.unroll import unroll
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -275,3 +275,17 @@ def test_files_that_are_no_safetensors(tmp_path):
         load_weights(tmp_path)
     with pytest.raises(InputError, match="w: dtype F8_E4M3 cannot be read; save it as float32"):
         load_weights(raw_safetensors(w=("F8_E4M3", (2,), b"\0\0")))
+
+
+def test_the_choice_of_a_layer_is_told():
+    rng = np.random.default_rng(0)
+    sd = {
+        f"rnn.weight_{part}_l{k}": rng.normal(size=(4, n))
+        for k, n in ((0, 3), (1, 4))
+        for part, n in (("ih", n), ("hh", 4))
+    }
+    assert choice(sd) == (
+        "Elman(3 -> 4, tanh) from layer 0 of 'rnn'; the weights also hold layer 1 of 'rnn'; "
+        "they do not tell nn.RNN's nonlinearity, tanh assumed"
+    )
+    assert "relu assumed" in choice(sd, "relu")

@@ -64,8 +64,7 @@ def from_state_dict(
 
 def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, str]:
     """Name in front of the tensors' names, and the number behind them."""
-    matches = [match for name in sd if (match := _LAYER.fullmatch(str(name)))]
-    found = [(match["module"], match["layer"]) for match in matches]
+    found = _layers(sd)
     if not found:
         raise InputError(
             "no recurrent layer of nn.RNN, nn.LSTM or nn.GRU (weight_ih_l0, weight_hh_l0) in the weights; "
@@ -75,8 +74,26 @@ def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, s
         if number == layer and prefix in (None, module, module.removesuffix(".")):
             return module, number
     wanted = f"layer {layer}" + ("" if prefix is None else f" of '{prefix}'")
-    there = ", ".join(f"layer {number} of '{module.removesuffix('.')}'" for module, number in found)
-    raise InputError(f"no recurrent {wanted} in the weights; there are: {there}")
+    raise InputError(f"no recurrent {wanted} in the weights; there are: {', '.join(map(_layer_text, found))}")
+
+
+def _layers(sd: Mapping[str, Any]) -> list[tuple[str, str]]:
+    matches = [match for name in sd if (match := _LAYER.fullmatch(str(name)))]
+    return [(match["module"], match["layer"]) for match in matches]
+
+
+def _layer_text(layer: tuple[str, str]) -> str:
+    module, number = layer
+    return f"layer {number}" + (f" of '{module.removesuffix('.')}'" if module else "")
+
+
+def choice(sd: Mapping[str, Any], activation: str = "tanh") -> str:
+    """Which layer `from_state_dict` takes by itself, what else there is, and what the weights do not tell."""
+    cell, _ = from_state_dict(sd, activation=activation)
+    taken, *others = map(_layer_text, _layers(sd))
+    also = f"; the weights also hold {', '.join(others)}" if others else ""
+    assumed = f"; they do not tell nn.RNN's nonlinearity, {cell.activation} assumed" if cell.name == "elman" else ""
+    return f"{cell!r} from {taken}{also}{assumed}"
 
 
 def _summary(sd: Mapping[str, Any], most: int = 20) -> str:

@@ -1,0 +1,89 @@
+"""Gates at their limits: closed ones keep their digits, and either slice of gates may be empty."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import gradlab
+from gradlab import check_cell
+from gradlab.activations import ACTIVATIONS
+from gradlab.cells import Cell
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bias"), [("float32", -20.0), ("float32", -60.0), ("float64", -40.0), ("float64", 3.0)]
+)
+def test_the_carry_of_an_lstm_without_recurrence_is_the_product_of_its_forget_gates(dtype, bias):
+    cell = gradlab.make_cell("lstm", input_size=1, hidden_size=2)
+    params = cell.init(0, gain=0.0, input_scale=0.0, forget_bias=bias, dtype=dtype)
+    traj = gradlab.unroll(cell, params, np.zeros((12, 1, 1), dtype))
+    final = np.zeros((2, 1, 2), dtype)
+    final[1] = 1
+    logs = gradlab.bptt(traj, np.zeros((12, 1, 2), dtype), final).log_norms[:, 1, 0]
+    one_step = -np.logaddexp(0, -bias)
+    np.testing.assert_allclose(logs, 0.5 * np.log(2) + one_step * np.arange(12, -1, -1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [-20.0, -40.0])
+def test_a_closed_sigmoid_is_not_taken_for_zero(bias):
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=1, activation="sigmoid")
+    params = {"W_xh": np.zeros((1, 1, 1)), "W_hh": np.ones((1, 1, 1)), "b_h": np.full((1, 1), bias)}
+    loss = np.zeros((10, 1, 1))
+    loss[-1] = 1
+    logs = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((10, 1, 1))), loss).log_norms
+    assert logs[0, 0, 0] == pytest.approx(10 * bias, rel=1e-6)
+
+
+@dataclass(frozen=True, repr=False)
+class Independent(Cell):
+    """h' = tanh(u h + V x + b), u elementwise: nothing feeds back through weights."""
+
+    name, title = "independent", "Independent"
+    gates, candidate, elementwise = ("g",), "g", ("u",)
+    recurrent = slice(0, 0)
+
+    @property
+    def nonlinearities(self):
+        return (ACTIVATIONS["identity"],)
+
+    def step(self, xp, g, h, u):
+        return (xp.tanh(g + u * h),)
+
+    def partials(self, xp, g, h, h_new, u):
+        d = ACTIVATIONS["tanh"].slope(xp, g + u * h)
+        return {("h", "g"): d}, {("h", "h"): d * u}, {("h", "u"): d * h}
+
+
+@dataclass(frozen=True, repr=False)
+class Autonomous(Cell):
+    """h' = tanh(W h + b): no input drives it."""
+
+    name, title = "autonomous", "Autonomous"
+    gates, candidate = ("g",), "g"
+    driven = slice(0, 0)
+
+    @property
+    def nonlinearities(self):
+        return (self.activation,)
+
+    def step(self, xp, g, h):
+        return (1 * g,)
+
+    def partials(self, xp, g, h, h_new):
+        return {("h", "g"): 1.0}, {}
+
+
+@pytest.mark.parametrize("kind", [Independent, Autonomous])
+def test_either_slice_of_gates_may_be_empty(kind):
+    check_cell(kind(3, 5, "tanh"))
+    cell = kind(3, 5, "tanh")
+    ds = gradlab.analyze(cell=cell, params=cell.init(0), x=np.random.default_rng(0).normal(size=(20, 4, 3)))
+    assert np.isfinite(ds.log_grad_norm).all()
+
+
+def test_masked_carries_are_identities_in_every_unit():
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=4)
+    x = np.random.default_rng(0).normal(size=(6, 2, 2))
+    carry = gradlab.unroll(cell, cell.init(0), x, lengths=np.array([3, 6])).jacobian().paths()["carry"]
+    np.testing.assert_allclose(carry.frobenius(), np.linalg.norm(carry.dense(), axis=(-2, -1)), atol=1e-12)
