@@ -166,6 +166,9 @@ def bptt(
             if observe is not None:
                 observe(lin)
         after, before = sweep.log_norms()
+        if not bool(traj.xp.isfinite(sweep.squares.sum())):
+            require_finite("dL_dh", dL_dh, traj.mask)
+            require_finite("dL_dfinal", traj.xp.zeros(1) if dL_dfinal is None else dL_dfinal)
     alive = (after > -traj.xp.inf).any(axis=1)
     return Gradients(traj, sweep.mantissas, sweep.exponents, sweep.deltas, after, before, alive)
 
@@ -175,10 +178,8 @@ def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> 
     require_namespace(traj.xp, dL_dh=dL_dh, dL_dfinal=dL_dfinal)
     require_shape("dL_dh", dL_dh, (traj.steps, *traj.states.shape[2:]))
     require_type("dL_dh", dL_dh, "fiu", "real numbers")
-    require_finite("dL_dh", dL_dh, traj.mask)
     if dL_dfinal is not None:
         require_shape("dL_dfinal", dL_dfinal, traj.states.shape[1:])
-        require_finite("dL_dfinal", dL_dfinal)
     if overflow := traj.overflow:
         first = min(overflow, key=lambda o: o.step)
         raise InputError(

@@ -14,9 +14,7 @@ from .cells import Cell
 if TYPE_CHECKING:
     from .jacobian import StateJacobian
 
-CHUNK_BYTES = (
-    2**17
-)  # of one array over a chunk of steps: its dozen arrays stay in the cache, and few chunks cost little overhead
+CHUNK_BYTES = 2**18  # of one array over a chunk of steps; its dozen arrays stay near the cache
 # closer than this to +-1, a slope computed from the value has lost digits; by bytes of a number
 SATURATED = {4: 1e-3, 8: 1e-8}
 
@@ -62,6 +60,7 @@ class Trajectory:
     states: Array
     gate_inputs: Array
     lengths: Array | None = None
+    finite: bool = False
 
     def __repr__(self) -> str:
         return f"Trajectory({self.cell!r}, T={self.steps}, B={self.states.shape[-2]})"
@@ -127,9 +126,8 @@ class Trajectory:
     def overflow(self) -> list[Overflow]:
         """For each sample whose forward pass left the finite numbers, where it did so first."""
         xp = self.xp
-        with quiet():
-            if bool(xp.isfinite(self.states.sum() + self.gate_inputs.sum())):
-                return []
+        if self.finite:
+            return []
         bad = ~xp.isfinite(self.states[1:]).all(axis=(1, -1)) | ~xp.isfinite(self.gate_inputs).all(axis=(1, -1))
         if not bool(bad.any()):
             return []
@@ -264,14 +262,13 @@ def _full(like: Array, value: Any, shape: tuple[int, ...]) -> Array:
 
 
 def exceeds(values: Array, level: float) -> bool:
-    """Whether |values| exceeds `level` anywhere; two reductions are much faster than a comparison or abs."""
-    return float(values.max()) > level or float(values.min()) < -level
+    """Whether |values| exceeds `level` or is NaN anywhere; two reductions are much faster than a comparison or abs."""
+    return not (float(values.max()) <= level and float(values.min()) >= -level)
 
 
 def chunk_steps(states: Array) -> int:
     """How many steps the loops treat together: 4 to 16, as many as fit the cache."""
-    step_bytes = states[0, 0].size * states.dtype.itemsize
-    return int(min(16, max(4, CHUNK_BYTES // step_bytes)))
+    return int(min(16, max(4, CHUNK_BYTES // (states[0, 0].size * states.dtype.itemsize))))
 
 
 def length_mask(lengths: Array, steps: int, model_axes: int) -> Array:

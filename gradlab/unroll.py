@@ -46,8 +46,8 @@ def unroll(
         x = xp.where(mask[..., None], x, xp.zeros((), dtype=x.dtype))  # padding may hold anything, NaN too
     gates = xp.empty((x.shape[0], len(cell.gates), *size), dtype=states.dtype)
     with quiet():
-        _run(cell, params, x, gates, states, mask)
-    return Trajectory(cell, dict(params), x, states, gates, lengths)
+        finite = _run(cell, params, x, gates, states, mask)
+    return Trajectory(cell, dict(params), x, states, gates, lengths, finite)
 
 
 def _inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Array:
@@ -82,13 +82,16 @@ def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
     return lengths
 
 
-def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None) -> None:
-    """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead."""
+def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None) -> bool:
+    """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead.
+
+    Returns whether every number is finite, as far as a sum can tell.
+    """
     xp = namespace(states)
     step, activate, p = fused(xp, _Step(cell)), Nonlinearities(xp, cell), elementwise(cell, params)
     project = input_projection(cell, params, x, activate.factors)
     feed = _recurrence(cell, params, activate.factors, states)
-    chunk = chunk_steps(states)
+    chunk, finite = chunk_steps(states), True
     for start in range(0, x.shape[0], chunk):
         steps = slice(start, min(start + chunk, x.shape[0]))
         project(steps, gates)
@@ -103,6 +106,8 @@ def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states
             if mask is not None:
                 new[...] = xp.where(mask[t, ..., None], new, old)
                 gate[...] = xp.where(mask[t, ..., None], gate, xp.zeros((), dtype=gate.dtype))
+        finite = finite and bool(xp.isfinite(after.sum() + gates[steps].sum()))
+    return finite
 
 
 @dataclass(frozen=True)
