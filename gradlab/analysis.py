@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from . import __version__
-from .arrays import Array, device_namespace, quiet, require_finite, to_numpy
+from .arrays import LN2, Array, device_namespace, quiet, require_finite, to_numpy
 from .bptt import bptt
 from .cells import Cell, make_cell
 from .clipping import angle_between, clip_update
@@ -218,8 +218,11 @@ def _clipped(
     log_norm = float(before.log_update_norm)
     if config.clip in UPDATE_CLIPS:
         threshold = _threshold(config.clip_threshold, log_norm)
-        update = clip_update(_host(before.param_mantissas), config.clip, threshold, int(before.param_exponent))
-        return unclipped, _clip_variables(threshold, log_norm, update.log_norm_after, update.angle)
+        mantissas, exponent, shift = _host(before.param_mantissas), int(before.param_exponent), 0.0
+        if isinstance(config.clip_threshold, str):  # a multiple needs no plain values, which may overflow
+            shift, exponent = exponent * LN2, 0
+        update = clip_update(mantissas, config.clip, _threshold(config.clip_threshold, log_norm - shift), exponent)
+        return unclipped, _clip_variables(threshold, log_norm, update.log_norm_after + shift, update.angle)
     threshold = _threshold(config.clip_threshold, 0.0)
     done = {name: bptt(traj, gradient, clip=(config.clip, threshold)) for name, gradient in passes.items()}
     run = replace(unclipped, probe=done["probe"], loss=done.get("loss", done["probe"]), clipped=True)

@@ -24,6 +24,7 @@ from .clipping import STEP_MODES
 from .errors import InputError
 from .trajectory import Linearization, Trajectory, read
 
+TINY = 1e-20  # below this, the largest entry of a gradient is computed again from scaled factors
 FLUSHED = -1.5  # ranges below the largest exponent: subnormal numbers would slow the products down a hundredfold
 
 
@@ -56,19 +57,46 @@ class Gradients:
         with quiet():
             return self.traj.xp.ldexp(self.mantissas, self.exponents[:, None, ..., None])
 
-    @cached_property
+    @property
     def param_exponent(self) -> Array:
-        """(*M,): the exponent that all parameter gradients of a model share, the largest of its batch."""
+        """(*M,): the exponent that all parameter gradients of a model share."""
+        return self._parameters[0]
+
+    @property
+    def param_mantissas(self) -> dict[str, Array]:
+        """Parameter gradients over 2^param_exponent: finite and exact where the plain values overflow."""
+        return self._parameters[1]
+
+    @cached_property
+    def _parameters(self) -> tuple[Array, dict[str, Array]]:
+        """Exponent and mantissas of the parameter gradients; factors far from 1 are brought there before they meet."""
+        xp, traj = self.traj.xp, self.traj
+        exponent = self._largest_exponent
+        deltas = self._scaled(exponent)
+        r = xp.ascontiguousarray(read(traj.cell, traj.states[:-1]))
+        x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
+        with quiet():
+            found = self._products(deltas, r, x)
+            if all(_moderate(xp, g) for g in found.values()):
+                return exponent, found
+            (deltas, kd), (r, kr), (x, kx) = (_near_one(xp, a) for a in (deltas, r, x))
+            top = max(kr, kx)
+            shifts = {"W_xh": kx - top, "W_hh": kr - top, "b_h": kx - top, "p": -top}
+            found = {n: xp.ldexp(g, shifts[n]) for n, g in self._products(deltas, r, x).items()}
+            return exponent + (kd + top), found
+
+    @property
+    def _largest_exponent(self) -> Array:
+        """(*M,): the largest exponent of each model's batch."""
         xp = self.traj.xp
         exponents = xp.where(self.alive[1:], self.exponents[1:], xp.full_like(self.exponents[1:], EMPTY))
         largest = xp.max(exponents, axis=(0, -1))
         return xp.where(largest > EMPTY, largest, xp.zeros_like(largest))
 
-    @cached_property
-    def _scaled_deltas(self) -> Array:
-        """deltas brought to the shared exponent; what lies far below the last digit of the sum becomes zero."""
+    def _scaled(self, exponent: Array) -> Array:
+        """deltas over 2^exponent; what lies far below the last digit of the sum becomes zero."""
         xp = self.traj.xp
-        shift = xp.where(self.alive[1:], self.exponents[1:] - self.param_exponent[..., None], 0)
+        shift = xp.where(self.alive[1:], self.exponents[1:] - exponent[..., None], 0)
         if not bool(shift.any()):
             return self.deltas
         with quiet():
@@ -76,21 +104,16 @@ class Gradients:
             factor = xp.where(shift < FLUSHED * scale_range(self.deltas), xp.zeros_like(factor), factor)
             return self.deltas * factor[None, ..., None]
 
-    @cached_property
-    def param_mantissas(self) -> dict[str, Array]:
-        """Parameter gradients over 2^param_exponent: finite and exact where the plain values overflow."""
-        traj, cell, xp = self.traj, self.traj.cell, self.traj.xp
-        deltas = self._scaled_deltas
+    def _products(self, deltas: Array, r: Array, x: Array) -> dict[str, Array]:
+        """sum_t delta_t r_{t-1}^T, sum_t delta_t (x_t, 1)^T, and the sums of the elementwise parameters' deltas."""
+        cell, xp = self.traj.cell, self.traj.xp
         gates = deltas[: len(cell.gates)]
-        r = xp.ascontiguousarray(read(cell, traj.states[:-1]))
-        x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
-        with quiet():
-            inputs = [outer_sum(xp, d, x) for d in gates]
-            grads = {
-                "W_xh": self._stacked("W_xh", [g[..., :-1] for g in inputs[cell.driven]]),
-                "W_hh": self._stacked("W_hh", [outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
-                "b_h": xp.stack([g[..., -1] for g in inputs]),
-            }
+        inputs = [outer_sum(xp, d, x) for d in gates]
+        grads = {
+            "W_xh": self._stacked("W_xh", [g[..., :-1] for g in inputs[cell.driven]]),
+            "W_hh": self._stacked("W_hh", [outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
+            "b_h": xp.stack([g[..., -1] for g in inputs]),
+        }
         return grads | ({"p": deltas[len(cell.gates) :].sum(axis=(1, -2))} if cell.elementwise else {})
 
     def _stacked(self, name: str, gates: list[Array]) -> Array:
@@ -171,6 +194,18 @@ def bptt(
             require_finite("dL_dfinal", traj.xp.zeros(1) if dL_dfinal is None else dL_dfinal)
     alive = (after > -traj.xp.inf).any(axis=1)
     return Gradients(traj, sweep.mantissas, sweep.exponents, sweep.deltas, after, before, alive)
+
+
+def _moderate(xp: Namespace, array: Array) -> bool:
+    """Whether the largest entry is a number whose neighbours in size can still be told from zero."""
+    return array.size == 0 or TINY < float(xp.abs(array).max()) < float("inf")
+
+
+def _near_one(xp: Namespace, array: Array) -> tuple[Array, int]:
+    """`array` over 2^k, and the k that brings its largest entry to [0.5, 1)."""
+    largest = xp.max(xp.abs(array))
+    k = int(xp.frexp(largest)[1]) if float(largest) > 0 else 0
+    return xp.ldexp(array, -k), k
 
 
 def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> None:

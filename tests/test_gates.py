@@ -87,3 +87,35 @@ def test_masked_carries_are_identities_in_every_unit():
     x = np.random.default_rng(0).normal(size=(6, 2, 2))
     carry = gradlab.unroll(cell, cell.init(0), x, lengths=np.array([3, 6])).jacobian().paths()["carry"]
     np.testing.assert_allclose(carry.frobenius(), np.linalg.norm(carry.dense(), axis=(-2, -1)), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "h", "loss"), [("float32", 1e35, 1e8), ("float64", 1e280, 1e60), ("float64", 1e-280, 1e-60)]
+)
+def test_parameter_gradients_of_extreme_factors_have_exact_norms(dtype, h, loss):
+    """Identity weights carry h and the adjoint unchanged: five steps give dL/dW = 5 loss h."""
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=1, activation="identity")
+    params = cell.init(0, recurrent_init="identity", input_scale=0.0, dtype=dtype)
+    traj = gradlab.unroll(cell, params, np.zeros((5, 1, 1), dtype), np.full((1, 1, 1), h, dtype))
+    direct = np.zeros((5, 1, 1), dtype)
+    direct[-1] = loss
+    norms = gradlab.bptt(traj, direct).log_param_norms
+    assert float(norms["W_hh"]) == pytest.approx(np.log(5) + np.log(h) + np.log(loss), rel=1e-6)
+    assert float(gradlab.bptt(traj, direct).log_update_norm) >= float(norms["W_hh"]) - 1e-9
+
+
+@pytest.mark.parametrize("clip", ["norm", "value"])
+def test_a_multiple_of_a_norm_beyond_the_floating_point_range_is_exact(clip):
+    ds = gradlab.analyze(
+        gain=4.0,
+        steps=1500,
+        activation="identity",
+        hidden_size=8,
+        batch_size=2,
+        clip=clip,
+        input_scale=0.0,
+        clip_threshold="0.5x",
+    )
+    before, after = ds.log_update_norm.values
+    assert before > 710
+    assert after - before == pytest.approx(np.log(0.5), abs=1e-9) if clip == "norm" else after < before
