@@ -23,6 +23,7 @@ from .arrays import (
 from .clipping import STEP_MODES
 from .errors import InputError
 from .trajectory import Linearization, Trajectory, read
+from .unroll import BATCH_FIRST
 
 TINY = 1e-20  # below this, the largest entry of a gradient is computed again from scaled factors
 FLUSHED = -1.5  # ranges below the largest exponent: subnormal numbers would slow the products down a hundredfold
@@ -211,7 +212,12 @@ def _near_one(xp: Namespace, array: Array) -> tuple[Array, int]:
 def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> None:
     """Raise InputError for loss gradients that do not fit the trajectory, or a trajectory that overflowed."""
     require_namespace(traj.xp, dL_dh=dL_dh, dL_dfinal=dL_dfinal)
-    require_shape("dL_dh", dL_dh, (traj.steps, *traj.states.shape[2:]))
+    expected = (traj.steps, *traj.states.shape[2:])
+    if tuple(dL_dh.shape) == (*expected[1::-1], *expected[2:]) != expected:
+        raise InputError(
+            f"dL_dh: expected shape {expected}, got {tuple(dL_dh.shape)} ({BATCH_FIRST.replace('x,', 'dL_dh,')})"
+        )
+    require_shape("dL_dh", dL_dh, expected)
     require_type("dL_dh", dL_dh, "fiu", "real numbers")
     if dL_dfinal is not None:
         require_shape("dL_dfinal", dL_dfinal, traj.states.shape[1:])

@@ -67,7 +67,8 @@ def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array)
     try:
         require_shape(name, array, expected)
     except InputError as error:
-        batch_first = x.shape[0] in array.shape
+        axis = -2 if name == "initial_state" else -1
+        batch_first = array.ndim >= -axis and array.shape[axis] == x.shape[0]
         raise InputError(f"{error}{f' ({BATCH_FIRST})' if batch_first else ''}") from None
 
 

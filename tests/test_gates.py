@@ -119,3 +119,10 @@ def test_a_multiple_of_a_norm_beyond_the_floating_point_range_is_exact(clip):
     before, after = ds.log_update_norm.values
     assert before > 710
     assert after - before == pytest.approx(np.log(0.5), abs=1e-9) if clip == "norm" else after < before
+
+
+def test_loss_gradients_with_the_batch_first_get_a_hint():
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=3)
+    traj = gradlab.unroll(cell, cell.init(0), np.zeros((7, 4, 2)))
+    with pytest.raises(gradlab.InputError, match=r"dL_dh: expected shape \(7, 4, 3\), got \(4, 7, 3\) \(batch first\?"):
+        gradlab.bptt(traj, np.zeros((4, 7, 3)))
