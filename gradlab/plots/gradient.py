@@ -43,7 +43,7 @@ def _texts(y: np.ndarray) -> list[str]:
 
 
 def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, height: int) -> Panel:
-    """The run's states with their band, then the loss's own and the unclipped curve where recorded, then the pins."""
+    """The run's states with their band, then the loss's own and the one before clipping where recorded, then the pins."""
     require(ds, "log_grad_norm", "valid_steps")
     if len(pins) > MAX_PINS:
         raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}")
@@ -94,7 +94,7 @@ def _extra_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
         curves.append(_Curve(loss_curve(ds), "all losses", look.muted, 1.6, "dot", "loss at every step"))
     if "log_grad_norm_before_clip" in ds:
         before = over_samples(shares(ds, "log_grad_norm_before_clip")[""])[1]
-        curves.append(_Curve(before, "unclipped", look.text, 1.3, "dashdot", "before clipping"))
+        curves.append(_Curve(before, "before clip", look.text, 1.3, "dashdot", "before clipping"))
     return curves
 
 
