@@ -17,7 +17,7 @@ from .arrays import LN2, Array, device_namespace, quiet, require_finite, to_nump
 from .bptt import bptt
 from .cells import Cell, make_cell
 from .clipping import angle_between, clip_update
-from .config import UPDATE_CLIPS, RunConfig
+from .config import UPDATE_CLIPS, RunConfig, controls
 from .data import load_input
 from .errors import InputError
 from .importers import choice, load_safetensors, load_weights
@@ -79,12 +79,10 @@ def build(config: RunConfig) -> tuple[Cell, dict[str, Array], Array]:
     """The cell, its parameters and its input (T, B, D) that a RunConfig describes, on its device and in its dtype."""
     xp = device_namespace(config.device)
     if config.weights is None:
-        cell, params = None, {}
         x = load_input(config.input, **_input_fields(config, config.input_size))
-        options = {"leak": config.leak} if config.cell == "elman" else {}
-        cell = make_cell(
-            config.cell, input_size=x.shape[-1], hidden_size=config.hidden_size, activation=config.activation, **options
-        )
+        own: dict[str, Any] = {"leak": config.leak} if controls()["leak"].applies_if(config) else {}
+        own |= {"input_size": x.shape[-1], "hidden_size": config.hidden_size, "activation": config.activation}
+        cell = make_cell(config.cell, **own)
         params = initial_parameters(cell, config)
     else:
         cell, params = load_weights(config.weights, activation=config.activation)

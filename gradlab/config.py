@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .activations import ACTIVATIONS
 from .arrays import DEVICES
 from .cells import CELLS
-from .clipping import CLIP_MODES
+from .clipping import CLIP_MODES, UPDATE_MODES
 from .data import INPUTS
 from .errors import InputError
 from .initializers import INITIALIZERS
@@ -34,7 +34,7 @@ CLIP_LABELS = {
     "step_norm": "inside backprop, by norm",
     "step_value": "inside backprop, by value",
 }
-UPDATE_CLIPS = ("norm", "value")
+UPDATE_CLIPS = tuple(UPDATE_MODES)
 
 
 @dataclass(frozen=True)

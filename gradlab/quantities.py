@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .adjoint import EMPTY
 from .arrays import LN2, Array, Namespace, log_norm, quiet, to_numpy
 from .bptt import Gradients
 from .jacobian import FrobeniusNorms, StateJacobian
@@ -234,7 +235,7 @@ def _step_norms(run: Recording, steps: slice) -> Array:
     xp, cell, grads, traj = run.xp, run.traj.cell, run.loss, run.traj
     largest = xp.max(xp.abs(grads.deltas[:, steps]), axis=(0, -1))
     e = grads.exponents[1:][steps] + xp.frexp(largest)[1]
-    top = xp.max(xp.where(largest > 0, e, xp.full_like(e, -(2**30))), axis=-1, keepdims=True)
+    top = xp.max(xp.where(largest > 0, e, xp.full_like(e, EMPTY)), axis=-1, keepdims=True)
     shift = xp.where(largest > 0, grads.exponents[1:][steps] - top, xp.zeros_like(e))
     with quiet():
         deltas = xp.ldexp(grads.deltas[:, steps], shift[None, ..., None])
@@ -263,7 +264,7 @@ def log_grad_unit(run: Recording) -> Array:
     xp, probe = run.xp, run.probe
     alive = ~xp.isnan(probe.log_norms[:, 0])
     largest = xp.max(xp.abs(probe.mantissas), axis=(1, -1))
-    e = xp.where(alive & (largest > 0), probe.exponents + xp.frexp(largest)[1], -(2**30))
+    e = xp.where(alive & (largest > 0), probe.exponents + xp.frexp(largest)[1], EMPTY)
     top = xp.max(e, axis=-1, keepdims=True)
     weight = alive.astype(probe.mantissas.dtype)[:, None, ..., None]
     with quiet():

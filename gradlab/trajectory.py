@@ -51,7 +51,7 @@ class Trajectory:
 
     states (T+1, S, *M, B, H), index 0 the initial state. gate_inputs (T, G, *M, B, H): what the cell's `step` received.
     x (T, *M, B, D) with model axes of length 1 where all models see one input. lengths: None, (B,) or (*M, B); steps
-    beyond a sample's length are the identity.
+    beyond a sample's length are the identity. finite: whether every number is known to be finite.
     """
 
     cell: Cell

@@ -126,3 +126,11 @@ def test_loss_gradients_with_the_batch_first_get_a_hint():
     traj = gradlab.unroll(cell, cell.init(0), np.zeros((7, 4, 2)))
     with pytest.raises(gradlab.InputError, match=r"dL_dh: expected shape \(7, 4, 3\), got \(4, 7, 3\) \(batch first\?"):
         gradlab.bptt(traj, np.zeros((4, 7, 3)))
+
+
+@pytest.mark.parametrize("name", ["gain", "bias_scale", "input_scale"])
+@pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf")])
+def test_a_scale_that_nothing_can_be_drawn_with_is_refused(name, scale):
+    cell = gradlab.make_cell("gru", input_size=1, hidden_size=2)
+    with pytest.raises(gradlab.InputError, match=f"{name}: expected a number from 0 on, got {scale}"):
+        cell.init(0, **{name: scale})

@@ -26,6 +26,8 @@ from ..registry import Registry
 
 Partials = tuple[Mapping[tuple[str, str], Any], ...]
 
+STREAMS = ("W_hh", "W_xh", "b_h", "p", "chrono")  # of random numbers, one per parameter
+
 CELLS: Registry[type[Cell]] = Registry("cell")
 
 
@@ -135,23 +137,17 @@ class Cell(ABC):
         The same seed gives the same weights on every device, and each parameter has a stream of its own.
         Raises InputError for unknown names, and for a forget bias on a cell without a forget gate.
         """
-        h = self.hidden_size
-        if dtype not in ("float32", "float64"):
-            raise InputError(f"dtype: expected float32 or float64, got {dtype!r}")
-        if seed < 0:
-            raise InputError(f"seed: expected a whole number from 0 on, got {seed}")
-        scheme = INITIALIZERS[recurrent_init]
-        stream = {
-            name: np.random.default_rng([seed, i]) for i, name in enumerate(("W_hh", "W_xh", "b_h", "p", "chrono"))
-        }
-
-        def recurrent() -> np.ndarray:
-            w = gain * np.concatenate([scheme(stream["W_hh"], h) for _ in self.reads], axis=1)
-            return w if spectral_radius is None else rescale(w, spectral_radius)
+        _require_drawable(seed, dtype, bias_scale=bias_scale, input_scale=input_scale, gain=gain)
+        stream = {name: np.random.default_rng([seed, i]) for i, name in enumerate(STREAMS)}
+        scheme, h = INITIALIZERS[recurrent_init], self.hidden_size
 
         def full(name: str) -> tuple[int, ...]:
             count, shape = self.shapes[name]
             return (count, *models, *shape)
+
+        def recurrent() -> np.ndarray:
+            w = gain * np.concatenate([scheme(stream["W_hh"], h) for _ in self.reads], axis=1)
+            return w if spectral_radius is None else rescale(w, spectral_radius)
 
         w_hh = np.empty(full("W_hh"))
         for index in np.ndindex(*w_hh.shape[:-2]):
@@ -195,6 +191,17 @@ class Cell(ABC):
             require_shape(name, params[name], (count, *models, *shape))
             require_type(name, params[name], "f", "float32 or float64")
         return models
+
+
+def _require_drawable(seed: int, dtype: str, **scales: float) -> None:
+    """Raise InputError for a seed, dtype or scale that nothing can be drawn with."""
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"dtype: expected float32 or float64, got {dtype!r}")
+    if seed < 0:
+        raise InputError(f"seed: expected a whole number from 0 on, got {seed}")
+    for name, scale in scales.items():
+        if not 0 <= scale < float("inf"):
+            raise InputError(f"{name}: expected a number from 0 on, got {scale}")
 
 
 def _number(name: str, value: float | str) -> float:

@@ -57,22 +57,9 @@ class PeepholeLSTM(Cell):
         c_new = SIGMOID.value(xp, f + p_f * c) * c + SIGMOID.value(xp, i + p_i * c) * g
         return SIGMOID.value(xp, o + p_o * c_new) * self.activation.value(xp, c_new), c_new
 
-    def partials(
-        self,
-        xp: Namespace,
-        i: Array,
-        f: Array,
-        g: Array,
-        o: Array,
-        h: Array,
-        c: Array,
-        h_new: Array,
-        c_new: Array,
-        p_i: Array,
-        p_f: Array,
-        p_o: Array,
-    ) -> Partials:
+    def partials(self, xp: Namespace, *arrays: Array) -> Partials:
         """d_c holds dc_t by argument; dh_t is k times that, plus the output gate's own path."""
+        i, f, g, o, _, c, _, c_new, p_i, p_f, p_o = arrays
         a_i, a_f, a_o = i + p_i * c, f + p_f * c, o + p_o * c_new
         in_slope, forget_slope = g * SIGMOID.slope(xp, a_i), c * SIGMOID.slope(xp, a_f)
         out_slope = SIGMOID.slope(xp, a_o) * self.activation.value(xp, c_new)
@@ -88,20 +75,7 @@ class PeepholeLSTM(Cell):
             | {("h", "p_o"): out_slope * c_new},
         )
 
-    def completed(
-        self,
-        xp: Namespace,
-        i: Array,
-        f: Array,
-        g: Array,
-        o: Array,
-        h: Array,
-        c: Array,
-        h_new: Array,
-        c_new: Array,
-        p_i: Array,
-        p_f: Array,
-        p_o: Array,
-    ) -> Mapping[str, tuple[Array, Activation]]:
+    def completed(self, xp: Namespace, *arrays: Array) -> Mapping[str, tuple[Array, Activation]]:
         """The three gates with their peepholes."""
+        i, f, _, o, _, c, _, c_new, p_i, p_f, p_o = arrays
         return {"i": (i + p_i * c, SIGMOID), "f": (f + p_f * c, SIGMOID), "o": (o + p_o * c_new, SIGMOID)}

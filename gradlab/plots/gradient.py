@@ -43,7 +43,7 @@ def _texts(y: np.ndarray) -> list[str]:
 
 
 def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, height: int) -> Panel:
-    """The run's states with their band, then the loss's own and the one before clipping where recorded, then the pins."""
+    """The run's states with their band, the loss's own and the one before clipping where recorded, then the pins."""
     require(ds, "log_grad_norm", "valid_steps")
     if len(pins) > MAX_PINS:
         raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}")
