@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from gradlab.diagnosis import Verdict
+from gradlab.verdicts import Verdict
 
 from . import ids
 

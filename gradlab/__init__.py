@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 from .arrays import to_device, to_numpy
 from .bptt import Gradients, bptt
 from .cells import Cell, make_cell
-from .errors import InputError
+from .errors import Cancelled, InputError
 from .jacobian import StateJacobian
 from .trajectory import Trajectory
 from .unroll import unroll
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
     from .analysis import analyze
     from .checks import check_cell
     from .config import RunConfig
-    from .diagnosis import Verdict, verdict
     from .importers import from_state_dict, load_safetensors, load_weights
+    from .verdicts import Verdict, verdict
 
 _LAZY = {
     "RunConfig": "config",
-    "Verdict": "diagnosis",
+    "Verdict": "verdicts",
     "analyze": "analysis",
     "check_cell": "checks",
     "from_state_dict": "importers",
     "load_safetensors": "importers",
     "load_weights": "importers",
-    "verdict": "diagnosis",
+    "verdict": "verdicts",
 }
 _LAZY_MODULES = ("plots",)
 
 __all__ = [
+    "Cancelled",
     "Cell",
     "Gradients",
     "InputError",

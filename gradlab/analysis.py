@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,21 @@ from .data import load_input
 from .errors import InputError
 from .importers import choice, load_safetensors, load_weights
 from .jacobian import FrobeniusNorms
-from .quantities import GateStatistics, Quantity, Recording, record
+from .quantities import GateStatistics, Quantity, Recording
+from .quantities import record as record_quantities
 from .trajectory import Linearization, Overflow, Trajectory
 from .unroll import BATCH_FIRST, unroll
 
 PROBE_STREAM = int.from_bytes(b"probe", "big")
 OWN_FIELDS = ("loss", "clip", "clip_threshold", "seed")
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What to record on request, and whom to tell how far that is."""
+
+    record: Sequence[str] = ()
+    on_progress: Callable[[float], None] | None = None
 
 
 def analyze(
@@ -39,6 +48,8 @@ def analyze(
     dL_dh: Array | None = None,
     initial_state: Array | None = None,
     lengths: Array | None = None,
+    record: Sequence[str] = (),
+    on_progress: Callable[[float], None] | None = None,
     **fields: Any,
 ) -> xr.Dataset:
     """Record the gradient dynamics of one run.
@@ -47,6 +58,9 @@ def analyze(
     `params`, `x` (T, B, D) and optionally `dL_dh` (T, B, H), `initial_state` (S, B, H), `lengths` (B,) and the fields
     loss, clip, clip_threshold and seed. The verdict's curve `log_grad_norm` always comes from a unit cotangent at the
     last step; another loss adds `log_loss_grad_norm`.
+
+    record: what to measure besides, such as "products" (`gradlab list` shows all). on_progress: called with the share
+    done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
 
     Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms.
     Raises InputError for anything that cannot be used.
@@ -59,7 +73,7 @@ def analyze(
                 f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}"
             )
         _hint_batch_first(x)
-        return _dataset(cell, params, x, RunConfig(**fields), dL_dh, initial_state, lengths)
+        return _dataset(cell, params, x, RunConfig(**fields), Extra(record, on_progress), dL_dh, initial_state, lengths)
     if any(given is not None for given in (params, x, dL_dh, initial_state, lengths)):
         raise InputError("params=, x= and other arrays go with a Cell: cell=gradlab.make_cell(...)")
     if config is not None and (fields or cell is not None):
@@ -68,7 +82,7 @@ def analyze(
         raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {config!r}")
     if config is None:
         config = RunConfig(**fields) if cell is None else RunConfig(cell=cell, **fields)
-    dataset = _dataset(*build(config), config)
+    dataset = _dataset(*build(config), config, Extra(record, on_progress))
     dataset.attrs["config"] = config.model_dump_json()
     if config.weights is not None:
         dataset.attrs["weights"] = choice(load_safetensors(config.weights), config.activation)
@@ -129,6 +143,7 @@ def _dataset(
     params: Mapping[str, Array],
     x: Array,
     config: RunConfig,
+    extra: Extra,
     dL_dh: Array | None = None,
     initial_state: Array | None = None,
     lengths: Array | None = None,
@@ -147,11 +162,16 @@ def _dataset(
     with quiet():
         plain = {"probe": bptt(traj, probe, observe=observe)}
         plain |= {} if loss is None else {"loss": bptt(traj, loss)}
-        unclipped = Recording(traj, plain["probe"], plain.get("loss", plain["probe"]), False, frobenius, gates)
+        grads = plain["probe"], plain.get("loss", plain["probe"])
+        unclipped = Recording(traj, *grads, False, frobenius, gates, config.seed, extra.on_progress)
         run, clipping = _clipped(unclipped, passes, config)
-        variables = {name: _variable(q, values, len(traj.models)) for name, (q, values) in record(run).items()}
+        recorded = record_quantities(run, extra.record)
+        variables = {name: _variable(q, values, len(traj.models)) for name, (q, values) in recorded.items()}
         variables |= clipping | {"valid_steps": _valid_steps(traj)}
-    return xr.Dataset(variables, _coordinates(cell, traj), _attributes(cell, run, overflow)).transpose(
+        coordinates = _coordinates(cell, traj)
+        for q, _ in recorded.values():
+            coordinates |= q.coords(run)
+    return xr.Dataset(variables, coordinates, _attributes(cell, run, overflow)).transpose(
         "state", "gate", "path", "recurrent_gate", "parameter", "time", "step", ..., missing_dims="ignore"
     )
 

@@ -1,5 +1,9 @@
-"""The one exception for bad input; everything else that is raised is a defect."""
+"""What is raised on purpose: bad input, and the end of work that nobody wants any more; all else is a defect."""
 
 
 class InputError(ValueError):
     """What the caller gave cannot be used; the message says what was expected, what came and what to do."""
+
+
+class Cancelled(Exception):  # noqa: N818 - it is no error
+    """Raised by an `on_progress` callback to end long work; nothing catches it on the way to the caller."""

@@ -24,6 +24,7 @@ import gradlab
 from dashboard import components, controls, form, ids, runs, server
 from dashboard.app import create_app, main
 from dashboard.pages import explore_files, explore_settle, explore_steer, explore_tabs, explore_view
+from dashboard.pages.tabs import TABS
 from gradlab.config import RunConfig
 from gradlab.config import controls as config_controls
 from gradlab.errors import InputError
@@ -521,7 +522,7 @@ def test_presets_set_controls_and_some_open_a_tab() -> None:
 # tabs and files
 
 
-@pytest.mark.parametrize("tab", list(explore_tabs.TITLES))
+@pytest.mark.parametrize("tab", list(TABS))
 @pytest.mark.parametrize("fields", [{}, {"cell": "lstm"}, {"clip": "norm"}, {"clip": "step_norm"}], ids=str)
 def test_tabs(tab: str, fields: dict[str, str]) -> None:
     config = SMALL.replace(**fields)
@@ -536,7 +537,7 @@ def test_tabs(tab: str, fields: dict[str, str]) -> None:
 def test_a_tab_waits_for_its_run() -> None:
     shown = explore_tabs.panels("why", data(SMALL.replace(seed=4321)))
     assert "Nothing to show until the run is drawn." in words(shown["why"])
-    assert explore_tabs.panels(None, None) == dict.fromkeys(explore_tabs.TITLES, [])
+    assert explore_tabs.panels(None, None) == dict.fromkeys(TABS, [])
 
 
 def test_downloads_hold_the_run(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 import gradlab
 from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS
-from gradlab.cli import KINDS, cli
+from gradlab.cli import cli
+from gradlab.cli.names import KINDS
 from gradlab.clipping import CLIP_MODES
 from gradlab.config import LOSSES, RunConfig, controls
 from gradlab.data import INPUTS

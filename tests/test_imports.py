@@ -24,7 +24,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("importers",),
     ("config",),
     ("analysis",),
-    ("diagnosis", "presets", "links"),
+    ("verdicts", "presets", "links"),
     ("plots",),
     ("terminal",),
     ("cli",),

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import gradlab
 from gradlab import plots
-from gradlab.diagnosis import share_left, verdict
 from gradlab.errors import InputError
 from gradlab.plots.clipped import clipping
 from gradlab.plots.colours import DASHES, THEMES
@@ -24,6 +23,7 @@ from gradlab.plots.gradient import pin_label
 from gradlab.plots.overview import against_one
 from gradlab.plots.panels import factor_axis, number_text, span, spread
 from gradlab.plots.series import by_gradient, decimate, over_samples
+from gradlab.verdicts import share_left, verdict
 
 LN10 = math.log(10)
 RUNS = {

@@ -15,6 +15,7 @@ from gradlab.presets import PRESETS
 from .. import controls, ids
 from ..components import GRAPH_CONFIG, aria, icon, icon_button
 from . import explore_files, explore_settle, explore_steer, explore_tabs, explore_view
+from .tabs import TABS
 
 PATH, LABEL = "/", "Explore"
 
@@ -123,8 +124,8 @@ def _messages() -> list[Component]:
 
 
 def _tabs() -> Component:
-    tabs = [dmc.TabsTab(title, value=name) for name, title in explore_tabs.TITLES.items()]
-    holders = {name: html.Div(id=ids.panel(name), className="panel") for name in explore_tabs.TITLES}
+    tabs = [dmc.TabsTab(tab.TITLE, value=name) for name, tab in TABS.items()]
+    holders = {name: html.Div(id=ids.panel(name), className="panel") for name in TABS}
     panels = [dmc.TabsPanel(holder, value=name) for name, holder in holders.items()]
     toggle = dmc.Button("Show as table", id=ids.TABLE_TOGGLE, size="compact-sm", variant="subtle", color="gray")
     row = html.Div([dmc.TabsList(tabs), toggle], className="tab-row")

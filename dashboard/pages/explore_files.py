@@ -16,8 +16,8 @@ from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 import gradlab
-from gradlab.diagnosis import share_left, verdict
 from gradlab.errors import InputError
+from gradlab.verdicts import share_left, verdict
 
 from .. import components, form, ids
 from ..runs import RUNS

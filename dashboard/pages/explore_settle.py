@@ -10,10 +10,10 @@ from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config import RunConfig
-from gradlab.diagnosis import factor_text, verdict
 from gradlab.errors import InputError
 from gradlab.links import from_query, to_command, to_python, to_query
 from gradlab.plots import THEMES
+from gradlab.verdicts import factor_text, verdict
 
 from .. import components, form, ids
 from ..runs import RUNS

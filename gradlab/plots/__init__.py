@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
-from ..diagnosis import power_text
 from ..registry import Registry
+from ..verdicts import power_text
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
 from .marks import plot_text

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..diagnosis import power_text
+from ..verdicts import power_text
 from .colours import LN10
 from .series import decimate
 

@@ -13,8 +13,8 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from ..diagnosis import power_text, share_left
 from ..errors import InputError
+from ..verdicts import power_text, share_left
 from .clipped import clipping
 from .colours import THEMES
 from .marks import number_text, plot_text

@@ -6,8 +6,8 @@ Everything here is in natural logarithms where the Dataset is; -inf means exactl
 import numpy as np
 import xarray as xr
 
-from ..diagnosis import joint_log_norm, middle
 from ..errors import InputError
+from ..verdicts import joint_log_norm, middle
 
 POINTS = 2000  # of a line
 TIME_BINS = 400  # of a heat map

@@ -1,7 +1,4 @@
-"""The command line: `gradlab analyze` and `gradlab list`.
-
-stdout carries the result, stderr what is said about it. Exit codes: 0 done, 1 failure, 2 bad input, 130 cancelled.
-"""
+"""`gradlab analyze`: one network, measured; verdict, table, files."""
 
 from __future__ import annotations
 
@@ -9,123 +6,40 @@ import json
 import math
 import os
 import shlex
-import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
-from . import __version__
-from .activations import ACTIVATIONS
-from .cells import CELLS
-from .clipping import STEP_MODES, UPDATE_MODES
-from .config import CLIP_LABELS, LOSSES, UPDATE_CLIPS, ConfigError, Control, RunConfig, controls, from_toml
-from .data import INPUTS
-from .errors import InputError
-from .initializers import INITIALIZERS
-from .presets import PRESETS
-from .quantities import QUANTITIES
-from .registry import unknown
-from .terminal import UNLIMITED, Commands, OutputFile, Terminal, option_name
+from ..cells import CELLS
+from ..config import CLIP_LABELS, UPDATE_CLIPS, ConfigError, RunConfig, controls, from_toml
+from ..errors import InputError
+from ..presets import PRESETS
+from ..terminal import OutputFile, Terminal, option_name
+from .options import GroupedCommand, config_options, file_option, flag, option
 
 if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
     import xarray as xr
 
-    from .diagnosis import Verdict
+    from ..verdicts import Verdict
 
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
 NARROW = 50  # columns below which a heading of the table takes two lines
 STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold green"}
-METAVARS = {"input": "NAME|FILE", "weights": "FILE", "clip_threshold": "NUMBER|MULTIPLE"}
-VALUES = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
-
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
-class GroupedOption(click.Option):
-    """An option that knows under which heading of the help it stands."""
-
-    def __init__(self, *names: Any, group: str, **attributes: Any) -> None:
-        super().__init__(*names, **attributes)
-        self.group = group
-
-
-class GroupedCommand(click.Command):
-    """A command whose help has its options under headings."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options group by group."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for option in self.get_params(ctx):
-            if record := option.get_help_record(ctx):
-                groups.setdefault(getattr(option, "group", "Help"), []).append(record)
-        for title, records in groups.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
-
-
-def _option(*names: str, group: str, **attributes: Any) -> Decorator:
-    return click.option(*names, cls=GroupedOption, group=group, **attributes)
-
-
-def _file(*names: str, group: str, help: str) -> Decorator:
-    return _option(*names, group=group, help=help, metavar="FILE", type=click.Path(path_type=Path, readable=False))
-
-
-def _flag(*names: str, help: str, **attributes: Any) -> Decorator:
-    return _option(*names, group="Output", help=help, is_flag=True, **attributes)
-
-
-def _config_options(command: Callable[..., None]) -> Callable[..., None]:
-    """One option per field of RunConfig; values stay text, which RunConfig checks and converts."""
-    for field, control in reversed(controls().items()):
-        words = {"metavar": _metavar(field, control), "help": _help(field, control)}
-        command = _option(option_name(field), field, group=control.group.capitalize(), **words)(command)
-    return command
-
-
-def _metavar(field: str, control: Control) -> str:
-    if field in METAVARS or control.choices:
-        return METAVARS.get(field, "NAME")
-    annotation = RunConfig.model_fields[field].annotation
-    parts = [word for part in get_args(annotation) or (annotation,) for word in get_args(part) or (part,)]
-    return "|".join(VALUES.get(part, str(part)) for part in parts if part is not type(None))
-
-
-def _help(field: str, control: Control) -> str:
-    names = control.choices() if control.choices else []
-    default = RunConfig.model_fields[field].default
-    extras = [] if all(name in control.help for name in names) else [", ".join(names)]
-    extras += [] if default is None else [f"default: {default}"]
-    return f"{control.help}  [{'; '.join(extras)}]" if extras else control.help
-
-
-@click.group(
-    cls=Commands,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-@click.version_option(__version__, message="gradlab %(version)s")
-@click.pass_context
-def cli(context: click.Context) -> None:
-    """See how the gradient of a recurrent network vanishes, holds or explodes on its way back through time."""
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-@cli.command(cls=GroupedCommand, short_help="Measure the gradient through time of one network.")
-@_option("--preset", group="Start from", metavar="NAME", help="A named configuration; gradlab list presets shows them")
-@_file("--config", "config_file", group="Start from", help="A TOML file of fields, such as: hidden_size = 32")
-@_config_options
-@_file("-o", "--output", group="Output", help="Save everything measured as netCDF (.nc)")
-@_file("--html", group="Output", help="Save the verdict and the figures as one web page (.html)")
-@_flag("--json", "as_json", help="Print one JSON object; log is natural, null stands for infinite and missing numbers")
-@_flag("-q", "--quiet", help="Print the headline only, or the JSON; no notes and no progress")
-@_flag("--debug", help="Show where in the code an error arose", expose_value=False)
+@click.command(cls=GroupedCommand, short_help="Measure the gradient through time of one network.")
+@option("--preset", group="Start from", metavar="NAME", help="A named configuration; gradlab list presets shows them")
+@file_option("--config", "config_file", group="Start from", help="A TOML file of fields, such as: hidden_size = 32")
+@config_options
+@file_option("-o", "--output", group="Output", help="Save everything measured as netCDF (.nc)")
+@file_option("--html", group="Output", help="Save the verdict and the figures as one web page (.html)")
+@flag("--json", "as_json", help="Print one JSON object; log is natural, null stands for infinite and missing numbers")
+@flag("-q", "--quiet", help="Print the headline only, or the JSON; no notes and no progress")
+@flag("--debug", help="Show where in the code an error arose", expose_value=False)
 def analyze(
     preset: str | None,
     config_file: Path | None,
@@ -184,8 +98,8 @@ def _measure(
         file.check()
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
-        from .analysis import analyze
-        from .diagnosis import verdict
+        from ..analysis import analyze
+        from ..verdicts import verdict
 
         ds = analyze(config)
         found = verdict(ds)
@@ -200,7 +114,7 @@ def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
 
 
 def _save_report(ds: xr.Dataset, found: Verdict) -> Callable[[Path], object]:
-    from .plots import html_report
+    from ..plots import html_report
 
     return lambda path: path.write_text(
         html_report(ds, found.headline, [*found.details, f"Why: {found.why}"] if found.why else found.details), "utf-8"
@@ -227,7 +141,7 @@ def _print_report(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list
 
 def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
     """What clipping did to the weight update, in one line."""
-    from .diagnosis import power_text
+    from ..verdicts import power_text
 
     before, after = ds.log_update_norm.values
     left = power_text(float(after - before)) if math.isfinite(before) else "nothing"
@@ -264,7 +178,7 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
     of the step t there, median over samples. saturation: share of its units whose activation is saturated. The last
     two are NaN at the initial state.
     """
-    from .diagnosis import share_left
+    from ..verdicts import share_left
 
     share = share_left(ds).values[::-1]
     typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
@@ -283,7 +197,7 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
 
 
 def _rendered(rows: list[dict[str, float]], width: int) -> Table:
-    from .diagnosis import factor_text, power_text
+    from ..verdicts import factor_text, power_text
 
     def cell(value: float, text: Callable[[float], str]) -> str:
         return "-" if math.isnan(value) else text(value)
@@ -303,7 +217,7 @@ def _rendered(rows: list[dict[str, float]], width: int) -> Table:
 
 def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
     """The command that shows a run in the app; a note and None where the app cannot show it."""
-    from .links import to_query
+    from ..links import to_query
 
     try:
         if limits := config.beyond_limits():
@@ -313,39 +227,3 @@ def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
         terminal.note(f"the app cannot show this run: {error}")
         return None
     return "gradlab-dashboard " + (f'"{query}"' if os.name == "nt" else shlex.quote(query))
-
-
-def _clip_modes() -> dict[str, str]:
-    modes = {"off": "nothing is clipped", **UPDATE_MODES.describe(), **STEP_MODES.describe()}
-    return modes | {name: f"{CLIP_LABELS[name]}: {text}" for name, text in modes.items() if name != "off"}
-
-
-KINDS: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
-    "cells": ("Cells (--cell)", CELLS.describe),
-    "activations": ("Activations (--activation)", ACTIVATIONS.describe),
-    "initializers": ("Recurrent initializers (--recurrent-init)", INITIALIZERS.describe),
-    "inputs": ("Inputs (--input; or a file)", INPUTS.describe),
-    "losses": ("Losses (--loss)", lambda: LOSSES),
-    "clipping": ("Clipping modes (--clip)", _clip_modes),
-    "presets": ("Presets (--preset)", lambda: {name: f"{p.label} - {p.help}" for name, p in PRESETS.items()}),
-    "quantities": ("Recorded quantities", lambda: {name: q.long_name for name, q in QUANTITIES.items()}),
-}
-
-
-@cli.command("list", short_help="Show every name that gradlab knows.", epilog=f"Kinds: {', '.join(KINDS)}.")
-@click.argument("kind", required=False)
-def list_names(kind: str | None) -> None:
-    """Show every name that gradlab knows, or those of one KIND, with a line on each."""
-    if kind is not None and kind not in KINDS:
-        raise unknown("kind", kind, list(KINDS))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
-    text = click.HelpFormatter(width=width)
-    for title, names in KINDS.values() if kind is None else [KINDS[kind]]:
-        with text.section(title):
-            text.write_dl([(name, line.rstrip(".")) for name, line in names().items()])
-    click.echo(text.getvalue().strip())
-
-
-def main() -> NoReturn:
-    """The command `gradlab`."""
-    cli.main()

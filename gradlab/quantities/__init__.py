@@ -1,0 +1,19 @@
+"""Recorded quantities: what analyze writes into its Dataset; one registered block each.
+
+Dims in which "*" stands for the model axes. Logarithms are natural; -inf means exactly zero, NaN a step beyond the
+sample's length.
+"""
+
+from . import every_run
+from .base import QUANTITIES, GateStatistics, Quantity, Recording, quantity, record, requests
+
+__all__ = [
+    "QUANTITIES",
+    "GateStatistics",
+    "Quantity",
+    "Recording",
+    "every_run",
+    "quantity",
+    "record",
+    "requests",
+]
