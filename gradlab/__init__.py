@@ -36,7 +36,7 @@ _LAZY = {
     "load_weights": "importers",
     "verdict": "verdicts",
 }
-_LAZY_MODULES = ("plots",)
+_LAZY_MODULES = ("plots", "products", "theory")
 
 __all__ = [
     "Cancelled",

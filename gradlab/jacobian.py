@@ -13,7 +13,7 @@ import numpy as np
 from .arrays import Array, Namespace, linear, quiet, require_namespace
 from .errors import InputError
 from .lanczos import largest_singular_values
-from .trajectory import Linearization, Trajectory
+from .trajectory import Linearization, Trajectory, chunk_steps
 
 CARRY = "carry"
 ROUNDINGS = 16  # units in the last place that the bound on a spectral norm allows for
@@ -47,6 +47,17 @@ class StateJacobian:
     def apply_transpose(self, u: Array) -> Array:
         """J_t^T u_t at every step."""
         return self._map(u, "u", transpose=True)
+
+    def each_step(self, start: int = 0, stop: int | None = None, backwards: bool = False) -> Iterator[StepJacobian]:
+        """The Jacobians of steps start+1 ... stop one after the other, the last first if `backwards`."""
+        stop = self.traj.steps if stop is None else stop
+        chunk = chunk_steps(self.traj.states)
+        edges = range(start, stop, chunk)
+        for a in reversed(edges) if backwards else edges:
+            part = _Part(self, self.traj.linearize(a, min(a + chunk, stop)))
+            steps = range(part.start, part.stop)
+            for t in reversed(steps) if backwards else steps:
+                yield StepJacobian(t + 1, part.step(t))
 
     def split(self, u: Array) -> tuple[Array, Array]:
         """The paths' Frobenius norms and their shares of J^T u, both (P, T, *M, B) in the order of `paths()`.
@@ -153,6 +164,22 @@ class StateJacobian:
         return (_Part(self, lin) for lin in self.traj.linearizations(chunk))
 
 
+@dataclass(frozen=True)
+class StepJacobian:
+    """J_t of one step t = 1..T on vectors (K, S, *M, B, H), K of them at once."""
+
+    t: int
+    part: _Part
+
+    def apply(self, v: Array) -> Array:
+        """J_t v."""
+        return self.part.apply(v[:, None])[:, 0]
+
+    def apply_transpose(self, u: Array) -> Array:
+        """J_t^T u."""
+        return self.part.apply_transpose(u[:, None])[:, 0]
+
+
 class FrobeniusNorms:
     """||J_t||_F (T, *M, B) in `values`, filled chunk by chunk: by itself or while `bptt` passes."""
 
@@ -222,6 +249,14 @@ class _Part:
         part.weights = {k: (w.astype(dtype), wt.astype(dtype)) for k, (w, wt) in self.weights.items()}
         part.carry = {key: e.astype(dtype) for key, e in self.carry.items()}
         part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
+        return part
+
+    def step(self, t: int) -> _Part:
+        """The operator of step t+1 alone."""
+        part, i = copy(self), t - self.start
+        part.start, part.stop = t, t + 1
+        part.carry = {key: e[i : i + 1] for key, e in self.carry.items()}
+        part.gates = {key: d[i : i + 1] for key, d in self.gates.items()}
         return part
 
     def _state(self, vectors: Array, s: int) -> Array:

@@ -223,3 +223,19 @@ def test_wrong_tangents(shape, message):
         jacobian.apply(np.zeros(shape))
     with pytest.raises(InputError, match=message.replace("v:", "u:")):
         jacobian.apply_transpose(np.zeros(shape))
+
+
+@each_cell
+@pytest.mark.parametrize("backwards", [False, True])
+def test_one_step_after_the_other(name, backwards):
+    problem = random_problem(name, sizes=(19, 2, 1, 3))
+    traj = problem.unroll()
+    jacobian, dense = traj.jacobian(), traj.jacobian().dense()
+    states = len(traj.cell.states)
+    basis = np.eye(states * 3).reshape(-1, states, 1, 3) + np.zeros((1, 1, 2, 1))
+    steps = list(jacobian.each_step(2, 18, backwards))
+    assert [step.t for step in steps] == (list(range(18, 2, -1)) if backwards else list(range(3, 19)))
+    for step in steps:
+        columns, rows = (joint(method(basis), ()) for method in (step.apply, step.apply_transpose))
+        assert_near(np.moveaxis(columns, 0, -1), dense[step.t - 1])
+        assert_near(np.moveaxis(rows, 0, -2), dense[step.t - 1])

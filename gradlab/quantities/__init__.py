@@ -4,7 +4,7 @@ Dims in which "*" stands for the model axes. Logarithms are natural; -inf means 
 sample's length.
 """
 
-from . import every_run
+from . import chaos, every_run, predictions, travel
 from .base import QUANTITIES, GateStatistics, Quantity, Recording, quantity, record, requests
 
 __all__ = [
@@ -12,8 +12,11 @@ __all__ = [
     "GateStatistics",
     "Quantity",
     "Recording",
+    "chaos",
     "every_run",
+    "predictions",
     "quantity",
     "record",
     "requests",
+    "travel",
 ]

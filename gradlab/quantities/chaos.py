@@ -1,0 +1,1 @@
+"""On request: Lyapunov exponents."""

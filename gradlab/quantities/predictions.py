@@ -1,0 +1,1 @@
+"""On request: what theory predicts for the run."""

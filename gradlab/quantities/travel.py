@@ -1,0 +1,1 @@
+"""On request: long products and their singular values."""
