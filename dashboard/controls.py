@@ -133,4 +133,4 @@ def register(app: Dash) -> None:
         if form.kind(name) == "number":
             slider, number = ids.slider(name), ids.control(name)
             pair = [kind(component, "value") for kind in (Output, Input) for component in (slider, number)]
-            app.clientside_callback(ClientsideFunction("explore", "pair"), *pair, prevent_initial_call=True)
+            app.clientside_callback(ClientsideFunction("drawing", "pair"), *pair, prevent_initial_call=True)

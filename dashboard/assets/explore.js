@@ -1,78 +1,17 @@
-// Explore in the browser: controls -> request -> drawn -> settled.
-//
-// One request is under way at a time. While it is, only the newest wish is kept, so that a drag is drawn as fast as the
-// server answers and never falls behind. What is typed waits until the fingers rest. A request is settled (address bar, history, tables) when it has been drawn, no
-// pointer or key is down on a control, and nothing has changed for a moment.
+// Explore in the browser: its strip, hint, menus and files. How a change is drawn is in drawing.js.
 (function () {
-  const REST_MS = 250;
-  const PATIENCE_MS = 5000;   // until a silent server is asked whether it is still there
   const LIT_MS = 650;   // the style sheet's animation and its longest delay
+  const PAGE = { request: "request", settled: "settled", failure: "failure" };
   const noUpdate = () => window.dash_clientside.no_update;
   const setProps = (id, props) => window.dash_clientside.set_props(id, props);
   const byId = (id) => document.getElementById(id);
+  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  const drawing = window.gradlab.drawing;
 
-  let latest = null;     // what should be on the page
-  let sent = null;       // what was asked for last
-  let settled = null;    // what was settled last
-  let busy = false;      // a request is under way
-  let held = false;      // a hand is on a slider
-  let timer = null;      // runs while changes are fresh
-  let watch = null;      // runs while a request is under way
-  let first = true;      // no request has been drawn yet
   let shown = {};        // component -> properties that it was given last
-  const assigned = {};   // slider -> value that its field gave it, which it will report as if it had been moved
   let lightUp = false;   // the next drawing came from a link, a preset or a file
 
-  const narrow = matchMedia("(max-width: 760px)");
-  const theme = () => document.documentElement.getAttribute("data-mantine-color-scheme") === "dark" ? "dark" : "light";
-  const look = () => ({ theme: theme(), narrow: narrow.matches, first, search: location.search });
-  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-
-  const typing = () => document.activeElement.matches(".field input:not([readonly])");
-
-  function want(request) {
-    const wish = ({ first, search, ...rest }) => rest;
-    if (latest && same(wish(request), wish(latest))) return;
-    latest = request;
-    clearTimeout(timer);
-    timer = setTimeout(() => { timer = null; pump(); }, REST_MS);
-    pump();
-  }
-
-  function pump() {
-    if (busy || !latest) return;
-    if (latest !== sent) {
-      if (typing() && timer !== null) return;
-      sent = latest;
-      busy = true;
-      document.body.classList.add("busy");
-      watch = setInterval(askServer, PATIENCE_MS);
-      setProps("request", { data: sent });
-    } else if (!held && timer === null && settled !== sent) {
-      settled = sent;
-      setProps("settled", { data: { ...settled, search: location.search } });
-    }
-  }
-
-  function askServer() {
-    fetch(location.origin + "/assets/icon.svg", { cache: "no-store" }).catch(() => {
-      clearInterval(watch);
-      setProps("failure", { children: "The server does not answer any more. Start it again, then reload this page." });
-    });
-  }
-
-  function hold(event) {
-    const slider = event.target.closest && event.target.closest(".slider");
-    if (slider && (event.type === "pointerdown" || event.key.startsWith("Arrow") || event.key.startsWith("Page"))) held = true;
-  }
-
-  function release() {
-    if (!held) return;
-    held = false;
-    pump();
-  }
-
-  function refresh() { if (latest) want({ ...latest, ...look(), run: false }); }
+  const want = (wish) => drawing.want(wish, PAGE);
 
   // Only what has changed: setting a property draws its component anew.
   function dress(props) {
@@ -103,7 +42,7 @@
 
   function playLightUp() {
     const strip = byId("strip");
-    if (!lightUp || held) return;
+    if (!lightUp || drawing.held()) return;
     lightUp = false;
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     strip.classList.add("lit");
@@ -160,31 +99,12 @@
       if (event.key === "Escape" || (event.type === "click" && !event.target.closest(".menu summary"))) menu.open = false;
   }
 
-  addEventListener("pointerdown", hold, true);
-  addEventListener("keydown", hold, true);
   for (const end of ["click", "keydown"]) addEventListener(end, closeMenus);
-  for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(end, release, true);
   for (const arrival of ["change", "drop"]) addEventListener(arrival, tooLarge, true);
   addEventListener("popstate", () => setProps("search", { data: location.search }));
-  narrow.addEventListener("change", refresh);
-  new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     explore: {
-      // A slider and its field: whichever was touched sets the other.
-      pair: function (slider, number) {
-        const name = (window.dash_clientside.callback_context.triggered_id || "").replace(/^(control|slider)-/, "");
-        const fromSlider = window.dash_clientside.callback_context.triggered_id === "slider-" + name;
-        if (fromSlider) {
-          if (!held && assigned[name] === slider) return [noUpdate(), noUpdate()];
-          delete assigned[name];
-          return [noUpdate(), slider === number ? noUpdate() : slider];
-        }
-        if (typeof number !== "number" || number === slider) return [noUpdate(), noUpdate()];
-        assigned[name] = number;
-        return [number, noUpdate()];
-      },
-
       collect: function () {
         const raw = {};
         const rest = {};
@@ -193,7 +113,7 @@
           else rest[input.id] = input.value;
         }
         hint(raw.gain);
-        want({ raw, preset: rest.preset, pins: rest.pins || [], ...look(), run: false });
+        want({ raw, preset: rest.preset, pins: rest.pins || [], run: false });
         return noUpdate();
       },
 
@@ -205,24 +125,18 @@
       },
 
       drawn: function (data) {
-        busy = false;
         dress(data.props);
-        if (data.strip) {
-          first = false;
-          paintStrip(data.strip);
-        }
-        clearInterval(watch);
-        document.body.classList.remove("busy");
+        if (data.strip) paintStrip(data.strip);
         nameUploads();
         playLightUp();
-        pump();
+        drawing.drawn(Boolean(data.strip));
         return noUpdate();
       },
 
       loaded: function () { lightUp = true; return noUpdate(); },
 
       run: function (clicks) {
-        if (clicks && latest) want({ ...latest, run: true });
+        if (clicks && drawing.latest()) want({ ...drawing.latest(), run: true });
         return noUpdate();
       },
 

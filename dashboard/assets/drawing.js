@@ -1,0 +1,111 @@
+// Drawing while a hand moves a control, the same for every page: want -> request -> drawn -> settled.
+//
+// One request is under way at a time. While it is, only the newest wish is kept, so that a drag is drawn as fast as the
+// server answers and never falls behind. What is typed waits until the fingers rest. A request is settled (address bar,
+// history, tables) when it has been drawn, no pointer or key is down on a control, and nothing has changed for a moment.
+window.gradlab = {};
+(function () {
+  const REST_MS = 250;
+  const PATIENCE_MS = 5000;   // until a silent server is asked whether it is still there
+  const noUpdate = () => window.dash_clientside.no_update;
+  const setProps = (id, props) => window.dash_clientside.set_props(id, props);
+
+  let page = null;       // ids of the page's stores and of its place for failures
+  let latest = null;     // what should be on the page
+  let sent = null;       // what was asked for last
+  let settled = null;    // what was settled last
+  let busy = false;      // a request is under way
+  let held = false;      // a hand is on a slider
+  let timer = null;      // runs while changes are fresh
+  let watch = null;      // runs while a request is under way
+  let first = true;      // nothing has been shown yet
+  const assigned = {};   // slider -> value that its field gave it, which it will report as if it had been moved
+
+  const narrow = matchMedia("(max-width: 760px)");
+  const theme = () => document.documentElement.getAttribute("data-mantine-color-scheme") === "dark" ? "dark" : "light";
+  const look = () => ({ theme: theme(), narrow: narrow.matches, first, search: location.search });
+  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+  const typing = () => document.activeElement.matches(".field input:not([readonly])");
+
+  function want(wish, ids) {
+    page = ids || page;
+    const request = { ...wish, ...look() };
+    const lasting = ({ first, search, ...rest }) => rest;
+    if (latest && same(lasting(request), lasting(latest))) return;
+    latest = request;
+    document.body.classList.add("unsettled");
+    clearTimeout(timer);
+    timer = setTimeout(() => { timer = null; pump(); }, REST_MS);
+    pump();
+  }
+
+  function pump() {
+    if (busy || !latest) return;
+    if (latest !== sent) {
+      if (typing() && timer !== null) return;
+      sent = latest;
+      busy = true;
+      document.body.classList.add("busy");
+      watch = setInterval(askServer, PATIENCE_MS);
+      setProps(page.request, { data: sent });
+    } else if (!held && timer === null && settled !== sent) {
+      settled = sent;
+      document.body.classList.remove("unsettled");
+      setProps(page.settled, { data: { ...settled, search: location.search } });
+    }
+  }
+
+  function askServer() {
+    fetch(location.origin + "/assets/icon.svg", { cache: "no-store" }).catch(() => {
+      clearInterval(watch);
+      setProps(page.failure, { children: "The server does not answer any more. Start it again, then reload this page." });
+    });
+  }
+
+  function drawn(something) {
+    busy = false;
+    if (something) first = false;
+    clearInterval(watch);
+    document.body.classList.remove("busy");
+    pump();
+  }
+
+  function hold(event) {
+    const slider = event.target.closest && event.target.closest(".slider");
+    if (slider && (event.type === "pointerdown" || event.key.startsWith("Arrow") || event.key.startsWith("Page"))) held = true;
+  }
+
+  function release() {
+    if (!held) return;
+    held = false;
+    pump();
+  }
+
+  function refresh() { if (latest) want({ ...latest, run: false }); }
+
+  addEventListener("pointerdown", hold, true);
+  addEventListener("keydown", hold, true);
+  for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(end, release, true);
+  narrow.addEventListener("change", refresh);
+  new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
+
+  window.gradlab.drawing = { want, drawn, held: () => held, latest: () => latest };
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    drawing: {
+      // A slider and its field: whichever was touched sets the other.
+      pair: function (slider, number) {
+        const name = (window.dash_clientside.callback_context.triggered_id || "").replace(/^(control|slider)-/, "");
+        const fromSlider = window.dash_clientside.callback_context.triggered_id === "slider-" + name;
+        if (fromSlider) {
+          if (!held && assigned[name] === slider) return [noUpdate(), noUpdate()];
+          delete assigned[name];
+          return [noUpdate(), slider === number ? noUpdate() : slider];
+        }
+        if (typeof number !== "number" || number === slider) return [noUpdate(), noUpdate()];
+        assigned[name] = number;
+        return [number, noUpdate()];
+      },
+    },
+  });
+})();
