@@ -82,6 +82,35 @@ def test_saturation_counts_strong_input():
     assert float(strong.activation_slope.mean()) < 0.2 < float(weak.activation_slope.mean())
 
 
+@each_cell
+@pytest.mark.parametrize("lengths", [None, np.array([21, 9, 16, 4])], ids=["full", "lengths"])
+@pytest.mark.parametrize("models", [(), (3,)], ids=["one", "models"])
+def test_dead_units_and_input_drive(name, lengths, models):
+    """A biased net, in which some units stay saturated; by the long way from pre-activations and weights."""
+    own = network(name, models, gain=0.5)
+    cell, bias = own["cell"], own["params"]["b_h"]
+    bias[cell.gates.index(cell.candidate)] += np.array([9.0, -9.0, 0.0, 0.0, 0.0])
+    own["x"][-1, ..., -1, :] = 0.0 if lengths is None else np.inf  # a masked step is left out
+    ds, traj = gradlab.analyze(**own, lengths=lengths), gradlab.unroll(cell, own["params"], own["x"], lengths=lengths)
+    v = own["params"]["W_xh"][cell.driven_gates.index(cell.candidate)]
+    drive = np.einsum("t...bd,...hd->t...bh", np.nan_to_num(own["x"], posinf=0.0), v)
+    drive += bias[cell.gates.index(cell.candidate)][..., None, :]
+    inside = np.ones((T, B), bool) if lengths is None else np.arange(1, T + 1)[:, None] <= lengths
+    squares = np.moveaxis((drive**2).mean(axis=-1), 0, -2)[..., inside].mean(axis=-1)
+    np.testing.assert_allclose(ds.input_drive, np.sqrt(squares))
+    with np.errstate(all="ignore"):
+        low = nonlinearity(cell, cell.candidate).slope(np, candidate_inputs(traj)) < 0.1
+    low = np.moveaxis(low, 0, -3)[..., inside, :]
+    np.testing.assert_allclose(ds.dead_units, low.all(axis=-2).mean(axis=-1))
+    assert (ds.dead_units >= 0.4).all()
+
+
+def candidate_inputs(traj):
+    """What the candidate's nonlinearity is applied to, with model axes; GRU's r m included."""
+    pre = traj.pre[:, traj.cell.gates.index(traj.cell.candidate)]
+    return pre + traj.gate_inputs[:, 1] * traj.gate_inputs[:, 3] if traj.cell.name == "gru" else pre
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_has_its_slope_recorded(activation):
     ds, traj, _ = run("elman", activation=activation)

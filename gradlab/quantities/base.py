@@ -24,13 +24,17 @@ Progress = Callable[[float], None]
 
 
 class GateStatistics:
-    """Filled chunk by chunk: `mean` and `saturation` (G, T, *M) of every gate, `slope` (T, *M) of the candidate."""
+    """Filled chunk by chunk: `mean` and `saturation` (G, T, *M) of every gate, of the candidate `slope` (T, *M).
+
+    dead (*M, H): whether the candidate's slope is low at every step of every sample.
+    """
 
     def __init__(self, traj: Trajectory) -> None:
         self.traj = traj
         shape = (len(traj.cell.gates), traj.steps, *traj.models)
         self.mean, self.saturation = (traj.xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
         self.slope = traj.xp.empty(shape[1:], dtype=traj.states.dtype)
+        self.dead = traj.xp.ones((*traj.models, traj.cell.hidden_size), dtype=bool)
 
     def __call__(self, lin: Linearization) -> None:
         """Fill in the steps of one chunk."""
@@ -39,9 +43,16 @@ class GateStatistics:
         for g, (slopes, activation) in enumerate(self.traj.gate_slopes(lin)):
             slopes = self.traj.xp.ones_like(values[g]) if slopes is None else slopes
             self.mean[g, steps] = self._mean(values[g], steps)
-            self.saturation[g, steps] = self._mean(abs(slopes) < SATURATED_SLOPE * activation.max_slope, steps)
+            low = abs(slopes) < SATURATED_SLOPE * activation.max_slope
+            self.saturation[g, steps] = self._mean(low, steps)
             if cell.gates[g] == cell.candidate:
                 self.slope[steps] = self._mean(slopes, steps)
+                self.dead &= self._always(low, steps)
+
+    def _always(self, low: Array, steps: slice) -> Array:
+        """(C, *M, B, H) -> (*M, H): whether it holds at all steps of all samples that are not masked."""
+        held = low if self.traj.mask is None else low | ~self.traj.mask[steps][..., None]
+        return held.all(axis=0).all(axis=-2)
 
     def _mean(self, values: Array, steps: slice) -> Array:
         """(C, *M, B, H) -> (C, *M): the mean over the units of all samples whose step is not masked."""

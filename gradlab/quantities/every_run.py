@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..adjoint import EMPTY
-from ..arrays import LN2, Array, Namespace, log_norm, quiet, to_numpy
+from ..arrays import LN2, Array, Namespace, linear, log_norm, quiet, to_numpy
 from ..trajectory import read
 from .base import Recording, quantity
 
@@ -72,6 +72,27 @@ def gate_saturation(run: Recording) -> Array:
 def activation_slope(run: Recording) -> Array:
     """Mean slope of the activation over units and samples."""
     return run.gates.slope
+
+
+@quantity(("*",), "dead")
+def dead_units(run: Recording) -> Array:
+    """Share of units whose activation's slope is below a tenth of the largest at every step of every sample."""
+    return run.gates.dead.astype(run.traj.states.dtype).mean(axis=-1)
+
+
+@quantity(("*",), "rms V x + b")
+def input_drive(run: Recording) -> Array:
+    """Root mean square of what input and bias add to the candidate's pre-activation, over units, steps and samples."""
+    xp, traj, cell = run.xp, run.traj, run.traj.cell
+    drive = traj.params["b_h"][cell.gates.index(cell.candidate)][..., None, :] + 0 * traj.x[..., :1]
+    if cell.candidate in cell.driven_gates:
+        drive = drive + linear(xp, traj.x, traj.params["W_xh"][cell.driven_gates.index(cell.candidate)])
+    squares = xp.square(drive.astype(xp.float64)).mean(axis=-1)
+    if traj.mask is None:
+        return xp.sqrt(squares.mean(axis=(0, -1)))
+    with quiet():  # without a step there is no mean
+        alive = xp.where(traj.mask, xp.ones_like(squares), 0.0)
+        return xp.sqrt(xp.where(traj.mask, squares, 0.0).sum(axis=(0, -1)) / alive.sum(axis=(0, -1)))
 
 
 @quantity(("time", "state", "*"), "rms s_t")
