@@ -95,17 +95,25 @@ def share_left(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
 
     Every sample is read from its own last step: lag k stands at index T - k, whatever the sample's length.
     """
-    logs = joint_log_norm(ds, name).transpose("time", ...)
+    return xr.DataArray(
+        _median(aligned(ds, joint_log_norm(ds, name))),
+        {"time": ds.time},
+        ["time"],
+        attrs={"long_name": "ln of the share left", "units": "1"},
+    )
+
+
+def aligned(ds: xr.Dataset, logs: xr.DataArray) -> np.ndarray:
+    """Logarithms (time, *model, sample) relative to each sample's last step, which stands at index T: (T+1, N)."""
+    logs = logs.transpose("time", ...)
     flat = logs.values.reshape(logs.sizes["time"], -1)
     lengths = np.broadcast_to(ds.valid_steps.values, logs.shape[1:]).reshape(-1)
-    aligned = np.full_like(flat, np.nan)
+    shares = np.full_like(flat, np.nan)
     for column, length in enumerate(lengths):
         if length > 0:
             own = flat[: length + 1, column]
-            aligned[-length - 1 :, column] = own - own[-1]
-    return xr.DataArray(
-        _median(aligned), {"time": ds.time}, ["time"], attrs={"long_name": "ln of the share left", "units": "1"}
-    )
+            shares[-length - 1 :, column] = own - own[-1]
+    return shares
 
 
 def _median(values: np.ndarray) -> np.ndarray:
@@ -127,6 +135,19 @@ def log_rate_per_step(ds: xr.Dataset) -> float:
     """ln of the factor per step back, over the median length of the samples; NaN for less than two steps."""
     steps = int(ds.valid_steps.median())
     return float(share_left(ds)[-steps]) / (steps - 1) if steps > 1 else math.nan
+
+
+def standard_error(ds: xr.Dataset) -> float:
+    """Standard error of `log_rate_per_step` over samples: sqrt(pi / 2) sd / sqrt(B), that of a normal sample's median.
+
+    The weights are held: it says how far the input moves the rate. NaN where less than two samples have a finite rate.
+    """
+    steps = int(ds.valid_steps.median())
+    if steps < 2:
+        return math.nan
+    ends = aligned(ds, joint_log_norm(ds))[-steps]
+    ends = ends[np.isfinite(ends)]
+    return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
 
 
 def _word(log_factor: float, steps: int) -> str:
@@ -197,21 +218,35 @@ def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:
     return {str(p): float(shares.sel(path=p)) * math.exp(min(log_rate, 700)) for p in ds.path.values}
 
 
-def _why(ds: xr.Dataset, log_rate: float) -> str:
-    """The factors of the measured rate in one line.
+def slope_and_weights(ds: xr.Dataset) -> tuple[float, float]:
+    """A step's typical factor ||J||_F / sqrt(H) without a carry: quadratic mean of the slopes, times weights' scale.
 
-    Without a carry, a step's typical factor ||J||_F / sqrt(H) is the quadratic mean of the slopes times the weights'
-    scale. Where the measured rate is another, as directions matter, the line says so.
+    The slope is the mean over units where the weights are zero.
     """
-    if bool((ds.jacobian_path_norm.sel(path="carry") > 0).any()):
+    weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
+    if weights == 0:
+        return float(ds.activation_slope.mean(skipna=True)), 0.0
+    return math.exp(_log_typical(ds)) / weights, weights
+
+
+def _log_typical(ds: xr.Dataset) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.log(ds.jacobian_frobenius).mean(skipna=True)) - 0.5 * math.log(ds.sizes["index"])
+
+
+def carries(ds: xr.Dataset) -> bool:
+    """Whether units keep part of their state by themselves: gates, or a leak."""
+    return bool((ds.jacobian_path_norm.sel(path="carry") > 0).any())
+
+
+def _why(ds: xr.Dataset, log_rate: float) -> str:
+    """The factors of the measured rate in one line; where the rate is another, as directions matter, it says so."""
+    if carries(ds):
         split = path_factors(ds, log_rate)
         carry = split.pop("carry")
         return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"
-    with np.errstate(divide="ignore"):
-        log_typical = float(np.log(ds.jacobian_frobenius).mean(skipna=True)) - 0.5 * math.log(ds.sizes["index"])
-    weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
+    log_typical, (slope, weights) = _log_typical(ds), slope_and_weights(ds)
     typical, rate = (factor_text(log).removeprefix("x") for log in (log_typical, log_rate))
-    slope = math.exp(log_typical) / weights if weights > 0 else float(ds.activation_slope.mean(skipna=True))
     close = log_typical == log_rate or abs(log_typical - log_rate) < CLOSE
     result = f"about {rate}" if close else f"{typical}, measured {rate}"
     return f"{slope:.2f} (mean slope of {ds.attrs['activation']}) x {weights:.2f} (weights) = {result}"
