@@ -4,9 +4,13 @@ from typing import Any
 
 # Shell
 PROVIDER = "provider"
+PATH = "path"  # of the address
+PAGE = "page"
+NAVIGATION = "navigation"
 THEME_TOGGLE = "theme-toggle"
 HELP_OPEN = "help-open"
 HELP = "help"
+HELP_TEXT = "help-text"
 
 # Explore: state
 SEARCH = "search"  # the query of the address, as it was opened or gone back to
@@ -113,3 +117,9 @@ def unpin(query: Any) -> dict[str, Any]:
 def reopen(query: Any) -> dict[str, Any]:
     """The button that puts a pin back into the controls."""
     return {"type": "reopen", "query": query}
+
+
+# Explore: work that a tab does on demand
+def work(tab: str, part: str) -> str:
+    """A part of the frame around it: start, offer, cancel, share, pace, outcome, body, run, tick."""
+    return f"{tab}-work-{part}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from . import ids
@@ -35,28 +37,18 @@ THEME = {
     "cursorType": "pointer",
 }
 
-HELP = {
-    "The question": "A recurrent net learns from the past only if the gradient of the loss survives the way back "
-    "through time. Each step back multiplies it by a matrix. This page shows what comes of it.",
-    "The curve": "The loss sits at the last step, on the right. The curve shows what share of its gradient reaches "
-    "each earlier step, in powers of ten: the thick line is the median over samples, the band 10 to 90 %.",
-    "One-step factor": "What a single step does to a gradient: typically (thick) and at most (thin). Below 1 it "
-    "shrinks. The measured rate differs from both, because the steps turn the gradient as well.",
-    "Units": "The same gradient, unit by unit. The colours are fixed: what is lost fades into the page, blue is as at "
-    "the last step, what is blown up burns. They mean the same in the strip above.",
-    "Try": "Drag Gain to 3. Then choose LSTM, forget bias 0, and raise the bias. Pin a run to keep its curve.",
-}
-
 
 def layout() -> Component:
-    """The shell with its page."""
-    page = html.Div([header(), html.Main(PAGES[0].layout()), help_drawer()])
-    return dmc.MantineProvider(page, id=ids.PROVIDER, theme=THEME, forceColorScheme="light")
+    """The shell, before its page has come."""
+    loading = html.P("Loading …", className="loading")
+    main, path = html.Main(loading, id=ids.PAGE), dcc.Store(id=ids.PATH)
+    return dmc.MantineProvider(
+        html.Div([path, header(), main, help_drawer()]), id=ids.PROVIDER, theme=THEME, forceColorScheme="light"
+    )
 
 
 def header() -> Component:
-    """Brand, navigation over the pages that exist, theme, help."""
-    links = [html.A(page.LABEL, href=page.PATH, className="nav", **aria(current="page")) for page in PAGES]
+    """Brand, room for the navigation, theme, help."""
     brand = html.A([icon("brand"), "gradlab"], href="/", className="brand")
     tools = html.Div(
         [
@@ -65,24 +57,53 @@ def header() -> Component:
         ],
         className="tools",
     )
-    return html.Header([brand, html.Nav(links, **aria(label="Pages")), tools])
+    return html.Header([brand, html.Nav(id=ids.NAVIGATION, **aria(label="Pages")), tools])
+
+
+def navigation(current: Any) -> list[Component]:
+    """Links to all pages; the browser lets the run on this one travel with them."""
+    return [
+        html.A(page.LABEL, href=page.PATH, className="nav", **(aria(current="page") if page is current else {}))
+        for page in PAGES
+    ]
 
 
 def help_drawer() -> Component:
     """How to read the page."""
-    parts = [part for title, text in HELP.items() for part in (html.H3(title), html.P(text))]
     return dmc.Drawer(
-        parts,
+        html.Div(id=ids.HELP_TEXT),
         id=ids.HELP,
         title="How to read this page",
         position="right",
         size=360,
+        keepMounted=True,
         closeButtonProps=aria(label="Close"),
     )
 
 
+def open_page(path: str) -> dict[str, Any]:
+    """The callback: the page at a path, its place in the navigation, and how to read it."""
+    pages = {page.PATH: page for page in PAGES}
+    page = pages.get(f"/{path.strip('/')}")
+    if page is None:
+        nothing = html.P(["There is no such page. ", html.A("Explore", href="/"), " is the first one."])
+        return {"page": html.Div(nothing, className="loading"), "navigation": navigation(None), "help": []}
+    words = [part for title, text in page.HELP.items() for part in (html.H3(title), html.P(text))]
+    return {"page": page.layout(), "navigation": navigation(page), "help": words}
+
+
+OUTPUTS = {
+    "page": Output(ids.PAGE, "children"),
+    "navigation": Output(ids.NAVIGATION, "children"),
+    "help": Output(ids.HELP_TEXT, "children"),
+}
+
+
 def register(app: Dash) -> None:
-    """Theme and help work in the browser alone."""
+    """The page of the address; theme and help, which work in the browser alone."""
+    path = ClientsideFunction("shell", "path")
+    app.clientside_callback(path, Output(ids.PATH, "data"), Input(ids.PAGE, "id"))
+    app.callback(output=OUTPUTS, inputs=[Input(ids.PATH, "data")], prevent_initial_call=True)(open_page)
     theme = ClientsideFunction("shell", "theme")
     app.clientside_callback(theme, Output(ids.PROVIDER, "forceColorScheme"), Input(ids.THEME_TOGGLE, "n_clicks"))
     clicked, opened = Input(ids.HELP_OPEN, "n_clicks"), State(ids.HELP, "opened")

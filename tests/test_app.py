@@ -21,9 +21,9 @@ from click.testing import CliRunner
 from dash.development.base_component import Component
 
 import gradlab
-from dashboard import components, controls, form, ids, runs, server
+from dashboard import components, controls, form, ids, runs, server, shell
 from dashboard.app import create_app, main
-from dashboard.pages import explore_files, explore_settle, explore_steer, explore_tabs, explore_view
+from dashboard.pages import PAGES, explore_files, explore_settle, explore_steer, explore_tabs, explore_view
 from dashboard.pages.tabs import TABS
 from gradlab.config import RunConfig
 from gradlab.config import controls as config_controls
@@ -83,13 +83,15 @@ def upload(content: bytes) -> str:
 
 
 def test_every_id_that_a_callback_names_is_once_in_the_layout() -> None:
-    app = create_app()
-    found = [part.id for part in walk(app.layout) if isinstance(getattr(part, "id", None), str)]
-    assert len(found) == len(set(found))
+    app, opened = create_app(), [shell.open_page(page.PATH) for page in PAGES]
+    pages = [[app.layout, page["page"]] for page in opened]
+    ids_of = [[part.id for part in walk(page) if isinstance(getattr(part, "id", None), str)] for page in pages]
+    assert all(len(found) == len(set(found)) for found in ids_of)
+    found = {name for names in ids_of for name in names}
     for callback in app._callback_list:
         named = re.findall(r"(?:^|\.\.)([a-z][\w-]*)\.", callback["output"].replace("...", ".."))
         named += [entry["id"] for entry in callback["inputs"] + callback["state"] if not entry["id"].startswith("{")]
-        assert set(named) <= set(found), callback["output"]
+        assert set(named) <= found, callback["output"]
 
 
 def test_two_apps_in_one_process_have_the_same_callbacks() -> None:

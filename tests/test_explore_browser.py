@@ -93,9 +93,7 @@ def until(page: Page, condition: str) -> None:
 def settled(page: Page) -> None:
     """The figure is drawn and what follows from it is done."""
     until(page, f"!document.body.classList.contains('busy') && {PLOT}?._fullData?.length > 3")
-    expect(page.locator("#figure-frame")).to_have_attribute(
-        "aria-label", re.compile("The gradient|Too short|The forward")
-    )
+    expect(page.locator("#figure-frame")).to_have_attribute("aria-label", re.compile("units. (The|Too)"))
 
 
 def verdict(page: Page) -> str:

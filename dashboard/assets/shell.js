@@ -1,6 +1,14 @@
-// The shell's share of the work: theme and help.
+// The shell's share of the work: which page this is, the run that travels between pages, theme and help.
+addEventListener("click", (event) => {
+  const link = event.target.closest && event.target.closest("a.nav");
+  if (!link) return;
+  const query = new URLSearchParams(location.search);
+  query.delete("axes");   // of Phase, which is no part of a run
+  link.search = query.size ? `?${query}` : "";
+}, true);
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   shell: {
+    path: function () { return location.pathname; },
     theme: function (clicks) {
       if (!clicks) return window.gradlabTheme;
       const now = document.documentElement.getAttribute("data-mantine-color-scheme");

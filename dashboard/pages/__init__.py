@@ -1,4 +1,7 @@
-"""The pages that exist, in the order of the navigation. Each has PATH, LABEL, layout() and register(app)."""
+"""The pages that exist, in the order of the navigation.
+
+Each has PATH, LABEL, HELP (heading -> text of "How to read this page"), layout() and register(app).
+"""
 
 from . import explore
 

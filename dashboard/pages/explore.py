@@ -18,6 +18,17 @@ from . import explore_files, explore_settle, explore_steer, explore_tabs, explor
 from .tabs import TABS
 
 PATH, LABEL = "/", "Explore"
+HELP = {
+    "The question": "A recurrent net learns from the past only if the gradient of the loss survives the way back "
+    "through time. Each step back multiplies it by a matrix. This page shows what comes of it.",
+    "The curve": "The loss sits at the last step, on the right. The curve shows what share of its gradient reaches "
+    "each earlier step, in powers of ten: the thick line is the median over samples, the band 10 to 90 %.",
+    "One-step factor": "What a single step does to a gradient: typically (thick) and at most (thin). Below 1 it "
+    "shrinks. The measured rate differs from both, because the steps turn the gradient as well.",
+    "Units": "The same gradient, unit by unit. The colours are fixed: what is lost fades into the page, blue is as at "
+    "the last step, what is blown up burns. They mean the same in the strip above.",
+    "Try": "Drag Gain to 3. Then choose LSTM, forget bias 0, and raise the bias. Pin a run to keep its curve.",
+}
 
 
 def layout() -> Component:
