@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .arrays import Array, Namespace, linear, quiet, require_namespace
+from .arrays import Array, Namespace, linear, quiet, require_namespace, to_numpy
 from .errors import InputError
 from .lanczos import largest_singular_values
 from .trajectory import Linearization, Trajectory, chunk_steps
@@ -33,6 +33,13 @@ class StateJacobian:
     traj: Trajectory
     carries: bool = True
     gates: tuple[str, ...] | None = None
+
+    def of_samples(self, samples: slice | list[int]) -> StateJacobian:
+        """The Jacobians of some of the samples."""
+        traj = self.traj
+        lengths = None if traj.lengths is None else traj.lengths[..., samples]
+        arrays = {name: getattr(traj, name)[..., samples, :] for name in ("x", "states", "gate_inputs")}
+        return replace(self, traj=replace(traj, lengths=lengths, **arrays))
 
     def paths(self) -> dict[str, StateJacobian]:
         """Operators whose sum is J: `carry`, what each unit keeps by itself, and one per recurrent gate."""
@@ -178,6 +185,26 @@ class StepJacobian:
     def apply_transpose(self, u: Array) -> Array:
         """J_t^T u."""
         return self.part.apply_transpose(u[:, None])[:, 0]
+
+    def dense(self) -> Array:
+        """J_t (*M, B, S*H, S*H), states major."""
+        part = self.part
+        side = len(part.cell.states) * part.cell.hidden_size
+        dense = part.xp.zeros((1, *part.shape, side, side), dtype=part.dtype)
+        part.add_dense(dense)
+        return dense[0]
+
+    def refuse(self) -> NoReturn:
+        """Raise InputError that says where J_t is not finite, or too large to be multiplied."""
+        with quiet():
+            sizes = to_numpy(self.part.xp.abs(self.dense()).sum(axis=(-2, -1)))
+        bad = np.argwhere(~np.isfinite(sizes))
+        at = tuple(int(i) for i in (bad[0] if len(bad) else np.unravel_index(sizes.argmax(), sizes.shape)))
+        model = f" of model {at[:-1]}" if at[:-1] else ""
+        raise InputError(
+            f"the Jacobian of step {self.t} is not finite, or too large to multiply, in sample {at[-1]}{model}; "
+            f"end the span before that step, or unroll with lengths of at most {self.t - 1} for that sample"
+        )
 
 
 class FrobeniusNorms:

@@ -1,1 +1,304 @@
-"""Long products of Jacobians in log scale: norms, singular values, and their split by path."""
+"""Long products of Jacobians in log scale: norms, singular values, and their split by path.
+
+d state_t / d state_s = J_t J_{t-1} ... J_{s+1}. Logarithms are natural and float64; -inf means exactly zero. Where a
+step lies beyond a sample's length its Jacobian is the identity, so that a product is that of the sample's own steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from .arrays import LN2, Array, quiet, require_namespace, require_shape
+from .errors import InputError
+from .jacobian import CARRY, StateJacobian
+from .scaled import ScaledVectors, pull_back
+
+BUDGET = 2e10  # B (SH)^3 T up to which whole products are multiplied out
+METHODS = ("auto", "exact", "subset", "probes")
+INTERACTION = "interaction"
+
+Progress = Callable[[float], None] | None
+
+
+@dataclass(frozen=True)
+class ProductNorms:
+    """ln ||d state_t / d state_r|| at r = s..t, index r - s.
+
+    frobenius (t-s+1, *M, n); spectral (the same shape, None where it was not asked for or is not exact) and its
+    relative residual, which bounds its error. method: "exact" or "subset" (exact, for `samples` only), or "probes", an
+    estimate of the Frobenius norm with the standard error `stderr` of its logarithm. samples: the n samples computed.
+    """
+
+    frobenius: Array
+    spectral: Array | None
+    residual: Array | None
+    method: str
+    samples: list[int]
+    stderr: Array | None
+
+
+@dataclass(frozen=True)
+class SingularValues:
+    """logs (k, *M, B): ln sigma_i of d state_t / d state_s, largest first.
+
+    alignment (k, *M, B): cos^2 of the angle between the adjoint at t and each left singular vector; None without one.
+    """
+
+    logs: Array
+    alignment: Array | None
+
+
+@dataclass(frozen=True)
+class PathSplit:
+    """The gradient that a span passes back, split by path.
+
+    names: "carry" (every step's carry alone), each recurrent gate (the whole less the whole with that gate's path off),
+    and "interaction", what remains. norms (P, *M, B): ln of the parts' norms. shares (P, *M, B): <part, whole> /
+    ||whole||^2, which sum to 1 and may be negative; NaN where nothing is passed back. whole (*M, B): ln of its norm.
+    off (G, *M, B): ln of the norm with each recurrent gate's path off.
+    """
+
+    names: tuple[str, ...]
+    norms: Array
+    shares: Array
+    whole: Array
+    off: Array
+
+
+def log_norms(
+    jacobian: StateJacobian,
+    t: int | None = None,
+    s: int = 0,
+    *,
+    method: str = "auto",
+    probes: int = 8,
+    spectral: bool = True,
+    seed: int = 0,
+    on_progress: Progress = None,
+) -> ProductNorms:
+    """ln ||d state_t / d state_r||, Frobenius and spectral, for every r = s..t; t is the last step by default.
+
+    method: "exact" multiplies the products out; "subset" does so for as many samples as the budget allows; "probes"
+    estimates Frobenius norms from random cotangents. "auto" takes the first of these that B (S H)^3 (t - s) allows.
+    Raises InputError for spans out of range, unknown methods and Jacobians that are not finite.
+    """
+    t, s = _span(jacobian, t, s)
+    if method not in METHODS:
+        raise InputError(f"unknown method '{method}'. Valid: {', '.join(METHODS)}")
+    if not probes >= 2:
+        raise InputError(f"probes: expected at least 2, for their spread is the error, got {probes}")
+    count = affordable_samples(jacobian, t - s)
+    batch = jacobian.traj.states.shape[-2]
+    if method == "probes" or (method == "auto" and count == 0):
+        return _estimated(jacobian, t, s, probes, seed, on_progress)
+    count = batch if method == "exact" else min(batch, max(count, 1))
+    found = [_exact(part, t, s, spectral, _share(on_progress, i, n)) for part, i, n in _blocks(jacobian, range(count))]
+    frobenius, sigma, residual = (
+        None if values[0] is None else jacobian.traj.xp.concatenate(values, axis=-1)
+        for values in zip(*found, strict=True)
+    )
+    name = "exact" if count == batch else "subset"
+    return ProductNorms(frobenius, sigma, residual, name, list(range(count)), None)
+
+
+def affordable_samples(jacobian: StateJacobian, steps: int) -> int:
+    """How many samples' products over so many steps fit the budget for exact ones."""
+    side, models = _side(jacobian), int(np.prod(jacobian.traj.models))
+    return int(BUDGET // max(1, models * side**3 * steps))
+
+
+def log_lags(steps: int, count: int = 20) -> list[int]:
+    """About `count` log-spaced lags from 1 to `steps`, all different."""
+    return sorted({round(x) for x in np.geomspace(1, steps, count)}) if steps > 0 else []
+
+
+def singular_values(
+    jacobian: StateJacobian,
+    t: int,
+    s: int,
+    k: int | None = None,
+    *,
+    adjoint: Array | None = None,
+    on_progress: Progress = None,
+) -> SingularValues:
+    """The k largest singular values (all by default) of d state_t / d state_s.
+
+    adjoint: dL/d state_t (S, *M, B, H) at any scale, whose alignment with the left singular vectors is wanted.
+    Raises InputError for spans out of range, k above S H, and Jacobians that are not finite.
+    """
+    t, s = _span(jacobian, t, s)
+    k = _side(jacobian) if k is None else k
+    if not 1 <= k <= _side(jacobian):
+        raise InputError(f"k: expected 1 to {_side(jacobian)}, the number of state variables, got {k}")
+    product = _last(_multiplied(jacobian, t, s, on_progress))
+    return _svd(jacobian, product, k, adjoint)
+
+
+def path_split(jacobian: StateJacobian, t: int, s: int, adjoint: Array) -> PathSplit:
+    """(d state_t / d state_s)^T adjoint, split by path; adjoint (S, *M, B, H) = dL/d state_t at any scale.
+
+    Raises InputError for spans out of range, adjoints of another shape and Jacobians that are not finite.
+    """
+    t, s = _span(jacobian, t, s)
+    _require_adjoint(jacobian, adjoint)
+    gates = [name for name in jacobian.paths() if name != CARRY]
+    operators = [jacobian, replace(jacobian, gates=())]
+    operators += [replace(jacobian, gates=tuple(g for g in gates if g != off)) for off in gates]
+    pulled = [_last(pull_back(operator, adjoint[None], t, s)) for operator in operators]
+    return _split(jacobian, ("carry", *gates, INTERACTION), pulled)
+
+
+def _split(jacobian: StateJacobian, names: tuple[str, ...], pulled: Sequence[ScaledVectors]) -> PathSplit:
+    """`pulled`: the whole, the carry alone, and the whole with each gate off."""
+    xp = jacobian.traj.xp
+    logs = xp.concatenate([vector.log_norms() for vector in pulled])
+    top = pulled[0].exponents
+    with quiet():
+        whole, carry, *off = (
+            xp.ldexp(v.mantissas.astype(xp.float64), (v.exponents - top)[:, None, ..., None])[0] for v in pulled
+        )
+        parts = [carry, *(whole - without for without in off)]
+        parts.append(whole - sum(parts[1:], parts[0]))
+        squares = (whole * whole).sum(axis=(0, -1))
+        shares = xp.stack([(part * whole).sum(axis=(0, -1)) for part in parts]) / squares
+        norms = 0.5 * xp.log(xp.stack([(part * part).sum(axis=(0, -1)) for part in parts])) + LN2 * top
+    return PathSplit(names, norms, shares, logs[0], logs[2:])
+
+
+def _exact(jacobian: StateJacobian, t: int, s: int, spectral: bool, on_progress: Progress) -> list[Array | None]:
+    """ln of Frobenius and spectral norms and the latter's residual, each (t-s+1, *M, B)."""
+    xp, frobenius, sigma = jacobian.traj.xp, [], []
+    for _, product in _multiplied(jacobian, t, s, on_progress):
+        frobenius.append(_log_total(product))
+        if spectral:
+            sigma.append(_svd(jacobian, product, 1, None).logs[0])
+    values = xp.stack(frobenius[::-1])
+    return [values, *((xp.stack(sigma[::-1]), xp.zeros_like(values)) if spectral else (None, None))]
+
+
+def _estimated(jacobian: StateJacobian, t: int, s: int, probes: int, seed: int, on_progress: Progress) -> ProductNorms:
+    """ln of the Frobenius norm from E ||P^T g||^2 = ||P||_F^2 for standard normal g."""
+    traj, xp = jacobian.traj, jacobian.traj.xp
+    g = np.random.default_rng(seed).normal(size=(probes, *traj.states.shape[1:]))
+    logs, errors = [], []
+    for r, vectors in pull_back(jacobian, xp.asarray(g, dtype=traj.states.dtype), t, s):
+        total, error = _mean_square(vectors)
+        logs.append(total)
+        errors.append(error)
+        if on_progress is not None and t > s:
+            on_progress((t - r) / (t - s))
+    everyone = list(range(traj.states.shape[-2]))
+    return ProductNorms(xp.stack(logs[::-1]), None, None, "probes", everyone, xp.stack(errors[::-1]))
+
+
+def _mean_square(vectors: ScaledVectors) -> tuple[Array, Array]:
+    """ln of the root mean square of the vectors' norms, and its standard error."""
+    xp, logs = vectors.xp, vectors.log_norms()
+    top = xp.max(logs, axis=0)
+    top = xp.where(top > -xp.inf, top, xp.zeros_like(top))
+    with quiet():
+        squares = xp.exp(2 * (logs - top))
+        mean = squares.mean(axis=0)
+        spread = xp.sqrt(((squares - mean) ** 2).sum(axis=0) / (len(logs) * (len(logs) - 1)))
+        return top + 0.5 * xp.log(mean), xp.where(mean > 0, 0.5 * spread / mean, xp.zeros_like(mean))
+
+
+def _log_total(product: ScaledVectors) -> Array:
+    """ln of the Frobenius norm of matrices whose rows are the scaled vectors (*M, B, K, SH)."""
+    xp, top = product.xp, xp_max(product)
+    with quiet():
+        weights = xp.ldexp(xp.ones(product.squares.shape, dtype=xp.float64), 2 * (product.exponents - top[..., None]))
+        return 0.5 * xp.log((product.squares * weights).sum(axis=-1)) + LN2 * top
+
+
+def xp_max(product: ScaledVectors) -> Array:
+    """The largest exponent of each sample's living rows."""
+    xp = product.xp
+    return xp.max(xp.where(product.alive, product.exponents, -(2**30)), axis=-1)
+
+
+def _svd(jacobian: StateJacobian, product: ScaledVectors, k: int, adjoint: Array | None) -> SingularValues:
+    """Singular values of matrices whose rows are the scaled vectors (*M, B, K, SH)."""
+    xp, top = product.xp, xp_max(product)
+    shift = product.exponents - top[..., None]
+    with quiet():
+        matrices = xp.ldexp(product.mantissas.astype(xp.float64), shift[..., None])
+        u, sigma, _ = xp.linalg.svd(matrices)
+        logs = xp.moveaxis(xp.log(sigma[..., :k]) + LN2 * top[..., None], -1, 0)
+        if adjoint is None:
+            return SingularValues(logs, None)
+        flat = _joint(jacobian, adjoint).astype(xp.float64)
+        along = xp.matmul(flat[..., None, :], u)[..., 0, :k]
+        cos2 = along**2 / (flat * flat).sum(axis=-1)[..., None]
+        return SingularValues(logs, xp.moveaxis(cos2, -1, 0))
+
+
+def _multiplied(
+    jacobian: StateJacobian, t: int, s: int, on_progress: Progress = None
+) -> Iterator[tuple[int, ScaledVectors]]:
+    """(r, d state_t / d state_r (*M, B, SH, SH)) for r = t, t-1 ... s; its rows are scaled, the object is the same."""
+    product = _identity(jacobian)
+    yield t, product
+    for step in jacobian.each_step(s, t, backwards=True):
+        with quiet():
+            product.multiply(partial(_times, step.dense()), step)
+        if on_progress is not None:
+            on_progress((t - step.t + 1) / (t - s))
+        yield step.t - 1, product
+
+
+def _times(matrix: Array, product: Array) -> Array:
+    return product @ matrix
+
+
+def _identity(jacobian: StateJacobian) -> ScaledVectors:
+    """d state_t / d state_t (*M, B, SH, SH)."""
+    xp, states = jacobian.traj.xp, jacobian.traj.states
+    eye = xp.eye(_side(jacobian), dtype=states.dtype)
+    return ScaledVectors(xp, eye + xp.zeros((*states.shape[2:-1], 1, 1), dtype=states.dtype), (-1,))
+
+
+def _joint(jacobian: StateJacobian, states: Array) -> Array:
+    """(S, *M, B, H) -> (*M, B, S*H), normalised to a largest entry of 1."""
+    xp = jacobian.traj.xp
+    joint = xp.concatenate(list(states), axis=-1)
+    largest = xp.max(xp.abs(joint), axis=-1, keepdims=True)
+    return joint / xp.where(largest > 0, largest, xp.ones_like(largest))
+
+
+def _blocks(jacobian: StateJacobian, samples: range) -> Iterator[tuple[StateJacobian, int, int]]:
+    """Samples in blocks whose products stay in the cache: (their Jacobian, number of the block, number of blocks)."""
+    yield jacobian.of_samples(slice(samples.start, samples.stop)), 0, 1
+
+
+def _share(on_progress: Progress, i: int, n: int) -> Progress:
+    """The progress of part i of n."""
+    return None if on_progress is None else lambda done: on_progress((i + done) / n)
+
+
+def _span(jacobian: StateJacobian, t: int | None, s: int) -> tuple[int, int]:
+    """t and s as numbers; InputError unless 0 <= s <= t <= T."""
+    steps = jacobian.traj.steps
+    t = steps if t is None else t
+    if not (hasattr(t, "__index__") and hasattr(s, "__index__") and 0 <= s <= t <= steps):
+        raise InputError(f"span: expected whole numbers 0 <= s <= t <= {steps}, the number of steps, got s={s}, t={t}")
+    return int(t), int(s)
+
+
+def _require_adjoint(jacobian: StateJacobian, adjoint: Array) -> None:
+    require_namespace(jacobian.traj.xp, adjoint=adjoint)
+    require_shape("adjoint", adjoint, tuple(jacobian.traj.states.shape[1:]))
+
+
+def _side(jacobian: StateJacobian) -> int:
+    """S * H."""
+    return len(jacobian.traj.cell.states) * jacobian.traj.cell.hidden_size
+
+
+def _last(walk: Iterator[tuple[int, ScaledVectors]]) -> ScaledVectors:
+    *_, (_, vectors) = walk
+    return vectors

@@ -19,6 +19,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("trajectory",),
     ("unroll", "lanczos", "adjoint"),
     ("bptt", "jacobian"),
+    ("scaled",),
     ("products", "lyapunov", "credit", "theory"),
     ("quantities", "checks"),
     ("data", "filecache"),

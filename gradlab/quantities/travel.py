@@ -1,1 +1,194 @@
-"""On request: long products and their singular values."""
+"""On request: long products and their singular values, credit assignment, and the split of a span by path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..credit import triangle
+from ..products import INTERACTION, PathSplit, ProductNorms, log_lags, log_norms, path_split, singular_values
+from .base import Recording, quantity
+
+LARGEST_TRIANGLE = 200  # loss times, at most
+CREDIT_STREAM = int.from_bytes(b"credit", "big")
+
+
+def once(compute: Callable[[Recording], Any]) -> Callable[[Recording], Any]:
+    """A function of a recording that is computed once for each."""
+
+    @wraps(compute)
+    def kept(run: Recording) -> Any:
+        if compute.__name__ not in run.__dict__:
+            run.__dict__[compute.__name__] = compute(run)
+        return run.__dict__[compute.__name__]
+
+    return kept
+
+
+@once
+def products(run: Recording) -> ProductNorms:
+    """Norms of d state_T / d state_t at every t."""
+    return log_norms(run.jacobian, seed=run.seed, on_progress=run.on_progress)
+
+
+def is_exact(run: Recording) -> bool:
+    """Whether the products were multiplied out, for all samples or some."""
+    return products(run).method != "probes"
+
+
+def is_estimate(run: Recording) -> bool:
+    """Whether the norms of products are estimates from probes."""
+    return not is_exact(run)
+
+
+def _of_all_samples(run: Recording, values: Array) -> Array:
+    """(T+1, *M, n) -> (T+1, *M, B): NaN for samples that were left out, and beyond a sample's length."""
+    xp, traj = run.xp, run.traj
+    full = xp.full((*values.shape[:-1], traj.states.shape[-2]), xp.nan, dtype=xp.float64)
+    full[..., : values.shape[-1]] = values
+    return _within_length(run, full)
+
+
+def _within_length(run: Recording, values: Array) -> Array:
+    """(T+1, *M, B) with NaN at times beyond a sample's length."""
+    if run.traj.mask is None:
+        return values
+    return run.xp.where(_alive(run), values, run.xp.nan)
+
+
+def _alive(run: Recording) -> Array:
+    """(T+1, *M or 1s, B): whether a time lies within its sample."""
+    mask: Array = run.traj.mask
+    return run.xp.concatenate([run.xp.ones_like(mask[:1]), mask])
+
+
+@quantity(("time", "*", "sample"), "ln ||ds_T/ds_t||_F", "log", request="products", applies=is_exact)
+def log_product_norm(run: Recording) -> Array:
+    """Frobenius norm of the last state's derivative by each state; NaN for samples left out for their cost."""
+    return _of_all_samples(run, products(run).frobenius)
+
+
+@quantity(("time", "*", "sample"), "ln ||ds_T/ds_t||_2", "log", request="products", applies=is_exact)
+def log_product_spectral(run: Recording) -> Array:
+    """Spectral norm of the last state's derivative by each state, the largest factor that any gradient may see."""
+    return _of_all_samples(run, products(run).spectral)
+
+
+@quantity(("time", "*", "sample"), "residual", request="products", applies=is_exact)
+def product_residual(run: Recording) -> Array:
+    """Relative residual of the product's spectral norm, which bounds its error."""
+    return _of_all_samples(run, products(run).residual)
+
+
+@quantity(("time", "*", "sample"), "ln ||ds_T/ds_t||_F", "log", request="products", applies=is_estimate)
+def log_product_norm_estimate(run: Recording) -> Array:
+    """Frobenius norm of the last state's derivative by each state, estimated from random probes."""
+    return _of_all_samples(run, products(run).frobenius)
+
+
+@quantity(("time", "*", "sample"), "standard error", request="products", applies=is_estimate)
+def log_product_norm_stderr(run: Recording) -> Array:
+    """Standard error of the estimated log norm of the product."""
+    return _of_all_samples(run, products(run).stderr)
+
+
+def lags(run: Recording) -> list[int]:
+    """Log-spaced spans that end at the last step."""
+    return log_lags(run.traj.steps)
+
+
+def _of_lags(run: Recording, values: list[Array]) -> Array:
+    """Arrays (P, *M, B) per lag -> (lag, P, *M, B), NaN where a span begins beyond a sample's length."""
+    xp, steps = run.xp, run.traj.steps
+    stacked = xp.stack(values)
+    if run.traj.mask is None:
+        return stacked
+    return xp.where(_alive(run)[[steps - lag for lag in lags(run)]][:, None], stacked, xp.nan)
+
+
+def last_adjoint(run: Recording) -> Array:
+    """The probe's gradient (S, *M, B, H) at each sample's own last step, from where its Jacobians are the identity."""
+    mantissas, mask = run.probe.mantissas, run.traj.mask
+    if mask is None:
+        return mantissas[-1]
+    alive = _alive(run)
+    last = alive & ~run.xp.concatenate([alive[1:], run.xp.zeros_like(alive[:1])])
+    return run.xp.where(last[:, None, ..., None], mantissas, run.xp.zeros_like(mantissas)).sum(axis=0)
+
+
+@once
+def fan(run: Recording) -> list[Any]:
+    """Singular values of d state_T / d state_{T - lag}, and how the gradient lies to them, lag by lag."""
+    end = run.traj.steps
+    return [singular_values(run.jacobian, end, end - lag, adjoint=last_adjoint(run)) for lag in lags(run)]
+
+
+def _fan_coords(run: Recording) -> dict[str, list[Any]]:
+    return {"lag": lags(run), "index_sv": list(range(fan(run)[0].logs.shape[0]))}
+
+
+FAN = ("lag", "index_sv", "*", "sample")
+
+
+@quantity(FAN, "ln sigma_i", "log", request="singular_values", coords=_fan_coords)
+def log_singular_values(run: Recording) -> Array:
+    """Singular values of the last state's derivative by the state a lag before, largest first."""
+    return _of_lags(run, [found.logs for found in fan(run)])
+
+
+@quantity(FAN, "cos^2", request="singular_values", coords=_fan_coords)
+def singular_alignment(run: Recording) -> Array:
+    """Share of the gradient at the last step that lies along each left singular vector."""
+    return _of_lags(run, [found.alignment for found in fan(run)])
+
+
+def loss_times(run: Recording) -> list[int]:
+    """The steps whose losses are followed: all, or evenly spaced ones up to the last."""
+    steps = run.traj.steps
+    return sorted({round(x) for x in np.linspace(1, steps, min(steps, LARGEST_TRIANGLE))})
+
+
+@quantity(
+    ("loss_time", "time", "*", "credit_sample"),
+    "ln ||dL_t/ds_k||",
+    "log",
+    request="credit",
+    coords=lambda run: {"loss_time": loss_times(run), "credit_sample": [0]},
+)
+def log_credit(run: Recording) -> Array:
+    """What arrives at each earlier state from a random unit loss gradient at each step."""
+    traj = run.traj
+    u = np.random.default_rng([run.seed, CREDIT_STREAM]).normal(size=(traj.steps, *traj.states.shape[2:]))
+    u /= np.linalg.norm(u, axis=-1, keepdims=True)
+    losses = run.xp.asarray(u, dtype=traj.states.dtype)
+    return triangle(traj, losses, times=loss_times(run), on_progress=run.on_progress)
+
+
+@once
+def spans(run: Recording) -> list[PathSplit]:
+    """The split by path of the gradient over each lag."""
+    end = run.traj.steps
+    return [path_split(run.jacobian, end, end - lag, last_adjoint(run)) for lag in lags(run)]
+
+
+def _span_coords(run: Recording) -> dict[str, list[Any]]:
+    return {"lag": lags(run), "span_path": ["carry", *run.traj.cell.recurrent_gates, INTERACTION]}
+
+
+SPAN = ("lag", "span_path", "*", "sample")
+
+
+@quantity(SPAN, "<part, whole> / ||whole||^2", request="path_split", coords=_span_coords)
+def span_path_share(run: Recording) -> Array:
+    """Share of each path in the gradient over a lag: carry alone, what is lost with a gate's path off, the rest."""
+    return _of_lags(run, [split.shares for split in spans(run)])
+
+
+@quantity(SPAN, "ln ||part||", "log", request="path_split", coords=_span_coords)
+def span_path_log_norm(run: Recording) -> Array:
+    """Norm of each path's part of the gradient over a lag, in the scale of the gradient at the last step."""
+    return _of_lags(run, [split.norms for split in spans(run)])

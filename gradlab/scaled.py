@@ -1,0 +1,79 @@
+"""Stacks of vectors as mantissas times a power of two each, so that products of any length neither over- nor underflow.
+
+An exponent changes only where a vector's norm leaves the safe range, so that most steps cost one look at the norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .arrays import LN2, Array, Namespace, quiet
+from .jacobian import StateJacobian, StepJacobian
+
+SAFE = {4: 60, 8: 500}  # log2 of how far a norm may stray from 1; its square is a normal number, by bytes of a number
+
+
+class ScaledVectors:
+    """mantissas times 2^exponents; `axes`, of which the last is -1, hold one vector, the others number them.
+
+    squares: the mantissas' squared norms. A vector that became zero stays zero; its log norm is -inf.
+    """
+
+    def __init__(self, xp: Namespace, vectors: Array, axes: tuple[int, ...]) -> None:
+        self.xp, self.axes, self.mantissas = xp, axes, vectors
+        self.exponents = xp.zeros(xp.max(vectors, axis=axes).shape, dtype=xp.int32)
+        self.range = SAFE[vectors.dtype.itemsize]
+        self.normalise()
+
+    def multiply(self, operator: Callable[[Array], Array], step: StepJacobian) -> None:
+        """operator(vectors), exact at any magnitude; InputError names the step and sample where it is not finite."""
+        product = operator(self.mantissas)
+        squares = self._squares(product)
+        if self._within(squares, 4.0**self.range):
+            self.mantissas, self.squares = product, squares
+            if not self._within(squares, 2.0**self.range):
+                self.normalise()
+            return
+        self.normalise()
+        self.mantissas = operator(self.mantissas)
+        if not bool(self.xp.isfinite(self.mantissas).all()):
+            step.refuse()
+        self.normalise()
+
+    def put(self, at: int, vector: Array) -> None:
+        """Replace the vectors with index `at` along the first axis."""
+        self.mantissas[at], self.exponents[at] = vector, 0
+        self.normalise()
+
+    def normalise(self) -> None:
+        """Bring each vector's largest entry to [0.5, 1)."""
+        xp = self.xp
+        largest = xp.max(xp.abs(self.mantissas), axis=self.axes, keepdims=True)
+        self.alive = xp.squeeze(largest, axis=self.axes) > 0
+        shift = xp.where(largest > 0, xp.frexp(largest)[1], xp.zeros(largest.shape, dtype=xp.int32))
+        self.mantissas = xp.ldexp(self.mantissas, -shift)
+        self.exponents = self.exponents + xp.squeeze(shift, axis=self.axes)
+        self.squares = self._squares(self.mantissas)
+
+    def log_norms(self) -> Array:
+        """ln of each vector's norm, float64."""
+        with quiet():
+            return 0.5 * self.xp.log(self.squares.astype(self.xp.float64)) + LN2 * self.exponents
+
+    def _squares(self, vectors: Array) -> Array:
+        squares = self.xp.einsum("...i,...i->...", vectors, vectors)
+        return squares.sum(axis=self.axes[:-1]) if self.axes[:-1] else squares
+
+    def _within(self, squares: Array, limit: float) -> bool:
+        inside = (squares < limit) & (squares > 1 / limit)
+        return bool((inside | ~self.alive).all())
+
+
+def pull_back(jacobian: StateJacobian, u: Array, t: int, s: int) -> Iterator[tuple[int, ScaledVectors]]:
+    """(r, (d state_t / d state_r)^T u) for r = t, t-1 ... s; u (K, S, *M, B, H). The same object all along."""
+    vectors = ScaledVectors(jacobian.traj.xp, u, (1, -1))
+    yield t, vectors
+    for step in jacobian.each_step(s, t, backwards=True):
+        with quiet():
+            vectors.multiply(step.apply_transpose, step)
+        yield step.t - 1, vectors
