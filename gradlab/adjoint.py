@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .arrays import LN2, Array, Namespace, log_norm
-from .trajectory import Linearization, Trajectory, exceeds
+from .trajectory import Linearization, Plan, Trajectory, Views, by_step, exceeds
 
 EMPTY = -(2**30)  # the exponent of nothing: below every exponent that occurs
 
@@ -49,45 +49,56 @@ class AdjointSweep:
         if not self._moderate(lin.stop):
             self._normalise(lin.stop)
         top = self.mantissas[lin.stop].copy()
-        if self.clip is None and self._steps(lin, self._inject_scaled(lin)):
+        if self.clip is None and self._steps(lin, self._add_direct(lin), None):
             return
         self.mantissas[lin.stop] = top
-        self._steps(lin, self._inject_rescaling)
+        self._steps(lin, [], self._inject_rescaling)
 
-    def _steps(self, lin: Linearization, inject: Callable[[int], None]) -> bool:
+    def _steps(self, lin: Linearization, add_direct: Plan, inject: Callable[[int], None] | None) -> bool:
         """Run the chunk; whether every adjoint stayed within the safe range."""
-        bottom = slice(lin.start, lin.stop + 1)
-        pull = _pull_back(self, lin)
+        span, k = slice(lin.start, lin.stop + 1), self.truncate
+        into_deltas, into_states = _plans(self, lin)
+        into_deltas = add_direct + into_deltas
         for t in range(lin.stop, lin.start, -1):
-            inject(t)
-            pull(t)
+            if inject is not None:
+                inject(t)
+            i = t - 1 - lin.start
+            for function, left, right, out in into_deltas:
+                function(left[i], right[i], out=out[i])
+            if k is not None and t > 1 and (t - 1) % k == 0:
+                self._cut(t)
+                continue
+            for function, left, right, out in into_states:
+                function(left[i], right[i], out=out[i])
         if lin.start == 0:
             self._finish(0)
-        self.squares[bottom] = _squares(self.xp, self.mantissas[bottom])
-        joint = self.squares[bottom].sum(axis=1)
+        self.squares[span] = _squares(self.xp, self.mantissas[span])
+        joint = self.squares[span].sum(axis=1)
         limit = 4.0**self.range
         inside = (joint > 1 / limit) & (joint < limit)
-        return bool(inside.all()) or self._only_zeros(inside, bottom)
+        return bool(inside.all()) or self._only_zeros(inside, span)
+
+    def _cut(self, t: int) -> None:
+        """Step t passes nothing back, except where it lies beyond the sample's length."""
+        above, below, mask = self.mantissas[t], self.mantissas[t - 1], self.traj.mask
+        below[...] = 0 if mask is None else self.xp.where(mask[t - 1, ..., None], 0 * above, above)
 
     def _only_zeros(self, inside: Array, bottom: slice) -> bool:
         """Whether what is outside the safe range is exactly zero, and was so before the chunk's first step."""
         zero = self.xp.max(self.xp.abs(self.mantissas[bottom]), axis=(1, -1)) == 0
         return bool((inside | zero).all()) and not bool((zero[:-1] & ~zero[1:]).any())
 
-    def _inject_scaled(self, lin: Linearization) -> Callable[[int], None]:
+    def _add_direct(self, lin: Linearization) -> Plan:
         """Adds dL_t at the exponent of the chunk's upper edge, which all its steps share."""
         xp, steps = self.xp, slice(lin.start, lin.stop)
         e = self.exponents[lin.stop]
-        self.exponents[lin.start : lin.stop] = e
+        self.exponents[steps] = e
         direct = self.direct[steps]
         if not exceeds(direct, 0.0):
-            return lambda t: None
+            return []
         scaled = xp.ldexp(direct, -e[None, ..., None]) if bool(e.any()) else direct
-
-        def inject(t: int) -> None:
-            xp.add(self.mantissas[t, 0], scaled[t - lin.start - 1], out=self.mantissas[t, 0])
-
-        return inject
+        exposed = list(self.mantissas[lin.start + 1 : lin.stop + 1, 0])
+        return [(xp.add, exposed, list(scaled), exposed)]
 
     def _inject_rescaling(self, t: int) -> None:
         """Adds dL_t at the larger of both exponents, clips, and brings the result to [0.5, 1)."""
@@ -163,89 +174,61 @@ def _masked_direct(traj: Trajectory, dL_dh: Array) -> Array:
     return traj.xp.where(traj.mask[..., None], dL_dh, traj.xp.zeros((), dtype=dL_dh.dtype))
 
 
-def _pull_back(sweep: AdjointSweep, lin: Linearization) -> Callable[[int], None]:
-    """lambda_t -> delta_t and lambda_{t-1} (without dL), with everything that does not depend on t prepared."""
-    k, mask, mantissas, deltas = sweep.truncate, sweep.traj.mask, sweep.mantissas, sweep.deltas
-    into_deltas, through_weights, carry = _into_deltas(sweep, lin), _through_weights(sweep), _carry(sweep, lin)
-
-    def pull(t: int) -> None:
-        i, above, below, delta = t - 1 - lin.start, mantissas[t], mantissas[t - 1], deltas[:, t - 1]
-        into_deltas(i, above, delta)
-        if k is not None and t > 1 and (t - 1) % k == 0:
-            below[...] = 0 if mask is None else sweep.xp.where(mask[t - 1, ..., None], 0 * above, above)
-        else:
-            through_weights(delta, below)
-            carry(i, above, below)
-
-    return pull
+def _plans(sweep: AdjointSweep, lin: Linearization) -> tuple[Plan, Plan]:
+    """lambda_t -> delta_t, and delta_t -> lambda_{t-1} without dL, with everything prepared for the whole chunk."""
+    times = [list(sweep.mantissas[lin.start : lin.stop + 1, s]) for s in range(len(sweep.cell.states))]
+    above, below = [at[1:] for at in times], [at[:-1] for at in times]
+    into_states = _through_weights(sweep, lin, below)
+    written = {sweep.cell.states.index(name) for name in sweep.cell.reads if into_states}
+    into_states += _carry(sweep, lin, above, below, written)
+    for s in set(range(len(below))) - written:
+        sweep.mantissas[lin.start : lin.stop, s] = 0
+    return _into_deltas(sweep, lin, above), into_states
 
 
-def _into_deltas(sweep: AdjointSweep, lin: Linearization) -> Callable[[int, Array, Array], None]:
+def _into_deltas(sweep: AdjointSweep, lin: Linearization, above: list[Views]) -> Plan:
     """delta = D^T lambda."""
-    multiply, add, scratch = sweep.xp.multiply, sweep.xp.add, sweep.scratch
+    xp, scratch, steps = sweep.xp, sweep.scratch, lin.stop - lin.start
+    deltas = sweep.deltas[:, lin.start : lin.stop]
     gates = sorted(lin.gates.items(), key=lambda item: -item[1][1].shape[0])
-    covered = bool(gates) and gates[0][1][1].shape[0] == scratch.shape[0]
-    first, rest = (gates[0], gates[1:]) if covered else (None, gates)
-
-    def into_deltas(i: int, above: Array, delta: Array) -> None:
-        if first is None:
-            delta[...] = 0
-        else:
-            multiply(first[1][1][:, i], above[first[0]], out=delta)
-        for s, (span, d) in rest:
-            part = delta[span]
-            multiply(d[:, i], above[s], out=scratch[span])
-            add(part, scratch[span], out=part)
-
-    return into_deltas
+    plan: Plan = []
+    if gates and gates[0][1][1].shape[0] == deltas.shape[0]:
+        s, (_, d) = gates.pop(0)
+        plan.append((xp.multiply, by_step(d), above[s], by_step(deltas)))
+    else:
+        deltas[...] = 0
+    for s, (span, d) in gates:
+        target, product = by_step(deltas[span]), by_step(scratch[span, None]) * steps
+        plan += [(xp.multiply, by_step(d), above[s], product), (xp.add, target, product, target)]
+    return plan
 
 
-def _through_weights(sweep: AdjointSweep) -> Callable[[Array, Array], None]:
-    """lambda of the states that the weights read = W^T delta."""
-    xp, cell, weights, product = sweep.xp, sweep.cell, sweep.weights, sweep.product
-    matmul, add, dot, h = xp.matmul, xp.add, xp.dot, sweep.cell.hidden_size
-    fed = range(len(cell.gates))[cell.recurrent]
-    columns = [(cell.states.index(name), slice(n * h, (n + 1) * h)) for n, name in enumerate(cell.reads)]
-
-    def no_gate(delta: Array, below: Array) -> None:
-        for s, _ in columns:
-            below[s] = 0
-
-    def one_gate(delta: Array, below: Array) -> None:
-        dot(delta[fed.start], weights[0], out=below[columns[0][0]])
-
-    def all_gates(delta: Array, below: Array) -> None:
-        matmul(delta[fed.start : fed.stop], weights, out=product)
-        total = product[0]
-        for gate in product[1:]:
-            add(total, gate, out=total)
-        for s, column in columns:
-            below[s] = total[..., column]
-
-    if not len(fed):
-        return no_gate
-    return one_gate if product.ndim == 3 and len(fed) == 1 == len(columns) else all_gates
+def _through_weights(sweep: AdjointSweep, lin: Linearization, below: list[Views]) -> Plan:
+    """lambda of the states that the weights read = W^T delta, summed over the recurrent gates."""
+    xp, cell, weights, steps = sweep.xp, sweep.cell, sweep.weights, lin.stop - lin.start
+    deltas = sweep.deltas[: len(cell.gates), lin.start : lin.stop][cell.recurrent]
+    reads = [cell.states.index(name) for name in cell.reads]
+    if not len(deltas):
+        return []
+    if len(deltas) == len(reads) == 1:
+        product = xp.matmul if sweep.traj.models else xp.dot  # dot starts sooner
+        return [(product, list(deltas[0]), [weights[0]] * steps, below[reads[0]])]
+    plan: Plan = [(xp.matmul, by_step(deltas), [weights] * steps, [sweep.product] * steps)]
+    for n, s in enumerate(reads):
+        first, *rest = sweep.product[..., n * cell.hidden_size : (n + 1) * cell.hidden_size]
+        plan.append((xp.add, [first] * steps, [rest.pop(0) if rest else 0.0] * steps, below[s]))
+        plan += [(xp.add, below[s], [gate] * steps, below[s]) for gate in rest]
+    return plan
 
 
-def _carry(sweep: AdjointSweep, lin: Linearization) -> Callable[[int, Array, Array], None]:
-    """lambda += E^T lambda, after the weights' part has been written."""
-    multiply, add, scratch = sweep.xp.multiply, sweep.xp.add, sweep.scratch[0]
-    written = {sweep.cell.states.index(name) for name in sweep.cell.reads}
-    plan = []
+def _carry(sweep: AdjointSweep, lin: Linearization, above: list[Views], below: list[Views], written: set[int]) -> Plan:
+    """lambda += E^T lambda; what it writes first joins `written`."""
+    multiply, add, product = sweep.xp.multiply, sweep.xp.add, [sweep.scratch[0]] * (lin.stop - lin.start)
+    plan: Plan = []
     for (row, column), e in lin.carry.items():
-        plan.append((row, column, e, column in written))
-        written.add(column)
-    untouched = [s for s in range(len(sweep.cell.states)) if s not in written]
-
-    def carry(i: int, above: Array, below: Array) -> None:
-        for s in untouched:
-            below[s] = 0
-        for row, column, e, added in plan:
-            target = below[column]
-            if added:
-                multiply(e[i], above[row], out=scratch)
-                add(target, scratch, out=target)
-            else:
-                multiply(e[i], above[row], out=target)
-
-    return carry
+        if column in written:
+            plan += [(multiply, list(e), above[row], product), (add, below[column], product, below[column])]
+        else:
+            plan.append((multiply, list(e), above[row], below[column]))
+            written.add(column)
+    return plan

@@ -14,7 +14,9 @@ from .cells import Cell
 if TYPE_CHECKING:
     from .jacobian import StateJacobian
 
-CHUNK_BYTES = 2**18  # of one array over a chunk of steps; its dozen arrays stay near the cache
+Views = list[Array]  # one array per step of a chunk
+Plan = list[tuple[Callable[..., Array], Views, Views, Views]]  # function(left, right, out=out), in this order each step
+CHUNK_BYTES = 2**19  # of one array over a chunk of steps; its dozen arrays stay near the cache
 # closer than this to +-1, a slope computed from the value has lost digits; by bytes of a number
 SATURATED = {4: 1e-3, 8: 1e-8}
 
@@ -267,8 +269,8 @@ def exceeds(values: Array, level: float) -> bool:
 
 
 def chunk_steps(states: Array) -> int:
-    """How many steps the loops treat together: 4 to 16, as many as fit the cache."""
-    return int(min(16, max(4, CHUNK_BYTES // (states[0, 0].size * states.dtype.itemsize))))
+    """How many steps the loops treat together: 8 to 32, as many as fit the cache."""
+    return int(min(32, max(8, CHUNK_BYTES // (states[0, 0].size * states.dtype.itemsize))))
 
 
 def length_mask(lengths: Array, steps: int, model_axes: int) -> Array:
@@ -315,3 +317,8 @@ def input_projection(
             gates[steps, g] = linear(xp, with_one[steps], w)
 
     return project
+
+
+def by_step(columns: Array) -> Views:
+    """(n, C, *M, B, H) -> C views, each (n, *M, B, H), or (*M, B, H) for a single column."""
+    return list(columns[0]) if len(columns) == 1 else [columns[:, i] for i in range(columns.shape[1])]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from .activations import Activation
 from .arrays import Array, Namespace, fused, namespace, quiet, require_namespace, require_shape, require_type
 from .cells import Cell
 from .errors import InputError
-from .trajectory import Trajectory, chunk_steps, elementwise, input_projection, length_mask
+from .trajectory import Plan, Trajectory, Views, by_step, chunk_steps, elementwise, input_projection, length_mask
 
 BATCH_FIRST = "batch first? use np.swapaxes(x, 0, 1)"
 
@@ -86,29 +85,36 @@ def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
 def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None) -> bool:
     """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead.
 
-    Returns whether every number is finite, as far as a sum can tell.
+    Returns whether every number is finite, as far as sums of squares can tell.
     """
     xp = namespace(states)
-    step, activate, p = fused(xp, _Step(cell)), Nonlinearities(xp, cell), elementwise(cell, params)
-    project = input_projection(cell, params, x, activate.factors)
-    feed = _recurrence(cell, params, activate.factors, states)
+    step, p = fused(xp, _Step(cell)), elementwise(cell, params)
+    factors = [phi.scale for phi in cell.nonlinearities]  # nothing is rounded by them
+    project = input_projection(cell, params, x, factors)
+    recur = _recurrence(cell, params, factors, states)
     chunk, finite = chunk_steps(states), True
     for start in range(0, x.shape[0], chunk):
         steps = slice(start, min(start + chunk, x.shape[0]))
         project(steps, gates)
-        after = states[start + 1 : steps.stop + 1]
-        for t, gate, fed, old, new in zip(
-            range(start, steps.stop), gates[steps], gates[steps, cell.recurrent], states[steps], after, strict=True
-        ):
-            feed(old, fed)
-            activate(gate)
-            for s, value in enumerate(step(*gate, *old, *p)):
-                new[s] = value
+        gate, old, new = gates[steps], states[steps], states[start + 1 : steps.stop + 1]
+        plan, activations, targets = recur(old, gate), _activations(cell, gate), _columns(new)
+        for i, arguments in enumerate(zip(*_columns(gate), *_columns(old), strict=True)):
+            for function, left, right, out in plan:
+                function(left[i], right[i], out=out[i])
+            for in_place, values in activations:
+                in_place(xp, values[i])
+            for target, value in zip(targets, step(*arguments, *p), strict=True):
+                target[i] = value
             if mask is not None:
-                new[...] = xp.where(mask[t, ..., None], new, old)
-                gate[...] = xp.where(mask[t, ..., None], gate, xp.zeros((), dtype=gate.dtype))
-        finite = finite and bool(xp.isfinite(after.sum() + gates[steps].sum()))
+                new[i] = xp.where(mask[start + i, ..., None], new[i], old[i])
+                gate[i] = xp.where(mask[start + i, ..., None], gate[i], xp.zeros((), dtype=gate.dtype))
+        finite = finite and all(bool(xp.isfinite(xp.dot(flat, flat))) for flat in (gate.reshape(-1), new.reshape(-1)))
     return finite
+
+
+def _columns(arrays: Array) -> list[Array]:
+    """(C, n, ...) -> n arrays (C, ...)."""
+    return [arrays[:, n] for n in range(arrays.shape[1])]
 
 
 @dataclass(frozen=True)
@@ -123,46 +129,45 @@ class _Step:
 
 def _recurrence(
     cell: Cell, params: Mapping[str, Array], factors: list[float], states: Array
-) -> Callable[[Array, Array], None]:
-    """(old states, pre-activations of the recurrent gates) -> None, adding W r to the pre-activations in place."""
+) -> Callable[[Array, Array], Plan]:
+    """(old states, pre-activations) of a chunk -> what adds W r to the pre-activations of the recurrent gates."""
     xp = namespace(states)
     if not cell.recurrent_gates:
-        return lambda old, pre: None
+        return lambda old, pre: []
     scaled = [w * f for w, f in zip(params["W_hh"], factors[cell.recurrent], strict=True)]
     weights = xp.stack([xp.ascontiguousarray(xp.swapaxes(w, -1, -2)) for w in scaled])
-    product = xp.empty((weights.shape[0], *states.shape[2:]), dtype=states.dtype)
-    columns = [cell.states.index(name) for name in cell.reads]
-    matmul, add, dot = xp.matmul, xp.add, xp.dot
+    products = xp.empty((len(scaled), *states.shape[2:]), dtype=states.dtype)
+    multiply = xp.matmul
+    if len(scaled) == 1:
+        weights, products = weights[0], products[0]
+        multiply = xp.dot if products.ndim == 2 else xp.matmul  # dot starts sooner
 
-    def feed(old: Array, pre: Array) -> None:
-        r = old[columns[0]] if len(columns) == 1 else xp.concatenate([old[s] for s in columns], axis=-1)
-        matmul(r[None], weights, out=product)
-        add(pre, product, out=pre)
+    def plan(old: Array, pre: Array) -> Plan:
+        copies, reads = _reads(cell, old)
+        fed, product = by_step(xp.swapaxes(pre, 0, 1)[cell.recurrent]), [products] * len(old)
+        return [*copies, (multiply, reads, [weights] * len(old), product), (xp.add, fed, product, fed)]
 
-    def feed_one(old: Array, pre: Array) -> None:
-        dot(old[columns[0]], weights[0], out=product[0])
-        add(pre, product, out=pre)
-
-    return feed_one if product.ndim == 3 and product.shape[0] == 1 == len(columns) else feed
+    return plan
 
 
-class Nonlinearities:
-    """The gates' nonlinearities in place, neighbours with the same one in a single call.
+def _reads(cell: Cell, old: Array) -> tuple[Plan, Views]:
+    """The states that the weights see at each step of a chunk, and what copies several of them side by side."""
+    columns, h, steps = [cell.states.index(name) for name in cell.reads], cell.hidden_size, len(old)
+    if len(columns) == 1:
+        return [], list(old[:, columns[0]])
+    xp = namespace(old)
+    together = xp.empty((*old.shape[2:-1], len(columns) * h), dtype=old.dtype)
+    parts = [together[..., n * h : (n + 1) * h] for n in range(len(columns))]
+    copies: Plan = [(xp.add, list(old[:, s]), [0.0] * steps, [part] * steps) for s, part in zip(columns, parts, strict=True)]
+    return copies, [together] * steps
 
-    The `factors` that they want are multiplied into the weights before the loop; nothing is rounded by them.
-    """
 
-    def __init__(self, xp: Namespace, cell: Cell) -> None:
-        self.xp = xp
-        self.factors = [phi.scale for phi in cell.nonlinearities]
-        self.runs: list[tuple[slice, Activation]] = []
-        start = 0
-        for phi, group in groupby(cell.nonlinearities):
-            stop = start + len(list(group))
-            self.runs.append((slice(start, stop), phi))
-            start = stop
-
-    def __call__(self, gate: Array) -> None:
-        """Gate values of one step, in place of the scaled pre-activations (G, *M, B, H)."""
-        for run, phi in self.runs:
-            phi.in_place(self.xp, gate[run])
+def _activations(cell: Cell, gates: Array) -> list[tuple[Callable[[Namespace, Array], None], Views]]:
+    """Nonlinearities and what they act on at each step of a chunk; neighbours with the same one in a single call."""
+    columns, start = namespace(gates).swapaxes(gates, 0, 1), 0
+    found: list[tuple[Callable[[Namespace, Array], None], Views]] = []
+    for phi, group in groupby(cell.nonlinearities):
+        stop = start + len(list(group))
+        found.append((phi.in_place, by_step(columns[start:stop])))
+        start = stop
+    return found

@@ -33,7 +33,7 @@ def with_singular_values(sigma, seed=0):
 
 
 @each_cell
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (17, 2, 1, 3), (33, 1, 2, 2)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (33, 2, 1, 3), (65, 1, 2, 2)])
 def test_every_view_of_the_operator_agrees(name, sizes):
     problem = random_problem(name, sizes=sizes)
     traj = problem.unroll()
@@ -51,10 +51,10 @@ def test_every_view_of_the_operator_agrees(name, sizes):
 
 @each_cell
 def test_beyond_a_samples_length_it_is_the_identity(name):
-    problem = random_problem(name, sizes=(18, 3, 2, 3))
-    lengths = np.array([18, 5, 0])
+    problem = random_problem(name, sizes=(34, 3, 2, 3))
+    lengths = np.array([34, 5, 0])
     jacobian, full = (problem.unroll(lengths=n).jacobian() for n in (lengths, None))
-    inside = np.arange(1, 19)[:, None] <= lengths
+    inside = np.arange(1, 35)[:, None] <= lengths
     side = len(full.traj.cell.states) * 3
     expected = np.where(inside[..., None, None], full.dense(), np.eye(side))
     assert_near(jacobian.dense(), expected)
@@ -228,13 +228,13 @@ def test_wrong_tangents(shape, message):
 @each_cell
 @pytest.mark.parametrize("backwards", [False, True])
 def test_one_step_after_the_other(name, backwards):
-    problem = random_problem(name, sizes=(19, 2, 1, 3))
+    problem = random_problem(name, sizes=(35, 2, 1, 3))
     traj = problem.unroll()
     jacobian, dense = traj.jacobian(), traj.jacobian().dense()
     states = len(traj.cell.states)
     basis = np.eye(states * 3).reshape(-1, states, 1, 3) + np.zeros((1, 1, 2, 1))
-    steps = list(jacobian.each_step(2, 18, backwards))
-    assert [step.t for step in steps] == (list(range(18, 2, -1)) if backwards else list(range(3, 19)))
+    steps = list(jacobian.each_step(2, 34, backwards))
+    assert [step.t for step in steps] == (list(range(34, 2, -1)) if backwards else list(range(3, 35)))
     for step in steps:
         columns, rows = (joint(method(basis), ()) for method in (step.apply, step.apply_transpose))
         assert_near(np.moveaxis(columns, 0, -1), dense[step.t - 1])
