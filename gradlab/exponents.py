@@ -1,0 +1,168 @@
+"""What a Lyapunov spectrum is: exponents with their errors, the dimension, and whether they have converged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCKS = 20  # of time, from which the standard error of a single sample comes
+DRIFT, PRECISION = 0.005, 0.01  # nats per step: between the halves of a converged run; its standard errors
+
+
+@dataclass(frozen=True)
+class LyapunovSpectrum:
+    """Lyapunov exponents in nats per step, in host memory; M: model axes.
+
+    exponents (K, *M): means over samples, largest first; -inf where a Jacobian is singular. stderr (K, *M): theirs,
+    over samples, or over blocks of time where there is one sample. samples (K, *M, B): each sample's own.
+    running (R, K, *M): finite-time means over the first running_steps (R,) counted steps. steps: counted, after
+    `warmup`. every: mean number of steps between orthonormalisations. kaplan_yorke (*M): dimension, NaN where K
+    exponents do not suffice. entropy_rate (*M): sum of the positive exponents (Pesin).
+    converged: whether both halves of the run agree and standard errors are small. notes: what to know besides.
+    """
+
+    exponents: np.ndarray
+    stderr: np.ndarray
+    samples: np.ndarray
+    running: np.ndarray
+    running_steps: np.ndarray
+    steps: int
+    warmup: int
+    every: float
+    kaplan_yorke: np.ndarray
+    entropy_rate: np.ndarray
+    converged: bool
+    notes: list[str]
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of the finite-time exponents over samples (K, *M); NaN for one sample."""
+        return _deviation(self.samples)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.exponents)} Lyapunov exponents over {self.steps:,} steps, in nats per step",
+            *(self._of_model(*index) for index in np.ndindex(self.exponents.shape[1:])),
+            "converged" if self.converged else "not converged",
+        ]
+        return "\n".join([*lines, *self.notes])
+
+    def _of_model(self, *index: int) -> str:
+        pairs = zip(self.exponents[:5, *index], self.stderr[:5, *index], strict=True)
+        values = ", ".join(f"{value:.4g} +- {error:.1g}" for value, error in pairs)
+        more = ", ..." if len(self.exponents) > 5 else ""
+        return f"{values}{more}; dimension {self.kaplan_yorke[index]:.4g}, entropy rate {self.entropy_rate[index]:.4g}"
+
+
+def kaplan_yorke(exponents: np.ndarray, complete: bool = True) -> np.ndarray:
+    """Kaplan-Yorke dimension (*M) of exponents (K, *M), largest first: j + sum_{i<=j} lambda_i / |lambda_{j+1}|.
+
+    j is the last index up to which the sum is not negative. Where that is K, the dimension is K of a `complete`
+    spectrum, else NaN. Source: Kaplan & Yorke 1979.
+    """
+    padded = np.concatenate([exponents, np.full((1, *exponents.shape[1:]), -np.inf)])
+    sums = np.concatenate([np.zeros((1, *exponents.shape[1:])), np.cumsum(exponents, axis=0)])
+    j = np.count_nonzero(np.cumsum(exponents, axis=0) >= 0, axis=0)
+    following, total = (np.take_along_axis(a, j[None], axis=0)[0] for a in (padded, sums))
+    dimension = j + np.where(j > 0, total / np.abs(following), 0.0)
+    return dimension if complete else np.where(j == len(exponents), np.nan, dimension)
+
+
+def spectrum(
+    samples: np.ndarray,
+    times: np.ndarray,
+    running: np.ndarray,
+    complete: bool,
+    warmup: int,
+    every: float,
+    notes: list[str],
+) -> LyapunovSpectrum:
+    """The spectrum of each sample's exponents (K, *M, B), NaN where there are none, and of finite-time means.
+
+    running (R, K, *M) after times (R,), the last of which is the whole run; complete: whether K is all there are.
+    """
+    order = np.argsort(-sample_mean(samples), axis=0, kind="stable")
+    samples = np.take_along_axis(samples, order[..., None], axis=0)
+    running = np.take_along_axis(running, order[None], axis=1)
+    exponents = sample_mean(samples)
+    stderr = _block_error(times, running) if samples.shape[-1] == 1 else _sample_error(samples)
+    dimension = kaplan_yorke(exponents, complete)
+    doubts = _doubts(exponents, stderr, times, running)
+    return LyapunovSpectrum(
+        exponents=exponents,
+        stderr=stderr,
+        samples=samples,
+        running=running,
+        running_steps=times,
+        steps=int(times[-1]),
+        warmup=warmup,
+        every=every,
+        kaplan_yorke=dimension,
+        entropy_rate=np.where(exponents > 0, exponents, 0.0).sum(axis=0),
+        converged=not doubts,
+        notes=[*doubts, *_remarks(exponents, dimension), *notes],
+    )
+
+
+def _remarks(exponents: np.ndarray, dimension: np.ndarray) -> list[str]:
+    remarks = []
+    if singular := int(np.isneginf(exponents).sum()):
+        remarks.append(
+            f"{singular} of {exponents.size} exponents are -inf: Jacobians are singular to working precision, as dead "
+            "units and closed gates make them"
+        )
+    if np.isnan(dimension).any():
+        remarks.append("the dimension, and perhaps the entropy rate, need more exponents than these")
+    return remarks
+
+
+def sample_mean(samples: np.ndarray) -> np.ndarray:
+    """(K, *M, B) -> (K, *M), over the samples that are not NaN."""
+    there = ~np.isnan(samples)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, samples, 0.0).sum(axis=-1) / there.sum(axis=-1)
+
+
+def _deviation(samples: np.ndarray) -> np.ndarray:
+    """(K, *M, B) -> (K, *M): standard deviation over the samples that are not NaN; NaN for infinite exponents."""
+    there = ~np.isnan(samples)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = np.where(there, samples - sample_mean(samples)[..., None], 0.0)
+        return np.sqrt((off * off).sum(axis=-1) / (there.sum(axis=-1) - 1))
+
+
+def _sample_error(samples: np.ndarray) -> np.ndarray:
+    return _deviation(samples) / np.sqrt((~np.isnan(samples)).sum(axis=-1))
+
+
+def _block_error(times: np.ndarray, running: np.ndarray) -> np.ndarray:
+    """Standard error (K, *M) of means over time, from the means of consecutive blocks; NaN for a single block."""
+    edges = np.unique(np.linspace(0, len(times), min(BLOCKS, len(times)) + 1).astype(int))
+    t = np.concatenate([[0], times])[edges]
+    axes = (slice(None), *(None,) * (running.ndim - 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sums = np.concatenate([np.zeros_like(running[:1]), running * times[axes]])[edges]
+        blocks = np.diff(sums, axis=0) / np.diff(t)[axes]
+        weights = (np.diff(t) / t[-1])[axes]
+        off = blocks - running[-1]
+        return np.sqrt((weights * off * off).sum(axis=0) / (len(blocks) - 1))
+
+
+def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, running: np.ndarray) -> list[str]:
+    """Why the spectrum may not have converged: halves of the run that differ, large or unknown standard errors."""
+    finite, half = np.isfinite(exponents), int(np.searchsorted(times, times[-1] / 2))
+    if half + 1 >= len(times) or np.isnan(stderr[finite]).any():
+        return ["too few steps to tell whether the exponents have converged; use more"]
+    with np.errstate(invalid="ignore"):
+        drift = np.abs(running[half] - running[-1]) * times[-1] / (times[-1] - times[half])
+        drifting = finite & (drift > DRIFT + 6 * stderr)  # the difference of the halves has twice the standard error
+        wide = finite & (stderr > PRECISION)
+    doubts = []
+    if drifting.any():
+        doubts.append(
+            f"{drifting.sum()} exponents drift: half the run differs from the other by {drift[finite].max():.2g}"
+        )
+    if wide.any():
+        doubts.append(f"{wide.sum()} standard errors are above {PRECISION:g}, up to {stderr[wide].max():.2g}")
+    return [f"{doubt} per step; use more steps" for doubt in doubts]

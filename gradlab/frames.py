@@ -1,0 +1,133 @@
+"""An orthonormal frame carried along a product of Jacobians, J_T ... J_1 Q_0 = Q_T R_T ... R_1, in log scale.
+
+Column i of the frame loses its own direction at the rate at which R_ii grows more slowly than R_11, so the frame is
+orthonormalised before the ratio of the R_ii eats up the digits. Source: Benettin et al. 1980; Eckmann & Ruelle 1985.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from .arrays import Array, Namespace, quiet, to_numpy
+from .errors import InputError
+
+LIMITS = {4: 1e2, 8: 1e6}  # of max |R_ii| / min |R_ii|, by bytes of a number
+MAGNITUDES = {4: 1e15, 8: 1e150}  # beyond them, and their inverses, squares may leave the range
+SAFETY = 0.7  # share of the limit, in logarithms, that the next interval aims at
+LONGEST = 256  # steps between two orthonormalisations, at most
+
+Operator = Callable[[Array], Array]  # vectors (K, S, *M, B, H) -> J times each of them
+
+
+class Frame:
+    """K tangent vectors per sample, (K, S, *M, B, H), orthonormal again after every interval.
+
+    every: the interval, shortened where it breaks the limit on R's diagonal; None chooses it as it goes.
+    dead: (K, *M, B), columns that a Jacobian made dependent on those before them; their exponents are -inf.
+    """
+
+    def __init__(self, xp: Namespace, shape: tuple[int, ...], dtype: np.dtype, k: int, every: int | None) -> None:
+        self.xp, self.every, self.interval = xp, every, min(every or 1, LONGEST)
+        self.size = shape[0] * shape[-1]  # exponents that there are
+        self.limit, self.magnitude = LIMITS[dtype.itemsize], MAGNITUDES[dtype.itemsize]
+        self.eps = float(np.finfo(dtype).eps) * self.size
+        start = np.linalg.qr(np.random.default_rng(0).normal(size=(self.size, k)))[0].T
+        spread = start.reshape(k, shape[0], *(1,) * (len(shape) - 2), shape[-1])
+        self.vectors = xp.zeros((k, *shape), dtype=dtype) + xp.asarray(spread, dtype=dtype)
+        self.dead = xp.zeros((k, *shape[1:-1]), dtype=xp.bool_)
+        self.worst = 1.0  # ratio that a given `every` led to
+        self.unresolved = 1.0  # ratio that one step alone led to
+
+    def carry(self, operators: Sequence[Operator], first_step: int) -> Iterator[tuple[int, Array]]:
+        """Through the Jacobians of steps first_step, first_step + 1 ...; yields (steps, ln |R_ii| (K, *M, B))."""
+        start = 0
+        while start < len(operators):
+            n = min(self.interval, len(operators) - start)
+            with quiet():
+                moved = self.vectors
+                for operator in operators[start : start + n]:
+                    moved = operator(moved)
+                growth = self._orthonormalised(moved, n, first_step + start)
+            if growth is not None:
+                start += n
+                yield n, growth
+
+    def revive(self) -> None:
+        """Forget what was found so far, as what is counted begins anew."""
+        self.dead[...] = False
+        self.unresolved = 1.0
+
+    def _orthonormalised(self, moved: Array, n: int, step: int) -> Array | None:
+        """ln |R_ii| over n steps; None, and a shorter interval, where they were too many."""
+        xp = self.xp
+        if not bool(xp.isfinite(moved.sum())):
+            if n == 1:
+                raise InputError(_not_finite(moved, step))
+            self._shorten(n, math.inf)
+            return None
+        columns = _columns(xp, moved)
+        q, r = xp.linalg.qr(columns)
+        sizes = xp.moveaxis(xp.abs(xp.diagonal(r, axis1=-2, axis2=-1)), -1, 0)
+        ratio, inside = self._conditioning(sizes)
+        if not (ratio <= self.limit and inside):
+            if n > 1:
+                self._shorten(n, ratio)
+                return None
+            norms = xp.sqrt(xp.einsum("...ik,...ik->...k", columns, columns))
+            self.dead = self.dead | (sizes <= self.eps * xp.moveaxis(norms, -1, 0))
+            ratio, _ = self._conditioning(sizes)
+            self.unresolved = max(self.unresolved, ratio)
+        self._lengthen(n, ratio)
+        self.vectors = _vectors(xp, q, moved.shape)
+        return xp.where(self.dead, -xp.inf, xp.log(sizes.astype(xp.float64)))
+
+    def _conditioning(self, sizes: Array) -> tuple[float, bool]:
+        """max |R_ii| / min |R_ii| of the living columns, the worst of all samples, and whether all are safe to square.
+
+        sizes: |R_ii| (K, *M, B).
+        """
+        xp, magnitude = self.xp, self.magnitude
+        sizes = sizes.astype(xp.float64)
+        largest = xp.max(xp.where(self.dead, 0.0, sizes), axis=0)
+        smallest = xp.min(xp.where(self.dead, xp.inf, sizes), axis=0)
+        inside = bool(((largest < magnitude) & (smallest > 1 / magnitude)).all())
+        return float(xp.max(xp.where(smallest > 0, largest / smallest, xp.inf))), inside
+
+    def _fitting(self, n: int, ratio: float) -> int:
+        """How many steps stay within the limit, if n of them led to `ratio`."""
+        if not ratio < math.inf:
+            return n // 2
+        return int(min(LONGEST, SAFETY * n * math.log(self.limit) / max(math.log(ratio), 1e-9)))
+
+    def _shorten(self, n: int, ratio: float) -> None:
+        self.interval = max(1, min(n - 1, self._fitting(n, ratio)))
+        if self.every is not None:
+            self.worst, self.every = max(self.worst, ratio), self.interval
+
+    def _lengthen(self, n: int, ratio: float) -> None:
+        if self.every is None:
+            at_least = self.interval if n < self.interval else 1  # an interval cut short says little of a whole one
+            self.interval = max(at_least, min(2 * n, self._fitting(n, ratio)))
+
+
+def _columns(xp: Namespace, vectors: Array) -> Array:
+    """(K, S, *M, B, H) -> (*M, B, S*H, K)."""
+    joint = xp.moveaxis(vectors, 1, -2)
+    return xp.moveaxis(joint.reshape(*joint.shape[:-2], -1), 0, -1)
+
+
+def _vectors(xp: Namespace, columns: Array, shape: tuple[int, ...]) -> Array:
+    """(*M, B, S*H, K) -> (K, S, *M, B, H)."""
+    joint = xp.moveaxis(columns, -1, 0)
+    return xp.ascontiguousarray(xp.moveaxis(joint.reshape(*joint.shape[:-1], shape[1], shape[-1]), -2, 1))
+
+
+def _not_finite(moved: Array, step: int) -> str:
+    """Which sample's Jacobian is to blame."""
+    bad = ~np.isfinite(to_numpy(moved)).all(axis=(0, 1, -1))
+    at = tuple(int(i) for i in np.argwhere(bad)[0])
+    model = f" of model {at[:-1]}" if at[:-1] else ""
+    return f"the Jacobian of step {step} is not finite in sample {at[-1]}{model}; its entries must be finite numbers"
