@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .bptt import bptt
 from .cells import Cell, make_cell
 from .clipping import angle_between, clip_update
 from .config import UPDATE_CLIPS, RunConfig, controls
-from .data import load_input
+from .data import input_chunks
 from .errors import InputError
 from .importers import choice, load_safetensors, load_weights
 from .jacobian import FrobeniusNorms
@@ -91,31 +92,36 @@ def analyze(
 
 def build(config: RunConfig) -> tuple[Cell, dict[str, Array], Array]:
     """The cell, its parameters and its input (T, B, D) that a RunConfig describes, on its device and in its dtype."""
+    cell, params, chunks = stream(config, config.steps)
+    return cell, params, next(chunks)
+
+
+def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Iterator[Array]]:
+    """The same with the input `chunk` steps at a time; noise is drawn as it is wanted."""
     xp = device_namespace(config.device)
     if config.weights is None:
-        x = load_input(config.input, **_input_fields(config, config.input_size))
+        x, chunks = _input(config, chunk, config.input_size)
         own: dict[str, Any] = {"leak": config.leak} if controls()["leak"].applies_if(config) else {}
         own |= {"input_size": x.shape[-1], "hidden_size": config.hidden_size, "activation": config.activation}
         cell = make_cell(config.cell, **own)
         params = initial_parameters(cell, config)
     else:
         cell, params = load_weights(config.weights, activation=config.activation)
-        x = load_input(config.input, **_input_fields(config, cell.input_size))
+        x, chunks = _input(config, chunk, cell.input_size)
         if x.shape[-1] != cell.input_size:
             raise InputError(
                 f"the weights expect {cell.input_size} input features, '{config.input}' has {x.shape[-1]}; "
                 "choose another input or a column"
             )
-    return (
-        cell,
-        {name: xp.asarray(p, dtype=config.dtype) for name, p in params.items()},
-        xp.asarray(x, dtype=config.dtype),
-    )
+    params = {name: xp.asarray(p, dtype=config.dtype) for name, p in params.items()}
+    return cell, params, (xp.asarray(part, dtype=config.dtype) for part in chain([x], chunks))
 
 
-def _input_fields(config: RunConfig, input_size: int) -> dict[str, Any]:
+def _input(config: RunConfig, chunk: int, input_size: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """The first chunk of the input, and the others."""
     fields = {name: getattr(config, name) for name in ("steps", "batch_size", "column", "seed")}
-    return fields | {"input_size": input_size}
+    chunks = input_chunks(config.input, chunk=chunk, input_size=input_size, **fields)
+    return next(chunks), chunks
 
 
 def initial_parameters(cell: Cell, config: RunConfig) -> dict[str, Array]:

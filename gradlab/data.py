@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,16 @@ def load_input(
     if not path.suffix and path.name == str(source) and not os.path.exists(source):
         raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {_FORMATS}")
     return parse(path.name, read_file(path), column).windows(steps, batch_size, seed)
+
+
+def input_chunks(source: str | os.PathLike[str], *, chunk: int, steps: int, **fields: Any) -> Iterator[np.ndarray]:
+    """What `load_input` gives, `chunk` steps at a time. Noise is drawn as it is wanted, so that any length fits."""
+    if source != "noise":
+        x = load_input(source, steps=steps, **fields)
+        return (x[a : a + chunk] for a in range(0, steps, chunk))
+    rng = np.random.default_rng([fields["seed"], _STREAM])
+    sizes = fields["batch_size"], fields["input_size"]
+    return (noise(rng, min(chunk, steps - a), *sizes) for a in range(0, steps, chunk))
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:

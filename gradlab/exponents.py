@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,8 @@ class LyapunovSpectrum:
         return "\n".join([*lines, *self.notes])
 
     def _of_model(self, *index: int) -> str:
-        pairs = zip(self.exponents[:5, *index], self.stderr[:5, *index], strict=True)
+        shown: Any = (slice(5), *index)
+        pairs = zip(self.exponents[shown], self.stderr[shown], strict=True)
         values = ", ".join(f"{value:.4g} +- {error:.1g}" for value, error in pairs)
         more = ", ..." if len(self.exponents) > 5 else ""
         return f"{values}{more}; dimension {self.kaplan_yorke[index]:.4g}, entropy rate {self.entropy_rate[index]:.4g}"

@@ -119,6 +119,11 @@ def lyapunov_of_map(
     return run.result()
 
 
+def default_warmup(steps: int | None) -> int:
+    """Steps of a run that are not counted unless asked for; None: nobody knows how many there are."""
+    return UNKNOWN_WARMUP if steps is None else min(WARMUP, steps // 10)
+
+
 # where the Jacobians come from
 
 
@@ -203,9 +208,8 @@ class _Run:
     """Sums of ln |R_ii| over the counted steps, and finite-time means along the way, in constant memory."""
 
     def __init__(self, frame: Frame, warmup: int | None, total: int | None, on_progress: Progress | None) -> None:
-        default = UNKNOWN_WARMUP if total is None else min(WARMUP, total // 10)
         self.frame, self.total, self.on_progress = frame, total, on_progress
-        self.warmup, self.asked = default if warmup is None else warmup, frame.every
+        self.warmup, self.asked = default_warmup(total) if warmup is None else warmup, frame.every
         if total is not None and self.warmup >= total:
             raise InputError(f"warmup: expected fewer than the {total} steps, got {self.warmup}")
         self.sums = frame.xp.zeros(frame.dead.shape, dtype=frame.xp.float64)

@@ -1,1 +1,87 @@
-"""On request: Lyapunov exponents."""
+"""On request: Lyapunov exponents of the joint state along the run, from its first samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..lyapunov import LyapunovSpectrum, default_warmup, lyapunov_of_trajectory
+from ..trajectory import Trajectory
+from .base import Recording, quantity
+from .travel import once
+
+SAMPLES = 8  # are enough for standard errors
+MOST = 128  # exponents: the cost grows with their square
+
+
+def _samples(run: Recording) -> Trajectory:
+    """The trajectory of the first samples alone."""
+    traj = run.traj
+    some = (..., slice(SAMPLES), slice(None))
+    lengths = None if traj.lengths is None else traj.lengths[..., :SAMPLES]
+    return replace(traj, states=traj.states[some], gate_inputs=traj.gate_inputs[some], x=traj.x[some], lengths=lengths)
+
+
+@once
+def spectrum(run: Recording) -> LyapunovSpectrum:
+    """The leading exponents."""
+    traj = _samples(run)
+    size = len(traj.cell.states) * traj.cell.hidden_size
+    return lyapunov_of_trajectory(traj, k=min(size, MOST), on_progress=run.on_progress)
+
+
+def is_long_enough(run: Recording) -> bool:
+    """Whether every model has a sample that goes on after the warmup."""
+    mask = _samples(run).mask
+    return mask is None or bool(mask[default_warmup(run.traj.steps)].any(axis=-1).all())
+
+
+def _coords(run: Recording) -> dict[str, list[Any]]:
+    found = spectrum(run)
+    return {"exponent": list(range(1, len(found.exponents) + 1)), "running_step": found.running_steps.tolist()}
+
+
+NATS: dict[str, Any] = {
+    "units": "nats per step",
+    "request": "lyapunov",
+    "applies": is_long_enough,
+    "coords": _coords,
+}
+
+
+@quantity(("exponent", "*"), "lambda_i", **NATS)
+def lyapunov_exponent(run: Recording) -> np.ndarray:
+    """Lyapunov exponents of the joint state, largest first; mean over samples, after a warmup."""
+    return spectrum(run).exponents
+
+
+@quantity(("exponent", "*"), "standard error", **NATS)
+def lyapunov_stderr(run: Recording) -> np.ndarray:
+    """Standard error of each Lyapunov exponent."""
+    return spectrum(run).stderr
+
+
+@quantity(("running_step", "exponent", "*"), "lambda_i(t)", **NATS)
+def lyapunov_running(run: Recording) -> np.ndarray:
+    """Finite-time Lyapunov exponents: means over the first counted steps."""
+    return spectrum(run).running
+
+
+@quantity(("*",), "D_KY", **NATS | {"units": "1"})
+def lyapunov_dimension(run: Recording) -> np.ndarray:
+    """Kaplan-Yorke dimension; missing where it needs more exponents."""
+    return spectrum(run).kaplan_yorke
+
+
+@quantity(("*",), "H", **NATS)
+def lyapunov_entropy(run: Recording) -> np.ndarray:
+    """Entropy rate, the sum of the positive Lyapunov exponents."""
+    return spectrum(run).entropy_rate
+
+
+@quantity(("*",), "0 or 1", **NATS | {"units": "1"})
+def lyapunov_converged(run: Recording) -> np.ndarray:
+    """Whether the Lyapunov spectrum has converged."""
+    return np.full(run.traj.models, spectrum(run).converged)
