@@ -15,6 +15,7 @@ from ..arrays import Array, Namespace, quiet
 from ..bptt import Gradients
 from ..jacobian import FrobeniusNorms, StateJacobian
 from ..registry import Registry, unknown
+from ..theory import Prediction, predictions
 from ..trajectory import Linearization, Trajectory
 
 SATURATED_SLOPE = 0.1  # a unit counts as saturated where its slope is below this share of the largest slope
@@ -104,6 +105,11 @@ class Recording:
     def spectral(self) -> tuple[Array, Array]:
         """Spectral norms and the bounds on their relative errors, (T, *M, B) each."""
         return self.jacobian.spectral_with_bound(SPECTRAL_TOL)
+
+    @cached_property
+    def predictions(self) -> list[Prediction]:
+        """What theory predicts, the most trustworthy first."""
+        return predictions(self.traj.cell, self.traj.params, self.traj.x, self.traj.lengths)
 
     def masked(self, values: Array, steps: int = 0) -> Array:
         """`values` with NaN at masked steps; axis `steps` is the step, the last one the sample, model axes between."""

@@ -1,0 +1,122 @@
+"""Gated cells: the rate at rest, from the actual weights, and MinimalRNN's mean field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..activations import ACTIVATIONS
+from ..arrays import Array, quiet, to_numpy
+from ..cells import Cell
+from ..errors import InputError
+from ..unroll import unroll
+from .gaussian import average
+
+SIGMOID = ACTIVATIONS["sigmoid"]
+SETTLE_STEPS = 256  # between two looks at whether the state rests
+SETTLE_ROUNDS = 40
+AT_REST = 1e-12  # relative change of a state that rests
+
+Params = Mapping[str, np.ndarray]
+
+
+def zero_input_rate(cell: Cell, params: Mapping[str, Array]) -> np.ndarray:
+    """ln of the spectral radius of the state Jacobian at the state (*M) in which the cell rests without input.
+
+    Where h = c = 0 rests (no bias on the candidate) this is, with gates at rest i, f, o, z, r and slope s of phi at 0,
+
+        LSTM   ln rho(diag(f) + diag(i s) U_g diag(o s))      default biases: sigma(b_f) I + U_g / 4
+        GRU    ln rho(diag(z) + diag((1 - z) s r) U_n)        default biases: z I + (1 - z) U_n / 2
+
+    Raises InputError for parameters that are not the cell's, and where the state does not come to rest.
+    """
+    cell.require(params)
+    host = {name: to_numpy(p).astype(float) for name, p in params.items()}
+    reduced = AT_ZERO.get(cell.name, lambda cell, params: None)(cell, host)
+    matrix = _jacobian_at_rest(cell, host) if reduced is None else reduced
+    return log_spectral_radius(matrix)
+
+
+def log_spectral_radius(w: np.ndarray) -> np.ndarray:
+    """ln of the largest |eigenvalue| of (*M, N, N)."""
+    with quiet():
+        return np.log(np.abs(np.linalg.eigvals(w)).max(axis=-1))
+
+
+def _lstm(cell: Cell, params: Params) -> np.ndarray | None:
+    """J has the nonzero eigenvalues of d c / d c + (d c / d h)(d h / d c); c = 0 shuts all other paths."""
+    i, f, o = (SIGMOID.value(np, params["b_h"][k]) for k in (0, 1, 3))
+    if np.any(cell.activation.value(np, params["b_h"][2])) or np.any(cell.activation.value(np, np.zeros(()))):
+        return None
+    into = i * cell.activation.slope(np, params["b_h"][2])
+    out = o * cell.activation.slope(np, np.zeros(()))
+    return _diagonal(f) + into[..., :, None] * params["W_hh"][2] * out[..., None, :]
+
+
+def _gru(cell: Cell, params: Params) -> np.ndarray | None:
+    """The candidate's a = b_n + r m moves with m through W_m and with r through W_r."""
+    b_n, b_r, b_z, m = params["b_h"]
+    r, z, (w_r, _, w_m) = SIGMOID.value(np, b_r), SIGMOID.value(np, b_z), params["W_hh"]
+    a = b_n + r * m
+    if np.any(cell.activation.value(np, a)):
+        return None
+    into = (1 - z) * cell.activation.slope(np, a)
+    return _diagonal(z) + into[..., None] * (r[..., None] * w_m + (m * SIGMOID.slope(np, b_r))[..., None] * w_r)
+
+
+AT_ZERO: dict[str, Callable[[Cell, Params], np.ndarray | None]] = {"lstm": _lstm, "peephole_lstm": _lstm, "gru": _gru}
+
+
+def _diagonal(d: np.ndarray) -> np.ndarray:
+    return d[..., None] * np.eye(d.shape[-1])
+
+
+def _jacobian_at_rest(cell: Cell, params: Params) -> np.ndarray:
+    """The dense state Jacobian (*M, SH, SH) where the state rests without input, reached from zero."""
+    state = None
+    for _ in range(SETTLE_ROUNDS):
+        traj = unroll(cell, params, np.zeros((SETTLE_STEPS, 1, cell.input_size)), state)
+        last, state = traj.states[-2], traj.states[-1]
+        with quiet():
+            moved = np.abs(state - last).max()
+        if moved <= AT_REST * max(1.0, np.abs(state).max()):
+            return unroll(cell, params, np.zeros((1, 1, cell.input_size)), state).jacobian().dense()[0, ..., 0, :, :]
+        if not np.isfinite(moved):
+            break
+    raise InputError(
+        f"zero_input_rate: expected a network that comes to rest without input; the state of {cell!r} still moved by "
+        f"{moved:.2g} per step. Its Lyapunov exponents say how its gradient grows: gradlab.lyapunov"
+    )
+
+
+def minimal_rnn_chi(
+    sigma_w: float, sigma_v: float, square: float, mean_b: float = 0.0, sigma_b: float = 0.0, constant: float = 0.0
+) -> float:
+    """chi_1 of h' = u h + (1 - u) z, u = sigmoid(W h + V x + b): the factor of the squared gradient norm per step.
+
+    chi = E u^2 + sigma_w^2 E[(u (1 - u))^2] (Q + R - 2 P), Q = E h^2 = (E (1 - u)^2 R + 2 E[u (1 - u)] P) / (1 - E u^2).
+    square: R = E z^2 of the embedded input; constant: P, the part of it that stays the same in time. mean_b, sigma_b:
+    mean and standard deviation of the gate's bias. Raises InputError for scales that are negative or not finite.
+    Source: Chen, Pennington & Schoenholz 2018.
+    """
+    for name, value in {"sigma_w": sigma_w, "sigma_v": sigma_v, "sigma_b": sigma_b, "square": square}.items():
+        if not 0 <= value < math.inf:
+            raise InputError(f"{name}: expected a number from 0 on, got {value}")
+    if not math.isfinite(mean_b):
+        raise InputError(f"mean_b: expected a finite number, got {mean_b}")
+
+    def gate(q: float, f: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(average(lambda a: f(SIGMOID.value(np, a)), q, mean_b))
+
+    q_h = square
+    for _ in range(1000):
+        q = sigma_w**2 * q_h + sigma_v**2 + sigma_b**2
+        kept = gate(q, np.square)
+        mixed = gate(q, lambda u: (1 - u) ** 2) * square + 2 * gate(q, lambda u: u * (1 - u)) * constant
+        before, q_h = q_h, mixed / (1 - kept)
+        if abs(q_h - before) <= 1e-13 * max(q_h, 1e-300):
+            break
+    slope = gate(q, lambda u: (u * (1 - u)) ** 2)
+    return kept + sigma_w**2 * slope * (q_h + square - 2 * constant)

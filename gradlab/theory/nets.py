@@ -1,0 +1,181 @@
+"""All that theory predicts for one very net, from its actual weights and input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array, quiet, require_finite, to_numpy
+from ..cells import Cell
+from ..errors import InputError
+from ..trajectory import length_mask
+from .gates import log_spectral_radius, minimal_rnn_chi, zero_input_rate
+from .gaussian import correlated, moments
+from .phases import DIVERGES, chi_1, variance
+from .where import WHERE
+
+ROTATION = 1e-5  # relative distance from a multiple of an orthogonal matrix; weights in float32 have 1e-6
+RELATED = 0.5  # |tr W^2| / ||W||_F^2: near 0 for independent entries, 1 for symmetric, identity, antisymmetric weights
+CONCENTRATED = 4.0  # H sum sigma_i^4 / (sum sigma_i^2)^2: 2 for independent entries, 1 for rotations, H / r for rank r
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted rate: ln of the factor per step of the gradient's norm, one per model (*M).
+
+    holds, fails: where one may trust it, and where not.
+    """
+
+    name: str
+    label: str
+    log_rate: np.ndarray
+    holds: str
+    fails: str
+
+
+def predictions(
+    cell: Cell, params: Mapping[str, Array], x: Array | None = None, lengths: Array | None = None
+) -> list[Prediction]:
+    """Every prediction that applies to this very net, the most trustworthy first; empty where theory has none.
+
+    x, lengths: its input as `unroll` takes it, None for no input. The standard deviations are the realised ones: of W
+    times sqrt(H), of b, and of V x. Raises InputError for parameters that are not the cell's or not finite.
+    """
+    models = cell.require(params)
+    for name, array in params.items():
+        require_finite(name, array)
+    host = {name: to_numpy(p).astype(float) for name, p in params.items()}
+    net = Net(cell, host, models, _second_moment(x, lengths, cell, models))
+    return [*RULES.get(cell.name, _gated)(net)]
+
+
+@dataclass(frozen=True)
+class Net:
+    """A cell with its parameters in host memory, and the second moment of its input (*M or 1s, D, D)."""
+
+    cell: Cell
+    params: dict[str, np.ndarray]
+    models: tuple[int, ...]
+    second_moment: np.ndarray
+
+    def sigma_v(self, driven: int = 0) -> np.ndarray:
+        """Root mean square of V x of a driven gate (*M)."""
+        v = self.params["W_xh"][driven]
+        return np.sqrt(((v @ self.second_moment) * v).sum(axis=-1).mean(axis=-1))
+
+    def sigma_b(self, gate: int = 0) -> np.ndarray:
+        """Root mean square of a gate's bias (*M)."""
+        return np.sqrt((self.params["b_h"][gate] ** 2).mean(axis=-1))
+
+    @property
+    def sigma_w(self) -> np.ndarray:
+        """Root mean square of the first recurrent gate's weights, times sqrt(H) (*M)."""
+        return np.linalg.norm(self.params["W_hh"][0], axis=(-2, -1)) / np.sqrt(self.cell.hidden_size)
+
+    @property
+    def driven(self) -> bool:
+        """Whether any gate hears an input."""
+        return bool(np.any([self.sigma_v(k) for k in range(len(self.cell.driven_gates))]))
+
+
+def _second_moment(x: Array | None, lengths: Array | None, cell: Cell, models: tuple[int, ...]) -> np.ndarray:
+    """Mean of x x^T over the steps and samples that belong to the sequences."""
+    if x is None:
+        return np.zeros((*(1,) * len(models), cell.input_size, cell.input_size))
+    full = to_numpy(x).astype(float)
+    full = full[:, None] if full.ndim == 2 else full
+    full = full.reshape(full.shape[0], *(1,) * (3 + len(models) - full.ndim), *full.shape[1:])
+    count: np.ndarray | float = full.shape[0] * full.shape[-2]
+    if lengths is not None:
+        mask = length_mask(to_numpy(lengths), full.shape[0], len(models))
+        full, count = np.where(mask[..., None], full, 0.0), np.maximum(mask.sum(axis=(0, -1)), 1)[..., None, None]
+    return np.einsum("t...bi,t...bj->...ij", full, full) / count
+
+
+def _prediction(name: str, log_rate: np.ndarray, here: str = "", warning: str = "") -> Prediction:
+    where = WHERE[name]
+    holds, fails = f"{where.holds} {here}".strip(), f"{warning} {where.fails}".strip()
+    return Prediction(name, where.label, np.asarray(log_rate, float)[()], holds, fails)
+
+
+# which predictions apply to which cell
+
+
+def _elman(net: Net) -> Iterator[Prediction]:
+    w, phi, leak = net.params["W_hh"][0], net.cell.activation.name, getattr(net.cell, "leak", 1.0)
+    identity = np.eye(w.shape[-1])
+    if phi == "identity":
+        jacobian = (1 - leak) * identity + leak * w
+        if (scale := _rotation_scale(jacobian)) is not None:
+            yield _prediction("orthogonal", scale)
+        yield _prediction("spectral_radius", log_spectral_radius(jacobian))
+    if phi == "relu" and np.array_equal(w, np.broadcast_to(identity, w.shape)):
+        yield _prediction("living_units", np.zeros(net.models))
+    if phi != "identity":
+        yield from _at_rest(net, always=False)
+    if leak == 1 and _independent(w):
+        yield _mean_field(net)
+
+
+def _minimal_rnn(net: Net) -> Iterator[Prediction]:
+    yield from _at_rest(net, always=False)
+    if _independent(net.params["W_hh"][0]):
+        yield _minimal_rnn_mean_field(net)
+
+
+def _gated(net: Net) -> Iterator[Prediction]:
+    return _at_rest(net, always=True)
+
+
+RULES: dict[str, Callable[[Net], Iterator[Prediction]]] = {"elman": _elman, "minimal_rnn": _minimal_rnn}
+
+
+def _at_rest(net: Net, always: bool) -> Iterator[Prediction]:
+    """The rate at the state that the cell rests in without input, if it rests; `always`: with an input, too."""
+    if net.driven and not always:
+        return
+    with suppress(InputError):  # a state that never rests has no such rate
+        moved = max(float(net.sigma_v(k).max()) for k in range(len(net.cell.driven_gates)))
+        here = f"Here the input moves the gates' pre-activations by {moved:.2g} (rms)." if moved else ""
+        yield _prediction("zero_input", zero_input_rate(net.cell, net.params), here)
+
+
+def _mean_field(net: Net) -> Prediction:
+    w, b, v, phi = net.sigma_w, net.sigma_b(), net.sigma_v(), net.cell.activation
+    q = variance(phi, w, b * b + v * v)
+    with quiet():
+        log_rate = 0.5 * np.log(chi_1(phi, w, q))
+    here = ", ".join(f"sigma_{name} = {float(np.mean(s)):.3g}" for name, s in (("w", w), ("b", b), ("v", v)))
+    return _prediction("mean_field", log_rate, f"Here {here}.", DIVERGES if np.isinf(q).any() else "")
+
+
+def _minimal_rnn_mean_field(net: Net) -> Prediction:
+    phi, (b_z, b_u) = net.cell.activation, net.params["b_h"]
+    chi, w, v_z, v_u = np.empty(net.models), net.sigma_w, net.sigma_v(0), net.sigma_v(1)
+    for i in np.ndindex(net.models):
+        constant, moving = (b_z[i] ** 2).mean(), v_z[i] ** 2
+        q = constant + moving
+        square = float(moments(phi)[0](np.array(q)))
+        same = correlated(lambda a: phi.value(np, a), q, constant / q) if q else square
+        chi[i] = minimal_rnn_chi(w[i], v_u[i], square, b_u[i].mean(), b_u[i].std(), same)
+    return _prediction("minimal_rnn", 0.5 * np.log(chi))
+
+
+def _rotation_scale(w: np.ndarray) -> np.ndarray | None:
+    """ln r (*M) where w^T w = r^2 I, None where that is not so."""
+    gram = np.swapaxes(w, -1, -2) @ w
+    square = np.trace(gram, axis1=-2, axis2=-1) / w.shape[-1]
+    distance = np.abs(gram - square[..., None, None] * np.eye(w.shape[-1])).max(axis=(-2, -1))
+    with quiet():
+        return 0.5 * np.log(square) if (distance <= ROTATION * square).all() else None
+
+
+def _independent(w: np.ndarray) -> bool:
+    """Whether weights (*M, H, H) look like independent ones: no symmetry, and no few directions that dominate."""
+    squares = np.square(w).sum(axis=(-2, -1))
+    related = np.abs((w * np.swapaxes(w, -1, -2)).sum(axis=(-2, -1)))
+    fourth = np.square(np.swapaxes(w, -1, -2) @ w).sum(axis=(-2, -1)) * w.shape[-1]
+    return bool(((related <= RELATED * squares) & (fourth <= CONCENTRATED * squares**2) & (squares > 0)).all())
