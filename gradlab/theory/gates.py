@@ -96,7 +96,7 @@ def minimal_rnn_chi(
 ) -> float:
     """chi_1 of h' = u h + (1 - u) z, u = sigmoid(W h + V x + b): the factor of the squared gradient norm per step.
 
-    chi = E u^2 + sigma_w^2 E[(u (1 - u))^2] (Q + R - 2 P), Q = E h^2 = (E (1 - u)^2 R + 2 E[u (1 - u)] P) / (1 - E u^2).
+    chi = E u^2 + sigma_w^2 E[(u (1-u))^2] (Q + R - 2 P), Q = E h^2 = (E (1-u)^2 R + 2 E[u (1-u)] P) / (1 - E u^2).
     square: R = E z^2 of the embedded input; constant: P, the part of it that stays the same in time. mean_b, sigma_b:
     mean and standard deviation of the gate's bias. Raises InputError for scales that are negative or not finite.
     Source: Chen, Pennington & Schoenholz 2018.

@@ -63,10 +63,11 @@ def moments(phi: Activation) -> Moments:
 
 def quadrature(phi: Activation) -> Moments:
     """A(q) and B(q) by quadrature."""
-    return (
-        lambda q: average(lambda a: phi.value(np, a) ** 2, q),
-        lambda q: average(lambda a: phi.slope(np, a) ** 2, q),
-    )
+
+    def mean_square(f: Callable[..., np.ndarray]) -> Function:
+        return lambda q: average(lambda a: f(np, a) ** 2, q)
+
+    return mean_square(phi.value), mean_square(phi.slope)
 
 
 def correlated(f: Function, q: float, c: float) -> float:

@@ -160,7 +160,7 @@ def _minimal_rnn_mean_field(net: Net) -> Prediction:
         q = constant + moving
         square = float(moments(phi)[0](np.array(q)))
         same = correlated(lambda a: phi.value(np, a), q, constant / q) if q else square
-        chi[i] = minimal_rnn_chi(w[i], v_u[i], square, b_u[i].mean(), b_u[i].std(), same)
+        chi[i] = minimal_rnn_chi(float(w[i]), float(v_u[i]), square, b_u[i].mean(), b_u[i].std(), same)
     return _prediction("minimal_rnn", 0.5 * np.log(chi))
 
 

@@ -1,4 +1,4 @@
-"""Mean-field theory of a wide random network a_t = W h_{t-1} + V x_t + b, h_t = phi(a_t): does its gradient survive?
+"""Mean-field theory of wide random networks a_t = W h_{t-1} + V x_t + b, h_t = phi(a_t).
 
     q*    = sigma_w^2 A(q*) + sigma_v^2 + sigma_b^2      variance of the pre-activations, A(q) = E phi(sqrt(q) z)^2
     chi_1 = sigma_w^2 B(q*)                              factor of the squared gradient norm per step, B(q) = E phi'^2
@@ -265,7 +265,7 @@ def critical_line(activation: str | Activation, sigma_b: Any, sigma_v: Any = 0.0
 
 
 def _critical_variances(phi: Activation, drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(index into `drive`, q) of every q at which chi_1 = 1 fits the drive, q = 0 included where it is a fixed point."""
+    """(index into `drive`, q) of every q at which chi_1 = 1 fits the drive, q = 0 included where phi keeps it."""
     log_q, log_square, log_slope = table(phi)
 
     def rest(u: np.ndarray, ratio: np.ndarray, s2: np.ndarray) -> np.ndarray:

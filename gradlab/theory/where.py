@@ -30,7 +30,7 @@ WHERE = {
     "zero_input": Where(
         "spectral radius at rest",
         "Holds without input, and with inputs so small that the gates stay near their values at rest.",
-        "Fails where inputs open and close the gates, and, where the state at rest is unstable, once it has moved away.",
+        "Fails where inputs open and close the gates, and, where the rest is unstable, once the state has moved away.",
     ),
     "living_units": Where(
         "identity weights and ReLU",
