@@ -1,0 +1,103 @@
+"""What the tests of figures share: runs of every kind, synthetic Datasets, and a browser page for a figure."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import gradlab
+from gradlab import plots
+from gradlab.plots.colours import THEMES
+from gradlab.quantities import requests
+
+LN10 = math.log(10)
+RUNS = {
+    "elman": {},
+    "exploding": {"gain": 3.0},
+    "carried": {"activation": "identity", "recurrent_init": "orthogonal"},
+    "lstm": {"cell": "lstm", "forget_bias": 1.0},
+    "every": {"cell": "lstm", "loss": "every"},
+    "gru": {"cell": "gru"},
+    "norm": {"gain": 3.0, "clip": "norm"},
+    "step": {"gain": 3.0, "clip": "step_norm"},
+    "overflow": {"activation": "relu", "gain": 1e30, "steps": 40},
+    "dead": {"activation": "relu", "gain": 0.5, "bias_scale": 1.0},
+    "zero": {"gain": 0.0},
+    "one sample": {"batch_size": 1},
+    "one step": {"steps": 1, "hidden_size": 1, "batch_size": 1},
+}
+each_theme = pytest.mark.parametrize("theme", THEMES)
+each_figure = pytest.mark.parametrize("figure", plots.FIGURES)
+each_run = pytest.mark.parametrize("run", RUNS)
+
+
+@pytest.fixture(scope="session")
+def runs():
+    small = {"steps": 60, "hidden_size": 16, "batch_size": 8}
+    return {name: gradlab.analyze(record=requests(), **{**small, **fields}) for name, fields in RUNS.items()}
+
+
+def synthetic(logs, unit_logs=None, factors=None, valid=None) -> xr.Dataset:
+    """A Dataset with the joint log norms `logs` (time, sample) in its only state, all else plain."""
+    logs = np.asarray(logs, dtype=float)
+    times, samples = logs.shape
+    units = np.zeros((times, 4)) if unit_logs is None else np.asarray(unit_logs, dtype=float)
+    factors = np.ones(times - 1) if factors is None else np.asarray(factors, dtype=float)
+    one_step = np.repeat(factors[:, None], samples, axis=1)
+    return xr.Dataset(
+        {
+            "log_grad_norm": (("state", "time", "sample"), logs[None]),
+            "jacobian_frobenius": (("step", "sample"), one_step * np.sqrt(units.shape[1])),
+            "jacobian_spectral": (("step", "sample"), 1.5 * one_step),
+            "log_grad_unit": (("time", "unit"), units),
+            "valid_steps": ("sample", np.full(samples, times - 1) if valid is None else valid),
+        },
+        {
+            "time": range(times),
+            "step": range(1, times),
+            "state": ["h"],
+            "index": range(units.shape[1]),
+        },
+        {"overflow": "[]"},
+    )
+
+
+def fading(steps, rate=-1.0, samples=3) -> xr.Dataset:
+    """ln norms that change by `rate` at every step back."""
+    return synthetic(np.repeat(rate * np.arange(steps, -1.0, -1)[:, None], samples, axis=1))
+
+
+def named(fig, name, axis="y") -> list:
+    return [trace for trace in fig.data if trace.name == name and trace.yaxis == axis]
+
+
+def words_of(fig) -> str:
+    return "\n".join(annotation.text for annotation in fig.layout.annotations)
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Open HTML at a width; fails on console errors and on requests beyond the file."""
+    problems = []
+    pages = []
+
+    def open_page(html: str, width: int):
+        (tmp_path / "page.html").write_text(html, "utf-8")
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        pages.append(page)
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: problems.append(str(e)))
+        page.on(
+            "request", lambda r: problems.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
+        )
+        page.goto(f"file://{tmp_path}/page.html")
+        page.wait_for_function(
+            "[...document.querySelectorAll('.plotly-graph-div')].every(d => d.querySelector('.xtick'))"
+        )
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert problems == []
