@@ -15,11 +15,10 @@ import click
 from rich.table import Table
 
 from ..cells import CELLS
-from ..config import CLIP_LABELS, UPDATE_CLIPS, ConfigError, RunConfig, controls, from_toml
+from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig
 from ..errors import InputError
-from ..presets import PRESETS
-from ..terminal import OutputFile, Terminal, option_name
-from .options import GroupedCommand, config_options, file_option, flag, option
+from ..terminal import OutputFile, Terminal
+from .options import GroupedCommand, as_json_text, config_options, file_option, flag, read_config, start_options
 
 if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
     import xarray as xr
@@ -32,8 +31,7 @@ STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold gr
 
 
 @click.command(cls=GroupedCommand, short_help="Measure the gradient through time of one network.")
-@option("--preset", group="Start from", metavar="NAME", help="A named configuration; gradlab list presets shows them")
-@file_option("--config", "config_file", group="Start from", help="A TOML file of fields, such as: hidden_size = 32")
+@start_options
 @config_options
 @file_option("-o", "--output", group="Output", help="Save everything measured as netCDF (.nc)")
 @file_option("--html", group="Output", help="Save the verdict and the figures as one web page (.html)")
@@ -59,32 +57,17 @@ def analyze(
       gradlab analyze --cell gru --input prices.csv --column close
       gradlab analyze --weights net.safetensors --json
     """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
-    given = {field: text for field, text in options.items() if text is not None}
-    config = _config(preset, config_file, given)
     terminal = Terminal(stderr=True, quiet=quiet)
-    for field in given:
-        if not controls()[field].applies_if(config):
-            terminal.note(f"{option_name(field)} does not apply to this run and is ignored")
+    config = read_config(preset, config_file, options, terminal)
     ds, found, files = _measure(config, output, html, terminal)
     if "weights" in ds.attrs:
         terminal.note(f"the weights are {ds.attrs['weights']}")
     if as_json:
-        click.echo(json.dumps(_finite(_summary(ds, found, config, files, terminal)), indent=2))
+        click.echo(as_json_text(_summary(ds, found, config, files, terminal)))
     elif quiet:
         Terminal().say(found.headline)
     else:
         _print_report(ds, found, config, files, terminal)
-
-
-def _config(preset: str | None, file: Path | None, options: dict[str, str]) -> RunConfig:
-    """The preset's fields, over them the file's, over them the options."""
-    fields: dict[str, Any] = dict(PRESETS[preset].fields) if preset else {}
-    if file:
-        try:
-            fields |= from_toml(file).model_dump(exclude_unset=True)
-        except ConfigError as error:
-            raise InputError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
-    return RunConfig(**(fields | options))
 
 
 def _measure(
@@ -160,15 +143,6 @@ def _summary(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list[str]
         "files": files,
         "dashboard": _dashboard_command(config, terminal),
     }
-
-
-def _finite(value: Any) -> Any:
-    """`value` with None for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from ..config import Control, RunConfig, controls
-from ..terminal import option_name
+from ..config import ConfigError, Control, RunConfig, controls, from_toml
+from ..errors import InputError
+from ..presets import PRESETS
+from ..terminal import Terminal, option_name
 
 METAVARS = {"input": "NAME|FILE", "weights": "FILE", "clip_threshold": "NUMBER|MULTIPLE"}
 VALUES = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
@@ -54,9 +58,19 @@ def flag(*names: str, help: str, **attributes: Any) -> Decorator:
     return option(*names, group="Output", help=help, is_flag=True, **attributes)
 
 
-def config_options(command: Callable[..., None]) -> Callable[..., None]:
-    """One option per field of RunConfig; values stay text, which RunConfig checks and converts."""
+def start_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that name a whole configuration: preset, config_file."""
+    toml = "A TOML file of fields, such as: hidden_size = 32"
+    command = file_option("--config", "config_file", group="Start from", help=toml)(command)
+    named = "A named configuration; gradlab list presets shows them"
+    return option("--preset", group="Start from", metavar="NAME", help=named)(command)
+
+
+def config_options(command: Callable[..., None], without: str = "") -> Callable[..., None]:
+    """One option per field of RunConfig, but for the group `without`; values stay text, which RunConfig converts."""
     for field, control in reversed(controls().items()):
+        if control.group == without:
+            continue
         words = {"metavar": _metavar(field, control), "help": _help(field, control)}
         command = option(option_name(field), field, group=control.group.capitalize(), **words)(command)
     return command
@@ -76,3 +90,34 @@ def _help(field: str, control: Control) -> str:
     extras = [] if all(name in control.help for name in names) else [", ".join(names)]
     extras += [] if default is None else [f"default: {default}"]
     return f"{control.help}  [{'; '.join(extras)}]" if extras else control.help
+
+
+def read_config(
+    preset: str | None, file: Path | None, options: Mapping[str, str | None], terminal: Terminal
+) -> RunConfig:
+    """The preset's fields, over them the file's, over them the options; a note on options that do not apply."""
+    given = {field: text for field, text in options.items() if text is not None}
+    fields: dict[str, Any] = dict(PRESETS[preset].fields) if preset else {}
+    if file:
+        try:
+            fields |= from_toml(file).model_dump(exclude_unset=True)
+        except ConfigError as error:
+            raise InputError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
+    config = RunConfig(**(fields | given))
+    for field in given:
+        if not controls()[field].applies_if(config):
+            terminal.note(f"{option_name(field)} does not apply to this run and is ignored")
+    return config
+
+
+def as_json_text(value: Any) -> str:
+    """A result as JSON, with null for numbers that JSON does not have."""
+    return json.dumps(_finite(value), indent=2)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
