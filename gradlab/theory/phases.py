@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -36,20 +37,16 @@ SPLINE_STEPS, EXACT_STEPS = 4, 2  # of Newton's method
 class MeanField:
     """What mean-field theory says of one activation and one set of standard deviations.
 
-    q: variance of the pre-activations, reached from a small state; inf where it has no limit. fixed_points: every q
-    that the map keeps. chi: factor of the squared gradient norm per step. correlation: c*, where the correlation of
-    two states under the same input ends (1: the initial state is forgotten), slope_c: the slope of the map there.
+    q: variance of the pre-activations, reached from a small state; inf where it has no limit. chi: factor of the
+    squared gradient norm per step.
     """
 
-    activation: str
+    activation: Activation
     sigma_w: float
     sigma_b: float
     sigma_v: float
     q: float
     chi: float
-    correlation: float
-    slope_c: float
-    fixed_points: tuple[float, ...]
 
     @property
     def log_rate(self) -> float:
@@ -59,12 +56,7 @@ class MeanField:
     @property
     def depth(self) -> float:
         """xi = -1 / ln chi_1: steps over which the squared norm falls by e; negative where it grows."""
-        return depth_scale(self.chi)
-
-    @property
-    def depth_c(self) -> float:
-        """-1 / ln of the slope at c*: steps over which the distance to c* falls by e."""
-        return depth_scale(self.slope_c)
+        return _depth(self.chi)
 
     @property
     def phase(self) -> str:
@@ -72,6 +64,31 @@ class MeanField:
         if math.isinf(self.q):
             return "divergent"
         return "critical" if self.chi == 1 else "ordered" if self.chi < 1 else "chaotic"
+
+    @property
+    def drive(self) -> float:
+        """sigma_b^2 + sigma_v^2: what the variance of the pre-activations does not owe to the state."""
+        return self.sigma_b**2 + self.sigma_v**2
+
+    @cached_property
+    def fixed_points(self) -> tuple[float, ...]:
+        """Every q that the variance's map keeps, smallest first."""
+        return _fixed_points(self.activation, self.sigma_w, self.drive)
+
+    @cached_property
+    def c_star(self) -> float:
+        """Where the correlation of two states under the same input ends; 1: the initial state is forgotten."""
+        return _stable_correlation(self.activation, self.q, self.sigma_w, self.drive, self.chi)
+
+    @cached_property
+    def slope_c(self) -> float:
+        """Slope of the correlation's map at c*; chi_1 where c* = 1."""
+        return self.chi if self.c_star == 1 else _slope(self.activation, self.q, self.c_star, self.sigma_w)
+
+    @property
+    def depth_c(self) -> float:
+        """-1 / ln of the slope at c*: steps over which the distance to c* falls by e."""
+        return _depth(self.slope_c)
 
     @property
     def holds(self) -> str:
@@ -87,9 +104,11 @@ class MeanField:
         others = ", ".join(f"{q:.4g}" for q in self.fixed_points if q != self.q)
         if self.phase == "divergent":
             return [DIVERGES, *([f"The fixed points q = {others} repel."] if others else [])]
-        if others and not (self.q > 0 and others == "0"):
+        if self.drive == 0 and self.phase == "critical" and _keeps_any(self.activation, self.sigma_w):
+            return ["Every variance is kept: q stays what the initial state makes it."]
+        if any(q > self.q for q in self.fixed_points):
             return [f"The variance has other fixed points (q = {others}), so a large initial state may end elsewhere."]
-        if self.q == 0 and self.sigma_v == self.sigma_b == 0:
+        if self.q == 0 and self.drive == 0:
             return ["Without input and bias the state dies out, and the spectral radius of W decides."]
         return []
 
@@ -102,11 +121,8 @@ def mean_field(activation: str | Activation, sigma_w: float, sigma_b: float = 0.
     """
     phi = find(activation)
     w, b, v = (float(x) for x in _scales(sigma_w=sigma_w, sigma_b=sigma_b, sigma_v=sigma_v))
-    drive = b * b + v * v
-    q = float(variance(phi, w, drive))
-    chi = float(chi_1(phi, w, q))
-    c, slope = _stable_correlation(phi, q, w, drive, chi)
-    return MeanField(phi.name, w, b, v, q, chi, c, slope, _fixed_points(phi, w, drive))
+    q = float(variance(phi, w, b * b + v * v))
+    return MeanField(phi, w, b, v, q, float(chi_1(phi, w, q)))
 
 
 def variance(phi: Activation, sigma_w: Any, drive: Any) -> np.ndarray:
@@ -129,8 +145,8 @@ def chi_1(phi: Activation, sigma_w: Any, q: Any) -> np.ndarray:
     return np.where(np.abs(chi - 1) < ROUNDING, 1.0, chi)
 
 
-def depth_scale(factor: float) -> float:
-    """-1 / ln factor: steps over which something that shrinks by `factor` per step falls by e; inf at 1."""
+def _depth(factor: float) -> float:
+    """-1 / ln factor: steps over which what shrinks by `factor` per step falls by e; inf at 1."""
     log = _log(factor)
     return math.inf if log == 0 else -1 / log
 
@@ -184,8 +200,16 @@ def _fixed_points(phi: Activation, sigma_w: float, drive: float) -> tuple[float,
     sign = np.where(np.abs(excess) <= ROUNDING, 0, np.sign(excess))
     index = np.flatnonzero(sign[1:] * sign[:-1] < 0)
     found = _refined(phi, np.broadcast_to(w2, index.shape), np.broadcast_to(s2, index.shape), index)
-    keeps_zero = drive == 0 and float(phi.value(np, np.zeros(()))) == 0
-    return (*([0.0] if keeps_zero else []), *(float(q) for q in found))
+    return (*([0.0] if drive == 0 and _through_zero(phi) else []), *(float(q) for q in found))
+
+
+def _keeps_any(phi: Activation, sigma_w: float) -> bool:
+    """Whether, without a drive, every q is a fixed point."""
+    return bool((np.abs(_excess(phi, np.array(sigma_w**2), np.array(0.0))) <= ROUNDING).all())
+
+
+def _through_zero(phi: Activation) -> bool:
+    return float(phi.value(np, np.zeros(()))) == 0
 
 
 # two states under one input
@@ -218,28 +242,26 @@ def _slope(phi: Activation, q: float, c: float, sigma_w: float) -> float:
     return sigma_w**2 * correlated(lambda a: phi.slope(np, a), q, c)
 
 
-def _stable_correlation(phi: Activation, q: float, sigma_w: float, shared: float, chi: float) -> tuple[float, float]:
-    """The attracting fixed point of the correlation map under the same input, and the map's slope there.
+def _stable_correlation(phi: Activation, q: float, sigma_w: float, shared: float, chi: float) -> float:
+    """The attracting fixed point of the correlation map under the same input.
 
     The map is a power series in c with positive coefficients, and keeps 1. So it is convex on [0, 1]: where its slope
     at 1, chi_1, is at most 1, all correlations end at 1; else at the only fixed point below 1.
     """
     if math.isinf(q):
-        return math.nan, math.nan
+        return math.nan
     if chi <= 1 or q == 0:
-        return 1.0, chi
+        return 1.0
     near_one = 1 - 1e-6
 
     def excess(c: float) -> float:
         return _mapped(phi, q, c, sigma_w, shared) - c
 
     if abs(excess(0.0)) < ROUNDING:
-        c = 0.0
-    elif excess(near_one) >= 0:
-        c = near_one
-    else:
-        c = import_module("scipy.optimize").brentq(excess, 0.0, near_one, xtol=1e-12)
-    return c, _slope(phi, q, c, sigma_w)
+        return 0.0
+    if excess(near_one) >= 0:
+        return near_one
+    return float(import_module("scipy.optimize").brentq(excess, 0.0, near_one, xtol=1e-11))
 
 
 # maps and lines
@@ -283,7 +305,7 @@ def _critical_variances(phi: Activation, drive: np.ndarray) -> tuple[np.ndarray,
         ratio = square(q) / slope_square(q) if exact else np.exp(log_square(u) - log_slope(u))
         slope = (s2 - ratio * (log_square(u, 1) - log_slope(u, 1) - 1)) / q
         u = np.clip(u - rest(u, ratio, s2) / slope, log_q[index], log_q[index + 1])
-    still = np.flatnonzero(drive == 0) if float(phi.value(np, np.zeros(()))) == 0 else np.zeros(0, int)
+    still = np.flatnonzero((drive == 0) & _through_zero(phi))
     return np.concatenate([still, point]), np.concatenate([np.zeros(len(still)), np.exp(u)])
 
 
