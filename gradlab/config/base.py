@@ -1,0 +1,130 @@
+"""What every configuration is made of: fields with the metadata of their controls, one message per wrong field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from ..errors import InputError
+from ..registry import unknown
+
+KINDS = {"recurrent_init": "recurrent initializer", "clip": "clipping mode", "dtype": "precision"}
+GROUPS = ("network", "weights", "data", "gradient", "training", "run")  # of controls, in the order of forms
+
+
+@dataclass(frozen=True)
+class Control:
+    """How a person sets one field: wording, place, range, and when it applies.
+
+    level: "basic" is always visible, "more" stands under More. min, max, step: the slider's, where there is one; limit:
+    the largest value the app accepts (the engine has none). choices: the names a registry holds; files: whether a
+    file may stand in their place.
+    """
+
+    label: str
+    help: str
+    group: str
+    level: Literal["basic", "more"] = "more"
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    limit: float | None = None
+    choices: Callable[[], list[str]] | None = None
+    labels: Mapping[str, str] | None = None
+    files: bool = False
+    applies_if: Callable[[Any], bool] = lambda config: True
+
+
+def field(default: Any, label: str, help: str, group: str, **control: Any) -> Any:
+    """A field of a configuration with its control; ge, gt and le bound its value."""
+    bounds = {key: control.pop(key) for key in ("ge", "gt", "le") if key in control}
+    extra: Any = {"control": Control(label, help, group, **control)}
+    return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+class Config(BaseModel):
+    """A validated, immutable configuration. Raises ConfigError that lists every wrong or unknown field at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ConfigError(_messages(error, list(controls_of(type(self))))) from None
+
+    @field_validator("*")
+    @classmethod
+    def _known(cls, value: Any, info: ValidationInfo) -> Any:
+        """A registered name, where the field is one and takes no files besides."""
+        name = str(info.field_name)
+        control = controls_of(cls)[name]
+        if control.choices and not control.files and value not in control.choices():
+            raise unknown(KINDS.get(name, name), value, control.choices())
+        return value
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that differ from the defaults."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        return {name: getattr(self, name) for name in controls_of(type(self)) if getattr(self, name) != defaults[name]}
+
+    def beyond_limits(self) -> dict[str, str]:
+        """Field -> message for sizes larger than the app accepts; empty when all fit."""
+        return {
+            name: f"{c.label}: at most {c.limit:,.0f} in the app, got {getattr(self, name):,}; the library has no limit"
+            for name, c in controls_of(type(self)).items()
+            if c.limit is not None and getattr(self, name) > c.limit
+        }
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy with other values, validated."""
+        return type(self)(**{**self.model_dump(), **fields})
+
+
+class ConfigError(InputError):
+    """Wrong fields of a configuration; `fields` maps each to its message."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self.fields = fields
+        super().__init__("\n".join(f"{name}: {message}" for name, message in fields.items()))
+
+
+def _messages(error: ValidationError, valid: list[str]) -> dict[str, str]:
+    messages: dict[str, str] = {}
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            text = str(unknown("field", name, valid))
+        elif problem["type"] == "value_error":
+            text = problem["msg"].removeprefix("Value error, ")
+        else:
+            text = f"expected {_expectation(problem)}, got {problem['input']!r}"
+        messages[name] = (
+            f"{messages[name].partition(', got')[0]} or {text.removeprefix('expected ')}" if name in messages else text
+        )
+    return messages
+
+
+_EXPECTED = {"finite": "a finite number", "float": "a number", "int": "a whole number", "string": "text"}
+_BOUNDS = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most"}
+
+
+def _expectation(problem: Mapping[str, Any]) -> str:
+    """What a field would have taken, in words."""
+    if problem["type"] in _BOUNDS:
+        return f"{_BOUNDS[problem['type']]} {next(iter(problem['ctx'].values()))}"
+    if problem["type"] == "literal_error":
+        return str(problem["ctx"]["expected"])
+    return _EXPECTED.get(problem["type"].partition("_")[0], problem["msg"].lower())
+
+
+def controls_of(config: type[Config]) -> dict[str, Control]:
+    """Field name -> Control, in the order of the form."""
+    found: dict[str, Control] = {
+        name: field.json_schema_extra["control"]  # type: ignore[index, misc]
+        for name, field in config.model_fields.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: GROUPS.index(item[1].group)))

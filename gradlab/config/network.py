@@ -1,0 +1,143 @@
+"""Fields that a run and a training run share: the network, its weights, its data, the machine."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ..activations import ACTIVATIONS
+from ..arrays import DEVICES
+from ..cells import CELLS
+from ..data import INPUTS
+from ..initializers import INITIALIZERS
+from .base import Config, field
+
+DTYPES = {"float64": "double precision", "float32": "single precision"}
+
+
+def drawn(config: Any) -> bool:
+    """Whether the weights are drawn, not read from a file."""
+    return getattr(config, "weights", None) is None
+
+
+def _gated(config: Any) -> bool:
+    return drawn(config) and CELLS[config.cell].forget_gate is not None
+
+
+def generated(config: Any) -> bool:
+    """Whether the input is generated, not read from a file."""
+    return config.input in INPUTS
+
+
+class NetworkConfig(Config):
+    """The network, its weights, its data, and where it runs."""
+
+    cell: str = field(
+        "elman", "Cell", "The recurrent cell", "network", level="basic", choices=lambda: list(CELLS), applies_if=drawn
+    )
+    activation: str = field(
+        "tanh",
+        "Activation",
+        "The nonlinearity; of gated cells, the candidate's and output's",
+        "network",
+        level="basic",
+        choices=lambda: list(ACTIVATIONS),
+    )
+    gain: float = field(
+        1.0,
+        "Gain",
+        "Multiplies the initialisation's own scale; sigma_w for gaussian",
+        "network",
+        level="basic",
+        ge=0,
+        min=0.1,
+        max=4,
+        step=0.05,
+        applies_if=drawn,
+    )
+    steps: int = field(
+        100, "Steps", "Length T of the sequence", "network", level="basic", ge=1, min=10, max=500, step=10, limit=20_000
+    )
+    forget_bias: float | Literal["chrono"] = field(
+        0.0,
+        "Forget bias",
+        "Added to the forget gate's bias; chrono spreads it over all lags",
+        "network",
+        level="basic",
+        min=-2,
+        max=6,
+        step=0.1,
+        applies_if=_gated,
+    )
+    recurrent_init: str = field(
+        "gaussian",
+        "Initialisation",
+        "Scheme of the recurrent weights",
+        "weights",
+        choices=lambda: list(INITIALIZERS),
+        applies_if=drawn,
+    )
+    hidden_size: int = field(
+        64, "Hidden size", "Number of units H", "weights", ge=1, min=8, max=256, step=8, limit=1024, applies_if=drawn
+    )
+    bias_scale: float = field(
+        0.0,
+        "Bias scale",
+        "sigma_b: standard deviation of the biases",
+        "weights",
+        ge=0,
+        min=0,
+        max=2,
+        step=0.05,
+        applies_if=drawn,
+    )
+    input_scale: float = field(
+        1.0,
+        "Input scale",
+        "sigma_v: standard deviation of the input's part of the pre-activation",
+        "weights",
+        ge=0,
+        min=0,
+        max=4,
+        step=0.05,
+        applies_if=drawn,
+    )
+    leak: float = field(
+        1.0,
+        "Leak",
+        "h' = (1 - leak) h + leak phi(a)",
+        "weights",
+        gt=0,
+        le=1,
+        min=0.05,
+        max=1,
+        step=0.05,
+        applies_if=lambda config: drawn(config) and "leak" in CELLS[config.cell].__dataclass_fields__,
+    )
+    input: str = field(
+        "noise",
+        "Input",
+        "noise, sine, or a .csv, .npy, .wav or text file",
+        "data",
+        choices=lambda: list(INPUTS),
+        files=True,
+    )
+    column: str | None = field(
+        None,
+        "Column",
+        "The column of a CSV file to read (default: all numeric ones)",
+        "data",
+        applies_if=lambda config: not generated(config),
+    )
+    batch_size: int = field(32, "Samples", "Number of sequences B", "data", ge=1, min=1, max=128, step=1, limit=1024)
+    seed: int = field(0, "Seed", "Of weights, input and loss probe", "run", ge=0)
+    dtype: str = field(
+        "float64",
+        "Precision",
+        "Floating-point precision of the run",
+        "run",
+        choices=lambda: list(DTYPES),
+        labels=DTYPES,
+    )
+    device: str = field(
+        "cpu", "Device", "cpu, cuda, or auto: the GPU where one works", "run", choices=lambda: list(DEVICES)
+    )

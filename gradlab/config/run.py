@@ -1,0 +1,103 @@
+"""RunConfig: one description of a run."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import field_validator
+
+from ..clipping import CLIP_MODES, UPDATE_MODES
+from ..errors import InputError
+from .base import Config, Control, controls_of, field
+from .network import NetworkConfig, drawn, generated
+
+LOSSES = {"last": "Loss at the last step only", "every": "Loss at every step"}
+CLIP_LABELS = {
+    "off": "off",
+    "norm": "update, by norm",
+    "value": "update, by value",
+    "step_norm": "inside backprop, by norm",
+    "step_value": "inside backprop, by value",
+}
+UPDATE_CLIPS = tuple(UPDATE_MODES)
+
+C = TypeVar("C", bound=Config)
+
+
+class RunConfig(NetworkConfig):
+    """A run: the cell, its weights, its input, the loss probe and the clipping. Immutable.
+
+    Raises ConfigError that lists every wrong or unknown field at once.
+    """
+
+    weights: str | None = field(
+        None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights"
+    )
+    input_size: int = field(
+        3,
+        "Input features",
+        "Number of features D of a generated input",
+        "data",
+        ge=1,
+        min=1,
+        max=64,
+        step=1,
+        limit=1024,
+        applies_if=lambda config: drawn(config) and generated(config),
+    )
+    loss: str = field(
+        "last",
+        "Loss",
+        "Where the loss acts; the verdict always comes from the last step alone",
+        "gradient",
+        choices=lambda: list(LOSSES),
+        labels=LOSSES,
+    )
+    clip: str = field(
+        "off",
+        "Clipping",
+        "Of the weight update, or of the gradient inside backpropagation",
+        "gradient",
+        choices=lambda: list(CLIP_MODES),
+        labels=CLIP_LABELS,
+    )
+    clip_threshold: float | str = field(
+        "0.5x",
+        "Threshold",
+        "A number, or a multiple of the measured unclipped norm such as 0.5x",
+        "gradient",
+        applies_if=lambda config: config.clip != "off",
+    )
+
+    @field_validator("clip_threshold")
+    @classmethod
+    def _threshold(cls, value: float | str) -> float | str:
+        if isinstance(value, str) and not re.fullmatch(r"\d*\.?\d+x", value):
+            try:
+                value = float(value)
+            except ValueError:
+                raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}") from None
+        number = float(value[:-1]) if isinstance(value, str) else value
+        if not 0 < number < math.inf:
+            raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}")
+        return value
+
+
+def controls(config: type[Config] = RunConfig) -> dict[str, Control]:
+    """Field name -> Control, in the order of the form."""
+    return controls_of(config)
+
+
+def from_toml(path: str | Path, config: type[C] = RunConfig) -> C:  # type: ignore[assignment]
+    """The configuration in a TOML file of fields; InputError where it is no TOML or a field is wrong."""
+    try:
+        fields = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}") from None
+    return config(**fields)
