@@ -69,11 +69,16 @@ def start_options(command: Callable[..., None]) -> Callable[..., None]:
 def config_options(command: Callable[..., None], without: str = "") -> Callable[..., None]:
     """One option per field of RunConfig, but for the group `without`; values stay text, which RunConfig converts."""
     for field, control in reversed(controls().items()):
-        if control.group == without:
-            continue
-        words = {"metavar": _metavar(field, control), "help": _help(field, control)}
-        command = option(option_name(field), field, group=control.group.capitalize(), **words)(command)
+        if control.group != without:
+            command = field_option(field)(command)
     return command
+
+
+def field_option(field: str) -> Decorator:
+    """The option of one field of RunConfig."""
+    control = controls()[field]
+    words = {"metavar": _metavar(field, control), "help": _help(field, control)}
+    return option(option_name(field), field, group=control.group.capitalize(), **words)
 
 
 def _metavar(field: str, control: Control) -> str:

@@ -133,8 +133,10 @@ def variance(phi: Activation, sigma_w: Any, drive: Any) -> np.ndarray:
     w2, drive = np.broadcast_arrays(np.square(np.asarray(sigma_w, float)), np.asarray(drive, float))
     excess = _excess(phi, w2, drive)
     falls = excess[..., 1:] < -ROUNDING
-    q = _refined(phi, w2, drive, falls.argmax(axis=-1))
-    return np.where(excess[..., 0] <= ROUNDING, 0.0, np.where(falls.any(axis=-1), q, np.inf))
+    q = np.where(excess[..., 0] <= ROUNDING, 0.0, np.inf)
+    found = (q > 0) & falls.any(axis=-1)
+    q[found] = _refined(phi, w2[found], drive[found], falls[found].argmax(axis=-1))
+    return q
 
 
 def chi_1(phi: Activation, sigma_w: Any, q: Any) -> np.ndarray:
