@@ -25,7 +25,7 @@ HEADLINES: dict[str, Callable[[str], str]] = {
     "chaotic": lambda rate: f"Chaotic phase: the gradient explodes, {rate} per step back.",
     "critical": lambda rate: "Critical: the gradient keeps its norm.",
     "divergent": lambda rate: (
-        f"No lasting state: its variance has no limit; the gradient changes {rate} per step back."
+        f"No lasting state: it grows without limit; the gradient changes {rate} per step back."
     ),
 }
 
@@ -98,7 +98,7 @@ def _table(found: MeanField, critical: float) -> Table:
         (
             "rate",
             factor_text(found.log_rate),
-            f"factor of the gradient's norm per step; its ln is {found.log_rate:.6g}",
+            f"factor of the norm per step; its ln is {found.log_rate:.6g}",
         ),
         ("depth scale", _number(abs(found.depth)), f"steps over which the squared norm {verb} by a factor e"),
         ("c*", _number(found.c_star), f"where the correlation of two states under one input ends{_memory(found)}"),

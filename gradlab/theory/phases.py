@@ -83,7 +83,9 @@ class MeanField:
     @cached_property
     def slope_c(self) -> float:
         """Slope of the correlation's map at c*; chi_1 where c* = 1."""
-        return self.chi if self.c_star == 1 else _slope(self.activation, self.q, self.c_star, self.sigma_w)
+        if math.isnan(self.c_star) or self.c_star == 1:
+            return self.c_star * self.chi
+        return _slope(self.activation, self.q, self.c_star, self.sigma_w)
 
     @property
     def depth_c(self) -> float:
