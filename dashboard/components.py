@@ -36,21 +36,28 @@ def icon_button(component_id: Any, sign: str, label: str, size: str = "sm", **lo
 
 
 def typeset(text: str) -> list[Content]:
-    """Plain text with real powers and multiplication signs: 10^-19, x0.64."""
+    """Plain text with real powers, indices and multiplication signs: 10^-19, σ_w, x0.64."""
     parts: list[Content] = []
-    for n, piece in enumerate(re.split(r"10\^(-?\d+(?:\.\d+)?)", re.sub(r"(?<![\w.])x(?=\s?\d)", "×", text))):
-        parts += ["10", html.Sup(piece.replace("-", "−"))] if n % 2 else [piece] if piece else []
+    for piece in re.split(r"(?<=10)(\^-?\d+(?:\.\d+)?)|(?<=σ)(_\w)", re.sub(r"(?<![\w.])x(?=\s?\d)", "×", text)):
+        if piece and piece[0] in "^_":
+            parts.append((html.Sup if piece[0] == "^" else html.Sub)(piece[1:].replace("-", "−")))
+        elif piece:
+            parts.append(piece)
     return parts
 
 
 def headline(verdict: Verdict) -> list[Component]:
     """The verdict: icon, sentence, with its verb marked."""
-    verb = next((v for v in VERBS if v in verdict.headline), "")
-    before, _, after = verdict.headline.partition(verb) if verb else ("", "", verdict.headline)
-    kind = verdict.word.replace(" ", "-")
+    return statement(verdict.word, verdict.icon, verdict.headline)
+
+
+def statement(word: str, sign: str, text: str) -> list[Component]:
+    """A sentence in the look of a verdict of that word."""
+    verb = next((v for v in VERBS if v in text), "")
+    before, _, after = text.partition(verb) if verb else ("", "", text)
     sentence = [*typeset(before), html.Span(verb, className="verb"), *typeset(after)]
-    sign = html.Span(verdict.icon, className="sign", **aria(hidden="true"))
-    return [html.Span([sign, html.Span(sentence)], className=f"verdict {kind}")]
+    icon = html.Span(sign, className="sign", **aria(hidden="true"))
+    return [html.Span([icon, html.Span(sentence)], className=f"verdict {word.replace(' ', '-')}")]
 
 
 def details(verdict: Verdict) -> list[Content]:

@@ -27,22 +27,30 @@ def block(name: str) -> Component:
     return html.Div(parts, id=ids.field(name), className=form.class_names(config, config)[name])
 
 
-def _common(name: str, control: Control) -> dict[str, Any]:
-    return {"id": ids.control(name), "label": control.label, "labelProps": {"title": control.help}, "size": "xs"}
+def _common(key: str, control: Control) -> dict[str, Any]:
+    return {"id": ids.control(key), "label": control.label, "labelProps": {"title": control.help}, "size": "xs"}
 
 
-def _number_input(name: str, control: Control, value: Any, **more: Any) -> Component:
-    whole = RunConfig.model_fields[name].annotation is int
-    more |= {"step": control.step or 1, "allowDecimal": not whole, "clampBehavior": "none"}
-    return dmc.NumberInput(**_common(name, control), value=value, **more)
+def _number_input(key: str, control: Control, value: Any, **more: Any) -> Component:
+    more |= {"step": control.step or 1, "clampBehavior": "none"}
+    return dmc.NumberInput(**_common(key, control), value=value, **more)
+
+
+def _whole(name: str) -> bool:
+    return RunConfig.model_fields[name].annotation is int
+
+
+def number(key: str, control: Control, value: Any, **more: Any) -> list[Component]:
+    """A slider and a field that goes beyond it; `pair` keeps both at one value."""
+    span = {"min": control.min, "max": control.max, "step": control.step}
+    look = {"label": None, "thumbLabel": control.label, "size": "sm"}
+    slider = dmc.Slider(id=ids.slider(key), value=value, updatemode="drag", **span, **look)
+    return [_number_input(key, control, value, **more), html.Div(slider, className="slider")]
 
 
 def _number(name: str, control: Control, value: Any) -> list[Component]:
-    """A slider and a field that goes beyond it, with a switch for the word that may stand instead."""
-    span = {"min": control.min, "max": control.max, "step": control.step}
-    look = {"label": None, "thumbLabel": control.label, "size": "sm"}
-    slider = dmc.Slider(id=ids.slider(name), value=value, updatemode="drag", **span, **look)
-    parts = [_number_input(name, control, value), html.Div(slider, className="slider")]
+    """With a switch for the word that may stand instead."""
+    parts = number(name, control, value, allowDecimal=not _whole(name))
     if word := form.word(name):
         switch = dmc.Switch(id=ids.control(ids.word(name)), label=word, checked=False, size="xs")
         parts.append(html.Div(switch, className="word", title=control.help))
@@ -95,7 +103,7 @@ def _column(name: str, control: Control, value: Any) -> list[Component]:
 
 def _seed(name: str, control: Control, value: Any) -> list[Component]:
     reroll = icon_button(ids.REROLL, "reroll", "Another seed")
-    return [_number_input(name, control, value, rightSection=reroll, hideControls=True)]
+    return [_number_input(name, control, value, rightSection=reroll, hideControls=True, allowDecimal=False)]
 
 
 def _text(name: str, control: Control, value: Any) -> list[Component]:
@@ -127,10 +135,14 @@ def values(prop: type[Input] | type[Output] | type[State], **options: Any) -> di
     return {key: prop(ids.control(key), name, **options) for key, name in form.properties().items()}
 
 
+def pair(app: Dash, key: str) -> None:
+    """Keep a slider and its field at the same value, in the browser."""
+    both = [kind(component, "value") for kind in (Output, Input) for component in (ids.slider(key), ids.control(key))]
+    app.clientside_callback(ClientsideFunction("drawing", "pair"), *both, prevent_initial_call=True)
+
+
 def register(app: Dash) -> None:
-    """Keep slider and field of each pair at the same value, in the browser."""
+    """Pair sliders with their fields."""
     for name in controls():
         if form.kind(name) == "number":
-            slider, number = ids.slider(name), ids.control(name)
-            pair = [kind(component, "value") for kind in (Output, Input) for component in (slider, number)]
-            app.clientside_callback(ClientsideFunction("drawing", "pair"), *pair, prevent_initial_call=True)
+            pair(app, name)

@@ -64,6 +64,25 @@ DOWNLOAD = "download"
 FORMATS = ("nc", "csv", "html", "png")
 
 
+# Phase
+PHASE_SEARCH = "phase-search"  # the query of the address, as it was opened or gone back to
+PHASE_BASE = "phase-base"  # the same in full: the run of which the controls change a part
+PHASE_REQUEST = "phase-request"
+PHASE_SETTLED = "phase-settled"
+PHASE_DRAWN = "phase-drawn"  # {"address": the query of what is shown, "axes": the fields of the map's axes}
+PHASE_ACTIVATION = "phase-activation"
+PHASE_AXES = "phase-axes"
+PHASE_VERDICT = "phase-verdict"
+PHASE_DETAILS = "phase-details"
+PHASE_WHERE = "phase-where"
+PHASE_OPEN = "phase-open"
+PHASE_NOTICES = "phase-notices"
+PHASE_FAILURE = "phase-failure"
+PHASE_FIGURE = "phase-figure"
+PHASE_FRAME = "phase-frame"
+PHASE_TABLE = "phase-table"
+
+
 def field(name: str) -> str:
     """The block of a RunConfig field: label, control, message."""
     return f"field-{name}"
@@ -123,3 +142,8 @@ def reopen(query: Any) -> dict[str, Any]:
 def work(tab: str, part: str) -> str:
     """A part of the frame around it: start, offer, cancel, share, pace, outcome, body, run, tick."""
     return f"{tab}-work-{part}"
+
+
+def phase_role(sigma: str) -> str:
+    """What a scale is on the map: along which axis, or held."""
+    return f"phase-role-{sigma}"

@@ -76,7 +76,6 @@ def help_drawer() -> Component:
         title="How to read this page",
         position="right",
         size=360,
-        keepMounted=True,
         closeButtonProps=aria(label="Close"),
     )
 

@@ -407,7 +407,8 @@ def test_typeset_powers_and_signs() -> None:
         == "×0.64 of 10−20. 0.57 (tanh) × 1.00, ×1-4"
     )
     parts = components.typeset("step 1 of 100 gets 10^-20.")
-    assert isinstance(parts[2], Component) and parts[2].children == "−20"
+    assert isinstance(parts[1], Component) and parts[1].children == "−20"
+    assert [getattr(part, "children", part) for part in components.typeset("σ_w, x10")] == ["σ", "w", ", ×10"]
 
 
 def test_strip_says_how_many_steps_a_box_is() -> None:

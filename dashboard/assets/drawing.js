@@ -83,6 +83,7 @@ window.gradlab = {};
 
   function refresh() { if (latest) want({ ...latest, run: false }); }
 
+  addEventListener("popstate", () => { if (page) setProps(page.search, { data: location.search }); });
   addEventListener("pointerdown", hold, true);
   addEventListener("keydown", hold, true);
   for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(end, release, true);

@@ -1,7 +1,7 @@
 // Explore in the browser: its strip, hint, menus and files. How a change is drawn is in drawing.js.
 (function () {
   const LIT_MS = 650;   // the style sheet's animation and its longest delay
-  const PAGE = { request: "request", settled: "settled", failure: "failure" };
+  const PAGE = { search: "search", request: "request", settled: "settled", failure: "failure" };
   const noUpdate = () => window.dash_clientside.no_update;
   const setProps = (id, props) => window.dash_clientside.set_props(id, props);
   const byId = (id) => document.getElementById(id);
@@ -101,7 +101,6 @@
 
   for (const end of ["click", "keydown"]) addEventListener(end, closeMenus);
   for (const arrival of ["change", "drop"]) addEventListener(arrival, tooLarge, true);
-  addEventListener("popstate", () => setProps("search", { data: location.search }));
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     explore: {

@@ -46,7 +46,7 @@ def control_panel() -> Component:
     more = html.Details([html.Summary("More"), *controls.more()], id=ids.MORE, className="more")
     basic = [part for block in controls.basic() for part in _with_company(block)]
     scroll = html.Div([*_presets(), *basic, more, _pins()], className="scroll")
-    return html.Aside([handle, scroll], id=ids.CONTROLS, className="controls", **aria(label="Controls"))
+    return html.Aside([handle, scroll], id=ids.CONTROLS, className="controls sheet", **aria(label="Controls"))
 
 
 def _with_company(block: Component) -> list[Component]:

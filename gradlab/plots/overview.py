@@ -153,7 +153,7 @@ def unit_panel(ds: xr.Dataset, theme: str, sort: str, height: int) -> Panel:
         heading("Units", caption, look),
         height,
         axis | {"showgrid": False, "fixedrange": True},
-        [_heat_map(z, rows, times, theme)],
+        [heat_map(z, rows, times, theme)],
         notes=_bin_note(logs.shape, len(times), len(units)),
         about=UNITS_ABOUT,
     )
@@ -165,19 +165,9 @@ def _bin_note(shape: tuple[int, ...], times: int, units: int) -> list[str]:
     return [f"each cell shows the largest of {' x '.join(sizes)}"] if sizes else []
 
 
-def _heat_map(z: np.ndarray, rows: list[str], times: np.ndarray, theme: str) -> Trace:
+def heat_map(z: np.ndarray, rows: Sequence[Any], times: np.ndarray, theme: str) -> Trace:
+    """log10 values (row, time) on the fixed colour scale; `times`: the first step of each column."""
     width = int(times[1] - times[0]) if len(times) > 1 else 1
-    ticks = [-DECADES, 0, DECADES]
-    bar = {
-        "tickvals": ticks,
-        "ticktext": [plot_text(text) for text in (f"≤10^-{DECADES}", "1", f"≥10^{DECADES}")],
-        "tickfont": {"size": 10, "color": THEMES[theme].muted},
-        "lenmode": "fraction",
-        "thickness": 9,
-        "xpad": 5,
-        "ypad": 2,
-        "outlinecolor": THEMES[theme].grid,
-    }
     return {
         "type": "heatmap",
         "z": np.where(np.isfinite(z), z, np.nan).astype(np.float32),
@@ -187,9 +177,23 @@ def _heat_map(z: np.ndarray, rows: list[str], times: np.ndarray, theme: str) -> 
         "zmin": -DECADES,
         "zmax": DECADES,
         "colorscale": colour_scale(theme),
-        "colorbar": bar,
+        "colorbar": colour_bar(theme),
         "hoverongaps": False,
         "hovertemplate": "10<sup>%{z:.1f}</sup><extra>%{y}</extra>",
+    }
+
+
+def colour_bar(theme: str) -> dict[str, Any]:
+    """The key of the fixed colour scale."""
+    return {
+        "tickvals": [-DECADES, 0, DECADES],
+        "ticktext": [plot_text(text) for text in (f"≤10^-{DECADES}", "1", f"≥10^{DECADES}")],
+        "tickfont": {"size": 10, "color": THEMES[theme].muted},
+        "lenmode": "fraction",
+        "thickness": 9,
+        "xpad": 5,
+        "ypad": 2,
+        "outlinecolor": THEMES[theme].grid,
     }
 
 
