@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from .arrays import Array, Namespace, quiet, to_numpy
+from .arrays import Array, Namespace, log_norm, quiet, to_numpy
 from .errors import InputError
 
 LIMITS = {4: 1e2, 8: 1e6}  # of max |R_ii| / min |R_ii|, by bytes of a number
 MAGNITUDES = {4: 1e15, 8: 1e150}  # beyond them, and their inverses, squares may leave the range
 SAFETY = 0.7  # share of the limit, in logarithms, that the next interval aims at
 LONGEST = 256  # steps between two orthonormalisations, at most
+ROUNDINGS = 16 * float(np.finfo(np.float64).eps)  # of a dependent column, times the number of its entries
 
 Operator = Callable[[Array], Array]  # vectors (K, S, *M, B, H) -> J times each of them
 
@@ -33,13 +34,11 @@ class Frame:
         self.xp, self.every, self.interval = xp, every, min(every or 1, LONGEST)
         self.size = shape[0] * shape[-1]  # exponents that there are
         self.limit, self.magnitude = LIMITS[dtype.itemsize], MAGNITUDES[dtype.itemsize]
-        self.eps = float(np.finfo(dtype).eps) * self.size
         start = np.linalg.qr(np.random.default_rng(0).normal(size=(self.size, k)))[0].T
         spread = start.reshape(k, shape[0], *(1,) * (len(shape) - 2), shape[-1])
         self.vectors = xp.zeros((k, *shape), dtype=dtype) + xp.asarray(spread, dtype=dtype)
         self.dead = xp.zeros((k, *shape[1:-1]), dtype=xp.bool_)
         self.worst = 1.0  # ratio that a given `every` led to
-        self.unresolved = 1.0  # ratio that one step alone led to
 
     def carry(self, operators: Sequence[Operator], first_step: int) -> Iterator[tuple[int, Array]]:
         """Through the Jacobians of steps first_step, first_step + 1 ...; yields (steps, ln |R_ii| (K, *M, B))."""
@@ -47,60 +46,61 @@ class Frame:
         while start < len(operators):
             n = min(self.interval, len(operators) - start)
             with quiet():
-                moved = self.vectors
-                for operator in operators[start : start + n]:
-                    moved = operator(moved)
-                growth = self._orthonormalised(moved, n, first_step + start)
+                growth = self._through(operators[start : start + n], first_step + start)
             if growth is not None:
                 start += n
                 yield n, growth
 
     def revive(self) -> None:
-        """Forget what was found so far, as what is counted begins anew."""
+        """Forget which columns were dependent, as what is counted begins anew."""
         self.dead[...] = False
-        self.unresolved = 1.0
 
-    def _orthonormalised(self, moved: Array, n: int, step: int) -> Array | None:
-        """ln |R_ii| over n steps; None, and a shorter interval, where they were too many."""
-        xp = self.xp
-        if not bool(xp.isfinite(moved.sum())):
+    def _through(self, operators: Sequence[Operator], step: int) -> Array | None:
+        """ln |R_ii| over these steps; None, and a shorter interval, where they are too many."""
+        xp, n, moved = self.xp, len(operators), self.vectors
+        for operator in operators:
+            moved = operator(moved)
+        if not bool(xp.isfinite(moved.sum())) and not bool(xp.isfinite(moved).all()):
             if n == 1:
                 raise InputError(_not_finite(moved, step))
             self._shorten(n, math.inf)
             return None
-        columns = _columns(xp, moved)
-        q, r = xp.linalg.qr(columns)
-        sizes = xp.moveaxis(xp.abs(xp.diagonal(r, axis1=-2, axis2=-1)), -1, 0)
-        ratio, inside = self._conditioning(sizes)
-        if not (ratio <= self.limit and inside):
+        q, sizes = _orthonormal(xp, _columns(xp, moved))
+        ratio = self._conditioning(sizes)
+        if not ratio <= self.limit:
             if n > 1:
                 self._shorten(n, ratio)
                 return None
-            norms = xp.sqrt(xp.einsum("...ik,...ik->...k", columns, columns))
-            self.dead = self.dead | (sizes <= self.eps * xp.moveaxis(norms, -1, 0))
-            ratio, _ = self._conditioning(sizes)
-            self.unresolved = max(self.unresolved, ratio)
+            q, sizes = self._one_step(operators[0])
         self._lengthen(n, ratio)
         self.vectors = _vectors(xp, q, moved.shape)
         return xp.where(self.dead, -xp.inf, xp.log(sizes.astype(xp.float64)))
 
-    def _conditioning(self, sizes: Array) -> tuple[float, bool]:
-        """max |R_ii| / min |R_ii| of the living columns, the worst of all samples, and whether all are safe to square.
+    def _one_step(self, operator: Operator) -> tuple[Array, Array]:
+        """Q and |R_ii| of a step that is ill-conditioned by itself, in double precision; finds dependent columns."""
+        xp = self.xp
+        columns = _columns(xp, operator(self.vectors.astype(xp.float64)))
+        q, sizes = _orthonormal(xp, columns)
+        lengths = xp.moveaxis(log_norm(xp, columns, axis=-2), -1, 0)
+        self.dead = self.dead | (xp.log(sizes) <= math.log(ROUNDINGS * self.size) + lengths)
+        return q.astype(self.vectors.dtype), sizes
+
+    def _conditioning(self, sizes: Array) -> float:
+        """max |R_ii| / min |R_ii| of the living columns, the worst of all samples; inf where one is unsafe to square.
 
         sizes: |R_ii| (K, *M, B).
         """
-        xp, magnitude = self.xp, self.magnitude
-        sizes = sizes.astype(xp.float64)
-        largest = xp.max(xp.where(self.dead, 0.0, sizes), axis=0)
-        smallest = xp.min(xp.where(self.dead, xp.inf, sizes), axis=0)
-        inside = bool(((largest < magnitude) & (smallest > 1 / magnitude)).all())
-        return float(xp.max(xp.where(smallest > 0, largest / smallest, xp.inf))), inside
+        xp = self.xp
+        largest = xp.max(xp.where(self.dead, 0.0, sizes), axis=0).astype(xp.float64)
+        smallest = xp.min(xp.where(self.dead, xp.inf, sizes), axis=0).astype(xp.float64)
+        inside = (largest < self.magnitude) & (smallest > 1 / self.magnitude)
+        return float(xp.max(xp.where(inside, largest / smallest, xp.inf)))
 
     def _fitting(self, n: int, ratio: float) -> int:
         """How many steps stay within the limit, if n of them led to `ratio`."""
         if not ratio < math.inf:
             return n // 2
-        return int(min(LONGEST, SAFETY * n * math.log(self.limit) / max(math.log(ratio), 1e-9)))
+        return int(min(LONGEST, SAFETY * n * math.log(self.limit) / max(math.log(max(ratio, 1.0)), 1e-9)))
 
     def _shorten(self, n: int, ratio: float) -> None:
         self.interval = max(1, min(n - 1, self._fitting(n, ratio)))
@@ -111,6 +111,12 @@ class Frame:
         if self.every is None:
             at_least = self.interval if n < self.interval else 1  # an interval cut short says little of a whole one
             self.interval = max(at_least, min(2 * n, self._fitting(n, ratio)))
+
+
+def _orthonormal(xp: Namespace, columns: Array) -> tuple[Array, Array]:
+    """Q (*M, B, S*H, K) and |R_ii| (K, *M, B) of columns = Q R."""
+    q, r = xp.linalg.qr(columns)
+    return q, xp.moveaxis(xp.abs(xp.diagonal(r, axis1=-2, axis2=-1)), -1, 0)
 
 
 def _columns(xp: Namespace, vectors: Array) -> Array:

@@ -24,7 +24,6 @@ PIECE = 64  # steps whose Jacobians are held at a time
 PIECE_VALUES = 2**22  # numbers of one state-sized array over a piece
 RUNNING = 64  # finite-time means kept, at least, where there are as many
 WARMUP, UNKNOWN_WARMUP = 1000, 100  # default steps not counted: at most; where nobody knows how many will come
-RATIO = "max|R_ii| / min|R_ii|"
 
 Progress = Callable[[float], None]
 Piece = tuple[list[Operator], Array | None]  # Jacobians of consecutive steps; which samples they count for
@@ -59,7 +58,7 @@ def lyapunov(
     _require_counts(size, k=k, every=every, warmup=warmup, steps=steps)
     if x is None and initial_state is None:
         initial_state = _random_state(cell, params, models)
-    chunks, total = _chunks(cell, params, x, steps, initial_state)
+    chunks, total = _chunks(cell, params, x, steps, initial_state, piece_steps(every))
     run: _Run | None = None
     with quiet():
         for traj in _unrolled(cell, params, chunks, initial_state):
@@ -115,7 +114,7 @@ def lyapunov_of_map(
     shape = (1, x0.shape[0] if x0.ndim == 2 else 1, n)
     run = _Run(Frame(namespace(x0), shape, x0.dtype, k or n, every), warmup, steps, on_progress)
     with quiet():
-        run.over(_map_pieces(step, jacobian, x0, steps, _piece_steps(every)))
+        run.over(_map_pieces(step, jacobian, x0, steps, piece_steps(every)))
     return run.result()
 
 
@@ -134,15 +133,15 @@ def _random_state(cell: Cell, params: Mapping[str, Array], models: tuple[int, ..
 
 
 def _chunks(
-    cell: Cell, params: Mapping[str, Array], x: Any, steps: int | None, initial_state: Array | None
+    cell: Cell, params: Mapping[str, Array], x: Any, steps: int | None, initial_state: Array | None, chunk: int
 ) -> tuple[Iterator[Array], int | None]:
     """The input a chunk of steps at a time, and its number of steps where that is known."""
     if steps is not None and initial_state is not None:
         w, batch = params["W_hh"], initial_state.shape[-2]
-        nothing = namespace(w).zeros((PIECE, batch, cell.input_size), dtype=w.dtype)
-        return (nothing[: steps - a] for a in range(0, steps, PIECE)), steps
+        nothing = namespace(w).zeros((chunk, batch, cell.input_size), dtype=w.dtype)
+        return (nothing[: steps - a] for a in range(0, steps, chunk)), steps
     if hasattr(x, "shape"):
-        return (x[a : a + PIECE] for a in range(0, x.shape[0], PIECE)), x.shape[0]
+        return (x[a : a + chunk] for a in range(0, x.shape[0], chunk)), x.shape[0]
     if not isinstance(x, Iterable):
         raise InputError(f"x: expected an array (T, *M, B, D) or an iterator of such, got {type(x).__name__}")
     return iter(x), None
@@ -167,16 +166,16 @@ def _unrolled(
 def _pieces(traj: Trajectory, every: int | None) -> Iterator[Piece]:
     """The one-step Jacobians of a trajectory as operators on frames, and the mask of its steps."""
     jacobian, fitting = traj.jacobian(), PIECE_VALUES // traj.states[0].size
-    piece = _piece_steps(every, min(PIECE, max(4, fitting)))
+    piece = piece_steps(every, min(PIECE, max(4, fitting)))
     for a in range(0, traj.steps, piece):
         b = min(a + piece, traj.steps)
         mask = None if traj.mask is None else traj.mask[a:b]
         yield [one.apply for one in jacobian.each_step(a, b)], mask
 
 
-def _piece_steps(every: int | None, piece: int = PIECE) -> int:
-    """Steps per piece: a multiple of `every`, as each piece ends with an orthonormalisation."""
-    every = min(every or 1, LONGEST)
+def piece_steps(every: int | None, piece: int = PIECE) -> int:
+    """Steps to treat together: a multiple of `every`, as they end with an orthonormalisation."""
+    every = min(max(every or 1, 1), LONGEST)
     return every * max(1, piece // every)
 
 
@@ -272,19 +271,13 @@ class _Run:
         return spectrum(samples, times, running, complete, self.warmup, self.steps / self.intervals, self._notes())
 
     def _notes(self) -> list[str]:
-        """How the intervals between orthonormalisations turned out."""
-        frame, notes = self.frame, []
-        if frame.every != self.asked:
-            notes.append(
-                f"every={self.asked} let {RATIO} reach {frame.worst:.1e}, above {frame.limit:.0e}; "
-                f"it was shortened to {frame.every}"
-            )
-        if frame.unresolved > frame.limit:
-            notes.append(
-                f"one step alone lets {RATIO} reach {frame.unresolved:.1e}, above {frame.limit:.0e}: "
-                "the lowest exponents are inexact; use float64 or a smaller k"
-            )
-        return notes
+        frame = self.frame
+        if frame.every == self.asked:
+            return []
+        return [
+            f"every={self.asked} let max|R_ii| / min|R_ii| reach {frame.worst:.1e}, above {frame.limit:.0e}; "
+            f"it was shortened to {frame.every}"
+        ]
 
 
 def _require_counts(size: int, **counts: int | None) -> None:

@@ -12,7 +12,9 @@ import click
 from .. import __version__
 from ..terminal import Commands
 from .analyze import analyze
+from .lyapunov import lyapunov_command
 from .names import list_names
+from .theory import theory_command
 
 
 @click.group(
@@ -28,7 +30,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (analyze, list_names):
+for command in (analyze, lyapunov_command, theory_command, list_names):
     cli.add_command(command)
 
 
