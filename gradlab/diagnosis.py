@@ -1,1 +1,200 @@
 """Dataset -> diagnosis: verdict, cause from measured factors, and remedies, verified where they can be run."""
+
+from __future__ import annotations
+
+import html
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import xarray as xr
+
+from .analysis import OWN_FIELDS, analyze, build
+from .config import RunConfig
+from .errors import InputError
+from .factors import Factor, cause, factor_lines, measure, refined, without_step_clipping
+from .remedies import Change, Remedy, candidates, is_clip
+from .verdicts import Verdict, standard_error, verdict
+
+MOST = 3  # remedies
+TRIES = 4  # runs of one remedy, each corrected by how much the one before missed
+HEADINGS = {
+    "chaotic": "and the state is chaotic",
+    "overflow": "and the forward pass overflows",
+    "saturated": "in saturated units",
+    "dead units": "in dead units",
+}
+
+Rerun = Callable[[Change], xr.Dataset]
+
+__all__ = ["Change", "Diagnosis", "Remedy", "diagnose", "rerunner"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What one run shows, why, and what would help.
+
+    verdict: of `gradlab.verdict`. word: the verdict's, refined: vanishing, saturated, dead units, carried, exploding,
+    chaotic, overflow, too short. log_rate: ln of the factor per step back, median over samples; stderr: its standard
+    error over samples, NaN for one. half_life, reach, steps: as in the verdict. cause: in words. factors: name, value,
+    text. remedies: at most three, best first.
+    """
+
+    verdict: Verdict
+    word: str
+    log_rate: float
+    stderr: float
+    half_life: float | None
+    reach: int
+    steps: int
+    cause: str
+    factors: list[Factor]
+    remedies: list[Remedy]
+
+    @property
+    def rate_text(self) -> str:
+        """The rate as a researcher cites it."""
+        if not math.isfinite(self.log_rate):
+            return f"ln of the factor per step {self.log_rate:g}"
+        error = "" if math.isnan(self.stderr) else f" +- {self.stderr:.1g} (standard error over samples)"
+        return f"ln of the factor per step {self.log_rate:.4f}{error}"
+
+    def __str__(self) -> str:
+        lines = [self.verdict.headline, *self.verdict.details, f"Diagnosis: {self.word}; {self.rate_text}."]
+        lines += [f"Cause: {self.cause}", "Measured:"]
+        lines += [f"  {f.name} {f.value:.3g} ({f.text})" for f in self.factors]
+        return "\n".join([*lines, *self.advice()])
+
+    def advice(self) -> list[str]:
+        """The remedies in lines; none where there are none."""
+        lines = [f"  {n}. {r.text}\n     {r.why}" for n, r in enumerate(self.remedies, 1)]
+        return ["Try:", *lines] if lines else []
+
+    def _repr_html_(self) -> str:
+        """For notebooks: colours are inherited, so that it reads in light and in dark."""
+        text = html.escape
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{text(f.name)}</th><td>{f.value:.3g}</td>"
+            f"<td style='text-align:left'>{text(f.text)}</td></tr>"
+            for f in self.factors
+        )
+        items = "".join(f"<li>{text(r.text)}<br><small>{text(r.why)}</small></li>" for r in self.remedies)
+        return (
+            "<div style='color:inherit;background:none'>"
+            f"<p><strong>{text(f'{self.verdict.icon} {self.verdict.headline}')}</strong><br>"
+            f"{text(' '.join(self.verdict.details))}</p>"
+            f"<p>{text(self.word.capitalize())}; {text(self.rate_text)}.<br>{text(self.cause)}</p>"
+            f"<table>{rows}</table>{f'<p>Try:</p><ol>{items}</ol>' if items else ''}</div>"
+        )
+
+
+def diagnose(ds: xr.Dataset, rerun: Rerun | None = None) -> Diagnosis:
+    """Verdict, measured cause and remedies of a Dataset of `analyze`.
+
+    rerun: takes a Change and returns the Dataset of the changed run (`rerunner` makes one for a RunConfig). Each remedy
+    is then run; what does not help is left out, and `Remedy.verified` holds the new verdict. Without it remedies are
+    predicted, not verified. A network of your own is rerun with
+    `lambda change: analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **change.fields)`.
+
+    Raises InputError for model axes: diagnose one model at a time, `ds.isel(model=0)`.
+    """
+    _require_one_run(ds)
+    found, factors = verdict(ds), measure(ds)
+    word = refined(found, factors)
+    flow = verdict(without_step_clipping(ds)) if factors.clipped else found
+    flow_word = refined(flow, factors)
+    proposed = candidates(flow_word, factors, ds.sizes["step"], _config(ds))
+    remedies = list(islice(proposed, MOST)) if rerun is None else _verified(proposed, rerun, flow)
+    return Diagnosis(
+        verdict=found,
+        word=word,
+        log_rate=found.log_rate,
+        stderr=standard_error(ds),
+        half_life=found.half_life,
+        reach=found.reach,
+        steps=found.steps,
+        cause=cause(flow_word, factors),
+        factors=factor_lines(factors),
+        remedies=remedies,
+    )
+
+
+def _require_one_run(ds: xr.Dataset) -> None:
+    if not isinstance(ds, xr.Dataset) or "log_grad_norm" not in ds:
+        raise InputError(f"diagnose: expected a Dataset of gradlab.analyze, got {type(ds).__name__}")
+    models = [str(dim) for dim in ds.log_grad_norm.dims if str(dim).startswith("model")]
+    if models:
+        one = ", ".join(f"{name}=0" for name in models)
+        raise InputError(f"diagnose: expected one model, got the axes {', '.join(models)}; diagnose ds.isel({one})")
+
+
+def _config(ds: xr.Dataset) -> RunConfig | None:
+    return RunConfig.model_validate_json(ds.attrs["config"]) if "config" in ds.attrs else None
+
+
+def _verified(proposed: Iterator[Remedy], rerun: Rerun, before: Verdict) -> list[Remedy]:
+    """The remedies that help when they are run, those after which the gradient is carried first.
+
+    Clipping of the update is not meant to change the flow and counts as it is.
+    """
+    good: list[Remedy] = []
+    better: list[Remedy] = []
+    for remedy in proposed:
+        tried = _run(remedy, rerun)
+        if _carried(tried) or is_clip(tried):
+            good.append(tried)
+        elif _nearer(tried, before):
+            better.append(tried)
+        if len(good) == MOST:
+            break
+    better.sort(key=lambda remedy: abs(_log_rate(remedy)))
+    return (good + better)[:MOST]
+
+
+def _run(remedy: Remedy, rerun: Rerun) -> Remedy:
+    """The remedy with its verdict; while it misses, corrected and run again: the nearest to a rate of 1."""
+    tried: list[Remedy] = []
+    again: Remedy | None = remedy
+    miss = 0.0
+    while again is not None and len(tried) < TRIES:
+        tried.append(replace(again, verified=verdict(rerun(again.change))))
+        miss += _log_rate(tried[-1]) - again.predicted_log_rate
+        done = _carried(tried[-1]) or again.retry is None or not math.isfinite(miss)
+        again = None if done or again.retry is None else again.retry(miss)
+    return min(tried, key=lambda one: (not _carried(one), abs(_log_rate(one))))
+
+
+def _log_rate(remedy: Remedy) -> float:
+    """As measured; NaN where the run left nothing to measure."""
+    found = remedy.verified
+    return found.log_rate if found is not None and found.steps > 1 else math.nan
+
+
+def _carried(remedy: Remedy) -> bool:
+    return remedy.verified is not None and remedy.verified.word == "carried"
+
+
+def _nearer(remedy: Remedy, before: Verdict) -> bool:
+    """Whether the rate came nearer to 1 from the same side, or a verdict came about where there was none."""
+    found = remedy.verified
+    if found is None or before.word == "too short":
+        return found is not None
+    return found.word == before.word and abs(found.log_rate) < abs(before.log_rate)
+
+
+def rerunner(config: RunConfig) -> Rerun:
+    """A function that runs a changed RunConfig, for `diagnose`; weights from a file are transformed."""
+
+    def rerun(change: Change) -> xr.Dataset:
+        changed = change.apply(config)
+        if change.transform is None:
+            return analyze(changed)
+        cell, params, x = build(changed)
+        own = {name: getattr(changed, name) for name in OWN_FIELDS}
+        with warnings.catch_warnings():  # a file's x is time first, whatever its shape
+            warnings.simplefilter("ignore", UserWarning)
+            return analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **own)
+
+    return rerun

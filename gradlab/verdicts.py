@@ -96,7 +96,7 @@ def share_left(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
     Every sample is read from its own last step: lag k stands at index T - k, whatever the sample's length.
     """
     return xr.DataArray(
-        _median(aligned(ds, joint_log_norm(ds, name))),
+        median(aligned(ds, joint_log_norm(ds, name))),
         {"time": ds.time},
         ["time"],
         attrs={"long_name": "ln of the share left", "units": "1"},
@@ -116,7 +116,7 @@ def aligned(ds: xr.Dataset, logs: xr.DataArray) -> np.ndarray:
     return shares
 
 
-def _median(values: np.ndarray) -> np.ndarray:
+def median(values: np.ndarray) -> np.ndarray:
     """Median of logarithms over the last axis without NaN; NaN where nothing is left."""
     ordered = np.sort(values, axis=-1)  # NaN last
     count = (~np.isnan(values)).sum(axis=-1)

@@ -27,6 +27,8 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("config",),
     ("analysis",),
     ("verdicts", "presets", "links"),
+    ("factors", "edges"),
+    ("remedies",),
     ("diagnosis",),
     ("plots",),
     ("terminal",),

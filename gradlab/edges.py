@@ -1,0 +1,66 @@
+"""Predicted rates for remedies: a step's typical factor by mean-field theory, what chrono biases carry, and roots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .activations import ACTIVATIONS
+from .theory import phase_map
+from .theory.phases import LARGEST_SCALE
+
+LOG_FACTORS = np.linspace(-5, 5, 41)  # in which the ln of a factor is looked for
+QUANTILES = (np.arange(200) + 0.5) / 200
+REFINEMENTS = 3
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+def typical(activation: str, weights: Any, drive: Any) -> np.ndarray:
+    """ln of a step's typical factor without a carry, over `weights` (std * sqrt(H)) and `drive` (rms of V x + b).
+
+    One of the two is a number. NaN for activations that are not registered and scales beyond theory's range.
+    """
+    scales = [np.atleast_1d(np.asarray(scale, float)) for scale in (weights, drive)]
+    if activation not in ACTIVATIONS or not all(((s >= 0) & (s <= LARGEST_SCALE)).all() for s in scales):
+        return np.full(max(s.size for s in scales), np.nan)
+    return phase_map(activation, ("sigma_w", scales[0]), ("sigma_v", scales[1]))["log_rate"].ravel()
+
+
+def edge_gain(activation: str, drive: float, miss: float = 0.0) -> float | None:
+    """The scale of random weights at which the typical factor is 1, to three digits; None where there is none.
+
+    miss: ln of what a run's factor was larger by than theory's.
+    """
+    found = root(lambda s: typical(activation, np.exp(s), drive) + miss, LOG_FACTORS)
+    return None if found is None else rounded(float(np.exp(found)))
+
+
+def chrono_log_rate(steps: int) -> float:
+    """ln of the factor per step that chrono forget biases carry over `steps` steps, the gates' part left out.
+
+    sigma(b_f) = u / (1 + u) with u ~ U(1, T - 1): the root mean square over units of what is left after T steps.
+    """
+    u = 1 + QUANTILES * max(steps - 2, 1)
+    logs = 2 * steps * np.log(u / (1 + u))
+    return float(logs.max() + np.log(np.exp(logs - logs.max()).mean())) / (2 * steps)
+
+
+def rounded(x: float) -> float:
+    """To three significant digits, as a label shows it."""
+    return float(f"{x:.3g}")
+
+
+def root(f: Function, grid: np.ndarray) -> float | None:
+    """Where f crosses zero, the crossing nearest to 0; None where it does not cross within the grid."""
+    for _ in range(REFINEMENTS):
+        values = f(grid)
+        with np.errstate(invalid="ignore"):
+            crossings = np.flatnonzero(np.isfinite(values[:-1] * values[1:]) & (values[:-1] * values[1:] <= 0))
+        if not crossings.size:
+            return None
+        best = crossings[np.argmin(np.abs(grid[crossings] + grid[crossings + 1]))]
+        grid = np.linspace(grid[best], grid[best + 1], len(LOG_FACTORS))
+    return float(grid[len(grid) // 2])

@@ -1,0 +1,350 @@
+"""What would help: changes that follow from a run's measured factors, each with the rate it is predicted to have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+from .cells import Cell
+from .config import RunConfig
+from .data import INPUTS
+from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
+from .errors import InputError
+from .factors import Factors
+from .verdicts import FACTOR, Verdict, factor_text
+
+BIAS_SHIFTS = np.linspace(-12, 12, 49)
+STEPS_SHOWN = 100
+WEAKER = 0.1  # of the input, where no factor brings the rate to 1
+BETTER = 0.8  # of the measured rate's distance to 1 in logarithms: what is nearer helps
+
+
+Retry = Callable[[float], "Remedy | None"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
+
+    transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, and the delta of
+    ("shift_forget_bias", delta) is added to the forget gate's bias. Given weights are never drawn anew.
+    """
+
+    label: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    transform: tuple[str, float] | None = None
+
+    def apply(self, config: RunConfig) -> RunConfig:
+        """The RunConfig with the change's fields; a transformation needs `apply_weights` as well."""
+        return config.replace(**self.fields)
+
+    def apply_weights(self, cell: Cell, params: Mapping[str, Array]) -> dict[str, Array]:
+        """New parameters after the transformation; InputError for a forget bias of a cell without a forget gate."""
+        changed = dict(params)
+        if self.transform is None:
+            return changed
+        kind, amount = self.transform
+        if kind != "shift_forget_bias":
+            name = {"scale_recurrent": "W_hh", "scale_input": "W_xh"}[kind]
+            return changed | {name: params[name] * amount}
+        if cell.forget_gate is None:
+            raise InputError(f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead")
+        bias = params["b_h"] * 1
+        bias[cell.gates.index(cell.forget_gate)] += amount
+        return changed | {"b_h": bias}
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that would help, why, the ln of the factor per step it is predicted to have, and what a run of it shows.
+
+    verified: the verdict on the changed run, None where it was not run. retry: takes by how much the run missed the
+    prediction and returns the remedy corrected for it, None where there is none.
+    """
+
+    change: Change
+    why: str
+    predicted_log_rate: float
+    verified: Verdict | None = None
+    retry: Retry | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        """Change, predicted and measured rate in one line."""
+        predicted = f"{self.change.label}: {factor_text(self.predicted_log_rate)} per step back"
+        if self.verified is None:
+            return f"{predicted} (predicted, not verified)"
+        return f"{predicted} predicted, {factor_text(self.verified.log_rate)} when run: {self.verified.word}"
+
+
+def candidates(word: str, f: Factors, steps: int, config: RunConfig | None) -> Iterator[Remedy]:
+    """What could help a run of `steps` steps that is diagnosed as `word`, best first.
+
+    config: None where the weights are a cell's own; those and a file's are transformed, others drawn differently.
+    Each is predicted to bring the rate nearer to 1, but clipping of the update, which leaves it, and says so.
+    """
+    if word == "too short":
+        yield from _longer(f, config)
+    elif word != "carried":
+        case = _Case(word, f, steps, config)
+        for remedy in case.remedies():
+            if remedy is not None and (is_clip(remedy) or case.helps(remedy.predicted_log_rate)):
+                yield remedy
+
+
+def is_clip(remedy: Remedy) -> bool:
+    """Whether a remedy clips the update, which leaves the flow as it is."""
+    return remedy.change.fields.get("clip", "off") != "off"
+
+
+def _longer(f: Factors, config: RunConfig | None) -> Iterator[Remedy]:
+    if config is not None and config.input in INPUTS and math.isfinite(f.log_rate):
+        change = Change(f"{STEPS_SHOWN} steps", {"steps": STEPS_SHOWN})
+        yield Remedy(change, "A verdict needs at least 10 steps.", f.log_rate)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A diagnosed run, and the remedies for it: a method each, None where it does not apply."""
+
+    word: str
+    f: Factors
+    steps: int
+    config: RunConfig | None
+
+    @property
+    def grows(self) -> bool:
+        return self.word in ("exploding", "chaotic", "overflow")
+
+    @property
+    def drawn(self) -> RunConfig | None:
+        """The configuration of weights that can be drawn differently."""
+        return self.config if self.config is not None and self.config.weights is None else None
+
+    @property
+    def log_rate(self) -> float:
+        """The measured rate; where nothing could be measured, the bound that a slope of 1 gives."""
+        if not math.isnan(self.f.log_rate):
+            return self.f.log_rate
+        return math.log(self.f.weights) if 0 < self.f.weights < math.inf else math.nan
+
+    @property
+    def held(self) -> float:
+        """ln of a factor per step that leaves a third at the first step: carried, from below."""
+        return -1 / max(self.steps, 1)
+
+    def helps(self, log_rate: float) -> bool:
+        """Whether a rate is carried or clearly nearer to 1 than the measured one."""
+        return abs(log_rate) < max(BETTER * abs(self.log_rate), FACTOR / max(self.steps, 1))
+
+    def remedies(self) -> Iterator[Remedy | None]:
+        """In the order of preference."""
+        if self.f.has_forget_gate:
+            yield from (self.shift_forget_bias(), self.scale_through_gates(), self.chrono())
+        elif self.f.carries:
+            yield from (self.leak(), self.scale_through_gates(), self.lstm())
+        elif self.grows:
+            yield from (self.scale_recurrent(), self.clip(), self.bounded(), self.orthogonal(), self.lstm())
+        else:
+            yield from (self.milder(), self.never_off(), self.wider_slope(), self.scale_recurrent(), self.lstm())
+            yield from (self.orthogonal(), self.weaker_input())
+        if self.f.carries:
+            yield self.clip()
+
+    # without a carry: theory's change of the typical factor moves the measured rate
+
+    def moved(self, weights: Any, drive: Any) -> np.ndarray:
+        """The measured rate moved to other scales; where theory has no answer, the slope is taken to stay as it is."""
+        f = self.f
+        change = typical(f.activation, weights, drive) - typical(f.activation, f.weights, f.drive)
+        return self.log_rate + np.where(np.isfinite(change), change, np.log(np.asarray(weights) / f.weights))
+
+    def scale_recurrent(self, miss: float = 0.0) -> Remedy | None:
+        """The gain, or a factor of the given weights, that brings the rate to 1."""
+        f = self.f
+        if not (0 < f.weights < math.inf and math.isfinite(self.log_rate)):
+            return None
+        found = root(lambda s: self.moved(f.weights * np.exp(s), f.drive) + miss, LOG_FACTORS)
+        if found is None:
+            return None
+        why = "At the edge, weights x slope is 1; that larger weights lower the slope is taken into account."
+
+        def predicted(factor: float) -> float:
+            return float(self.moved(f.weights * factor, f.drive)[0]) + miss
+
+        return self._scaled(found, predicted, why, self.scale_recurrent)
+
+    def _scaled(self, log_factor: float, predicted: Callable[[float], float], why: str, retry: Retry) -> Remedy:
+        """The recurrent weights times a factor: as a gain where they are drawn."""
+        factor = math.exp(log_factor)
+        if self.drawn is None:
+            factor = rounded(factor)
+            change = self._change(f"Recurrent weights x {factor:g}", ("scale_recurrent", factor))
+            return Remedy(change, why, predicted(factor), retry=retry)
+        gain = rounded(self.drawn.gain * factor)
+        return Remedy(self._change(f"Gain {gain:g}", gain=gain), why, predicted(gain / self.drawn.gain), retry=retry)
+
+    def at_edge(self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any) -> Remedy | None:
+        """Other weights at the gain of the edge, for a drive and an activation."""
+        gain = edge_gain(phi, drive, miss) if self.drawn is not None and self.drawn.cell == "elman" else None
+        if gain is None:
+            return None
+        rate = float(typical(phi, gain, drive)[0]) + miss
+        retry = partial(self.at_edge, label, why, drive, phi, **fields)
+        return Remedy(self._change(f"{label}, gain {gain:g}", **fields, gain=gain), why, rate, retry=retry)
+
+    def orthogonal(self) -> Remedy | None:
+        """Orthogonal weights."""
+        why = "An orthogonal matrix treats every direction alike; the gain makes up for the slope."
+        if self.drawn is None or self.drawn.recurrent_init == "orthogonal":
+            return None
+        return self.at_edge("Orthogonal weights", why, self.f.drive, self.f.activation, recurrent_init="orthogonal")
+
+    def bounded(self) -> Remedy | None:
+        """tanh, where the forward pass grows for want of a bound."""
+        why = "A bounded activation keeps the forward pass finite; the gain is that of its edge."
+        unbounded = self.f.one_sided or self.f.activation == "identity"
+        return self.at_edge("tanh", why, self.f.drive, "tanh", activation="tanh") if unbounded else None
+
+    def wider_slope(self) -> Remedy | None:
+        """tanh, where the activation's slope is small everywhere."""
+        why = f"tanh has a slope of up to 1, {self.f.activation} of up to {self.f.max_slope:.2g}."
+        small = self.f.max_slope < 0.5
+        return self.at_edge("tanh", why, self.f.drive, "tanh", activation="tanh") if small else None
+
+    def never_off(self) -> Remedy | None:
+        """leaky_relu, where units are dead."""
+        why = "A unit that is switched off still passes 1 % and can come back."
+        dead = self.word == "dead units" and self.f.activation != "leaky_relu"
+        return self.at_edge("leaky_relu", why, self.f.drive, "leaky_relu", activation="leaky_relu") if dead else None
+
+    def milder(self) -> Remedy | None:
+        """An input of unit scale and no biases, where these hold the units where the activation is flat."""
+        config = self.drawn
+        if config is None or self.word not in ("dead units", "saturated"):
+            return None
+        strong = {"input_scale": (config.input_scale > 1, 1.0), "bias_scale": (config.bias_scale >= 1, 0.0)}
+        fields = {name: value for name, (much, value) in strong.items() if much}
+        if not fields:
+            return None
+        why = "The input and the biases hold the units where the activation is flat."
+        by_input = math.sqrt(max(self.f.drive**2 - config.bias_scale**2, 0.0))
+        weaker = by_input * fields.get("input_scale", config.input_scale) / config.input_scale
+        drive = math.hypot(weaker, fields.get("bias_scale", config.bias_scale))
+        label = " and ".join({"input_scale": "Input scale 1", "bias_scale": "biases 0"}[name] for name in fields)
+        return self.at_edge(label[0].upper() + label[1:], why, drive, self.f.activation, **fields)
+
+    def weaker_input(self) -> Remedy | None:
+        """Less input, where it drives the units to small slopes."""
+        f = self.f
+        if not (f.drive > f.recurrence and 0 < f.weights < math.inf and math.isfinite(self.log_rate)):
+            return None
+        found = root(lambda s: self.moved(f.weights, f.drive * np.exp(s)), LOG_FACTORS[LOG_FACTORS < 0])
+        factor = rounded(WEAKER if found is None else math.exp(found))
+        why = "The input drives the units to where the slope is small; a weaker one leaves them where it is large."
+        change = self._change(f"Input weights x {factor:g}", ("scale_input", factor))
+        if self.drawn is not None:
+            scale = rounded(self.drawn.input_scale * factor)
+            change = self._change(f"Input scale {scale:g}", input_scale=scale)
+        return Remedy(change, why, float(self.moved(f.weights, f.drive * factor)[0]))
+
+    # with a carry: the measured parts of the rate, carry and gates, move
+
+    def scale_through_gates(self, miss: float = 0.0) -> Remedy | None:
+        """Smaller recurrent weights, where carry and gates together exceed 1."""
+        f, wanted = self.f, math.exp(-miss) - self.f.carry
+        if not (self.grows and f.gates > 0 and f.carry >= 0 and wanted > 0):
+            return None
+        why = "What comes through the gates shrinks with the recurrent weights, until carry and gates make 1 together."
+
+        def predicted(factor: float) -> float:
+            return math.log(f.carry + factor * f.gates) + miss
+
+        return self._scaled(math.log(wanted / f.gates), predicted, why, self.scale_through_gates)
+
+    def shift_forget_bias(self, miss: float = 0.0) -> Remedy | None:
+        """The forget bias at which the rate is carried."""
+        f = self.f
+        chrono = self.drawn is not None and isinstance(self.drawn.forget_bias, str)
+        if chrono or not (0 < f.keep < 1 and math.isfinite(self.log_rate)):
+            return None
+        shift = root(lambda s: self.shifted(s) + miss - self.held, BIAS_SHIFTS)
+        if shift is None:
+            return None
+        verb = "Opens" if shift > 0 else "Closes"
+        why = f"{verb} the forget gate, now {f.keep:.2f} on average, to where carry and gates make about 1 together."
+        bias = round(shift + (float(self.drawn.forget_bias) if self.drawn is not None else 0.0), 2)
+        if self.drawn is None:
+            change = self._change(f"Forget bias {bias:+g}", ("shift_forget_bias", bias))
+        else:
+            change = self._change(f"Forget bias {bias:g}", forget_bias=bias)
+        rate = float(self.shifted(np.asarray(shift))) + miss
+        return Remedy(change, why, rate, retry=self.shift_forget_bias)
+
+    def shifted(self, shift: np.ndarray) -> np.ndarray:
+        """The rate after a shift of the forget gate's pre-activation, which the carry follows.
+
+        What comes through the gates stays, unless the gate weighs the candidate against the state.
+        """
+        f = self.f
+        keep = 1 / (1 + (1 - f.keep) / f.keep * np.exp(-shift))
+        weighed = f.cell is not None and f.cell.input_gate is None
+        return _log(f.carry * keep / f.keep + f.gates * ((1 - keep) / (1 - f.keep) if weighed else 1.0))
+
+    def chrono(self) -> Remedy | None:
+        """Chrono forget biases."""
+        if self.drawn is None or self.drawn.forget_bias == "chrono" or self.grows:
+            return None
+        why = "Forget biases spread over all time scales up to the sequence's length (Tallec & Ollivier 2018)."
+        return Remedy(self._change("Forget bias chrono", forget_bias="chrono"), why, chrono_log_rate(self.steps))
+
+    def lstm(self) -> Remedy | None:
+        """An LSTM in place of a net without gates."""
+        if self.drawn is None:
+            return None
+        fields: dict[str, Any] = {"cell": "lstm", "forget_bias": "chrono", "recurrent_init": "uniform", "gain": 1.0}
+        fields |= {} if self.f.bounded else {"activation": "tanh"}
+        why = "The forget gate carries the cell state, whatever the activation's slope is."
+        return Remedy(self._change("LSTM with chrono forget biases", **fields), why, chrono_log_rate(self.steps))
+
+    def leak(self) -> Remedy | None:
+        """A smaller leak, which carries more and adds less."""
+        gates, config = self.f.gates, self.drawn
+        if config is None or self.grows or not config.leak < 1:
+            return None
+        found = root(
+            lambda s: _log(1 - config.leak * np.exp(s) + gates * np.exp(s)) - self.held, LOG_FACTORS[LOG_FACTORS < 0]
+        )
+        if found is None:
+            return None
+        leak = rounded(config.leak * math.exp(found))
+        rate = float(_log(np.asarray(1 - leak + gates * leak / config.leak)))
+        return Remedy(self._change(f"Leak {leak:g}", leak=leak), "A smaller leak keeps more of the state.", rate)
+
+    # anywhere
+
+    def clip(self) -> Remedy | None:
+        """Clipping of the update, which is for training and not for the flow."""
+        if not self.grows or self.word == "overflow" or (self.config is not None and self.config.clip != "off"):
+            return None
+        why = (
+            "Clipping bounds the weight update and keeps its direction, so that one steep step does not throw training "
+            "off. It leaves the flow as it is, which still explodes, and does nothing against vanishing."
+        )
+        return Remedy(Change("Clip the update by norm", {"clip": "norm"}), why, self.log_rate)
+
+    def _change(self, label: str, transform: tuple[str, float] | None = None, **fields: Any) -> Change:
+        """A change; clipping inside backpropagation goes with it, as it would hide the flow."""
+        return Change(label, fields | ({"clip": "off"} if self.f.clipped else {}), transform)
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    """ln of what is positive, else -inf."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(x, 0.0))
