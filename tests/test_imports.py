@@ -17,7 +17,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("activations", "initializers", "clipping"),
     ("cells",),
     ("trajectory",),
-    ("unroll", "lanczos", "adjoint", "frames"),
+    ("unroll", "lanczos", "blocks", "adjoint", "frames"),
     ("bptt", "jacobian", "exponents"),
     ("scaled",),
     ("products", "lyapunov", "credit", "theory"),

@@ -1,0 +1,213 @@
+"""The operator E + D W on a range of steps: what it makes of vectors, its matrices, and its Frobenius norms."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from copy import copy
+from itertools import product
+from typing import Any, TypeVar
+
+from .arrays import Array, Namespace, linear
+from .trajectory import Linearization, Trajectory
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Weights:
+    """The recurrent weights W_k (*M, H, R*H) of some gates, one by one and, contiguous, side by side.
+
+    columns (*M, R*H, n*H): W^T, for r W^T. rows (*M, n*H, R*H): W, for delta W.
+    """
+
+    def __init__(self, xp: Namespace, gates: list[int], weights: list[Array]) -> None:
+        self.gates = dict(zip(gates, weights, strict=True))
+        if weights:
+            self.rows = xp.concatenate(weights, axis=-2)
+            self.columns = xp.ascontiguousarray(xp.swapaxes(self.rows, -1, -2))
+
+    def astype(self, xp: Namespace, dtype: Any) -> Weights:
+        """The same in another precision."""
+        return Weights(xp, list(self.gates), [w.astype(dtype) for w in self.gates.values()])
+
+
+class Part:
+    """The operator on a range of steps: E and D of the chosen paths, with the weights."""
+
+    def __init__(self, traj: Trajectory, lin: Linearization, weights: Weights, carries: bool) -> None:
+        self.xp, self.cell, self.start, self.stop = traj.xp, traj.cell, lin.start, lin.stop
+        self.weights, self.carry = weights, lin.carry if carries else {}
+        self.gates = {
+            (s, k): d[k - span.start]
+            for s, (span, d) in lin.gates.items()
+            for k in self.weights.gates
+            if span.start <= k < span.stop
+        }
+        h = traj.cell.hidden_size
+        self.reads = [
+            (traj.cell.states.index(name), slice(n * h, (n + 1) * h)) for n, name in enumerate(traj.cell.reads)
+        ]
+        self.places = {k: slice(n * h, (n + 1) * h) for n, k in enumerate(self.weights.gates)}  # side by side
+        self.shape, self.dtype = traj.states.shape[2:-1], traj.states.dtype
+        self.behind = (slice(None),) * (len(traj.models) + 2)
+
+    def astype(self, dtype: Any) -> Part:
+        """The same operator in another precision."""
+        part = copy(self)
+        part.weights = self.weights.astype(self.xp, dtype)
+        part.carry = {key: e.astype(dtype) for key, e in self.carry.items()}
+        part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
+        return part
+
+    def step(self, t: int) -> Part:
+        """The operator of step t+1 alone."""
+        part, i = copy(self), t - self.start
+        part.start, part.stop = t, t + 1
+        part.carry = {key: e[i : i + 1] for key, e in self.carry.items()}
+        part.gates = {key: d[i : i + 1] for key, d in self.gates.items()}
+        return part
+
+    def _state(self, vectors: Array, s: int) -> Array:
+        """The view of one state variable: (..., C, S, *M, B, H) -> (..., C, *M, B, H)."""
+        return vectors[(..., s, *self.behind)]
+
+    def apply(self, v: Array) -> Array:
+        """E v + D W v."""
+        xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(v))
+        if self.gates:
+            parts = [self._state(v, s) for s, _ in self.reads]
+            pre = _rows_times(xp, parts[0] if len(parts) == 1 else xp.concatenate(parts, axis=-1), self.weights.columns)
+        for (s, k), d in self.gates.items():
+            terms.add(self._state(terms.out, s), s, d, pre[..., self.places[k]])
+        for (row, column), e in self.carry.items():
+            terms.add(self._state(terms.out, row), row, e, self._state(v, column))
+        return self._complete(terms)
+
+    def apply_transpose(self, u: Array) -> Array:
+        """E^T u + W^T D^T u."""
+        xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(u))
+        if self.gates:
+            pulled = _rows_times(xp, self._deltas(u), self.weights.rows)
+            for s, columns in self.reads:
+                terms.put(self._state(terms.out, s), s, pulled[..., columns])
+        for (row, column), e in self.carry.items():
+            terms.add(self._state(terms.out, column), column, e, self._state(u, row))
+        return self._complete(terms)
+
+    def _deltas(self, u: Array) -> Array:
+        """D^T u (..., C, *M, B, n*H), the gates side by side."""
+        first = self._state(u, 0)
+        deltas = _Terms(self.xp, self.xp.empty((*first.shape[:-1], self.weights.rows.shape[-2]), dtype=u.dtype))
+        for (s, k), d in self.gates.items():
+            deltas.add(deltas.out[..., self.places[k]], k, d, self._state(u, s))
+        for k in deltas.missing(self.places):
+            deltas.out[..., self.places[k]] = 0
+        return deltas.out
+
+    def _complete(self, terms: _Terms) -> Array:
+        for s in terms.missing(range(len(self.cell.states))):
+            self._state(terms.out, s)[...] = 0
+        return terms.out
+
+    def dense(self, out: Array) -> Array:
+        """The matrices, written to `out` (C, *M, B, S*H, S*H)."""
+        h, states = self.cell.hidden_size, range(len(self.cell.states))
+        terms = _Terms(self.xp, out)
+        blocks = {(row, column): _block(out, h, row, column) for row, column in product(states, states)}
+        for (row, k), d in self.gates.items():
+            w = self.weights.gates[k][..., None, :, :]
+            for column, columns in self.reads:
+                terms.add(blocks[row, column], (row, column), d[..., None], w[..., columns])
+        for key in terms.missing(blocks):
+            blocks[key][...] = 0
+        side = out.shape[-1]
+        entries = out.reshape(*out.shape[:-2], side * side)
+        for (row, column), e in self.carry.items():
+            first = row * h * side + column * h
+            entries[..., first : first + h * (side + 1) : side + 1] += e
+        return out
+
+    def squares(self, products: RowProducts) -> Array:
+        """||J||_F^2 (C, *M, B)."""
+        total = self.xp.zeros((self.stop - self.start, *self.shape), dtype=self.dtype)
+        for row in range(len(self.cell.states)):
+            d = {k: array for (s, k), array in self.gates.items() if s == row}
+            if d:
+                total += products(d)
+            for (s, column), e in self.carry.items():
+                if s == row:
+                    total += self._carry_squares(e, column, d)
+        return total
+
+    def _carry_squares(self, e: Array, column: int, d: dict[int, Array]) -> Array:
+        """One carry's share of its row: e^2, and the cross terms with the weights' diagonals where they meet."""
+        inner = e
+        for read, columns in self.reads:
+            if read == column:
+                for k, gate in d.items():
+                    w = self.weights.gates[k][..., columns]
+                    inner = inner + 2 * gate * self.xp.diagonal(w, axis1=-2, axis2=-1)[..., None, :]
+        return self.xp.einsum("...i,...i->...", e, inner)
+
+
+class RowProducts:
+    """d -> sum_i sum_kl d_ki d_li (W_k W_l^T)_ii, from row products of the weights that are computed once."""
+
+    def __init__(self, xp: Namespace, weights: dict[int, Array]) -> None:
+        self.xp = xp
+        self.grams = {
+            (k, m): ((wk * wm).sum(axis=-1) * (1 if k == m else 2))[..., None, :]
+            for k, wk in weights.items()
+            for m, wm in weights.items()
+            if k <= m
+        }
+
+    def __call__(self, d: dict[int, Array]) -> Array:
+        """d: gate -> (C, *M, B, H); returns (C, *M, B)."""
+        xp, total = self.xp, 0.0
+        pair = xp.empty_like(next(iter(d.values())))
+        for (k, m), gram in self.grams.items():
+            if k in d and m in d:
+                xp.multiply(d[k], d[m], out=pair)
+                total = total + linear(xp, pair, gram)
+        return total[..., 0]  # type: ignore[index]
+
+
+class _Terms:
+    """A sum of products, target by target, written in place: the first term of a target without an addition."""
+
+    def __init__(self, xp: Namespace, out: Array) -> None:
+        self.xp, self.out = xp, out
+        self.written: set[Hashable] = set()
+        self.scratch: Array | None = None
+
+    def put(self, target: Array, name: Hashable, value: Array) -> None:
+        """The first term of a target."""
+        target[...] = value
+        self.written.add(name)
+
+    def add(self, target: Array, name: Hashable, left: Array, right: Array) -> None:
+        """target += left * right."""
+        if name not in self.written:
+            self.xp.multiply(left, right, out=target)
+            self.written.add(name)
+            return
+        if self.scratch is None or self.scratch.shape != target.shape:
+            self.scratch = self.xp.empty_like(target)
+        self.xp.multiply(left, right, out=self.scratch)
+        self.xp.add(target, self.scratch, out=target)
+
+    def missing(self, names: Iterable[Key]) -> list[Key]:
+        """Targets that no term was written to."""
+        return [name for name in names if name not in self.written]
+
+
+def _rows_times(xp: Namespace, x: Array, w: Array) -> Array:
+    """x w over every leading axis, x (..., *M, B, n), w (*M, n, m); one product without model axes."""
+    if w.ndim == 2:
+        return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
+    return xp.matmul(x, w)
+
+
+def _block(matrices: Array, h: int, row: int, column: int) -> Array:
+    """The view of one block of states of (..., S*H, S*H)."""
+    return matrices[..., row * h : (row + 1) * h, column * h : (column + 1) * h]
