@@ -20,13 +20,6 @@ from .verdicts import Verdict, standard_error, verdict
 
 MOST = 3  # remedies
 TRIES = 4  # runs of one remedy, each corrected by how much the one before missed
-HEADINGS = {
-    "chaotic": "and the state is chaotic",
-    "overflow": "and the forward pass overflows",
-    "saturated": "in saturated units",
-    "dead units": "in dead units",
-}
-
 Rerun = Callable[[Change], xr.Dataset]
 
 __all__ = ["Change", "Diagnosis", "Remedy", "diagnose", "rerunner"]
@@ -62,14 +55,18 @@ class Diagnosis:
         return f"ln of the factor per step {self.log_rate:.4f}{error}"
 
     def __str__(self) -> str:
-        lines = [self.verdict.headline, *self.verdict.details, f"Diagnosis: {self.word}; {self.rate_text}."]
-        lines += [f"Cause: {self.cause}", "Measured:"]
-        lines += [f"  {f.name} {f.value:.3g} ({f.text})" for f in self.factors]
-        return "\n".join([*lines, *self.advice()])
+        measured = [f"  {f.name} {f.value:.3g} ({f.text})" for f in self.factors]
+        found = [self.verdict.headline, *self.verdict.details, self.word_text, f"Cause: {self.cause}"]
+        return "\n".join([*found, "Measured:", *measured, *self.advice()])
+
+    @property
+    def word_text(self) -> str:
+        """The refined word with the rate."""
+        return f"Diagnosis: {self.word}; {self.rate_text}."
 
     def advice(self) -> list[str]:
-        """The remedies in lines; none where there are none."""
-        lines = [f"  {n}. {r.text}\n     {r.why}" for n, r in enumerate(self.remedies, 1)]
+        """The remedies in lines, each with its reason; none where there are none."""
+        lines = [line for n, r in enumerate(self.remedies, 1) for line in (f"{n}. {r.text}", f"   {r.why}")]
         return ["Try:", *lines] if lines else []
 
     def _repr_html_(self) -> str:
@@ -85,7 +82,7 @@ class Diagnosis:
             "<div style='color:inherit;background:none'>"
             f"<p><strong>{text(f'{self.verdict.icon} {self.verdict.headline}')}</strong><br>"
             f"{text(' '.join(self.verdict.details))}</p>"
-            f"<p>{text(self.word.capitalize())}; {text(self.rate_text)}.<br>{text(self.cause)}</p>"
+            f"<p>{text(self.word_text)}<br>{text(self.cause)}</p>"
             f"<table>{rows}</table>{f'<p>Try:</p><ol>{items}</ol>' if items else ''}</div>"
         )
 
@@ -185,16 +182,16 @@ def _nearer(remedy: Remedy, before: Verdict) -> bool:
 
 
 def rerunner(config: RunConfig) -> Rerun:
-    """A function that runs a changed RunConfig, for `diagnose`; weights from a file are transformed."""
+    """A function that runs a changed RunConfig, for `diagnose`; weights of a file are transformed, never redrawn."""
 
     def rerun(change: Change) -> xr.Dataset:
         changed = change.apply(config)
-        if change.transform is None:
-            return analyze(changed)
-        cell, params, x = build(changed)
-        own = {name: getattr(changed, name) for name in OWN_FIELDS}
-        with warnings.catch_warnings():  # a file's x is time first, whatever its shape
+        with warnings.catch_warnings():  # those of the first run were seen
             warnings.simplefilter("ignore", UserWarning)
+            if change.transform is None:
+                return analyze(changed)
+            cell, params, x = build(changed)
+            own = {name: getattr(changed, name) for name in OWN_FIELDS}
             return analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **own)
 
     return rerun

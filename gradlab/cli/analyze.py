@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shlex
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,8 +24,11 @@ from .options import GroupedCommand, as_json_text, config_options, file_option, 
 if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
     import xarray as xr
 
+    from ..diagnosis import Diagnosis, Rerun
+    from ..remedies import Change
     from ..verdicts import Verdict
 
+QUICK = 1.0  # seconds: where a run took less, remedies are run too
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
 NARROW = 50  # columns below which a heading of the table takes two lines
 STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold green"}
@@ -59,21 +63,21 @@ def analyze(
     """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
     terminal = Terminal(stderr=True, quiet=quiet)
     config = read_config(preset, config_file, options, terminal)
-    ds, found, files = _measure(config, output, html, terminal)
+    ds, found, files = _measure(config, output, html, terminal, headline_only=quiet and not as_json)
     if "weights" in ds.attrs:
         terminal.note(f"the weights are {ds.attrs['weights']}")
     if as_json:
         click.echo(as_json_text(_summary(ds, found, config, files, terminal)))
     elif quiet:
-        Terminal().say(found.headline)
+        Terminal().say(found.verdict.headline)
     else:
         _print_report(ds, found, config, files, terminal)
 
 
 def _measure(
-    config: RunConfig, output: Path | None, html: Path | None, terminal: Terminal
-) -> tuple[xr.Dataset, Verdict, list[str]]:
-    """Analyse and save: the Dataset, the verdict, and the files written."""
+    config: RunConfig, output: Path | None, html: Path | None, terminal: Terminal, headline_only: bool
+) -> tuple[xr.Dataset, Diagnosis, list[str]]:
+    """Analyse, diagnose and save: the Dataset, the diagnosis, and the files written."""
     dataset_file = OutputFile(output, "--output", ".nc") if output else None
     report_file = OutputFile(html, "--html", ".html") if html else None
     files = [file for file in (dataset_file, report_file) if file]
@@ -82,35 +86,55 @@ def _measure(
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
         from ..analysis import analyze
-        from ..verdicts import verdict
+        from ..diagnosis import diagnose, rerunner
 
+        started = time.monotonic()
         ds = analyze(config)
-        found = verdict(ds)
+        quick = time.monotonic() - started < QUICK
+        unread = headline_only and not report_file
+        found = diagnose(ds, _shown(rerunner(config), working_on) if quick and not unread else None)
         for file in files:
             working_on(f"Writing {file.path}")
             file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
+    if found.remedies and not quick:
+        terminal.note(f"the run took more than {QUICK:g} s, so what would help is predicted and was not run")
     return ds, found, [str(file.path) for file in files]
+
+
+def _shown(rerun: Rerun, working_on: Callable[[str], None]) -> Rerun:
+    """`rerun` that says what it tries."""
+
+    def tell_and_rerun(change: Change) -> xr.Dataset:
+        working_on(f"Trying: {change.label}")
+        return rerun(change)
+
+    return tell_and_rerun
 
 
 def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
     return lambda path: ds.to_netcdf(path, engine="h5netcdf")
 
 
-def _save_report(ds: xr.Dataset, found: Verdict) -> Callable[[Path], object]:
+def _save_report(ds: xr.Dataset, found: Diagnosis) -> Callable[[Path], object]:
     from ..plots import html_report
 
-    return lambda path: path.write_text(
-        html_report(ds, found.headline, [*found.details, f"Why: {found.why}"] if found.why else found.details), "utf-8"
-    )
+    lines = [*_verdict_lines(found.verdict), *_diagnosis_lines(found)]
+    return lambda path: path.write_text(html_report(ds, found.verdict.headline, lines), "utf-8")
 
 
-def _print_report(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list[str], terminal: Terminal) -> None:
+def _verdict_lines(found: Verdict) -> list[str]:
+    return [*found.details, *([f"Why: {found.why}"] if found.why else [])]
+
+
+def _diagnosis_lines(found: Diagnosis) -> list[str]:
+    return [found.word_text, f"Cause: {found.cause}", *found.advice()]
+
+
+def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal) -> None:
     out = Terminal()
-    out.say(found.headline, STYLES.get(found.word, "bold"))
-    for line in found.details:
+    out.say(found.verdict.headline, STYLES.get(found.verdict.word, "bold"))
+    for line in [*_verdict_lines(found.verdict), *_diagnosis_lines(found)]:
         out.say(line)
-    if found.why:
-        out.say(f"Why: {found.why}")
     if "clip_angle" in ds:
         out.say(_clipping_text(ds, config))
     out.say(f"\n{ds.attrs['cell']}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n")
@@ -133,15 +157,45 @@ def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
     return f"Clipping ({CLIP_LABELS[config.clip]}) leaves {left} of the update's norm and turns it by {angle}{flow}."
 
 
-def _summary(ds: xr.Dataset, found: Verdict, config: RunConfig, files: list[str], terminal: Terminal) -> dict[str, Any]:
+def _summary(
+    ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal
+) -> dict[str, Any]:
     return {
-        "verdict": {"headline": found.headline, **asdict(found), "rate": found.rate},
+        "verdict": _verdict(found.verdict),
+        "diagnosis": _diagnosis(found),
         "table": table(ds, found.steps),
         "cell": ds.attrs["cell"],
         "config": config.model_dump(),
         "overflow": json.loads(ds.attrs["overflow"]),
         "files": files,
         "dashboard": _dashboard_command(config, terminal),
+    }
+
+
+def _verdict(found: Verdict) -> dict[str, Any]:
+    return {"headline": found.headline, **asdict(found), "rate": found.rate}
+
+
+def _diagnosis(found: Diagnosis) -> dict[str, Any]:
+    """What the verdict does not hold; a remedy's `verified` is the verdict on it, null where it was not run."""
+    remedies = [
+        {
+            "label": r.change.label,
+            "fields": r.change.fields,
+            "transform": list(r.change.transform) if r.change.transform else None,
+            "why": r.why,
+            "predicted_log_rate": r.predicted_log_rate,
+            "verified": _verdict(r.verified) if r.verified else None,
+        }
+        for r in found.remedies
+    ]
+    factors = [factor._asdict() for factor in found.factors]
+    return {
+        "word": found.word,
+        "stderr": found.stderr,
+        "cause": found.cause,
+        "factors": factors,
+        "remedies": remedies,
     }
 
 
