@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from gradlab.cells import make_cell
 from gradlab.errors import InputError
-from gradlab.importers import choice, from_state_dict, load_safetensors, load_weights
+from gradlab.importers import (
+    choice,
+    from_state_dict,
+    load_safetensors,
+    load_weights,
+    save_safetensors,
+    to_state_dict,
+)
 from gradlab.unroll import unroll
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -289,3 +297,23 @@ def test_the_choice_of_a_layer_is_told():
         "they do not tell nn.RNN's nonlinearity, tanh assumed"
     )
     assert "relu assumed" in choice(sd, "relu")
+
+
+# and back
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_cell_survives_the_way_to_a_file_and_back(kind, dtype):
+    cell, params = from_state_dict(state_dict(kind, dtype=dtype))
+    read, back = load_weights(save_safetensors(to_state_dict(cell, params)))
+    assert read == cell
+    for name, array in params.items():
+        assert back[name].dtype == dtype
+        np.testing.assert_array_equal(back[name], array)
+
+
+def test_only_pytorchs_cells_become_a_state_dict():
+    cell = make_cell("minimal_rnn", input_size=2, hidden_size=3)
+    with pytest.raises(InputError, match="expected an elman, lstm or gru cell, as PyTorch has them, got minimal_rnn"):
+        to_state_dict(cell, cell.init(0))

@@ -62,6 +62,28 @@ def from_state_dict(
     return cell, {"W_xh": w_ih[[2, 0, 1]], "W_hh": w_hh, "b_h": bias}
 
 
+def to_state_dict(cell: Cell, params: Mapping[str, Any]) -> Params:
+    """The tensors of an nn.RNN, nn.LSTM or nn.GRU with one layer that has these parameters; of `from_state_dict`.
+
+    A bias goes to bias_ih; only what reset multiplies in a GRU is in bias_hh. Raises InputError for other cells.
+    """
+    if cell.name not in _CELLS.values():
+        raise InputError(f"expected an elman, lstm or gru cell, as PyTorch has them, got {cell.name}")
+    w_ih, w_hh, b_ih = (to_numpy(params[name]) for name in ("W_xh", "W_hh", "b_h"))
+    b_hh = np.zeros_like(b_ih)
+    if cell.name == "gru":  # from n, r, z, m to r, z, n
+        w_ih, b_ih, b_hh = w_ih[[1, 2, 0]], b_ih[[1, 2, 0]], np.stack([b_hh[0], b_hh[0], b_ih[3]])
+    blocks = {"weight_ih_l0": w_ih, "weight_hh_l0": w_hh, "bias_ih_l0": b_ih, "bias_hh_l0": b_hh}
+    return {name: np.ascontiguousarray(b.reshape(-1, *b.shape[2:])) for name, b in blocks.items()}
+
+
+def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
+    """The content of a .safetensors file with these arrays."""
+    from safetensors.numpy import save
+
+    return save(dict(sd))
+
+
 def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, str]:
     """Name in front of the tensors' names, and the number behind them."""
     found = _layers(sd)
