@@ -256,16 +256,15 @@ def _stable_correlation(phi: Activation, q: float, sigma_w: float, shared: float
         return math.nan
     if chi <= 1 or q == 0:
         return 1.0
-    near_one = 1 - 1e-6
 
     def excess(c: float) -> float:
         return _mapped(phi, q, c, sigma_w, shared) - c
 
     if abs(excess(0.0)) < ROUNDING:
         return 0.0
-    if excess(near_one) >= 0:
-        return near_one
-    return float(import_module("scipy.optimize").brentq(excess, 0.0, near_one, xtol=1e-11))
+    closer = (1 - 0.5**k for k in range(1, 21))  # between c* and 1 the map lies below the diagonal
+    above = next((c for c in closer if excess(c) < 0), None)
+    return 1.0 if above is None else float(import_module("scipy.optimize").brentq(excess, 0.0, above, xtol=1e-11))
 
 
 # maps and lines
