@@ -230,8 +230,11 @@ def slope_and_weights(ds: xr.Dataset) -> tuple[float, float]:
 
 
 def _log_typical(ds: xr.Dataset) -> float:
+    """By the mean of logarithms, or, where a step passes nothing on, the logarithm of the mean."""
+    norms, size = ds.jacobian_frobenius, 0.5 * math.log(ds.sizes["index"])
     with np.errstate(divide="ignore"):
-        return float(np.log(ds.jacobian_frobenius).mean(skipna=True)) - 0.5 * math.log(ds.sizes["index"])
+        logs = float(np.log(norms).mean(skipna=True))
+        return (float(np.log(norms.mean(skipna=True))) if np.isneginf(logs) else logs) - size
 
 
 def carries(ds: xr.Dataset) -> bool:
