@@ -10,7 +10,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock, Semaphore, Thread
+from threading import Event, Lock, Semaphore, Thread
 from typing import Any
 
 from gradlab import Cancelled, InputError
@@ -31,7 +31,7 @@ class Job:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._cancelled = False
+        self._cancelled, self._ended = False, Event()
         self._started = 0.0
         self.state, self.share = "waiting", 0.0
         self.result: Any = None
@@ -40,7 +40,11 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether there is nothing more to wait for."""
-        return self.state in ("done", "failed")
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, at most so long."""
+        self._ended.wait(seconds)
 
     @property
     def seconds_left(self) -> float | None:
@@ -69,6 +73,8 @@ class Job:
             except Exception as error:  # a defect: the page says so and lives on
                 log.exception("a job failed")
                 self._fail(f"gradlab failed on this, which is its own fault ({type(error).__name__}: {error}).")
+            finally:
+                self._ended.set()
 
     def _progress(self, share: float) -> None:
         if self._cancelled:
@@ -92,10 +98,10 @@ class Jobs:
             return self._jobs.get(key)
 
     def start(self, key: str, work: Work) -> Job:
-        """Start `work(on_progress)` under a key, unless it is under way or done; one that failed is tried again."""
+        """Start `work(on_progress)` under a key, unless a job of it is under way; one that has ended is replaced."""
         with self._lock:
             job = self._jobs.get(key)
-            if job is not None and job.state != "failed":
+            if job is not None and not job.ended:
                 return job
             job = self._jobs[key] = Job(work)
             self._jobs.move_to_end(key)

@@ -77,13 +77,23 @@ def test_the_remaining_time_follows_the_pace(monkeypatch, gates):
     assert job.seconds_left == pytest.approx(3.0)
 
 
-def test_a_key_is_computed_once(gates):
-    all_jobs, gate = Jobs(), gates()
+def test_a_key_is_computed_once_at_a_time(gates):
+    all_jobs, gate, other = Jobs(), gates("first"), gates("second")
     job = all_jobs.start("a", gate)
-    assert all_jobs.start("a", gates()) is job
+    assert all_jobs.start("a", other) is job
     gate.open.set()
-    until(lambda: job.ended)
-    assert all_jobs.start("a", gates()) is job
+    job.wait(PATIENCE)
+    assert (job.result, other.begun.is_set()) == ("first", False)
+    other.open.set()
+    again = all_jobs.start("a", other)
+    again.wait(PATIENCE)
+    assert all_jobs.get("a").result == "second"
+
+
+def test_waiting_ends_when_patience_does(gates):
+    job = Jobs().start("a", gates())
+    job.wait(0.01)
+    assert not job.ended
 
 
 def test_cancel_ends_the_work_and_forgets_it(gates):

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from ..registry import Registry
 from ..verdicts import power_text
+from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
 from .marks import plot_text
@@ -17,9 +18,26 @@ from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .report import html_report, save, table
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
+from .travel import credit, product_norms, singular_values, span_paths
 
 FIGURES: Registry[Callable[..., go.Figure]] = Registry("figure")
-for _figure in (explore, gradient_flow, one_step, unit_map, weights, gates, paths, clipping, parameters):
+for _figure in (
+    explore,
+    gradient_flow,
+    one_step,
+    unit_map,
+    weights,
+    gates,
+    paths,
+    clipping,
+    parameters,
+    product_norms,
+    singular_values,
+    credit,
+    span_paths,
+    lyapunov,
+    lyapunov_course,
+):
     FIGURES.add(_figure.__name__, _figure)
 
 __all__ = [
@@ -28,17 +46,23 @@ __all__ = [
     "clipping",
     "colour_of",
     "colour_scale",
+    "credit",
     "data",
     "explore",
     "gates",
     "gradient_flow",
     "html_report",
+    "lyapunov",
+    "lyapunov_course",
     "one_step",
     "parameters",
     "paths",
     "plot_text",
     "power_text",
+    "product_norms",
     "save",
+    "singular_values",
+    "span_paths",
     "strip",
     "table",
     "unit_map",
