@@ -41,7 +41,7 @@ def unroll(
         states[0] = initial_state
     mask = None
     if lengths is not None:
-        mask = length_mask(_lengths(lengths, x, size[:-1]), x.shape[0], len(models))
+        mask = length_mask(require_lengths(lengths, x, size[:-1]), x.shape[0], len(models))
         x = xp.where(mask[..., None], x, xp.zeros((), dtype=x.dtype))  # padding may hold anything, NaN too
     gates = xp.empty((x.shape[0], len(cell.gates), *size), dtype=states.dtype)
     with quiet():
@@ -71,8 +71,8 @@ def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array)
         raise InputError(f"{error}{f' ({BATCH_FIRST})' if batch_first else ''}") from None
 
 
-def _lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
-    """lengths checked: one per sample (and model), each from 0 to T."""
+def require_lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
+    """lengths as they are; InputError unless there is one per sample, shape (B,) or `size` (*M, B), each from 0 to T."""
     _require_batch("lengths", lengths, size if lengths.ndim > 1 else size[-1:], x)
     require_type("lengths", lengths, "iu", "whole numbers")
     if int(lengths.min()) < 0 or int(lengths.max()) > x.shape[0]:

@@ -137,7 +137,7 @@ class Cell(ABC):
         The same seed gives the same weights on every device, and each parameter has a stream of its own.
         Raises InputError for unknown names, and for a forget bias on a cell without a forget gate.
         """
-        _require_drawable(seed, dtype, bias_scale=bias_scale, input_scale=input_scale, gain=gain)
+        require_drawable(seed, dtype, bias_scale=bias_scale, input_scale=input_scale, gain=gain)
         stream = {name: np.random.default_rng([seed, i]) for i, name in enumerate(STREAMS)}
         scheme, h = INITIALIZERS[recurrent_init], self.hidden_size
 
@@ -193,7 +193,7 @@ class Cell(ABC):
         return models
 
 
-def _require_drawable(seed: int, dtype: str, **scales: float) -> None:
+def require_drawable(seed: int, dtype: str, **scales: float) -> None:
     """Raise InputError for a seed, dtype or scale that nothing can be drawn with."""
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype: expected float32 or float64, got {dtype!r}")
