@@ -32,7 +32,7 @@ def unroll(
     xp = namespace(params["W_hh"])
     require_namespace(xp, x=x, initial_state=initial_state, lengths=lengths, **params)
     require_type("x", x, "fiub", "real numbers")
-    x = _inputs(cell, x, models, params["W_hh"].dtype)
+    x = full_inputs(cell, x, models, params["W_hh"].dtype)
     size = (*models, x.shape[-2], cell.hidden_size)
     states = xp.empty((x.shape[0] + 1, len(cell.states), *size), dtype=params["W_hh"].dtype)
     states[0] = 0
@@ -49,8 +49,8 @@ def unroll(
     return Trajectory(cell, dict(params), x, states, gates, lengths, finite)
 
 
-def _inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Array:
-    """x as (T, *M or 1s, B, D) in the parameters' dtype."""
+def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Array:
+    """x as (T, *M or 1s, B, D) in `dtype`; InputError for a shape that is no input of the cell."""
     full = x[:, None] if x.ndim == 2 else x
     if full.ndim == 3:
         full = full.reshape(full.shape[0], *(1,) * len(models), *full.shape[1:])

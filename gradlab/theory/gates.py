@@ -18,6 +18,8 @@ SIGMOID = ACTIVATIONS["sigmoid"]
 SETTLE_STEPS = 256  # between two looks at whether the state rests
 SETTLE_ROUNDS = 40
 AT_REST = 1e-12  # relative change of a state that rests
+SETTLED = 1e-12  # and of a variance
+LARGEST_BIAS = 100
 
 Params = Mapping[str, np.ndarray]
 
@@ -85,38 +87,34 @@ def _jacobian_at_rest(cell: Cell, params: Params) -> np.ndarray:
             return unroll(cell, params, np.zeros((1, 1, cell.input_size)), state).jacobian().dense()[0, ..., 0, :, :]
         if not np.isfinite(moved):
             break
+    doing = f"still moved by {moved:.2g} per step" if np.isfinite(moved) else "overflowed"
     raise InputError(
-        f"zero_input_rate: expected a network that comes to rest without input; the state of {cell!r} still moved by "
-        f"{moved:.2g} per step. Its Lyapunov exponents say how its gradient grows: gradlab.lyapunov"
+        f"zero_input_rate: expected a network that comes to rest without input; the state of {cell!r} {doing}. "
+        "Its Lyapunov exponents say how its gradient grows: gradlab.lyapunov"
     )
 
 
-def minimal_rnn_chi(
-    sigma_w: float, sigma_v: float, square: float, mean_b: float = 0.0, sigma_b: float = 0.0, constant: float = 0.0
-) -> float:
+def minimal_rnn_chi(sigma_w: float, sigma_v: float, square: float, mean_b: float = 0.0, sigma_b: float = 0.0) -> float:
     """chi_1 of h' = u h + (1 - u) z, u = sigmoid(W h + V x + b): the factor of the squared gradient norm per step.
 
-    chi = E u^2 + sigma_w^2 E[(u (1-u))^2] (Q + R - 2 P), Q = E h^2 = (E (1-u)^2 R + 2 E[u (1-u)] P) / (1 - E u^2).
-    square: R = E z^2 of the embedded input; constant: P, the part of it that stays the same in time. mean_b, sigma_b:
-    mean and standard deviation of the gate's bias. Raises InputError for scales that are negative or not finite.
-    Source: Chen, Pennington & Schoenholz 2018.
+    chi = E u^2 + sigma_w^2 E[(u (1 - u))^2] (Q + R), with Q = E h^2 = R E (1 - u)^2 / (1 - E u^2) and R = `square`, the
+    mean square of the embedded input z. mean_b, sigma_b: mean and standard deviation of the gate's bias.
+    Raises InputError for scales that are negative or not finite. Source: Chen, Pennington & Schoenholz 2018.
     """
     for name, value in {"sigma_w": sigma_w, "sigma_v": sigma_v, "sigma_b": sigma_b, "square": square}.items():
         if not 0 <= value < math.inf:
             raise InputError(f"{name}: expected a number from 0 on, got {value}")
-    if not math.isfinite(mean_b):
-        raise InputError(f"mean_b: expected a finite number, got {mean_b}")
+    if not abs(mean_b) <= LARGEST_BIAS:
+        raise InputError(f"mean_b: expected a number from -{LARGEST_BIAS} to {LARGEST_BIAS}, got {mean_b}")
 
-    def gate(q: float, f: Callable[[np.ndarray], np.ndarray]) -> float:
-        return float(average(lambda a: f(SIGMOID.value(np, a)), q, mean_b))
+    def gate(q: float, f: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+        """E f(u, 1 - u); 1 - u on its own keeps its digits."""
+        return float(average(lambda a: f(SIGMOID.value(np, a), SIGMOID.value(np, -a)), q, mean_b))
 
-    q_h = square
-    for _ in range(1000):
-        q = sigma_w**2 * q_h + sigma_v**2 + sigma_b**2
-        kept = gate(q, np.square)
-        mixed = gate(q, lambda u: (1 - u) ** 2) * square + 2 * gate(q, lambda u: u * (1 - u)) * constant
-        before, q_h = q_h, mixed / (1 - kept)
-        if abs(q_h - before) <= 1e-13 * max(q_h, 1e-300):
-            break
-    slope = gate(q, lambda u: (u * (1 - u)) ** 2)
-    return kept + sigma_w**2 * slope * (q_h + square - 2 * constant)
+    state, before = square, -1.0
+    while abs(state - before) > SETTLED * state:
+        q = sigma_w**2 * state + sigma_v**2 + sigma_b**2
+        taken = gate(q, lambda u, rest: rest * rest) / gate(q, lambda u, rest: rest * (1 + u))
+        state, before = square * taken, state
+    slope = gate(q, lambda u, rest: (u * rest) ** 2)
+    return gate(q, lambda u, rest: u * u) + sigma_w**2 * slope * (state + square)

@@ -12,8 +12,9 @@ from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
 from ..errors import InputError
 from ..trajectory import length_mask
+from ..unroll import full_inputs
 from .gates import log_spectral_radius, minimal_rnn_chi, zero_input_rate
-from .gaussian import correlated, moments
+from .gaussian import moments
 from .phases import DIVERGES, chi_1, variance
 from .where import WHERE
 
@@ -85,14 +86,13 @@ def _second_moment(x: Array | None, lengths: Array | None, cell: Cell, models: t
     """Mean of x x^T over the steps and samples that belong to the sequences."""
     if x is None:
         return np.zeros((*(1,) * len(models), cell.input_size, cell.input_size))
-    full = to_numpy(x).astype(float)
-    full = full[:, None] if full.ndim == 2 else full
-    full = full.reshape(full.shape[0], *(1,) * (3 + len(models) - full.ndim), *full.shape[1:])
-    count: np.ndarray | float = full.shape[0] * full.shape[-2]
-    if lengths is not None:
-        mask = length_mask(to_numpy(lengths), full.shape[0], len(models))
-        full, count = np.where(mask[..., None], full, 0.0), np.maximum(mask.sum(axis=(0, -1)), 1)[..., None, None]
-    return np.einsum("t...bi,t...bj->...ij", full, full) / count
+    full = full_inputs(cell, to_numpy(x), models, float)
+    mask = None if lengths is None else length_mask(to_numpy(lengths), full.shape[0], len(models))
+    require_finite("x", full, mask)
+    if mask is None:
+        return np.einsum("t...bi,t...bj->...ij", full, full) / (full.shape[0] * full.shape[-2])
+    full, count = np.where(mask[..., None], full, 0.0), np.maximum(mask.sum(axis=(0, -1)), 1)
+    return np.einsum("t...bi,t...bj->...ij", full, full) / count[..., None, None]
 
 
 def _prediction(name: str, log_rate: np.ndarray, here: str = "", warning: str = "") -> Prediction:
@@ -123,7 +123,8 @@ def _elman(net: Net) -> Iterator[Prediction]:
 def _minimal_rnn(net: Net) -> Iterator[Prediction]:
     yield from _at_rest(net, always=False)
     if _independent(net.params["W_hh"][0]):
-        yield _minimal_rnn_mean_field(net)
+        with suppress(InputError):  # beyond the theory's range
+            yield _minimal_rnn_mean_field(net)
 
 
 def _gated(net: Net) -> Iterator[Prediction]:
@@ -153,14 +154,12 @@ def _mean_field(net: Net) -> Prediction:
 
 
 def _minimal_rnn_mean_field(net: Net) -> Prediction:
-    phi, (b_z, b_u) = net.cell.activation, net.params["b_h"]
-    chi, w, v_z, v_u = np.empty(net.models), net.sigma_w, net.sigma_v(0), net.sigma_v(1)
+    biases, chi = net.params["b_h"][1], np.empty(net.models)
+    square = moments(net.cell.activation)[0](net.sigma_v(0) ** 2 + net.sigma_b(0) ** 2)
+    scales = np.broadcast_arrays(net.sigma_w, net.sigma_v(1), square)
     for i in np.ndindex(net.models):
-        constant, moving = (b_z[i] ** 2).mean(), v_z[i] ** 2
-        q = constant + moving
-        square = float(moments(phi)[0](np.array(q)))
-        same = correlated(lambda a: phi.value(np, a), q, constant / q) if q else square
-        chi[i] = minimal_rnn_chi(float(w[i]), float(v_u[i]), square, b_u[i].mean(), b_u[i].std(), same)
+        w, v, r = (float(scale[i]) for scale in scales)
+        chi[i] = minimal_rnn_chi(w, v, r, biases[i].mean(), biases[i].std())
     return _prediction("minimal_rnn", 0.5 * np.log(chi))
 
 

@@ -41,8 +41,8 @@ WHERE = {
     "minimal_rnn": Where(
         "mean field of MinimalRNN",
         "Holds for wide networks with independent random weights up to a gain of about 1.",
-        "Fails for gains well above 1, where state and gate go together in time, and for biases that differ much from "
-        "unit to unit (chrono), where the slowest units decide.",
+        "Fails for gains well above 1, where state and gate go together in time, and where gates differ lastingly from "
+        "unit to unit (chrono biases, activations with a mean such as ReLU): there the slowest units decide.",
     ),
     "mean_field": Where(
         "mean field: 1/2 ln chi_1",
