@@ -15,6 +15,7 @@ from gradlab.verdicts import Verdict
 from . import ids
 
 Content = str | Component
+GREEK = {"sigma": "σ", "chi": "χ"}
 GRAPH_CONFIG: Any = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False, "responsive": True}
 VERBS = ("vanishes", "explodes", "is carried", "overflowed")
 
@@ -36,9 +37,11 @@ def icon_button(component_id: Any, sign: str, label: str, size: str = "sm", **lo
 
 
 def typeset(text: str) -> list[Content]:
-    """Plain text with real powers, indices and multiplication signs: 10^-19, σ_w, x0.64."""
+    """Plain text with real powers, indices, Greek letters and multiplication signs: 10^-19, sigma_w, x0.64."""
     parts: list[Content] = []
-    for piece in re.split(r"(?<=10)(\^-?\d+(?:\.\d+)?)|(?<=σ)(_\w)", re.sub(r"(?<![\w.])x(?=\s?\d)", "×", text)):
+    text = re.sub(r"(?<![\w.])x(?=\s?\d)", "×", text)
+    text = re.sub(r"\b(sigma|chi)(?=_\w\b)", lambda match: GREEK[match[1]], text)
+    for piece in re.split(r"(?<=10)(\^-?\d+(?:\.\d+)?)|(?<=[σχ])(_\w)\b", text):
         if piece and piece[0] in "^_":
             parts.append((html.Sup if piece[0] == "^" else html.Sub)(piece[1:].replace("-", "−")))
         elif piece:

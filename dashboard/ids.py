@@ -47,6 +47,11 @@ STAGE = "stage"
 FIGURE = "figure"
 FIGURE_FRAME = "figure-frame"
 NOTE = "note"
+THEORY = "theory"
+THEORY_WHERE = "theory-where"
+THEORY_LINE = "theory-line"
+CARD = "card"
+TRIED = "tried"  # the remedy that was tried last: {"query", "label", "predicted"}
 WHY = "why"
 TABS = "tabs"
 TABLE_TOGGLE = "table-toggle"
@@ -126,6 +131,11 @@ def chip(preset: str) -> str:
 def download(fmt: str) -> str:
     """The menu entry that downloads a format."""
     return f"download-{fmt}"
+
+
+def try_remedy(index: Any) -> dict[str, Any]:
+    """The button that applies a remedy of the diagnosis."""
+    return {"type": "try", "index": index}
 
 
 def unpin(query: Any) -> dict[str, Any]:

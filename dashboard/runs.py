@@ -44,7 +44,7 @@ class Runs:
                 self._kept.move_to_end(config)
                 return self._kept[config]
         start = time.perf_counter()
-        ds = gradlab.analyze(config)
+        ds = gradlab.analyze(config, record=["theory"])
         with self._lock:
             self._learn(time.perf_counter() - start, work(config))
             self._keep(config, ds)

@@ -47,7 +47,7 @@ def request(config: RunConfig = SMALL, **more: Any) -> explore_view.Request:
 
 def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
     """A request as the browser sends it."""
-    state = {"pins": [], "theme": "light", "narrow": False, "first": False, "run": False, "search": ""}
+    state = {"pins": [], "theme": "light", "narrow": False, "theory": True, "first": False, "run": False, "search": ""}
     return {"raw": form.raw(config), "preset": "vanishing_tanh"} | state | more
 
 
@@ -408,7 +408,7 @@ def test_typeset_powers_and_signs() -> None:
     )
     parts = components.typeset("step 1 of 100 gets 10^-20.")
     assert isinstance(parts[1], Component) and parts[1].children == "−20"
-    assert [getattr(part, "children", part) for part in components.typeset("σ_w, x10")] == ["σ", "w", ", ×10"]
+    assert [getattr(part, "children", part) for part in components.typeset("sigma_w, x10")] == ["σ", "w", ", ×10"]
 
 
 def test_strip_says_how_many_steps_a_box_is() -> None:
@@ -575,7 +575,7 @@ def test_a_picture_is_offered_only_where_one_can_be_drawn(monkeypatch: pytest.Mo
 def test_a_run_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[RunConfig] = []
     analyze = gradlab.analyze
-    monkeypatch.setattr(gradlab, "analyze", lambda config: computed.append(config) or analyze(config))
+    monkeypatch.setattr(gradlab, "analyze", lambda config, **more: computed.append(config) or analyze(config))
     kept = runs.Runs()
     assert kept.seconds(SMALL) > 0
     assert kept.get(SMALL) is kept.get(RunConfig(**SMALL.model_dump()))

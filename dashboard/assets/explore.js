@@ -95,8 +95,9 @@
   }
 
   function closeMenus(event) {
-    for (const menu of document.querySelectorAll(".menu[open]"))
-      if (event.key === "Escape" || (event.type === "click" && !event.target.closest(".menu summary"))) menu.open = false;
+    const own = event.target.closest && event.target.closest("summary")?.parentElement;
+    for (const menu of document.querySelectorAll(".menu[open], .theory [open]"))
+      if (event.key === "Escape" || (event.type === "click" && menu !== own)) menu.open = false;
   }
 
   for (const end of ["click", "keydown"]) addEventListener(end, closeMenus);
@@ -112,7 +113,7 @@
           else rest[input.id] = input.value;
         }
         hint(raw.gain);
-        want({ raw, preset: rest.preset, pins: rest.pins || [], run: false });
+        want({ raw, preset: rest.preset, pins: rest.pins || [], theory: rest["theory-line"], run: false });
         return noUpdate();
       },
 

@@ -14,7 +14,7 @@ from gradlab.presets import PRESETS
 
 from .. import controls, ids
 from ..components import GRAPH_CONFIG, aria, icon, icon_button
-from . import explore_files, explore_settle, explore_steer, explore_tabs, explore_view
+from . import explore_card, explore_files, explore_settle, explore_steer, explore_tabs, explore_theory, explore_view
 from .tabs import TABS
 
 PATH, LABEL = "/", "Explore"
@@ -33,7 +33,7 @@ HELP = {
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    empty = (ids.SEARCH, ids.REQUEST, ids.SETTLED, ids.DRAWN, ids.LOADED, ids.COPIES, ids.ADDRESS)
+    empty = (ids.SEARCH, ids.REQUEST, ids.SETTLED, ids.DRAWN, ids.LOADED, ids.COPIES, ids.ADDRESS, ids.TRIED)
     state = [*(dcc.Store(id=name) for name in empty), dcc.Store(id=ids.PINS, data=[]), dcc.Download(id=ids.DOWNLOAD)]
     spoken = html.Div(id=ids.ANNOUNCEMENT, className="unseen", **aria(live="polite"))
     return html.Div([*state, spoken, control_panel(), stage()], className="explore")
@@ -74,7 +74,7 @@ def _pins() -> Component:
 
 
 def stage() -> Component:
-    """What the net does: verdict, strip, figure, tabs."""
+    """What the net does: verdict, diagnosis, strip, figure, tabs."""
     head = html.Div(
         [
             html.H1("Drawing the first run …", id=ids.VERDICT),
@@ -87,7 +87,8 @@ def stage() -> Component:
     label = aria(label="The gradient at every step")
     frame = html.Div(graph, id=ids.FIGURE_FRAME, role="img", className="figure", **label)
     strip, note = html.Div(id=ids.STRIP, className="strip"), html.P(id=ids.NOTE, className="note")
-    parts = [head, *_messages(), strip, note, frame, _tabs()]
+    card = html.Section(id=ids.CARD, className="card", **aria(label="Diagnosis"))
+    parts = [head, *_messages(), card, strip, note, frame, _tabs()]
     return html.Section(parts, id=ids.STAGE, className="stage", **aria(label="The run"))
 
 
@@ -103,7 +104,7 @@ EMPTY = {
 
 
 def actions() -> Component:
-    """Pin, copy, download."""
+    """Pin, copy, download, and what theory says."""
     copies = {ids.COPY_LINK: "link", ids.COPY_PYTHON: "Python", ids.COPY_COMMAND: "command"}
     copy = [_copy_button(name, text) for name, text in copies.items()]
     return html.Div(
@@ -112,6 +113,7 @@ def actions() -> Component:
             html.Div([html.Span("Copy"), dmc.ButtonGroup(copy)], className="copy"),
             explore_files.menu(),
             html.Span(id=ids.COPIED, className="copied", role="status"),
+            explore_theory.block(),
         ],
         className="actions",
     )
@@ -147,10 +149,12 @@ def _tabs() -> Component:
 
 def register(app: Dash) -> None:
     """Every callback of the page."""
-    for part in (controls, explore_steer, explore_view, explore_settle, explore_tabs, explore_files):
+    parts = (controls, explore_steer, explore_view, explore_settle, explore_theory, explore_card)
+    for part in (*parts, explore_tabs, explore_files):
         part.register(app)
     app.clientside_callback(ClientsideFunction("explore", "start"), Output(ids.SEARCH, "data"), Input(ids.STAGE, "id"))
-    watched = [*controls.values(Input).values(), Input(ids.PRESET, "value"), Input(ids.PINS, "data")]
+    others = {ids.PRESET: "value", ids.PINS: "data", ids.THEORY_LINE: "checked"}
+    watched = [*controls.values(Input).values(), *(Input(name, prop) for name, prop in others.items())]
     app.clientside_callback(ClientsideFunction("explore", "collect"), *watched)
     browser_only = {
         "drawn": Input(ids.DRAWN, "data"),

@@ -17,7 +17,7 @@ from gradlab.verdicts import factor_text, verdict
 
 from .. import components, form, ids
 from ..runs import RUNS
-from .explore_view import MAX_PINS, Request, label
+from .explore_view import MAX_PINS, Request, add_pin, label
 
 
 def settle(data: dict[str, Any]) -> dict[str, Any]:
@@ -96,11 +96,6 @@ def change_pins(_pin: Any, _unpin: Any, pins: list[str], request: dict[str, Any]
     if filled is None or filled.errors:
         return no_update
     return add_pin(pins, to_query(filled.config))
-
-
-def add_pin(pins: list[str], query: str) -> Any:
-    """The pins with one more, unless it is there or they are full."""
-    return no_update if query in pins or len(pins) >= MAX_PINS else [*pins, query]
 
 
 OUTPUTS = {

@@ -1,4 +1,4 @@
-"""What sets the controls other than a hand: a link, a preset, Reset, another seed, a file, a pin opened again."""
+"""What sets the controls other than a hand: link, preset, Reset, another seed, file, a pin opened again, remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from gradlab.presets import PRESETS
 from .. import controls, form, ids
 from ..components import message
 from ..server import UPLOAD_LIMIT
-from .explore_view import MAX_PINS
+from . import explore_card
+from .explore_view import MAX_PINS, add_pin
 
 UPLOADS = (*form.FILES, ids.MISSING)
 CHIPS = {"vanishing_tanh": "Vanishing", "edge": "Edge", "exploding_tanh": "Exploding", "lstm_forget_1": "LSTM"}
@@ -36,6 +37,7 @@ class Page:
     preset: str
     search: str
     options: Mapping[str, Sequence[Mapping[str, str]]]
+    pins: Sequence[str] = ()
 
 
 def follow_link(page: Page) -> dict[str, Any]:
@@ -151,12 +153,23 @@ def describe(content: Series | Batch) -> str:
     return f"{len(content.rows):,} steps, {content.table.shape[1]} features"
 
 
+def try_remedy(settled: Mapping[str, Any], n: int, page: Page) -> dict[str, Any]:
+    """A remedy of the settled run becomes the run; that one is pinned, where there is room."""
+    old = form.read(settled["raw"]).config
+    try:
+        new, tried = explore_card.changed(old, n)
+    except InputError as error:
+        return {"notices": [message(str(error), "error")]}
+    pins = add_pin(list(page.pins), to_query(old))
+    return set_controls(new, page) | {"pins": pins, "tried": tried}
+
+
 def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
-    here = Page(page["raw"], page["preset"], search or "", page["options"])
+    here = Page(page["raw"], page["preset"], search or "", page["options"], page["pins"] or ())
     trigger = ctx.triggered_id
     if isinstance(trigger, dict):
-        return outputs(set_controls(from_query(trigger["query"]).config, here) if ctx.triggered[0]["value"] else {})
+        return outputs(press(trigger, page["settled"], here) if ctx.triggered[0]["value"] else {})
     if trigger in (ids.PRESET, ids.RESET):
         return outputs(choose_preset(here.preset, here))
     if trigger == ids.REROLL:
@@ -167,7 +180,15 @@ def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: di
     for slot in UPLOADS:
         if trigger == ids.upload(slot) and uploads[slot]:
             return outputs(take_file(slot, uploads[slot], page["file_names"][slot], here))
-    return outputs(follow_link(here))
+    # Buttons that come and go call without having been pressed.
+    return outputs(follow_link(here) if trigger == ids.SEARCH else {})
+
+
+def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: Page) -> dict[str, Any]:
+    """One of the buttons that come and go: a pin opened again, a remedy."""
+    if button["type"] == "try":
+        return try_remedy(settled, button["index"], page) if settled else {}
+    return set_controls(from_query(button["query"]).config, page)
 
 
 def outputs(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,6 +203,7 @@ PLAIN = {
     "notices": Output(ids.NOTICES, "children"),
     "missing": Output(ids.MISSING, "className"),
     "tab": Output(ids.TABS, "value"),
+    "tried": Output(ids.TRIED, "data"),
     "loaded": Output(ids.LOADED, "data"),
 }
 NESTED: dict[str, dict[str, Output]] = {
@@ -195,17 +217,20 @@ def register(app: Dash) -> None:
     """One callback for all that sets the controls, and one for the columns of the input that is chosen."""
     buttons = {"reset": Input(ids.RESET, "n_clicks"), "reroll": Input(ids.REROLL, "n_clicks")}
     chips = {name: Input(ids.chip(name), "n_clicks") for name in CHIPS}
+    tries = {"tries": Input(ids.try_remedy(ALL), "n_clicks")}
     page = {
         "raw": controls.values(State),
         "preset": Input(ids.PRESET, "value"),
         "options": {name: State(ids.control(name), "data") for name in form.FILES},
+        "pins": State(ids.PINS, "data"),
+        "settled": State(ids.SETTLED, "data"),
         "file_names": {slot: State(ids.upload(slot), "filename") for slot in UPLOADS},
     }
     app.callback(
         output=PLAIN | NESTED,
         inputs={
             "search": Input(ids.SEARCH, "data"),
-            "clicks": buttons | {"chips": chips, "reopen": Input(ids.reopen(ALL), "n_clicks")},
+            "clicks": buttons | {"chips": chips, "reopen": Input(ids.reopen(ALL), "n_clicks"), **tries},
             "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},
             "page": page,
         },

@@ -21,6 +21,7 @@ from gradlab.verdicts import verdict
 
 from .. import components, form, ids
 from ..runs import FIRST, LIVE, RUNS, require_memory
+from . import explore_theory
 
 MAX_PINS = 5
 BOXES, BOXES_NARROW = 50, 25
@@ -33,7 +34,7 @@ class Request:
     """What the browser wants drawn.
 
     first: whether the page shows no run yet. run: whether a person asked for it, however long it takes. search: the
-    query that the address bar shows.
+    query that the address bar shows. theory: whether its line is in the figure.
     """
 
     raw: Mapping[str, Any]
@@ -41,6 +42,7 @@ class Request:
     pins: tuple[str, ...] = ()
     theme: str = "light"
     narrow: bool = False
+    theory: bool = True
     first: bool = False
     run: bool = False
     search: str = ""
@@ -50,7 +52,7 @@ class Request:
         """From the browser's JSON."""
         preset = data["preset"] if data["preset"] in PRESETS else next(iter(PRESETS))
         pins = tuple(data["pins"][:MAX_PINS])
-        rest = {name: data[name] for name in ("theme", "narrow", "first", "run", "search")}
+        rest = {name: data[name] for name in ("theme", "narrow", "theory", "first", "run", "search")}
         return cls(data["raw"], preset, pins, **rest)
 
     @property
@@ -159,10 +161,16 @@ def _part(name: str, value: Any) -> str:
     return text if form.kind(name) == "choice" else f"{controls()[name].label.lower()} {text}"
 
 
+def add_pin(pins: list[str], query: str) -> Any:
+    """The pins with one more, unless it is there or they are full."""
+    return no_update if query in pins or len(pins) >= MAX_PINS else [*pins, query]
+
+
 def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> Drawing:
     """Everything that shows a run."""
     found = verdict(ds)
-    fig = gradlab.plots.explore(ds, pins, request.theme)
+    shown = ds if request.theory else ds.drop_vars("theory_log_rate", errors="ignore")
+    fig = gradlab.plots.explore(shown, pins, request.theme)
     boxes = gradlab.plots.strip(ds, BOXES_NARROW if request.narrow else BOXES, request.theme)
     outputs = {
         "figure": fig,
@@ -171,6 +179,7 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
         "details": components.details(found),
         "why": components.typeset(f"Why: {found.why}") if found.why else "",
         "realised": realised(ds),
+        "theory": explore_theory.line(ds, found),
         "failure": "",
     }
     note = CLIP_NOTE if config.clip in UPDATE_CLIPS else ""
@@ -226,6 +235,7 @@ OUTPUTS = {
     "details": Output(ids.DETAILS, "children"),
     "why": Output(ids.WHY, "children"),
     "realised": Output(ids.REALISED, "children"),
+    "theory": Output(ids.THEORY, "children"),
     "failure": Output(ids.FAILURE, "children"),
     "drawn": Output(ids.DRAWN, "data"),
 }

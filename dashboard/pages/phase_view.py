@@ -132,7 +132,7 @@ def draw(view: View, theme: str, narrow: bool) -> dict[str, Any]:
         "style": {"height": f"{fig.layout.height}px"},
         "verdict": components.statement(kind(found), ICONS[kind(found)], said),
         "details": components.typeset(details(found)),
-        "where": [html.P(found.holds), html.P(found.fails)],
+        "where": [html.P(components.typeset(text)) for text in (found.holds, found.fails)],
         "link": f"/{view.explore}",
         "label": f"Map of the gradient's rate over {SYMBOLS[x[0]]} and {SYMBOLS[y[0]]}. {said}",
         "table": components.table(rows(fields, x, y), f"Factor per step back, by {SYMBOLS[x[0]]} (columns)"),
@@ -183,7 +183,7 @@ def headline(found: Any) -> str:
 
 def details(found: Any) -> str:
     """What the sentence rests on: chi_1, depth, and where the critical line is."""
-    sentences = [f"Mean-field theory: χ₁ = {found.chi:.3g}."]
+    sentences = [f"Mean-field theory: chi_1 = {found.chi:.3g}."]
     if found.log_rate and math.isfinite(found.log_rate):
         verb = "shrinks" if found.log_rate < 0 else "grows"
         depth = f" (depth scale ξ = {found.depth:.3g})" if found.depth > 0 else ""

@@ -13,8 +13,11 @@ from ..verdicts import power_text
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
+from .gradient import short_label
 from .marks import plot_text
 from .overview import explore, gradient_flow, one_step, strip, unit_map
+from .phase import STEPS as PHASE_STEPS
+from .phase import phase_diagram
 from .report import html_report, save, table
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
@@ -42,6 +45,7 @@ for _figure in (
 
 __all__ = [
     "FIGURES",
+    "PHASE_STEPS",
     "THEMES",
     "clipping",
     "colour_of",
@@ -57,10 +61,12 @@ __all__ = [
     "one_step",
     "parameters",
     "paths",
+    "phase_diagram",
     "plot_text",
     "power_text",
     "product_norms",
     "save",
+    "short_label",
     "singular_values",
     "span_paths",
     "strip",

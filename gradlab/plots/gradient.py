@@ -50,7 +50,8 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
     look, time = THEMES[theme], ds.time.values
     own, several = shares(ds), ds.sizes["sample"] > 1
     low, _, high = (q / LN10 for q in over_samples(own.pop("")))
-    curves = _run_curves(own, look, bool(pins)) + _extra_curves(ds, look) + _pin_curves(ds, pins, look)
+    curves = [*_run_curves(own, look, bool(pins)), *_extra_curves(ds, look), *_pin_curves(ds, pins, look)]
+    curves += theory_curves(ds, look)
     y_range = span([low, high, *(curve.y for curve in curves)], least=2)
     traces = band(time, low, high, look.run, y_range[0]) if several else []
     for curve in curves:
@@ -96,6 +97,19 @@ def _extra_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
         before = over_samples(shares(ds, "log_grad_norm_before_clip")[""])[1]
         curves.append(_Curve(before, "before clip", look.text, 1.3, "dashdot", "before clipping"))
     return curves
+
+
+def theory_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
+    """What the best of the recorded predictions would leave at every step; none where theory has none."""
+    if "theory_log_rate" not in ds or not np.isfinite(rate := float(ds.theory_log_rate[0])):
+        return []
+    name = f"theory: {short_label(ds)}"
+    return [_Curve(rate * (ds.sizes["step"] - ds.time.values), "theory", look.text, 1.4, "4px,4px", name)]
+
+
+def short_label(ds: xr.Dataset) -> str:
+    """The name of the best prediction, without its formula."""
+    return str(ds.theory_label.values[0]).partition(":")[0]
 
 
 def _pin_curves(ds: xr.Dataset, pins: Sequence[xr.Dataset], look: Theme) -> list[_Curve]:

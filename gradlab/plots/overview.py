@@ -29,7 +29,7 @@ from .series import (
     typical_factor,
 )
 
-GRADIENT, FACTOR, UNITS = 220, 80, 100  # px of each panel below its heading; alone they are higher
+GRADIENT, FACTOR, UNITS = 200, 80, 90  # px of each panel below its heading; alone they are higher
 SORTS = {"gradient": "mean gradient", "index": "index"}
 FACTOR_ABOUT = (
     "Medians over samples of the norms of the one-step Jacobian: typical is the Frobenius norm / sqrt(states x units), "
@@ -191,7 +191,8 @@ def colour_bar(theme: str) -> dict[str, Any]:
         "tickfont": {"size": 10, "color": THEMES[theme].muted},
         "lenmode": "fraction",
         "thickness": 9,
-        "xpad": 5,
+        "x": 1,
+        "xpad": 9,
         "ypad": 2,
         "outlinecolor": THEMES[theme].grid,
     }
