@@ -1,77 +1,26 @@
-"""Clipping: of the weight update, and of the adjoint inside backpropagation; one registered block each.
+"""Clipping of the parameter gradients before the weight update: one class per mode, of a step or of a whole training.
 
-An update mode maps gradients over 2^exponent, a threshold and the exponent to the list of clipped gradients, or
-None where there is nothing to clip. A step mode maps the scaled joint adjoint (S, *M, B, H) and the threshold in the
-same scale, (*M, B), to the clipped adjoint.
+Gradients are flat dicts name -> array, all of them clipped together; NumPy or CuPy. They may be given over
+2^exponent, so that what is beyond the floating-point range is clipped exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
-from .arrays import LN2, Array, Namespace, quiet
-from .errors import InputError
-from .registry import Registry
+from ..arrays import LN2, Array, namespace, quiet
+from ..errors import InputError
+from ..registry import Registry
+from .norms import Norm, angle, flatten, largest, row_norms
 
-UpdateMode = Callable[[list[np.ndarray], float, int], list[np.ndarray] | None]
-
-UPDATE_MODES: Registry[UpdateMode] = Registry("update clipping")
-STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adjoint clipping")
-
-
-@UPDATE_MODES.register("norm")
-def by_norm(grads: list[np.ndarray], threshold: float, exponent: int = 0) -> list[np.ndarray] | None:
-    """Scale all gradients by one factor so that their joint norm is at most the threshold (Pascanu et al. 2013)."""
-    norm = joint_norm(grads)
-    if _log(norm) + exponent * LN2 <= np.log(threshold):
-        return None
-    return [g / norm * threshold for g in grads]
-
-
-@UPDATE_MODES.register("value")
-def by_value(grads: list[np.ndarray], threshold: float, exponent: int = 0) -> list[np.ndarray] | None:
-    """Cut every entry to [-threshold, threshold]; turns the gradient."""
-    plain = _plain(grads, exponent)
-    if all((np.abs(g) <= threshold).all() for g in plain):
-        return None
-    return [np.clip(g, -threshold, threshold) for g in plain]
-
-
-def _plain(grads: list[np.ndarray], exponent: int) -> list[np.ndarray]:
-    with quiet():
-        return [np.ldexp(g, exponent) for g in grads]
-
-
-@STEP_MODES.register("step_norm")
-def step_by_norm(xp: Namespace, adjoint: Array, threshold: Array) -> Array:
-    """Scale each sample's joint-state adjoint to at most the threshold, at every step."""
-    largest = xp.max(xp.abs(adjoint), axis=(0, -1))
-    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
-    unit = adjoint / safe[None, ..., None]
-    norm = safe * xp.sqrt(xp.sum(unit * unit, axis=(0, -1)))
-    factor = xp.where(norm > threshold, threshold / norm, xp.ones_like(norm))
-    return adjoint * factor[None, ..., None].astype(adjoint.dtype)
-
-
-@STEP_MODES.register("step_value")
-def step_by_value(xp: Namespace, adjoint: Array, threshold: Array) -> Array:
-    """Cut every entry of the adjoint to [-threshold, threshold], at every step."""
-    limit = threshold[None, ..., None].astype(adjoint.dtype)
-    return xp.minimum(xp.maximum(adjoint, -limit), limit)
-
-
-CLIP_MODES = ("off", *UPDATE_MODES, *STEP_MODES)
-
-
-def joint_norm(grads: list[np.ndarray]) -> float:
-    """The Euclidean norm over all arrays together, without under- or overflow of the squares."""
-    largest = max((float(np.abs(g).max(initial=0.0)) for g in grads), default=0.0)
-    if largest == 0 or not np.isfinite(largest):
-        return largest
-    return largest * float(np.sqrt(sum(float(np.square(g / largest, dtype=np.float64).sum()) for g in grads)))
+AGC_FLOOR = 1e-3  # weights of a smaller norm count as this, or those that start at zero could never leave it
 
 
 @dataclass(frozen=True)
@@ -79,12 +28,20 @@ class ClippedUpdate:
     """What clipping did to one update: the gradients after it, ln of the norm before and after, the angle in radians.
 
     Norms are natural logarithms because a gradient may be far beyond the floating-point range and still be clipped.
+    Where nothing was clipped, the gradients are the very arrays that came, unless they had an exponent; so it is
+    where one of them is not finite.
     """
 
-    grads: dict[str, np.ndarray]
+    grads: dict[str, Array]
     log_norm_before: float
     log_norm_after: float
     angle: float
+    clipped: bool
+
+    @property
+    def finite(self) -> bool:
+        """Whether every gradient was a finite number."""
+        return self.log_norm_before < math.inf
 
     @property
     def norm_before(self) -> float:
@@ -97,39 +54,180 @@ class ClippedUpdate:
         return _exp(self.log_norm_after)
 
 
-def clip_update(grads: dict[str, np.ndarray], mode: str, threshold: float, exponent: int = 0) -> ClippedUpdate:
-    """Clip the parameter gradients `grads` * 2^exponent, all parameters together, by the update mode `norm` or `value`.
-
-    Raises InputError for a threshold that is not positive or an unknown mode.
-    """
-    if not threshold > 0:
-        raise InputError(f"clip_threshold: expected a positive number, got {threshold}")
-    before = [np.asarray(g, np.float64) for g in grads.values()]
-    log_before = log_after = _log(joint_norm(before)) + exponent * LN2
-    after, angle = UPDATE_MODES[mode](before, threshold, exponent), 0.0
-    if after is not None:
-        log_after, angle = _log(joint_norm(after)), angle_between(before, after)
-    found = _plain(before, exponent) if after is None else after
-    clipped = {name: g.astype(grads[name].dtype) for name, g in zip(grads, found, strict=True)}
-    return ClippedUpdate(clipped, log_before, log_after, angle)
-
-
-def _log(x: float) -> float:
-    return float(np.log(x)) if x > 0 else -np.inf
-
-
 def _exp(x: float) -> float:
     with quiet():
         return float(np.exp(x))
 
 
-def angle_between(a: list[np.ndarray], b: list[np.ndarray]) -> float:
-    """The angle between two lists of arrays in radians, 0 where one of them is zero.
+class Gradient:
+    """One gradient: arrays over 2^exponent, and the same as one float64 vector."""
 
-    From the chord of the unit vectors, not from the cosine, which cannot tell angles below 1e-8 from zero.
+    def __init__(self, arrays: Mapping[str, Array], exponent: int) -> None:
+        self.arrays, self.exponent = arrays, exponent
+        self.vector = flatten(list(arrays.values()))
+        self.norm = Norm.of(self.vector)  # without the exponent
+        self.log_norm = self.norm.log + exponent * LN2
+
+    @cached_property
+    def plain(self) -> Array:
+        """The vector without an exponent; may under- or overflow."""
+        with quiet():
+            return namespace(self.vector).ldexp(self.vector, self.exponent) if self.exponent else self.vector
+
+    def split(self, vector: Array) -> dict[str, Array]:
+        """A vector as arrays of the gradient's names and shapes, float64."""
+        found, start = {}, 0
+        for name, g in self.arrays.items():
+            found[name] = vector[start : start + g.size].reshape(g.shape)
+            start += g.size
+        return found
+
+
+class Clipper(ABC):
+    """Clips the gradients of one update after the other; `state`, host arrays by name, is what it remembers."""
+
+    default: ClassVar[float]  # the threshold where none is given
+    turns = True  # whether it may change the gradient's direction
+
+    def __init__(self, threshold: float) -> None:
+        if not threshold > 0:
+            raise InputError(f"clip_threshold: expected a positive number, got {threshold}")
+        self.threshold = float(threshold)
+        self.state: dict[str, Array] = {}
+
+    def clip(self, params: Mapping[str, Array], grads: Mapping[str, Array], exponent: int = 0) -> ClippedUpdate:
+        """Clip `grads` * 2^exponent, the gradients of `params`."""
+        before = Gradient(grads, exponent)
+        after = self._clip(params, before) if before.log_norm < math.inf else None
+        if after is None:
+            same = before.split(before.plain) if exponent else grads
+            return ClippedUpdate(_cast(same, grads), before.log_norm, before.log_norm, 0.0, clipped=False)
+        norm = Norm.of(after)
+        turned = angle(before.vector, before.norm, after, norm) if self.turns else 0.0
+        return ClippedUpdate(_cast(before.split(after), grads), before.log_norm, norm.log, turned, clipped=True)
+
+    @abstractmethod
+    def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
+        """The clipped gradient as one vector, None where there is nothing to clip."""
+
+
+def _cast(arrays: Mapping[str, Array], like: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: a.astype(like[name].dtype, copy=False) for name, a in arrays.items()}
+
+
+UPDATE_MODES: Registry[type[Clipper]] = Registry("update clipping")  # those that need nothing but one gradient
+CLIPPERS: Registry[type[Clipper]] = Registry("clipping of updates")
+
+
+@CLIPPERS.register("off")
+class Off(Clipper):
+    """Nothing is clipped."""
+
+    default = math.inf
+
+    def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> None:
+        return None
+
+
+@CLIPPERS.register("norm")
+@UPDATE_MODES.register("norm")
+class ByNorm(Clipper):
+    """Scale all gradients by one factor so that their joint norm is at most the threshold (Pascanu et al. 2013)."""
+
+    default = 1.0
+    turns = False
+
+    def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
+        return self._to_norm(gradient, self.threshold)
+
+    def _to_norm(self, gradient: Gradient, threshold: float) -> Array | None:
+        inside = gradient.log_norm <= Norm(threshold).log
+        return None if inside else gradient.norm.scale(gradient.vector, threshold)
+
+
+@CLIPPERS.register("value")
+@UPDATE_MODES.register("value")
+class ByValue(Clipper):
+    """Cut every entry to [-threshold, threshold]; turns the gradient."""
+
+    default = 1.0
+
+    def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
+        if largest(gradient.plain) <= self.threshold:
+            return None
+        xp = namespace(gradient.vector)
+        return xp.minimum(xp.maximum(gradient.plain, -self.threshold), self.threshold)
+
+
+@CLIPPERS.register("agc")
+class Adaptive(Clipper):
+    """Scale each output unit's gradient to at most the threshold times the norm of its weights (Brock et al. 2021).
+
+    Adaptive gradient clipping, https://arxiv.org/abs/2102.06171, eq. 3. The weights of one unit lie along the last
+    axis: (G, *M, H, R) has one norm per gate, model and unit. A bias is one vector per gate, as in the authors' code.
     """
-    na, nb = joint_norm(a), joint_norm(b)
-    if na == 0 or nb == 0:
-        return 0.0
-    chord = joint_norm([p / na - q / nb for p, q in zip(a, b, strict=True)])
-    return float(2 * np.arcsin(min(chord / 2, 1.0)))
+
+    default = 0.01
+
+    def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
+        plain = gradient.split(gradient.plain)
+        after = [self._one(params[name], g) for name, g in plain.items()]
+        if all(g is None for g in after):
+            return None
+        return flatten([old if new is None else new for old, new in zip(plain.values(), after, strict=True)])
+
+    def _one(self, weights: Array, gradient: Array) -> Array | None:
+        xp, norms = namespace(gradient), row_norms(gradient)
+        limits = self.threshold * xp.maximum(row_norms(weights), AGC_FLOOR)
+        over = norms > limits
+        if not bool(over.any()):
+            return None
+        one = xp.ones_like(norms)
+        return gradient / xp.where(over, norms, one) * xp.where(over, limits, one)
+
+
+@CLIPPERS.register("autoclip")
+class AutoClip(ByNorm):
+    """Clip by norm at a percentile, the threshold, of all norms so far, this one included (Seetharaman et al. 2020).
+
+    AutoClip, https://arxiv.org/abs/2007.14469, algorithm 1; the percentile is interpolated linearly. So the first
+    update is never clipped. Gradients that are not finite leave the history, state["norms"] ascending, as it is.
+    """
+
+    default = 10.0
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__(threshold)
+        if threshold > 100:
+            raise InputError(f"clip_threshold: autoclip expected a percentile of at most 100, got {threshold}")
+        self.state["norms"] = np.empty(0)
+
+    def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
+        norm = min(_exp(gradient.log_norm), np.finfo(float).max)
+        norms, place = self.state["norms"], np.searchsorted(self.state["norms"], norm)
+        self.state["norms"] = np.concatenate([norms[:place], [norm], norms[place:]])
+        return self._to_norm(gradient, self._percentile(self.state["norms"]))
+
+    def _percentile(self, norms: np.ndarray) -> float:
+        place = self.threshold / 100 * (len(norms) - 1)
+        low, high = norms[int(place)], norms[math.ceil(place)]
+        return float(low + (high - low) * (place - int(place)))
+
+
+def make_clipper(mode: str, threshold: float | None = None) -> Clipper:
+    """A clipper for one training: off, norm, value, agc or autoclip, with the mode's own threshold by default.
+
+    threshold: of the joint norm (norm), of each entry (value), the ratio to the weights (agc), the percentile
+    (autoclip). norm and autoclip take all arrays as one model's. Raises InputError for an unknown mode and a
+    threshold out of range.
+    """
+    clipper = CLIPPERS[mode]
+    return clipper(clipper.default if threshold is None else threshold)
+
+
+def clip_update(grads: Mapping[str, Array], mode: str, threshold: float, exponent: int = 0) -> ClippedUpdate:
+    """Clip the parameter gradients `grads` * 2^exponent, all parameters together, by the update mode `norm` or `value`.
+
+    Raises InputError for a threshold that is not positive or an unknown mode.
+    """
+    return UPDATE_MODES[mode](threshold).clip({}, grads, exponent)

@@ -1,0 +1,31 @@
+"""Clipping of the adjoint inside backpropagation, at every step.
+
+A mode maps the scaled joint adjoint (S, *M, B, H) and the threshold in the same scale, (*M, B), to the clipped adjoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..arrays import Array, Namespace
+from ..registry import Registry
+
+STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adjoint clipping")
+
+
+@STEP_MODES.register("step_norm")
+def step_by_norm(xp: Namespace, adjoint: Array, threshold: Array) -> Array:
+    """Scale each sample's joint-state adjoint to at most the threshold, at every step."""
+    largest = xp.max(xp.abs(adjoint), axis=(0, -1))
+    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
+    unit = adjoint / safe[None, ..., None]
+    norm = safe * xp.sqrt(xp.sum(unit * unit, axis=(0, -1)))
+    factor = xp.where(norm > threshold, threshold / norm, xp.ones_like(norm))
+    return adjoint * factor[None, ..., None].astype(adjoint.dtype)
+
+
+@STEP_MODES.register("step_value")
+def step_by_value(xp: Namespace, adjoint: Array, threshold: Array) -> Array:
+    """Cut every entry of the adjoint to [-threshold, threshold], at every step."""
+    limit = threshold[None, ..., None].astype(adjoint.dtype)
+    return xp.minimum(xp.maximum(adjoint, -limit), limit)
