@@ -38,7 +38,7 @@ _BASE_RUNS = 3.0  # what everything else takes, in plain runs
 RECORDS = ("products", "singular_values", "credit", "path_split")
 
 CAPTIONS = {  # a letter after _ is set below the line
-    "product_norms": "Thick: the factor for a gradient in a random direction, ‖∂s_T/∂s_t‖_F divided by √(states·units), "
+    "product_norms": "Thick: the factor for a gradient in a random direction, ‖∂s_T/∂s_t‖_F / √(states·units), "
     "s being the state. Thin: for the worst direction, ‖∂s_T/∂s_t‖_2. Dashed: the gradient of this net's own loss.",
     "singular_values": "Each line is one singular value of ∂s_T/∂s_t. They fan out: the further back, the more one "
     "direction outgrows all others, and what arrives points along it, whatever the loss was (lower panel).",
