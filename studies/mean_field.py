@@ -88,7 +88,7 @@ def figure(curves: dict[Setting, np.ndarray], rates: dict[Setting, float]) -> go
 def _add_map(fig: go.Figure) -> None:
     w, b = np.linspace(0.5, 3, 61), np.linspace(0, 2, 61)
     rate = 2 * theory.phase_map("tanh", ("sigma_w", w), ("sigma_b", b))["log_rate"]
-    fig.add_heatmap(x=w, y=b, z=rate, zmid=0, colorscale="RdBu_r", colorbar_title="ln chi_1", row=1, col=3)
+    fig.add_heatmap(x=w, y=b, z=rate, zmin=-1, zmax=1, colorscale="RdBu_r", colorbar_title="ln chi_1", row=1, col=3)
     line = {"x": theory.critical_line("tanh", b), "y": b, "line": {"color": "black", "dash": "dash"}}
     fig.add_scatter(**line, name="chi_1 = 1", row=1, col=3)
 

@@ -75,6 +75,12 @@ def test_exponential_units_have_closed_forms_too():
     np.testing.assert_allclose(slope(q), 0.5 + e2, rtol=1e-13)
 
 
+@each_activation
+def test_the_mean_square_grows_with_the_variance(name):
+    """What makes the variance that a small state reaches the smallest that attracts."""
+    assert (np.diff(moments(ACTIVATIONS[name])[0](np.geomspace(1e-12, 1e12, 300))) >= 0).all()
+
+
 def test_averages_of_a_shifted_gaussian():
     q, mean = np.array([[0.3], [4.0]]), np.array([-2.0, 0.0, 0.7])
     assert average(np.exp, q, mean).shape == (2, 3)
@@ -336,7 +342,7 @@ def test_a_point_says_what_is_particular_to_it_first():
     assert driven.fails == theory.WHERE["mean_field"].fails
     assert (
         still.fails
-        == f"Without input and bias the state dies out, and the spectral radius of W decides. {driven.fails}"
+        == f"Without input and bias the state dies out, and the spectral radius of its Jacobian decides. {driven.fails}"
     )
 
 

@@ -167,6 +167,13 @@ def test_a_state_that_never_rests_is_told(activation, doing):
         theory.zero_input_rate(cell, cell.init(0, gain=3.0, bias_scale=0.1))
 
 
+def test_weights_that_are_not_finite_are_named():
+    cell, params = gated("lstm")
+    params["W_hh"][2, 1, 0] = np.inf
+    with pytest.raises(InputError, match=r"W_hh holds inf at index \(2, 1, 0\)"):
+        theory.zero_input_rate(cell, params)
+
+
 # MinimalRNN
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..activations import ACTIVATIONS
-from ..arrays import Array, quiet, to_numpy
+from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
 from ..errors import InputError
 from ..unroll import unroll
@@ -32,13 +32,20 @@ def zero_input_rate(cell: Cell, params: Mapping[str, Array]) -> np.ndarray:
         LSTM   ln rho(diag(f) + diag(i s) U_g diag(o s))      default biases: sigma(b_f) I + U_g / 4
         GRU    ln rho(diag(z) + diag((1 - z) s r) U_n)        default biases: z I + (1 - z) U_n / 2
 
-    Raises InputError for parameters that are not the cell's, and where the state does not come to rest.
+    Raises InputError for parameters that are not the cell's or not finite, and where the state does not come to rest.
     """
-    cell.require(params)
-    host = {name: to_numpy(p).astype(float) for name, p in params.items()}
+    host = host_parameters(cell, params)
     reduced = AT_ZERO.get(cell.name, lambda cell, params: None)(cell, host)
     matrix = _jacobian_at_rest(cell, host) if reduced is None else reduced
     return log_spectral_radius(matrix)
+
+
+def host_parameters(cell: Cell, params: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    """The parameters in host memory, float64; InputError where they are not the cell's or not finite."""
+    cell.require(params)
+    for name, array in params.items():
+        require_finite(name, array)
+    return {name: to_numpy(p).astype(float) for name, p in params.items()}
 
 
 def log_spectral_radius(w: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ SPLITS = np.concatenate([-(2.0 ** np.arange(20, -1, -1)), [0.0], 2.0 ** np.arang
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 SMALLEST = 1e-30  # stands for q -> 0, where a kink at 0 still has a slope on either side
 LARGEST = 1e12  # a larger q counts as infinite
-BLOCK = 512  # values of q at a time: their nodes stay near the cache
+BLOCK = 512  # values of q at a time: what is computed for each stays near the cache
 
 
 def find(activation: str | Activation) -> Activation:
@@ -40,8 +40,13 @@ def find(activation: str | Activation) -> Activation:
 def average(f: Function, q: Any, mean: Any = 0.0) -> np.ndarray:
     """E f(a) for a ~ N(mean, q); q and mean broadcast."""
     q, mean = np.broadcast_arrays(np.asarray(q, float), np.asarray(mean, float))
-    flat = zip(*(np.array_split(x.ravel(), max(1, math.ceil(q.size / BLOCK))) for x in (q, mean)), strict=True)
-    return np.concatenate([_average(f, *block) for block in flat]).reshape(q.shape)
+    return blockwise(lambda q, mean: _average(f, q, mean), q, mean)
+
+
+def blockwise(f: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
+    """An elementwise f on arrays of one shape, a block of elements at a time."""
+    blocks = zip(*(np.array_split(x.ravel(), max(1, math.ceil(x.size / BLOCK))) for x in arrays), strict=True)
+    return np.concatenate([f(*block) for block in blocks]).reshape(arrays[0].shape)
 
 
 def _average(f: Function, q: np.ndarray, mean: np.ndarray) -> np.ndarray:

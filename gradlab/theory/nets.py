@@ -13,7 +13,7 @@ from ..cells import Cell
 from ..errors import InputError
 from ..trajectory import length_mask
 from ..unroll import full_inputs
-from .gates import log_spectral_radius, minimal_rnn_chi, zero_input_rate
+from .gates import host_parameters, log_spectral_radius, minimal_rnn_chi, zero_input_rate
 from .gaussian import moments
 from .phases import DIVERGES, chi_1, variance
 from .where import WHERE
@@ -45,10 +45,7 @@ def predictions(
     x, lengths: its input as `unroll` takes it, None for no input. The standard deviations are the realised ones: of W
     times sqrt(H), of b, and of V x. Raises InputError for parameters that are not the cell's or not finite.
     """
-    models = cell.require(params)
-    for name, array in params.items():
-        require_finite(name, array)
-    host = {name: to_numpy(p).astype(float) for name, p in params.items()}
+    host, models = host_parameters(cell, params), cell.require(params)
     net = Net(cell, host, models, _second_moment(x, lengths, cell, models))
     return [*RULES.get(cell.name, _gated)(net)]
 

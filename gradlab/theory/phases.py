@@ -23,7 +23,7 @@ from ..activations import Activation
 from ..arrays import quiet
 from ..errors import InputError
 from ..registry import unknown
-from .gaussian import correlated, find, moments, table
+from .gaussian import blockwise, correlated, find, moments, table
 from .where import WHERE
 
 PARAMETERS = ("sigma_w", "sigma_b", "sigma_v")
@@ -111,7 +111,7 @@ class MeanField:
         if any(q > self.q for q in self.fixed_points):
             return [f"The variance has other fixed points (q = {others}), so a large initial state may end elsewhere."]
         if self.q == 0 and self.drive == 0:
-            return ["Without input and bias the state dies out, and the spectral radius of W decides."]
+            return ["Without input and bias the state dies out, and the spectral radius of its Jacobian decides."]
         return []
 
 
@@ -133,11 +133,15 @@ def variance(phi: Activation, sigma_w: Any, drive: Any) -> np.ndarray:
     A(q) grows with q, so from a small state q rises to the lowest fixed point that attracts.
     """
     w2, drive = np.broadcast_arrays(np.square(np.asarray(sigma_w, float)), np.asarray(drive, float))
+    return blockwise(lambda w2, drive: _variance(phi, w2, drive), w2, drive)
+
+
+def _variance(phi: Activation, w2: np.ndarray, drive: np.ndarray) -> np.ndarray:
     excess = _excess(phi, w2, drive)
-    falls = excess[..., 1:] < -ROUNDING
-    q = np.where(excess[..., 0] <= ROUNDING, 0.0, np.inf)
-    found = (q > 0) & falls.any(axis=-1)
-    q[found] = _refined(phi, w2[found], drive[found], falls[found].argmax(axis=-1))
+    falls = excess[:, 1:] < -ROUNDING
+    q = np.where(excess[:, 0] <= ROUNDING, 0.0, np.inf)
+    found = (q > 0) & falls.any(axis=1)
+    q[found] = _refined(phi, w2[found], drive[found], falls[found].argmax(axis=1))
     return q
 
 
@@ -306,8 +310,9 @@ def _critical_variances(phi: Activation, drive: np.ndarray) -> tuple[np.ndarray,
         q = np.exp(u)
         exact = step >= SPLINE_STEPS
         ratio = square(q) / slope_square(q) if exact else np.exp(log_square(u) - log_slope(u))
-        slope = (s2 - ratio * (log_square(u, 1) - log_slope(u, 1) - 1)) / q
-        u = np.clip(u - rest(u, ratio, s2) / slope, log_q[index], log_q[index + 1])
+        with quiet():
+            slope = (s2 - ratio * (log_square(u, 1) - log_slope(u, 1) - 1)) / q
+            u = np.clip(u - rest(u, ratio, s2) / slope, log_q[index], log_q[index + 1])
     still = np.flatnonzero((drive == 0) & _through_zero(phi))
     return np.concatenate([still, point]), np.concatenate([np.zeros(len(still)), np.exp(u)])
 

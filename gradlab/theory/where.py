@@ -48,8 +48,8 @@ WHERE = {
         "mean field: 1/2 ln chi_1",
         "Holds for wide networks (some 200 units or more) with independent random weights that an input keeps moving; "
         "a single net of a few dozen units scatters about it by some 0.05 per step.",
-        "Fails for trained or structured weights, and without input in the ordered phase, where the state rests and "
-        "the spectral radius of its Jacobian decides.",
+        "Fails for trained or structured weights, without input in the ordered phase, where the state rests and the "
+        "spectral radius of its Jacobian decides, and by some 0.05 with one input feature, whose strength fluctuates.",
     ),
     "newman": Where(
         "independent Gaussian Jacobians",
