@@ -25,6 +25,7 @@ from .registry import Registry, unknown
 Generate = Callable[[np.random.Generator, int, int, int], np.ndarray]
 INPUTS: Registry[Generate] = Registry("input")
 
+PERIODS = (4, 64)  # of `sine`, steps
 _STREAM = int.from_bytes(b"inputs", "big")  # keeps inputs apart from everything else drawn with the same seed
 _FORMATS = ".csv, .npy, .wav (16-bit PCM) or UTF-8 text"
 _AS_PCM16 = "convert it, for example with: ffmpeg -i in.wav -c:a pcm_s16le out.wav"
@@ -39,7 +40,8 @@ def noise(rng: np.random.Generator, steps: int, batch_size: int, input_size: int
 @INPUTS.register("sine")
 def sine(rng: np.random.Generator, steps: int, batch_size: int, input_size: int) -> np.ndarray:
     """Sines of unit variance: a random period per sample (log-uniform, 4 to 64 steps), a random phase per feature."""
-    period = np.exp(rng.uniform(np.log(4), np.log(64), (batch_size, 1)))
+    low, high = np.log(PERIODS)
+    period = np.exp(rng.uniform(low, high, (batch_size, 1)))
     phase = rng.uniform(0, 2 * np.pi, (batch_size, input_size))
     return np.sqrt(2) * np.sin(2 * np.pi * np.arange(steps)[:, None, None] / period + phase)
 
@@ -139,6 +141,54 @@ def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
             return _one_hot(data, column)
         values = read(data, column)
         return Batch(values) if values.ndim == 3 else _standardised(values)
+
+
+def raw_series(path: str | os.PathLike[str], column: str | None = None) -> np.ndarray:
+    """(N, D): a .csv, .npy or .wav file's numbers as they are. Raises InputError, as for text, which has none."""
+    name, data = Path(path).name, read_file(path)
+    with _naming(name, data):
+        read = _READERS.get(_suffix(name))
+        values = None if read is None else read(data, column)
+        if values is None or values.ndim != 2:
+            raise InputError("expected a series, one value or row per step, in a .csv, .npy or .wav file")
+        return values
+
+
+def text_codes(path: str | os.PathLike[str]) -> tuple[np.ndarray, bytes]:
+    """(N,) the number of each byte of a UTF-8 text among the bytes that occur, and those bytes, in order."""
+    name, data = Path(path).name, read_file(path)
+    with _naming(name, data):
+        if _suffix(name) in _READERS:
+            raise InputError("expected a text; numbers are forecast, not modelled as characters")
+        _utf8(data)
+        symbols, codes = np.unique(np.frombuffer(data, np.uint8), return_inverse=True)
+        return codes.astype(np.uint8), symbols.tobytes()
+
+
+def labelled_rows(
+    path: str | os.PathLike[str], column: str = "label"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Labelled sequences of a .csv, one per line: values (N, T) with 0 beyond each length, lengths (N,), classes (N,).
+
+    The last is the list of the classes' names. Cells may be empty at a line's end only. Raises InputError, with line
+    and column, for anything else.
+    """
+    name, data = Path(path).name, read_file(path)
+    with _naming(name, data):
+        names, lines, columns = _csv_columns(data)
+        at = _index(column, names)
+        classes, labels = np.unique(columns[at], return_inverse=True)
+        rest = [i for i in range(len(names)) if i != at]
+        if not rest:
+            raise InputError(f"beside '{column}' there is no column of values")
+        filled = np.array([[bool(cell) for cell in columns[i]] for i in rest]).T
+        lengths = filled.sum(axis=1)
+        gap = (filled != (np.arange(len(rest)) < lengths[:, None])).any(axis=1) | (lengths == 0)
+        if gap.any():
+            raise InputError(f"line {lines[int(gap.argmax())]}: a cell before the sequence's end is empty")
+        padded = [tuple(cell or "0" for cell in columns[i]) for i in rest]
+        values = np.stack([_numbers(names[i], lines, cells) for i, cells in zip(rest, padded, strict=True)], axis=1)
+        return values, lengths, labels, [str(c) for c in classes]
 
 
 def column_names(name: str, data: bytes) -> list[str]:

@@ -22,7 +22,10 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("scaled",),
     ("products", "lyapunov", "credit", "theory"),
     ("quantities", "checks"),
+    ("layers",),
+    ("losses",),
     ("data", "filecache"),
+    ("tasks",),
     ("importers",),
     ("config",),
     ("analysis",),
@@ -37,7 +40,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 DEFERRED = {("trajectory", "jacobian")}  # traj.jacobian() reads better than StateJacobian(traj)
-ENGINE = {name for names in LAYERS[: LAYERS.index(("quantities", "checks")) + 1] for name in names}
+ENGINE = {name for names in LAYERS[: LAYERS.index(("losses",)) + 1] for name in names}
 HEAVY = (
     "xarray",
     "pydantic",

@@ -1,0 +1,103 @@
+"""Classification of labelled sequences from a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ..data import labelled_rows
+from ..errors import InputError
+from .base import Batch, Task, register
+
+HELD_OUT = 0.2  # of each class
+SPLIT_SEED = 0
+
+
+@register
+@dataclass(frozen=True)
+class Classification(Task):
+    """The class of a sequence: a .csv with a line per sequence, a column `label` (or `column`), the rest its values.
+
+    Empty cells at a line's end make a shorter sequence; sequences beyond `steps` are cut. A fifth of each class is held
+    out; values are standardised by the others.
+    """
+
+    path: str | os.PathLike[str] = ""
+    column: str = "label"
+
+    name = "classification"
+    title = "Classify a file"
+    loss = "cross_entropy"
+    metric = "error rate"
+    baseline_text = "how often each class occurs"
+    needs_file = True
+    least_steps = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _, _, labels, names = self.rows
+        counts = np.bincount(labels, minlength=len(names))
+        if len(names) < 2 or counts.min() < 2:
+            few = ", ".join(f"'{name}' has {n}" for name, n in zip(names, counts, strict=True) if n < 2)
+            raise InputError(
+                f"expected two classes or more with two sequences each, got {len(names)} "
+                f"class{'es' if len(names) != 1 else ''}{f': {few}' if few else ''}"
+            )
+
+    @cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+        """values (N, T), lengths (N,), labels (N,) and the names of the classes."""
+        values, lengths, labels, names = labelled_rows(Path(self.path), self.column)
+        return values[:, : self.steps], np.minimum(lengths, self.steps), labels, names
+
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices to learn from, and held-out ones; the same share of each class."""
+        _, _, labels, names = self.rows
+        rng, held = np.random.default_rng(SPLIT_SEED), []
+        for k in range(len(names)):
+            own = rng.permutation(np.flatnonzero(labels == k))
+            held.append(own[: max(1, round(HELD_OUT * len(own)))])
+        held_out = np.sort(np.concatenate(held))
+        return np.setdiff1d(np.arange(len(labels)), held_out), held_out
+
+    @property
+    def length(self) -> int:
+        """Of the longest sequence, at most `steps`."""
+        return int(self.rows[1].max())
+
+    @property
+    def output_size(self) -> int:
+        """Classes."""
+        return len(self.rows[3])
+
+    @property
+    def baseline(self) -> float:
+        """Cross-entropy of the held-out labels under the classes' frequencies."""
+        known, held = (self.rows[2][part] for part in self.parts)
+        counts = np.bincount(known, minlength=self.output_size)
+        return float(-np.log(counts / counts.sum())[held].mean())
+
+    @cached_property
+    def _scale(self) -> tuple[float, float]:
+        """Mean and spread of the known values."""
+        values, lengths = self.rows[0][self.parts[0]], self.rows[1][self.parts[0]]
+        inside = values[np.arange(values.shape[1]) < lengths[:, None]]
+        return float(inside.mean()), float(inside.std()) or 1.0
+
+    def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
+        """Sequences drawn with replacement; when held out, each at most once."""
+        part = self.parts[held_out]
+        if held_out:
+            chosen = rng.permutation(part)[:batch_size]
+        else:
+            chosen = rng.choice(part, batch_size)
+        values, lengths, labels, _ = self.rows
+        mean, spread = self._scale
+        x = ((values[chosen] - mean) / spread).T[: self.length, :, None]
+        inside = np.arange(self.length)[:, None] < lengths[chosen]
+        return Batch(np.where(inside[..., None], x, 0.0), labels[chosen], lengths[chosen])

@@ -1,0 +1,164 @@
+"""Forecasting: the next value of a series, generated or read from a file."""
+
+from __future__ import annotations
+
+import math
+import os
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ..data import PERIODS, raw_series, sine
+from ..errors import InputError
+from .base import Batch, Task, register
+
+HELD_OUT = 0.2  # of a series: its end
+MACKEY_GLASS_VALUES = 6000
+DELAY, DECAY, SAMPLING, TRANSIENT = 17, 0.1, 6, 100  # of Mackey-Glass; the transient in samples
+
+
+@dataclass(frozen=True)
+class Forecast(Task):
+    """Windows of one long series (N, D): at every step the next value is asked for.
+
+    The last fifth is held out; values are standardised by what comes before it.
+    """
+
+    loss = "mse"
+    output = "every"
+    metric = "mean squared error"
+    baseline_text = "the next value is the present one"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shortest = min(len(part) for part in self.parts)
+        if shortest < self.steps + 1:
+            raise InputError(
+                f"steps: the held-out end of the series has {shortest} values, too few for windows of {self.steps} "
+                f"steps and the value after; use {max(1, shortest - 1)} or less"
+            )
+
+    @property
+    @abstractmethod
+    def series(self) -> np.ndarray:
+        """(N, D), not standardised."""
+
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The standardised series to learn from, and the held-out one."""
+        cut = len(self.series) - math.ceil(HELD_OUT * len(self.series))
+        known = self.series[:cut]
+        spread = known.std(axis=0) if len(known) else np.ones(self.series.shape[1])
+        if not spread.any():
+            raise InputError("every value before the held-out end is the same, so there is nothing to learn")
+        scaled = (self.series - known.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        return scaled[:cut], scaled[cut:]
+
+    @property
+    def input_size(self) -> int:
+        """D."""
+        return int(self.series.shape[1])
+
+    @property
+    def output_size(self) -> int:
+        """D."""
+        return int(self.series.shape[1])
+
+    @property
+    def baseline(self) -> float:
+        """Mean squared step of the held-out series."""
+        return float((np.diff(self.parts[1], axis=0) ** 2).mean())
+
+    def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
+        """Windows from random starts."""
+        part = self.parts[held_out]
+        start = rng.integers(0, len(part) - self.steps, batch_size)
+        windows = part[start + np.arange(self.steps + 1)[:, None]]
+        return Batch(windows[:-1], windows[1:])
+
+
+@register
+@dataclass(frozen=True)
+class MackeyGlass(Forecast):
+    """The next value, six time units on, of the chaotic Mackey-Glass series with delay 17.
+
+    x' = 0.2 x(t-17) / (1 + x(t-17)^10) - 0.1 x. Source: Mackey & Glass 1977.
+    """
+
+    name = "mackey_glass"
+    title = "Mackey-Glass"
+
+    @property
+    def series(self) -> np.ndarray:
+        """(N, 1)."""
+        return mackey_glass(MACKEY_GLASS_VALUES)
+
+
+@lru_cache(maxsize=2)
+def mackey_glass(count: int, per_unit: int = 20, transient: int = TRANSIENT) -> np.ndarray:
+    """(count, 1) values of the Mackey-Glass equation six time units apart, past its transient.
+
+    One delay after the other: there the delayed term g is known, so that x' = g - 0.1 x is a linear filter, exact for a
+    g that is linear between its `per_unit` points per time unit.
+    """
+    from scipy.signal import lfilter
+
+    h, lag = 1 / per_unit, round(DELAY * per_unit)
+    fade = math.exp(-DECAY * h)
+    late = (1 - (1 - fade) / (DECAY * h)) / DECAY  # weight of g at the step's end; the rest is at its start
+    early = (1 - fade) / DECAY - late
+    needed = (count + transient) * SAMPLING * per_unit
+    pieces, x = [], np.full(lag + 1, 1.2)
+    for _ in range(math.ceil(needed / lag)):
+        g = 0.2 * x / (1 + x**10)
+        new, _ = lfilter([1.0], [1.0, -fade], early * g[:-1] + late * g[1:], zi=[fade * x[-1]])
+        pieces.append(new)
+        x = np.concatenate([x[-1:], new])
+    values = np.concatenate(pieces)[:: SAMPLING * per_unit]
+    return values[transient : transient + count, None]
+
+
+@register
+@dataclass(frozen=True)
+class FileForecast(Forecast):
+    """The next value of a .csv, .npy or .wav file: of one column, or of all numeric ones."""
+
+    path: str | os.PathLike[str] = ""
+    column: str | None = None
+
+    name = "forecast"
+    title = "Forecast a file"
+    needs_file = True
+
+    @cached_property
+    def series(self) -> np.ndarray:
+        """(N, D)."""
+        return raw_series(Path(self.path), self.column)
+
+
+@register
+@dataclass(frozen=True)
+class Sine(Task):
+    """The next value of a sine of unit variance with a random period (log-uniform, 4 to 64 steps) and phase."""
+
+    name = "sine"
+    title = "Sine"
+    loss = "mse"
+    output = "every"
+    metric = "mean squared error"
+    baseline_text = "the next value is the present one"
+    least_steps = 1
+
+    @property
+    def baseline(self) -> float:
+        """2 - 2 E cos(2 pi / period)."""
+        periods = np.geomspace(*PERIODS, 10_001)
+        return float(2 - 2 * np.cos(2 * np.pi / periods).mean())
+
+    def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
+        """Fresh samples."""
+        values = sine(rng, self.steps + 1, batch_size, 1)
+        return Batch(values[:-1], values[1:])
