@@ -36,7 +36,7 @@ _LAZY = {
     "load_weights": "importers",
     "verdict": "verdicts",
 }
-_LAZY_MODULES = ("plots", "products", "theory")
+_LAZY_MODULES = ("layers", "losses", "plots", "products", "theory")
 
 __all__ = [
     "Cancelled",
