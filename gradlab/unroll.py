@@ -72,7 +72,7 @@ def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array)
 
 
 def require_lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
-    """lengths as they are; InputError unless there is one per sample, shape (B,) or `size` (*M, B), each from 0 to T."""
+    """lengths as they are; InputError unless each is from 0 to T, and their shape (B,) or `size` (*M, B)."""
     _require_batch("lengths", lengths, size if lengths.ndim > 1 else size[-1:], x)
     require_type("lengths", lengths, "iu", "whole numbers")
     if int(lengths.min()) < 0 or int(lengths.max()) > x.shape[0]:
@@ -158,7 +158,9 @@ def _reads(cell: Cell, old: Array) -> tuple[Plan, Views]:
     xp = namespace(old)
     together = xp.empty((*old.shape[2:-1], len(columns) * h), dtype=old.dtype)
     parts = [together[..., n * h : (n + 1) * h] for n in range(len(columns))]
-    copies: Plan = [(xp.add, list(old[:, s]), [0.0] * steps, [part] * steps) for s, part in zip(columns, parts, strict=True)]
+    copies: Plan = [
+        (xp.add, list(old[:, s]), [0.0] * steps, [part] * steps) for s, part in zip(columns, parts, strict=True)
+    ]
     return copies, [together] * steps
 
 

@@ -62,9 +62,7 @@ class Cell(ABC):
 
     def __post_init__(self) -> None:
         for field in ("input_size", "hidden_size"):
-            size = getattr(self, field)
-            if type(size) is bool or not hasattr(size, "__index__") or size < 1:
-                raise InputError(f"{field}: expected a positive integer, got {size!r}")
+            require_size(field, getattr(self, field))
         chosen: Any = self.activation  # a name is looked up
         if not isinstance(chosen, Activation):
             object.__setattr__(self, "activation", ACTIVATIONS[chosen])
@@ -191,6 +189,12 @@ class Cell(ABC):
             require_shape(name, params[name], (count, *models, *shape))
             require_type(name, params[name], "f", "float32 or float64")
         return models
+
+
+def require_size(name: str, size: Any) -> None:
+    """Raise InputError unless `size` is a positive integer."""
+    if type(size) is bool or not hasattr(size, "__index__") or size < 1:
+        raise InputError(f"{name}: expected a positive integer, got {size!r}")
 
 
 def require_drawable(seed: int, dtype: str, **scales: float) -> None:

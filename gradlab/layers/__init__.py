@@ -1,0 +1,43 @@
+"""Layers of a network: init, forward and backward, each with a record of what it computed (a tape).
+
+Sequences are (T, *M, B, F), time first; single vectors (*M, B, F). Parameters are flat dicts of arrays that
+containers name by position: "0.W_hh". One-to-one and many-to-many nets are `Sequential(Recurrent(cell), Dense(...))`,
+many-to-one nets have `Last()` in between, one-to-many nets begin with `Once(steps)`; for many-to-many by way of a state
+there is `EncoderDecoder`.
+"""
+
+from .base import Layer, Params
+from .dense import OUTPUTS, Dense, DenseTape
+from .dropout import Dropout, DropoutTape
+from .embedding import Embedding, EmbeddingTape
+from .encoder_decoder import EncoderDecoder, EncoderDecoderTape
+from .layer_norm import LayerNorm, LayerNormTape
+from .recurrent import Recurrent, RecurrentTape, recurrent_tapes
+from .residual import Residual
+from .sequential import Sequential, SequentialTape
+from .shapes import Last, LastTape, Once
+
+__all__ = [
+    "OUTPUTS",
+    "Dense",
+    "DenseTape",
+    "Dropout",
+    "DropoutTape",
+    "Embedding",
+    "EmbeddingTape",
+    "EncoderDecoder",
+    "EncoderDecoderTape",
+    "Last",
+    "LastTape",
+    "Layer",
+    "LayerNorm",
+    "LayerNormTape",
+    "Once",
+    "Params",
+    "Recurrent",
+    "RecurrentTape",
+    "Residual",
+    "Sequential",
+    "SequentialTape",
+    "recurrent_tapes",
+]

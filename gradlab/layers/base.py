@@ -1,0 +1,148 @@
+"""What a layer is, and what layers have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import (
+    Array,
+    Namespace,
+    device_namespace,
+    namespace,
+    quiet,
+    require_namespace,
+    require_shape,
+    require_type,
+)
+from ..cells.base import require_drawable
+from ..errors import InputError
+from ..trajectory import length_mask
+from ..unroll import require_lengths
+
+Params = dict[str, Array]
+Lengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
+Clip = tuple[str, float] | None  # of `bptt`
+
+
+@dataclass(frozen=True)
+class Layer(ABC):
+    """A map of sequences (T, *M, B, F) or single vectors (*M, B, F) with parameters and a derivative.
+
+    lengths (B,) or (*M, B): steps beyond a sample's length may hold anything on the way in, count for nothing, and get
+    no gradient. All layers raise InputError for shapes, types and values that they cannot use.
+    """
+
+    def init(
+        self,
+        seed: int | np.random.Generator = 0,
+        *,
+        models: tuple[int, ...] = (),
+        dtype: str = "float64",
+        device: str = "cpu",
+    ) -> Params:
+        """Random parameters, drawn by NumPy and then moved, so that a seed means the same weights on every device."""
+        require_drawable(0 if isinstance(seed, np.random.Generator) else seed, dtype)
+        xp = device_namespace(device)
+        drawn = self.draw(np.random.default_rng(seed), models)
+        return {name: xp.asarray(value.astype(dtype)) for name, value in drawn.items()}
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """The parameters as float64 NumPy arrays."""
+
+    @abstractmethod
+    def forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        """x -> (y, tape). rng: what is drawn anew in training (dropout) comes from here; None means evaluation."""
+
+    @abstractmethod
+    def backward(
+        self, params: Mapping[str, Array], tape: Any, dy: Array, *, clip: Clip = None, record: bool = False
+    ) -> tuple[Array | None, Params]:
+        """dL/dy -> (dL/dx, dL/dparams), plain values that may overflow.
+
+        dL/dx is None where x is no real number, or the gradient overflowed between two layers: those below get NaN.
+        clip and record concern recurrent layers: clipping inside backpropagation, and recordings left in the tape.
+        """
+
+    @property
+    def stateful(self) -> bool:
+        """Whether `forward` takes an initial_state and `backward` dL_dfinal, as a recurrent layer does."""
+        return False
+
+    def output_lengths(self, lengths: Lengths) -> Lengths:
+        """The lengths of y's sequences; None where y has no steps."""
+        return lengths
+
+
+def require_params(layer: Layer, params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The model axes of `params`, which go before each of `shapes`; InputError where a parameter does not fit."""
+    if set(params) != set(shapes):
+        raise InputError(f"parameters of {layer}: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")
+    first = next(iter(shapes))
+    models = tuple(params[first].shape[: -len(shapes[first])])
+    require_namespace(namespace(params[first]), **params)
+    for name, shape in shapes.items():
+        require_shape(name, params[name], (*models, *shape))
+        require_type(name, params[name], "f", "float32 or float64")
+    return models
+
+
+def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> Array:
+    """x (T, *M, B, size) or (*M, B, size) in the dtype of `like`; model axes of x may be 1."""
+    require_namespace(namespace(like), x=x)
+    require_type("x", x, "fiub", "real numbers")
+    axes = tuple(x.shape[-2 - len(models) : -2])
+    fits = len(axes) == len(models) and all(n in (1, m) for n, m in zip(axes, models, strict=True))
+    if not fits or x.ndim > 3 + len(models) or x.shape[-1] != size:
+        vector = ", ".join([*map(str, models), "B", str(size)])
+        raise InputError(f"x: expected shape (T, {vector}), time first, or ({vector}); got {tuple(x.shape)}")
+    return x.astype(like.dtype, copy=False)
+
+
+def require_gradient(dy: Array, y: Array) -> Namespace:
+    """The namespace of dy and y; InputError unless they have one, and one shape."""
+    require_namespace(namespace(y), dy=dy)
+    require_shape("dy", dy, tuple(y.shape))
+    return namespace(y)
+
+
+def step_mask(x: Array, lengths: Array | None, models: tuple[int, ...]) -> Array | None:
+    """(T, *M or 1s, B, 1), True within each sample's length; None where nothing is padded, as in single vectors."""
+    if lengths is None or x.ndim < 3 + len(models):
+        return None
+    require_namespace(namespace(x), lengths=lengths)
+    valid = require_lengths(lengths, x, (*models, x.shape[-2]))
+    return length_mask(valid, x.shape[0], len(models))[..., None]
+
+
+def unpadded(x: Array, mask: Array | None) -> Array:
+    """x with zeros in the padding."""
+    return x if mask is None else namespace(x).where(mask, x, namespace(x).zeros((), dtype=x.dtype))
+
+
+def is_finite(array: Array) -> bool:
+    """Whether every number is finite, as far as their sum can tell."""
+    with quiet():
+        return bool(namespace(array).isfinite(array.sum()))
+
+
+def prefixed(name: str, params: Mapping[str, Array]) -> Params:
+    """{"W": w} -> {"name.W": w}."""
+    return {f"{name}.{key}": value for key, value in params.items()}
+
+
+def completed(grads: Params, params: Mapping[str, Array]) -> Params:
+    """Gradients in the order of the parameters; NaN where an overflow above left none."""
+    return {n: grads[n] if n in grads else namespace(p).full_like(p, float("nan")) for n, p in params.items()}
+
+
+def part(params: Mapping[str, Array], name: str) -> Params:
+    """The parameters called "name.*", without the prefix."""
+    return {key.removeprefix(f"{name}."): value for key, value in params.items() if key.startswith(f"{name}.")}

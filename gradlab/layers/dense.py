@@ -1,0 +1,97 @@
+"""The output layer y = g(W_hy x + b_y), with g identity, sigmoid or softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..activations import ACTIVATIONS
+from ..arrays import Array, Namespace, linear, namespace, outer_sum
+from ..cells.base import require_size
+from ..registry import Registry
+from .base import Clip, Layer, Lengths, Params, require_gradient, require_input, require_params, step_mask, unpadded
+
+
+@dataclass(frozen=True)
+class Output:
+    """A map g of the last axis: its value at a, and dL/dy -> dL/da given a and y = g(a)."""
+
+    value: Callable[[Namespace, Array], Array]
+    pull_back: Callable[[Namespace, Array, Array, Array], Array]
+
+
+def softmax(xp: Namespace, a: Array) -> Array:
+    """exp(a) / sum exp(a) along the last axis, without overflow."""
+    e = xp.exp(a - xp.max(a, axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+OUTPUTS: Registry[Output] = Registry("output activation")
+OUTPUTS.add("identity", Output(lambda xp, a: a, lambda xp, a, y, dy: dy))
+OUTPUTS.add(
+    "sigmoid", Output(ACTIVATIONS["sigmoid"].value, lambda xp, a, y, dy: dy * ACTIVATIONS["sigmoid"].slope(xp, a))
+)
+OUTPUTS.add("softmax", Output(softmax, lambda xp, a, y, dy: y * (dy - (y * dy).sum(axis=-1, keepdims=True))))
+
+
+@dataclass
+class DenseTape:
+    """Input, pre-activation, output, and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
+
+    x: Array
+    pre: Array
+    y: Array
+    mask: Array | None
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = g(W_hy x + b_y), at every step or of single vectors; W_hy (*M, O, D), b_y (*M, O).
+
+    Losses take the identity's output (logits); sigmoid and softmax are for probabilities.
+    """
+
+    input_size: int
+    output_size: int
+    activation: str = "identity"
+
+    def __post_init__(self) -> None:
+        require_size("input_size", self.input_size)
+        require_size("output_size", self.output_size)
+        OUTPUTS[self.activation]  # the name is known
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the parameters, without model axes."""
+        return {"W_hy": (self.output_size, self.input_size), "b_y": (self.output_size,)}
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """W_hy from N(0, 1/D), no bias."""
+        w = rng.normal(0, self.input_size**-0.5, (*models, *self.shapes["W_hy"]))
+        return {"W_hy": w, "b_y": np.zeros((*models, self.output_size))}
+
+    def forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, DenseTape]:
+        """(..., D) -> (..., O)."""
+        models = require_params(self, params, self.shapes)
+        x = require_input(x, models, self.input_size, params["W_hy"])
+        mask = step_mask(x, lengths, models)
+        x, xp = unpadded(x, mask), namespace(x)
+        pre = linear(xp, x, params["W_hy"])
+        pre += params["b_y"][..., None, :]
+        y = OUTPUTS[self.activation].value(xp, pre)
+        return y, DenseTape(x, pre, y, mask)
+
+    def backward(
+        self, params: Mapping[str, Array], tape: DenseTape, dy: Array, *, clip: Clip = None, record: bool = False
+    ) -> tuple[Array, Params]:
+        """dL/dx = W_hy^T dL/da, dL/dW_hy = sum dL/da x^T, dL/db_y = sum dL/da."""
+        xp = require_gradient(dy, tape.y)
+        da = OUTPUTS[self.activation].pull_back(xp, tape.pre, tape.y, unpadded(dy, tape.mask))
+        w = params["W_hy"]
+        steps = (da, tape.x) if da.ndim > w.ndim else (da[None], tape.x[None])
+        grads = {"W_hy": outer_sum(xp, *steps), "b_y": steps[0].sum(axis=(0, -2))}
+        return linear(xp, da, xp.swapaxes(w, -1, -2)), grads

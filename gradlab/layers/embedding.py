@@ -1,0 +1,70 @@
+"""A vector for each symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ..arrays import Array, namespace, outer_sum, require_namespace, require_type
+from ..cells.base import require_size
+from ..errors import InputError
+from .base import Clip, Layer, Lengths, Params, require_gradient, require_params, step_mask, unpadded
+
+
+@dataclass
+class EmbeddingTape:
+    """Symbols, output, and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
+
+    x: Array
+    y: Array
+    mask: Array | None
+
+
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """Row x of W_emb (*M, V, F), for whole numbers x (T, *M, B) or (*M, B) from 0 to V - 1; no gradient of x."""
+
+    vocabulary: int
+    size: int
+
+    def __post_init__(self) -> None:
+        require_size("vocabulary", self.vocabulary)
+        require_size("size", self.size)
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """W_emb from N(0, 1)."""
+        return {"W_emb": rng.normal(size=(*models, self.vocabulary, self.size))}
+
+    def forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, EmbeddingTape]:
+        """(..., B) -> (..., B, F)."""
+        models = require_params(self, params, {"W_emb": (self.vocabulary, self.size)})
+        table, xp = params["W_emb"], namespace(params["W_emb"])
+        require_namespace(xp, x=x)
+        require_type("x", x, "iu", "whole numbers")
+        if tuple(x.shape[-1 - len(models) : -1]) != models or not 0 <= x.ndim - len(models) - 1 <= 1:
+            symbols = ", ".join([*map(str, models), "B"])
+            raise InputError(f"x: expected shape (T, {symbols}), time first, or ({symbols}); got {tuple(x.shape)}")
+        mask = step_mask(x[..., None], lengths, models)
+        x = unpadded(x, None if mask is None else mask[..., 0])
+        least, most = int(x.min()), int(x.max())
+        if least < 0 or most >= self.vocabulary:
+            raise InputError(f"x: expected symbols from 0 to {self.vocabulary - 1}, got {least} to {most}")
+        first_rows = self.vocabulary * xp.arange(prod(models)).reshape(*models, 1)
+        y = table.reshape(-1, self.size)[first_rows + x]
+        return y, EmbeddingTape(x, y, mask)
+
+    def backward(
+        self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Array, *, clip: Clip = None, record: bool = False
+    ) -> tuple[None, Params]:
+        """The sum of dL/dy over the places of each symbol, by a product with the one-hot symbols."""
+        xp = require_gradient(dy, tape.y)
+        one_hot = (tape.x[..., None] == xp.arange(self.vocabulary)).astype(dy.dtype)
+        dy = unpadded(dy, tape.mask)
+        if tape.x.ndim == params["W_emb"].ndim - 1:
+            dy, one_hot = dy[None], one_hot[None]
+        return None, {"W_emb": outer_sum(xp, one_hot, dy)}

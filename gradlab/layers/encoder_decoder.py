@@ -1,0 +1,98 @@
+"""Many-to-many by way of a state: one net reads a sequence, another one goes on from its last state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, namespace
+from ..errors import InputError
+from .base import Clip, Layer, Lengths, Params, completed, is_finite, part, prefixed
+from .recurrent import RecurrentTape, recurrent_tapes
+
+
+@dataclass
+class EncoderDecoderTape:
+    """Both tapes, and the encoder's output."""
+
+    encoder: Any
+    decoder: Any
+    encoded: Array
+
+    @property
+    def children(self) -> dict[str, Any]:
+        """The tapes by the prefix of their layer's parameters."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    @property
+    def last(self) -> RecurrentTape:
+        """Of the encoder's last recurrent layer, whose last state is handed on."""
+        return list(recurrent_tapes(self.encoder).values())[-1]
+
+    @property
+    def first(self) -> RecurrentTape:
+        """Of the decoder's first recurrent layer, which starts there."""
+        return next(iter(recurrent_tapes(self.decoder).values()))
+
+
+@dataclass(frozen=True)
+class EncoderDecoder(Layer):
+    """The decoder's first recurrent layer starts from the whole last state of the encoder's last one.
+
+    Both are a Recurrent, or a Sequential with one. x is the pair (source, what the decoder reads), lengths the pair of
+    their lengths, the source's last state being that of its own length. Source: Sutskever et al. 2014.
+    """
+
+    encoder: Layer
+    decoder: Layer
+
+    def __post_init__(self) -> None:
+        for name, layer in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if not (isinstance(layer, Layer) and layer.stateful):
+                raise InputError(f"{name}: expected a Recurrent, or a Sequential with one, got {layer!r}")
+
+    def output_lengths(self, lengths: Lengths) -> Lengths:
+        """Those of the decoder's sequences."""
+        return None if lengths is None else self.decoder.output_lengths(lengths[1])
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Both nets'."""
+        return prefixed("encoder", self.encoder.draw(rng, models)) | prefixed("decoder", self.decoder.draw(rng, models))
+
+    def forward(
+        self,
+        params: Mapping[str, Array],
+        x: tuple[Array, Array],
+        lengths: Lengths = None,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[Array, EncoderDecoderTape]:
+        """The decoder's output."""
+        (source, target), (source_lengths, target_lengths) = x, lengths or (None, None)
+        encoded, read = self.encoder.forward(part(params, "encoder"), source, source_lengths, rng=rng)
+        tape = EncoderDecoderTape(read, None, encoded)
+        own: dict[str, Any] = {"initial_state": tape.last.trajectory.states[-1]}
+        y, tape.decoder = self.decoder.forward(part(params, "decoder"), target, target_lengths, rng=rng, **own)
+        return y, tape
+
+    def backward(
+        self,
+        params: Mapping[str, Array],
+        tape: EncoderDecoderTape,
+        dy: Array,
+        *,
+        clip: Clip = None,
+        record: bool = False,
+    ) -> tuple[tuple[Array | None, Array | None], Params]:
+        """(dL/dsource, dL/d what the decoder reads); the gradient of the decoder's initial state is dL_dfinal."""
+        how: dict[str, Any] = {"clip": clip, "record": record}
+        d_target, found = self.decoder.backward(part(params, "decoder"), tape.decoder, dy, **how)
+        grads, d_source = prefixed("decoder", found), None
+        if tape.first.gradients is not None and is_finite(tape.first.initial_gradient):
+            how["dL_dfinal"], nothing = tape.first.initial_gradient, namespace(dy).zeros_like(tape.encoded)
+            d_source, found = self.encoder.backward(part(params, "encoder"), tape.encoder, nothing, **how)
+            grads |= prefixed("encoder", found)
+        return (d_source, d_target), completed(grads, params)

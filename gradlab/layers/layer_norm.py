@@ -1,0 +1,63 @@
+"""Layer normalisation over features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array, namespace
+from ..cells.base import require_size
+from .base import Clip, Layer, Lengths, Params, require_gradient, require_input, require_params, step_mask, unpadded
+
+EPSILON = 1e-5  # PyTorch's default
+
+
+@dataclass
+class LayerNormTape:
+    """The normalised input, 1 / s (..., 1), and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
+
+    normalised: Array
+    inverse_deviation: Array
+    mask: Array | None
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """y = gamma (x - mean) / s + beta with s^2 = var + 1e-5 over the features; gamma, beta (*M, F) (Ba et al. 2016)."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        require_size("size", self.size)
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """gamma 1, beta 0."""
+        return {"gamma": np.ones((*models, self.size)), "beta": np.zeros((*models, self.size))}
+
+    def forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, LayerNormTape]:
+        """(..., F) -> (..., F)."""
+        models = require_params(self, params, {"gamma": (self.size,), "beta": (self.size,)})
+        x = require_input(x, models, self.size, params["gamma"])
+        mask = step_mask(x, lengths, models)
+        centred = unpadded(x, mask)
+        centred = centred - centred.mean(axis=-1, keepdims=True)
+        inverse = 1 / namespace(x).sqrt((centred * centred).mean(axis=-1, keepdims=True) + EPSILON)
+        normalised = centred * inverse
+        y = params["gamma"][..., None, :] * normalised + params["beta"][..., None, :]
+        return y, LayerNormTape(normalised, inverse, mask)
+
+    def backward(
+        self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, *, clip: Clip = None, record: bool = False
+    ) -> tuple[Array, Params]:
+        """dL/dx = (u - mean u - n mean(u n)) / s with u = gamma dL/dy and n the normalised input."""
+        require_gradient(dy, tape.normalised)
+        dy, n = unpadded(dy, tape.mask), tape.normalised
+        samples = (0, -2) if dy.ndim > params["gamma"].ndim + 1 else (-2,)
+        grads = {"gamma": (dy * n).sum(axis=samples), "beta": dy.sum(axis=samples)}
+        u = dy * params["gamma"][..., None, :]
+        u = u - u.mean(axis=-1, keepdims=True) - n * (u * n).mean(axis=-1, keepdims=True)
+        return u * tape.inverse_deviation, grads

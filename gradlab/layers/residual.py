@@ -1,0 +1,42 @@
+"""A skip connection around a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import InputError
+from .base import Clip, Layer, Lengths, Params
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """y = x + layer(x); parameters and tape are the layer's own (He et al. 2016)."""
+
+    layer: Layer
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """The layer's."""
+        return self.layer.draw(rng, models)
+
+    def forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        """The layer has to give what has x's shape."""
+        y, tape = self.layer.forward(params, x, lengths, rng=rng)
+        if y.shape != x.shape:
+            raise InputError(
+                f"Residual: expected a layer whose output has its input's shape {tuple(x.shape)}, got {tuple(y.shape)}"
+            )
+        return x + y, tape
+
+    def backward(
+        self, params: Mapping[str, Array], tape: Any, dy: Array, *, clip: Clip = None, record: bool = False
+    ) -> tuple[Array | None, Params]:
+        """dL/dy reaches x on both ways."""
+        dx, grads = self.layer.backward(params, tape, dy, clip=clip, record=record)
+        return None if dx is None else dy + dx, grads

@@ -1,0 +1,103 @@
+"""Layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import InputError
+from .base import Clip, Layer, Lengths, Params, completed, is_finite, part, prefixed
+from .recurrent import recurrent_tapes
+
+
+@dataclass
+class SequentialTape:
+    """One tape per layer."""
+
+    tapes: tuple[Any, ...]
+
+    @property
+    def children(self) -> dict[str, Any]:
+        """The tapes by the prefix of their layer's parameters."""
+        return {str(i): tape for i, tape in enumerate(self.tapes)}
+
+
+@dataclass(frozen=True, init=False)
+class Sequential(Layer):
+    """Each layer takes the previous one's output; parameters are named "0.W_hh", "1.W_hy", by position.
+
+    Several recurrent layers make a deep stack.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, *layers: Layer) -> None:
+        if not layers or not all(isinstance(layer, Layer) for layer in layers):
+            raise InputError(f"Sequential: expected layers such as Recurrent(cell), got {layers or 'none'}")
+        object.__setattr__(self, "layers", layers)
+
+    @property
+    def stateful(self) -> bool:
+        """Whether any layer is."""
+        return bool(self._stateful)
+
+    @property
+    def _stateful(self) -> list[int]:
+        return [i for i, layer in enumerate(self.layers) if layer.stateful]
+
+    def output_lengths(self, lengths: Lengths) -> Lengths:
+        """Through all layers."""
+        for layer in self.layers:
+            lengths = layer.output_lengths(lengths)
+        return lengths
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Each layer's in turn."""
+        drawn: dict[str, np.ndarray] = {}
+        for i, layer in enumerate(self.layers):
+            drawn |= prefixed(str(i), layer.draw(rng, models))
+        return drawn
+
+    def forward(
+        self,
+        params: Mapping[str, Array],
+        x: Array,
+        lengths: Lengths = None,
+        *,
+        rng: np.random.Generator | None = None,
+        initial_state: Array | None = None,
+    ) -> tuple[Array, SequentialTape]:
+        """x through all layers; initial_state is the first recurrent layer's."""
+        tapes = []
+        for i, layer in enumerate(self.layers):
+            own: dict[str, Any] = {"initial_state": initial_state} if i in self._stateful[:1] else {}
+            x, tape = layer.forward(part(params, str(i)), x, lengths, rng=rng, **own)
+            lengths = layer.output_lengths(lengths)
+            tapes.append(tape)
+        return x, SequentialTape(tuple(tapes))
+
+    def backward(
+        self,
+        params: Mapping[str, Array],
+        tape: SequentialTape,
+        dy: Array,
+        *,
+        clip: Clip = None,
+        record: bool = False,
+        dL_dfinal: Array | None = None,
+    ) -> tuple[Array | None, Params]:
+        """dL/dy back through all layers; dL_dfinal is the last recurrent layer's."""
+        grads: Params = {}
+        dx: Array | None = dy
+        for i, layer in reversed(list(enumerate(self.layers))):
+            own: dict[str, Any] = {"dL_dfinal": dL_dfinal} if i in self._stateful[-1:] else {}
+            dx, found = layer.backward(part(params, str(i)), tape.tapes[i], dx, clip=clip, record=record, **own)
+            grads |= prefixed(str(i), found)
+            if dx is None or (i > 0 and recurrent_tapes(tape.tapes[i]) and not is_finite(dx)):
+                dx = None
+                break
+        return dx, completed(grads, params)

@@ -1,0 +1,94 @@
+"""What turns many steps into one vector, and one vector into many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array, namespace, require_namespace, require_shape
+from ..cells.base import require_size
+from ..errors import InputError
+from ..unroll import require_lengths
+from .base import Clip, Layer, Lengths, Params
+
+
+@dataclass
+class LastTape:
+    """The input's shape, and with lengths where each sample's last step is (T, *M or 1s, B, 1)."""
+
+    shape: tuple[int, ...]
+    last: Array | None
+
+
+@dataclass(frozen=True)
+class Last(Layer):
+    """Each sample's last step: (T, *M, B, F) -> (*M, B, F), for many-to-one nets.
+
+    A sample of length 0 gives its first step, where a recurrent layer holds its initial state.
+    """
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """No parameters."""
+        return {}
+
+    def output_lengths(self, lengths: Lengths) -> Lengths:
+        """None: a vector has no steps."""
+        return None
+
+    def forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, LastTape]:
+        """Step T, or `lengths` of each sample."""
+        if x.ndim < 3:
+            raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}")
+        if lengths is None:
+            return x[-1], LastTape(tuple(x.shape), None)
+        xp = namespace(x)
+        require_namespace(xp, lengths=lengths)
+        steps = xp.maximum(require_lengths(lengths, x, tuple(x.shape[1:-1])), 1)
+        numbers = xp.arange(1, x.shape[0] + 1).reshape(-1, *(1,) * (x.ndim - 1))
+        last = numbers == steps.reshape(*(1,) * (x.ndim - 2 - steps.ndim), *steps.shape, 1)
+        return xp.where(last, x, xp.zeros((), dtype=x.dtype)).sum(axis=0), LastTape(tuple(x.shape), last)
+
+    def backward(
+        self, params: Mapping[str, Array], tape: LastTape, dy: Array, *, clip: Clip = None, record: bool = False
+    ) -> tuple[Array, Params]:
+        """dL/dy at the last step, zero elsewhere."""
+        xp = namespace(dy)
+        require_shape("dy", dy, tape.shape[1:])
+        dx = xp.zeros(tape.shape, dtype=dy.dtype)
+        if tape.last is None:
+            dx[-1] = dy
+            return dx, {}
+        return xp.where(tape.last, dy, dx), {}
+
+
+@dataclass(frozen=True)
+class Once(Layer):
+    """A vector (*M, B, F) as the input of step 1, zeros after: (steps, *M, B, F), for one-to-many nets."""
+
+    steps: int
+
+    def __post_init__(self) -> None:
+        require_size("steps", self.steps)
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """No parameters."""
+        return {}
+
+    def forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, tuple[int, ...]]:
+        """The tape is y's shape; lengths are those of y."""
+        y = namespace(x).zeros((self.steps, *x.shape), dtype=x.dtype)
+        y[0] = x
+        return y, tuple(y.shape)
+
+    def backward(
+        self, params: Mapping[str, Array], tape: tuple[int, ...], dy: Array, *, clip: Clip = None, record: bool = False
+    ) -> tuple[Array, Params]:
+        """dL/dy of step 1."""
+        require_shape("dy", dy, tape)
+        return dy[0], {}
