@@ -1,0 +1,233 @@
+"""Phase without a browser: the map's figure, the chosen point in words, links that say the same again."""
+
+import math
+import re
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+
+import gradlab
+from dashboard import shell
+from dashboard.pages import phase_view
+from gradlab import theory
+from gradlab.config import RunConfig
+from gradlab.errors import InputError
+from gradlab.links import from_query
+from gradlab.plots import PHASE_STEPS, phase_diagram
+from gradlab.plots.colours import LN10, THEMES
+from tests.plotting import each_theme, words_of
+
+X, Y = ("sigma_w", np.array([0.5, 1.0, 1.5, 2.0])), ("sigma_b", np.array([0.0, 0.5, 1.0]))
+CHI = np.outer([1.0, 0.8, 0.6], [0.25, 0.9, 1.5, 2.5])
+FIELDS = {"chi": CHI, "log_rate": 0.5 * np.log(CHI)}
+
+
+def request(base: str = "v=1", axes: str = "w-b", activation: str = "tanh", **sigmas: Any) -> dict[str, Any]:
+    """A request as the browser sends it."""
+    values = {"activation": activation, "axes": axes, "sigma_w": 1.0, "sigma_b": 0.1, "sigma_v": 1.0} | sigmas
+    return {"values": values, "base": base, "theme": "light", "narrow": False}
+
+
+def words(part: Any) -> str:
+    if isinstance(part, list | tuple):
+        return "".join(map(words, part))
+    return words(getattr(part, "children", None) or "") if not isinstance(part, str) else part
+
+
+# the figure
+
+
+def test_the_colour_is_what_is_left_after_the_steps_it_names():
+    fig = phase_diagram(FIELDS, X, Y)
+    heat = fig.data[0]
+    np.testing.assert_allclose(heat.z, np.clip(PHASE_STEPS * 0.5 * np.log(CHI) / LN10, -12, 12), rtol=1e-6)
+    assert (heat.zmin, heat.zmax) == (-12, 12)
+    assert f"after {PHASE_STEPS} steps" in words_of(fig)
+    np.testing.assert_allclose(heat.customdata[..., 0], np.sqrt(CHI), rtol=1e-6)
+    np.testing.assert_allclose(heat.customdata[..., 2], 1 / np.abs(0.5 * np.log(CHI))[:, :], rtol=1e-5)
+
+
+def test_lines_of_equal_chi_are_those_within_the_map_and_the_critical_one_is_thick():
+    lines = {trace.contours.start: trace.line.width for trace in phase_diagram(FIELDS, X, Y).data[1:]}
+    assert set(lines) == {0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0}
+    assert lines.pop(1.0) > max(lines.values())
+
+
+def test_a_map_without_a_critical_line_does_not_name_one():
+    low = {name: values - 2 for name, values in FIELDS.items()} | {"chi": CHI / 10}
+    assert "critical" in words_of(phase_diagram(FIELDS, X, Y))
+    assert "critical" not in words_of(phase_diagram(low, X, Y))
+
+
+@each_theme
+def test_the_point_is_marked(theme):
+    fig = phase_diagram(FIELDS, X, Y, (1.2, 0.3), theme)
+    assert (fig.data[-1].x, fig.data[-1].y) == ((1.2,), (0.3,))
+    assert {(s.x0, s.x1) for s in fig.layout.shapes} == {(0, 1), (1.2, 1.2)}
+    assert fig.layout.font.color == THEMES[theme].text
+    assert len(phase_diagram(FIELDS, X, Y, None, theme).data) == len(fig.data) - 1
+
+
+def test_chi_of_zero_and_of_infinite_rate_draw():
+    chi = np.array([[0.0, 1.0], [1.0, 4.0]])
+    with np.errstate(divide="ignore"):
+        fig = phase_diagram({"chi": chi, "log_rate": 0.5 * np.log(chi)}, ("sigma_w", [0, 1]), ("sigma_v", [0, 1]))
+    assert fig.data[0].z[0, 0] == -12 and np.isfinite(fig.data[0].z).all()
+
+
+@pytest.mark.parametrize(
+    "fields, text",
+    [
+        ({"chi": CHI}, "a phase map needs chi and log_rate, got chi; use theory.phase_map"),
+        (FIELDS | {"chi": CHI.T}, r"chi: expected the shape \(len\(y\), len\(x\)\) = \(3, 4\), got \(4, 3\)"),
+    ],
+)
+def test_other_fields_are_refused(fields, text):
+    with pytest.raises(InputError, match=text):
+        phase_diagram(fields, X, Y)
+    with pytest.raises(InputError, match="unknown theme 'sepia'"):
+        phase_diagram(FIELDS, X, Y, theme="sepia")
+
+
+# the point in words
+
+
+def test_the_words_say_what_the_theory_says():
+    drawn = phase_view.draw(phase_view.read("?gain=1.5&input_scale=0")[0], "light", False)
+    assert words(drawn["verdict"]) == "▲Chaotic phase: the gradient explodes, ×1.07 per step back."
+    assert words(drawn["details"]).startswith("Mean-field theory: χ1 = 1.14.")
+    assert "grows by a factor e in 15.3 steps; 100 steps back 10" in words(drawn["details"])  # 1 / 0.06521721
+    assert words(drawn["details"]).endswith("the critical gain is 1.")
+
+
+@pytest.mark.parametrize(
+    "query, kind, text",
+    [
+        ("gain=1", "vanishing", "Ordered phase: the gradient vanishes"),
+        ("gain=1.86", "carried", "Near the critical line: the gradient is carried"),
+        ("gain=3", "exploding", "Chaotic phase: the gradient explodes"),
+        ("gain=2&activation=relu", "overflow", "No steady state: activity grows without limit"),
+    ],
+)
+def test_each_phase_has_its_look(query, kind, text):
+    view, notices = phase_view.read(f"?{query}")
+    found = theory.mean_field(view.config.activation, **view.scales)
+    assert phase_view.kind(found) == kind and not notices
+    assert phase_view.headline(found).startswith(text)
+
+
+def test_the_class_is_that_of_a_run_of_a_hundred_steps():
+    config = RunConfig(gain=1.6)
+    found = theory.mean_field("tanh", 1.6, 0.0, 1.0)
+    assert phase_view.kind(found) == gradlab.verdict(gradlab.analyze(config)).word == "vanishing"
+
+
+def test_a_dead_net_has_words_too():
+    found = theory.mean_field("tanh", 0.0, 0.0, 1.0)
+    assert phase_view.headline(found) == "Ordered phase: the gradient vanishes, x0 per step back."
+    assert "Mean-field theory: chi_1 = 0." in phase_view.details(found)
+
+
+# the table
+
+
+def test_the_table_holds_the_rates_at_points_of_the_map():
+    x, y = (("sigma_w", phase_view.grid("sigma_w")), ("sigma_b", phase_view.grid("sigma_b")))
+    rows = phase_view.rows(phase_view.phase_map("tanh", "w-b", 1.0), x, y)
+    assert [row["σ_b"] for row in rows][0] == "2" and [row["σ_b"] for row in rows][-1] == "0"
+    gain = list(rows[0])[-1]
+    assert gain == "4"
+    rate = math.exp(theory.mean_field("tanh", 4.0, 2.0, 1.0).log_rate)
+    assert rows[0][gain] == f"x{rate:.2f}"
+
+
+# state
+
+
+@pytest.mark.parametrize("axes", phase_view.AXES)
+def test_a_link_reproduces_the_page(axes):
+    query = "gain=2.5&bias_scale=0.3&input_scale=0.7&activation=relu&steps=40&pin=gain%3D3"
+    view, _ = phase_view.read(f"?{query}&axes={axes}")
+    again, notices = phase_view.read(view.address)
+    assert again == view and not notices
+    assert view.scales == {"sigma_w": 2.5, "sigma_b": 0.3, "sigma_v": 0.7}
+    drawn = phase_view.show(request(view.address, axes, "relu", **view.scales))
+    assert drawn["drawn"]["address"] == view.address
+
+
+def test_the_link_to_explore_is_a_plain_net_at_the_point():
+    view, notices = phase_view.read("?cell=lstm&forget_bias=1&recurrent_init=orthogonal&leak=0.5&gain=2&axes=b-v")
+    assert "The map is about the plain cell with gaussian weights" in notices[0]
+    drawn = phase_view.show(request(view.address, "b-v", sigma_w=2.2, sigma_b=0.4, sigma_v=0.6))
+    assert drawn["link"].startswith("/?v=1&")
+    link = from_query(drawn["link"].partition("?")[2])
+    assert not link.notices
+    config = link.config
+    assert (config.cell, config.recurrent_init, config.leak, config.weights) == ("elman", "gaussian", 1.0, None)
+    assert (config.gain, config.bias_scale, config.input_scale) == (2.2, 0.4, 0.6)
+    assert parse_qs(drawn["drawn"]["address"])["axes"] == ["b-v"]
+
+
+def test_what_a_link_says_wrong_is_named():
+    view, notices = phase_view.read("?axes=q-z&gian=2&activation=tahn")
+    assert view.axes == "w-b" and view.config.activation == "tanh"
+    text = " ".join(notices)
+    assert "expected one of w-b, w-v, b-v, got 'q-z'" in text
+    assert "unknown field 'gian'" in text and "unknown activation 'tahn'" in text
+    followed = phase_view.follow("?axes=w-v&bias_scale=0.4")
+    assert followed["values"] | {"activation": "tanh", "axes": "w-v", "sigma_b": 0.4} == followed["values"]
+    assert followed["base"] == "?v=1&bias_scale=0.4&axes=w-v"
+    assert phase_view.follow(None)["notices"] == []
+
+
+@pytest.mark.parametrize("value, text", [(None, "empty field"), ("", "empty field"), (-1, "at least 0"), (1e4, "1000")])
+def test_a_wrong_value_stands_beside_its_control_and_the_map_stays(value, text):
+    drawn = phase_view.show(request(sigma_b=value))
+    said = drawn["errors"]["sigma_b"] or words(drawn["failure"])
+    assert text in said
+    assert drawn["figure"] is phase_view.no_update and drawn["drawn"]["address"] is None
+
+
+def test_the_axes_say_what_each_scale_is():
+    drawn = phase_view.show(request(axes="w-v"))
+    assert drawn["roles"] == {
+        "sigma_w": "across the map",
+        "sigma_b": "held all over the map",
+        "sigma_v": "up the map",
+    }
+    assert drawn["drawn"]["axes"] == ["gain", "input_scale"]
+    assert re.match(r"Map of the gradient's rate over σ_w and σ_v\. .*vanishes", drawn["label"])
+
+
+def test_the_grid_is_of_values_that_the_controls_have():
+    for name, field in phase_view.SIGMAS.items():
+        control = gradlab.config.controls()[field]
+        values = phase_view.grid(name)
+        assert (values[0], values[-1]) == (control.min, control.max)
+        np.testing.assert_allclose(np.round(values / control.step), values / control.step, atol=1e-9)
+        assert 20 < len(values) < 90
+
+
+# speed and shell
+
+
+def test_a_change_is_drawn_quickly():
+    phase_view.show(request())
+    took = []
+    for n in range(5):
+        start = time.perf_counter()
+        phase_view.show(request(sigma_w=1.0 + 0.05 * n))
+        took.append(time.perf_counter() - start)
+    assert np.median(took) < 0.15
+
+
+def test_the_shell_knows_its_pages():
+    page = shell.open_page("/phase/")
+    current = [part.children for part in page["navigation"] if "aria-current" in part.to_plotly_json()["props"]]
+    assert current == ["Phase"]
+    assert "χ₁" in words(page["help"])
+    assert "no such page" in words(shell.open_page("/nowhere")["page"])
+    assert shell.open_page("/")["navigation"][1].href == "/phase"
