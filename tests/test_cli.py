@@ -16,11 +16,12 @@ from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS
 from gradlab.cli import cli
 from gradlab.cli.names import KINDS
-from gradlab.clipping import CLIP_MODES
+from gradlab.clipping import CLIP_MODES, CLIPPERS
 from gradlab.config import LOSSES, RunConfig, controls
 from gradlab.data import INPUTS
 from gradlab.initializers import INITIALIZERS
 from gradlab.links import from_query
+from gradlab.optimizers import OPTIMIZERS, SCHEDULES
 from gradlab.presets import PRESETS
 from gradlab.quantities import QUANTITIES
 from gradlab.terminal import option_name
@@ -273,7 +274,8 @@ def test_unknown_commands_and_options_name_the_nearest() -> None:
 
 def test_list_shows_every_name_with_a_line() -> None:
     text = run(command="list").stdout
-    registries = [CELLS, ACTIVATIONS, INITIALIZERS, INPUTS, LOSSES, CLIP_MODES, PRESETS, QUANTITIES]
+    registries = [CELLS, ACTIVATIONS, INITIALIZERS, INPUTS, LOSSES, CLIP_MODES, CLIPPERS, OPTIMIZERS, SCHEDULES]
+    registries += [PRESETS, QUANTITIES]
     for name in (name for registry in registries for name in registry):
         assert re.search(rf"^  {name}  +\S.{{7,}}$", text, re.MULTILINE), name
     assert list(KINDS) == [
@@ -283,6 +285,8 @@ def test_list_shows_every_name_with_a_line() -> None:
         "inputs",
         "losses",
         "clipping",
+        "optimizers",
+        "schedules",
         "presets",
         "quantities",
     ]

@@ -14,7 +14,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("errors",),
     ("arrays",),
     ("registry",),
-    ("activations", "initializers", "clipping"),
+    ("activations", "initializers", "clipping", "optimizers"),
     ("cells",),
     ("trajectory",),
     ("unroll", "lanczos", "blocks", "adjoint", "frames"),

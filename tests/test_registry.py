@@ -13,6 +13,9 @@ REGISTRIES = {
     "initializers": "gradlab.initializers:INITIALIZERS",
     "update clipping": "gradlab.clipping:UPDATE_MODES",
     "adjoint clipping": "gradlab.clipping:STEP_MODES",
+    "training clipping": "gradlab.clipping:CLIPPERS",
+    "optimizers": "gradlab.optimizers:OPTIMIZERS",
+    "schedules": "gradlab.optimizers:SCHEDULES",
     "quantities": "gradlab.quantities:QUANTITIES",
     "presets": "gradlab.presets:PRESETS",
 }

@@ -10,10 +10,11 @@ import click
 
 from ..activations import ACTIVATIONS
 from ..cells import CELLS
-from ..clipping import STEP_MODES, UPDATE_MODES
+from ..clipping import CLIPPERS, STEP_MODES
 from ..config import CLIP_LABELS, LOSSES
 from ..data import INPUTS
 from ..initializers import INITIALIZERS
+from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..presets import PRESETS
 from ..quantities import QUANTITIES, Quantity
 from ..registry import unknown
@@ -25,8 +26,9 @@ def _described(q: Quantity) -> str:
 
 
 def _clip_modes() -> dict[str, str]:
-    modes = {"off": "nothing is clipped", **UPDATE_MODES.describe(), **STEP_MODES.describe()}
-    return modes | {name: f"{CLIP_LABELS[name]}: {text}" for name, text in modes.items() if name != "off"}
+    modes = CLIPPERS.describe() | STEP_MODES.describe()
+    labels = {"agc": "update, in training", "autoclip": "update, in training"} | CLIP_LABELS
+    return modes | {name: f"{labels[name]}: {text}" for name, text in modes.items() if name != "off"}
 
 
 KINDS: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
@@ -36,6 +38,8 @@ KINDS: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
     "inputs": ("Inputs (--input; or a file)", INPUTS.describe),
     "losses": ("Losses (--loss)", lambda: LOSSES),
     "clipping": ("Clipping modes (--clip)", _clip_modes),
+    "optimizers": ("Optimizers", OPTIMIZERS.describe),
+    "schedules": ("Schedules of the learning rate", SCHEDULES.describe),
     "presets": ("Presets (--preset)", lambda: {name: f"{p.label} - {p.help}" for name, p in PRESETS.items()}),
     "quantities": ("Recorded quantities", lambda: {name: _described(q) for name, q in QUANTITIES.items()}),
 }

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import LN2, Array, namespace, quiet
+from ..arrays import LN2, Array, log_norm, namespace, quiet
 from ..errors import InputError
 from ..registry import Registry
 from .norms import Norm, angle, flatten, largest, row_norms
@@ -116,7 +116,7 @@ def _cast(arrays: Mapping[str, Array], like: Mapping[str, Array]) -> dict[str, A
 
 
 UPDATE_MODES: Registry[type[Clipper]] = Registry("update clipping")  # those that need nothing but one gradient
-CLIPPERS: Registry[type[Clipper]] = Registry("clipping of updates")
+CLIPPERS: Registry[type[Clipper]] = Registry("update clipping")
 
 
 @CLIPPERS.register("off")
@@ -170,20 +170,25 @@ class Adaptive(Clipper):
     default = 0.01
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
-        plain = gradient.split(gradient.plain)
-        after = [self._one(params[name], g) for name, g in plain.items()]
+        plain, norms = gradient.split(gradient.plain), row_norms if gradient.norm.exponent == 0 else _exact_row_norms
+        with quiet():
+            after = [self._one(params[name], g, norms(g)) for name, g in plain.items()]
         if all(g is None for g in after):
             return None
         return flatten([old if new is None else new for old, new in zip(plain.values(), after, strict=True)])
 
-    def _one(self, weights: Array, gradient: Array) -> Array | None:
-        xp, norms = namespace(gradient), row_norms(gradient)
+    def _one(self, weights: Array, gradient: Array, norms: Array) -> Array | None:
+        xp = namespace(gradient)
         limits = self.threshold * xp.maximum(row_norms(weights), AGC_FLOOR)
         over = norms > limits
         if not bool(over.any()):
             return None
-        one = xp.ones_like(norms)
-        return gradient / xp.where(over, norms, one) * xp.where(over, limits, one)
+        return gradient / xp.where(over, norms, 1.0) * xp.where(over, limits, 1.0)
+
+
+def _exact_row_norms(array: Array) -> Array:
+    xp = namespace(array)
+    return xp.exp(log_norm(xp, array))[..., None]
 
 
 @CLIPPERS.register("autoclip")
