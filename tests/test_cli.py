@@ -304,4 +304,4 @@ def test_version_and_help() -> None:
     bare = CliRunner().invoke(cli, [])
     assert bare.exit_code == 0
     assert bare.stdout == run(command="-h").stdout
-    assert re.search(r"^  analyze  Measure .*\.\n  list     Show .*\.$", bare.stdout, re.MULTILINE)
+    assert re.search(r"^  analyze +Measure .*\.\n  list +Show .*\.$", bare.stdout, re.MULTILINE)

@@ -254,7 +254,7 @@ def test_each_quantity_says_what_it_is(name):
     assert quantity.name == name
     assert quantity.long_name and not quantity.long_name.endswith(".")
     assert quantity.symbol and quantity.units
-    assert quantity.scale == ("log" if name.startswith("log_") else "linear")
+    assert quantity.scale == ("log" if "log_" in name and not name.endswith("_stderr") else "linear")
     assert len(set(quantity.dims)) == len(quantity.dims)
     assert "*" in quantity.dims
 
