@@ -218,9 +218,9 @@ def test_a_change_is_drawn_quickly():
     phase_view.show(request())
     took = []
     for n in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         phase_view.show(request(sigma_w=1.0 + 0.05 * n))
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert np.median(took) < 0.15
 
 
