@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from copy import copy
-from itertools import product
+from functools import cached_property
 from typing import Any, TypeVar
 
 from .arrays import Array, Namespace, linear
@@ -16,7 +16,8 @@ Key = TypeVar("Key", bound=Hashable)
 class Weights:
     """The recurrent weights W_k (*M, H, R*H) of some gates, one by one and, contiguous, side by side.
 
-    columns (*M, R*H, n*H): W^T, for r W^T. rows (*M, n*H, R*H): W, for delta W.
+    columns (*M, R*H, n*H): W^T, for r W^T. rows (*M, n*H, R*H): W, for delta W. units (*M, H, n, R*H): each unit's own
+    rows, n at least 2 (the other is zero), as products with one row in the middle are not left to BLAS.
     """
 
     def __init__(self, xp: Namespace, gates: list[int], weights: list[Array]) -> None:
@@ -24,6 +25,7 @@ class Weights:
         if weights:
             self.rows = xp.concatenate(weights, axis=-2)
             self.columns = xp.ascontiguousarray(xp.swapaxes(self.rows, -1, -2))
+            self.units = xp.stack([*weights, xp.zeros_like(weights[0])][: max(2, len(weights))], axis=-2)
 
     def astype(self, xp: Namespace, dtype: Any) -> Weights:
         """The same in another precision."""
@@ -49,6 +51,8 @@ class Part:
         self.places = {k: slice(n * h, (n + 1) * h) for n, k in enumerate(self.weights.gates)}  # side by side
         self.shape, self.dtype = traj.states.shape[2:-1], traj.states.dtype
         self.behind = (slice(None),) * (len(traj.models) + 2)
+        self.whole: Part | None = None  # the range that a single step is taken from, and where it lies there
+        self.within = slice(None)
 
     def astype(self, dtype: Any) -> Part:
         """The same operator in another precision."""
@@ -61,7 +65,7 @@ class Part:
     def step(self, t: int) -> Part:
         """The operator of step t+1 alone."""
         part, i = copy(self), t - self.start
-        part.start, part.stop = t, t + 1
+        part.start, part.stop, part.whole, part.within = t, t + 1, self, slice(i, i + 1)
         part.carry = {key: e[i : i + 1] for key, e in self.carry.items()}
         part.gates = {key: d[i : i + 1] for key, d in self.gates.items()}
         return part
@@ -70,9 +74,9 @@ class Part:
         """The view of one state variable: (..., C, S, *M, B, H) -> (..., C, *M, B, H)."""
         return vectors[(..., s, *self.behind)]
 
-    def apply(self, v: Array) -> Array:
+    def apply(self, v: Array, out: Array | None = None) -> Array:
         """E v + D W v."""
-        xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(v))
+        xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(v) if out is None else out)
         if self.gates:
             parts = [self._state(v, s) for s, _ in self.reads]
             pre = _rows_times(xp, parts[0] if len(parts) == 1 else xp.concatenate(parts, axis=-1), self.weights.columns)
@@ -82,9 +86,9 @@ class Part:
             terms.add(self._state(terms.out, row), row, e, self._state(v, column))
         return self._complete(terms)
 
-    def apply_transpose(self, u: Array) -> Array:
+    def apply_transpose(self, u: Array, out: Array | None = None) -> Array:
         """E^T u + W^T D^T u."""
-        xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(u))
+        xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(u) if out is None else out)
         if self.gates:
             pulled = _rows_times(xp, self._deltas(u), self.weights.rows)
             for s, columns in self.reads:
@@ -109,22 +113,30 @@ class Part:
         return terms.out
 
     def dense(self, out: Array) -> Array:
-        """The matrices, written to `out` (C, *M, B, S*H, S*H)."""
-        h, states = self.cell.hidden_size, range(len(self.cell.states))
-        terms = _Terms(self.xp, out)
-        blocks = {(row, column): _block(out, h, row, column) for row, column in product(states, states)}
-        for (row, k), d in self.gates.items():
-            w = self.weights.gates[k][..., None, :, :]
-            for column, columns in self.reads:
-                terms.add(blocks[row, column], (row, column), d[..., None], w[..., columns])
-        for key in terms.missing(blocks):
-            blocks[key][...] = 0
-        side = out.shape[-1]
+        """The matrices, written to `out` (C, *M, B, S*H, S*H), whose last two axes are contiguous."""
+        h, side = self.cell.hidden_size, out.shape[-1]
+        if not self.gates or len(self.reads) < len(self.cell.states):
+            out[...] = 0
+        if self.gates:
+            coefficients = (self.whole or self).by_unit[self.within]
+            units = self.xp.swapaxes(out.reshape(*out.shape[:-3], -1, h, side), -3, -2)  # (C, *M, H, B*S, S*H)
+            for s, columns in self.reads:
+                target = units[..., s * h : (s + 1) * h]
+                self.xp.matmul(coefficients, self.weights.units[..., columns], out=target)
         entries = out.reshape(*out.shape[:-2], side * side)
         for (row, column), e in self.carry.items():
             first = row * h * side + column * h
             entries[..., first : first + h * (side + 1) : side + 1] += e
         return out
+
+    @cached_property
+    def by_unit(self) -> Array:
+        """D by unit, sample and state (C, *M, H, B*S, n), the gates as in `Weights.units`."""
+        xp, states, gates = self.xp, len(self.cell.states), self.weights.units.shape[-2]
+        d = xp.zeros((self.stop - self.start, *self.shape, states, gates, self.cell.hidden_size), dtype=self.dtype)
+        for (s, k), values in self.gates.items():
+            d[..., s, list(self.places).index(k), :] = values
+        return xp.ascontiguousarray(xp.moveaxis(d.reshape(*d.shape[:-4], -1, *d.shape[-2:]), -1, -3))
 
     def squares(self, products: RowProducts) -> Array:
         """||J||_F^2 (C, *M, B)."""
@@ -206,8 +218,3 @@ def _rows_times(xp: Namespace, x: Array, w: Array) -> Array:
     if w.ndim == 2:
         return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
     return xp.matmul(x, w)
-
-
-def _block(matrices: Array, h: int, row: int, column: int) -> Array:
-    """The view of one block of states of (..., S*H, S*H)."""
-    return matrices[..., row * h : (row + 1) * h, column * h : (column + 1) * h]

@@ -176,13 +176,13 @@ class StepJacobian:
     t: int
     part: Part
 
-    def apply(self, v: Array) -> Array:
-        """J_t v."""
-        return self.part.apply(v[:, None])[:, 0]
+    def apply(self, v: Array, out: Array | None = None) -> Array:
+        """J_t v, written to `out` where that is given."""
+        return self.part.apply(v[:, None], None if out is None else out[:, None])[:, 0]
 
-    def apply_transpose(self, u: Array) -> Array:
-        """J_t^T u."""
-        return self.part.apply_transpose(u[:, None])[:, 0]
+    def apply_transpose(self, u: Array, out: Array | None = None) -> Array:
+        """J_t^T u, written to `out` where that is given."""
+        return self.part.apply_transpose(u[:, None], None if out is None else out[:, None])[:, 0]
 
     def dense(self, out: Array | None = None) -> Array:
         """J_t (*M, B, S*H, S*H), states major; written to `out` where that is given."""

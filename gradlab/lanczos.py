@@ -7,15 +7,18 @@ from collections.abc import Callable
 
 from .arrays import Array, Namespace, quiet
 
+Operator = Callable[[Array], Array]
+
 MAX_STEPS = 48
+NOTHING = 1e-30  # a norm that stands for zero among vectors of moderate norm
 CHECK_EVERY = 4
 TINY = 1e-15  # a norm beyond this or its inverse is computed again from scaled numbers
 
 
 def largest_singular_values(
     xp: Namespace,
-    apply: Callable[[Array], Array],
-    apply_transpose: Callable[[Array], Array],
+    apply: Operator,
+    apply_transpose: Operator,
     start: Array,
     axes: tuple[int, ...],
     tol: float,
@@ -43,6 +46,56 @@ def largest_singular_values(
         u, alpha = _unit(xp, _less(apply(v), beta, u), axes)
         alphas.append(alpha)
     return sigma, bound
+
+
+def leading_triplet(
+    xp: Namespace, apply: Operator, apply_transpose: Operator, start: Array, steps: int
+) -> tuple[Array, Array, Array]:
+    """sigma, the left singular vector and the relative residual after a few Golub-Kahan steps from `start`.
+
+    Vectors lie along the last axis; sigma and the residual keep it with length 1. For operators of moderate norm.
+    """
+    lefts, alphas, betas = [], [], []
+    v = _over_norm(xp, start.copy())[0]
+    u = apply(v)
+    for step in range(steps):
+        u, alpha = _over_norm(xp, u)
+        w, beta = _over_norm(xp, _less(apply_transpose(u), alpha, v))
+        lefts.append(u)
+        alphas.append(alpha)
+        betas.append(beta)
+        if step + 1 < steps:
+            v, u = w, _less(apply(w), beta, u)
+    sigma, x = _leading_left(xp, alphas, betas[:-1])
+    residual = betas[-1] * xp.abs(x[..., -1:]) / xp.maximum(sigma, NOTHING)
+    return sigma, xp.matmul(x[..., None, :].astype(u.dtype), xp.stack(lefts, axis=-2))[..., 0, :], residual
+
+
+def _over_norm(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """x over its norm along the last axis, in place, and the norm; neither under- nor overflows."""
+    norm = xp.sqrt(xp.einsum("...i,...i->...", x, x))[..., None]
+    x /= xp.maximum(norm, NOTHING)
+    return x, norm
+
+
+def _leading_left(xp: Namespace, alphas: list[Array], betas: list[Array]) -> tuple[Array, Array]:
+    """Largest singular value (..., 1) of small bidiagonal B, and its left singular vector, by repeated squaring."""
+    k = len(alphas)
+    if k == 1:
+        return alphas[0].astype(xp.float64), xp.ones_like(alphas[0])
+    b = xp.zeros((*alphas[0].shape[:-1], k, k), dtype=xp.float64)
+    for i, alpha in enumerate(alphas):
+        b[..., i, i] = alpha[..., 0]
+    for i, beta in enumerate(betas):
+        b[..., i, i + 1] = beta[..., 0]
+    bt = xp.swapaxes(b, -1, -2)
+    power = xp.matmul(b, bt)
+    for squaring in range(12):  # to the 4096th power, brought near 1 on the way
+        if squaring % 4 == 0:
+            power = power / xp.maximum(xp.einsum("...ii->...", power), NOTHING)[..., None, None]
+        power = xp.matmul(power, power)
+    x = _over_norm(xp, power[..., 0].copy())[0]
+    return _over_norm(xp, xp.matmul(x[..., None, :], b)[..., 0, :])[1], x
 
 
 def _flat(xp: Namespace, values: list[Array], axes: tuple[int, ...]) -> Array:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from .arrays import LN2, Array, quiet, require_namespace, require_shape
 from .errors import InputError
+from .growth import Growth, row_scales
 from .jacobian import CARRY, StateJacobian
 from .scaled import ScaledVectors, pull_back
 
 BUDGET = 2e10  # B (SH)^3 T up to which whole products are multiplied out
+CACHE_BYTES = 2**19  # of the matrices that are multiplied together
 METHODS = ("auto", "exact", "subset", "probes")
 INTERACTION = "interaction"
 
@@ -134,7 +135,7 @@ def singular_values(
     k = _side(jacobian) if k is None else k
     if not 1 <= k <= _side(jacobian):
         raise InputError(f"k: expected 1 to {_side(jacobian)}, the number of state variables, got {k}")
-    product = _last(_multiplied(jacobian, t, s, on_progress))
+    *_, product = _multiplied(jacobian, t, s, on_progress)
     return _svd(jacobian, product, k, adjoint)
 
 
@@ -171,13 +172,12 @@ def _split(jacobian: StateJacobian, names: tuple[str, ...], pulled: Sequence[Sca
 
 def _exact(jacobian: StateJacobian, t: int, s: int, spectral: bool, on_progress: Progress) -> list[Array | None]:
     """ln of Frobenius and spectral norms and the latter's residual, each (t-s+1, *M, B)."""
-    xp, frobenius, sigma = jacobian.traj.xp, [], []
-    for _, product in _multiplied(jacobian, t, s, on_progress):
-        frobenius.append(_log_total(product))
-        if spectral:
-            sigma.append(_svd(jacobian, product, 1, None).logs[0])
-    values = xp.stack(frobenius[::-1])
-    return [values, *((xp.stack(sigma[::-1]), xp.zeros_like(values)) if spectral else (None, None))]
+    walk = _multiplied(jacobian, t, s, on_progress)
+    growth = Growth(next(walk), spectral)
+    growth.record()
+    for _ in walk:
+        growth.record()
+    return [None if values is None else values[::-1] for values in (growth.frobenius(), *growth.spectral())]
 
 
 def _estimated(jacobian: StateJacobian, t: int, s: int, probes: int, seed: int, on_progress: Progress) -> ProductNorms:
@@ -207,26 +207,11 @@ def _mean_square(vectors: ScaledVectors) -> tuple[Array, Array]:
         return top + 0.5 * xp.log(mean), xp.where(mean > 0, 0.5 * spread / mean, xp.zeros_like(mean))
 
 
-def _log_total(product: ScaledVectors) -> Array:
-    """ln of the Frobenius norm of matrices whose rows are the scaled vectors (*M, B, K, SH)."""
-    xp, top = product.xp, xp_max(product)
-    with quiet():
-        weights = xp.ldexp(xp.ones(product.squares.shape, dtype=xp.float64), 2 * (product.exponents - top[..., None]))
-        return 0.5 * xp.log((product.squares * weights).sum(axis=-1)) + LN2 * top
-
-
-def xp_max(product: ScaledVectors) -> Array:
-    """The largest exponent of each sample's living rows."""
-    xp = product.xp
-    return xp.max(xp.where(product.alive, product.exponents, -(2**30)), axis=-1)
-
-
 def _svd(jacobian: StateJacobian, product: ScaledVectors, k: int, adjoint: Array | None) -> SingularValues:
     """Singular values of matrices whose rows are the scaled vectors (*M, B, K, SH)."""
-    xp, top = product.xp, xp_max(product)
-    shift = product.exponents - top[..., None]
+    xp, (top, scales) = product.xp, row_scales(product)
     with quiet():
-        matrices = xp.ldexp(product.mantissas.astype(xp.float64), shift[..., None])
+        matrices = product.mantissas.astype(xp.float64) * scales[..., None]
         u, sigma, _ = xp.linalg.svd(matrices)
         logs = xp.moveaxis(xp.log(sigma[..., :k]) + LN2 * top[..., None], -1, 0)
         if adjoint is None:
@@ -237,22 +222,18 @@ def _svd(jacobian: StateJacobian, product: ScaledVectors, k: int, adjoint: Array
         return SingularValues(logs, xp.moveaxis(cos2, -1, 0))
 
 
-def _multiplied(
-    jacobian: StateJacobian, t: int, s: int, on_progress: Progress = None
-) -> Iterator[tuple[int, ScaledVectors]]:
-    """(r, d state_t / d state_r (*M, B, SH, SH)) for r = t, t-1 ... s; its rows are scaled, the object is the same."""
+def _multiplied(jacobian: StateJacobian, t: int, s: int, on_progress: Progress = None) -> Iterator[ScaledVectors]:
+    """d state_t / d state_r for r = t, t-1 ... s: the scaled rows (*M, B, SH, SH), the same object all along."""
     product = _identity(jacobian)
-    yield t, product
+    matrix, matmul = jacobian.traj.xp.empty_like(product.mantissas), jacobian.traj.xp.matmul
+    yield product
     for step in jacobian.each_step(s, t, backwards=True):
         with quiet():
-            product.multiply(partial(_times, step.dense()), step)
+            step.dense(matrix)
+            product.multiply(lambda p, out: matmul(p, matrix, out=out), step)
         if on_progress is not None:
             on_progress((t - step.t + 1) / (t - s))
-        yield step.t - 1, product
-
-
-def _times(matrix: Array, product: Array) -> Array:
-    return product @ matrix
+        yield product
 
 
 def _identity(jacobian: StateJacobian) -> ScaledVectors:
@@ -272,7 +253,10 @@ def _joint(jacobian: StateJacobian, states: Array) -> Array:
 
 def _blocks(jacobian: StateJacobian, samples: range) -> Iterator[tuple[StateJacobian, int, int]]:
     """Samples in blocks whose products stay in the cache: (their Jacobian, number of the block, number of blocks)."""
-    yield jacobian.of_samples(slice(samples.start, samples.stop)), 0, 1
+    one = int(np.prod(jacobian.traj.models)) * _side(jacobian) ** 2 * jacobian.traj.states.dtype.itemsize
+    size = max(1, CACHE_BYTES // one)
+    for i, start in enumerate(samples[::size]):
+        yield jacobian.of_samples(slice(start, min(start + size, samples.stop))), i, -(-len(samples) // size)
 
 
 def _share(on_progress: Progress, i: int, n: int) -> Progress:

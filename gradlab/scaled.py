@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from .arrays import LN2, Array, Namespace, quiet
 from .jacobian import StateJacobian, StepJacobian
 
-SAFE = {4: 60, 8: 500}  # log2 of how far a norm may stray from 1; its square is a normal number, by bytes of a number
+MODERATE = 2.0**60  # how far a squared norm may stray from 1 before its vector is brought back
+SAFE = {4: 2.0**120, 8: 2.0**1000}  # how far it may go within one step: still a normal number; by bytes of a number
 
 
 class ScaledVectors:
@@ -20,25 +21,22 @@ class ScaledVectors:
     """
 
     def __init__(self, xp: Namespace, vectors: Array, axes: tuple[int, ...]) -> None:
-        self.xp, self.axes, self.mantissas = xp, axes, vectors
+        self.xp, self.axes, self.mantissas, self.spare = xp, axes, vectors, xp.empty_like(vectors)
         self.exponents = xp.zeros(xp.max(vectors, axis=axes).shape, dtype=xp.int32)
-        self.range = SAFE[vectors.dtype.itemsize]
+        self.safe = SAFE[vectors.dtype.itemsize]
         self.normalise()
 
-    def multiply(self, operator: Callable[[Array], Array], step: StepJacobian) -> None:
-        """operator(vectors), exact at any magnitude; InputError names the step and sample where it is not finite."""
-        product = operator(self.mantissas)
-        squares = self._squares(product)
-        if self._within(squares, 4.0**self.range):
-            self.mantissas, self.squares = product, squares
-            if not self._within(squares, 2.0**self.range):
-                self.normalise()
-            return
-        self.normalise()
-        self.mantissas = operator(self.mantissas)
-        if not bool(self.xp.isfinite(self.mantissas).all()):
-            step.refuse()
-        self.normalise()
+    def multiply(self, operator: Callable[[Array, Array], Array], step: StepJacobian) -> None:
+        """operator(vectors, out), exact at any magnitude; InputError says where a Jacobian is not finite."""
+        squares = self._squares(operator(self.mantissas, self.spare))
+        moderate = self._within(squares, MODERATE)
+        if not (moderate or self._within(squares, self.safe)):
+            self.normalise()
+            if not bool(self.xp.isfinite(operator(self.mantissas, self.spare)).all()):
+                step.refuse()
+        self.mantissas, self.spare, self.squares = self.spare, self.mantissas, squares
+        if not moderate:
+            self.normalise()
 
     def put(self, at: int, vector: Array) -> None:
         """Replace the vectors with index `at` along the first axis."""
@@ -51,7 +49,7 @@ class ScaledVectors:
         largest = xp.max(xp.abs(self.mantissas), axis=self.axes, keepdims=True)
         self.alive = xp.squeeze(largest, axis=self.axes) > 0
         shift = xp.where(largest > 0, xp.frexp(largest)[1], xp.zeros(largest.shape, dtype=xp.int32))
-        self.mantissas = xp.ldexp(self.mantissas, -shift)
+        xp.ldexp(self.mantissas, -shift, out=self.mantissas)
         self.exponents = self.exponents + xp.squeeze(shift, axis=self.axes)
         self.squares = self._squares(self.mantissas)
 

@@ -1,0 +1,104 @@
+"""Norms of a product of Jacobians while it grows: Frobenius exactly, the spectral norm followed from step to step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import LN2, Array, Namespace, quiet
+from .lanczos import Operator, largest_singular_values, leading_triplet
+from .scaled import ScaledVectors
+
+TOL = 1e-2  # of the relative residual, which bounds the error of the spectral norm; the error is about its square
+NOISE = 0.02  # share of a random direction in every start, so that a value that overtakes the leading one is noticed
+MORE, CYCLES = 8, 6  # Golub-Kahan steps where one from the neighbouring product's vector is too few, and how often
+RIVAL, UNSEEN = 0.5, 0.01  # a row with that share of sigma^2, and less than that of the singular vector, joins in
+EMPTY = -(2**30)  # the exponent of a row of zeros
+
+
+class Growth:
+    """Norms of matrices whose rows are scaled vectors (*M, B, K, N), noted each time `record` is called."""
+
+    def __init__(self, product: ScaledVectors, spectral: bool) -> None:
+        self.product, self.xp = product, product.xp
+        self.exponents: Array | None = None  # those that tops and scales belong to
+        self.tops: list[Array] = []
+        self.squares: list[Array] = []
+        self.leading = _Leading(product) if spectral else None
+
+    def record(self) -> None:
+        """Note the norms as they are now."""
+        if self.product.exponents is not self.exponents:
+            self.top, self.scales = row_scales(self.product)
+            self.weights = self.scales.astype(self.xp.float64) ** 2
+            self.exponents = self.product.exponents
+        with quiet():
+            rows = self.product.squares * self.weights
+            self.tops.append(self.top)
+            self.squares.append(rows.sum(axis=-1))
+            if self.leading is not None:
+                self.leading.record(self.scales, rows)
+
+    def frobenius(self) -> Array:
+        """ln ||.||_F (recorded, *M, B)."""
+        return self._log(self.squares) * 0.5 + LN2 * self.xp.stack(self.tops)
+
+    def spectral(self) -> tuple[Array, Array] | tuple[None, None]:
+        """ln ||.||_2 and its relative residual (recorded, *M, B); None if it was not followed."""
+        if self.leading is None:
+            return None, None
+        return self._log(self.leading.sigmas) + LN2 * self.xp.stack(self.tops), self.xp.stack(self.leading.residuals)
+
+    def _log(self, values: list[Array]) -> Array:
+        with quiet():
+            return self.xp.log(self.xp.stack(values))
+
+
+def row_scales(product: ScaledVectors) -> tuple[Array, Array]:
+    """The largest exponent of each matrix's rows (*M, B), and 2^(a row's exponent less that one) (*M, B, K)."""
+    xp = product.xp
+    exponents = xp.where(product.alive, product.exponents, EMPTY)
+    top = xp.max(exponents, axis=-1)
+    ones = xp.ones(exponents.shape, dtype=product.mantissas.dtype)
+    return top, xp.ldexp(ones, exponents - top[..., None])
+
+
+class _Leading:
+    """The leading singular value and left singular vector, found each time from the vector before."""
+
+    def __init__(self, product: ScaledVectors) -> None:
+        self.product, self.xp = product, product.xp
+        self.sigmas: list[Array] = []
+        self.residuals: list[Array] = []
+        random = np.random.default_rng(0).normal(size=(2, *product.mantissas.shape[:-1]))
+        unit = self.xp.asarray(random / np.linalg.norm(random, axis=-1, keepdims=True), dtype=product.mantissas.dtype)
+        self.left, self.noise = unit[0], NOISE * unit[1]
+
+    def record(self, scales: Array, rows: Array) -> None:
+        """Note sigma, in the scale of the largest row, and its residual; rows: the squared norms of the rows."""
+        sigma, residual = self._found(*_operators(self.xp, self.product.mantissas, scales), rows)
+        self.sigmas.append(sigma.astype(self.xp.float64))
+        self.residuals.append(residual.astype(self.xp.float64))
+
+    def _found(self, apply: Operator, apply_transpose: Operator, rows: Array) -> tuple[Array, Array]:
+        xp, steps = self.xp, 1
+        for _ in range(CYCLES):
+            start = apply_transpose(self.left + self.noise)
+            sigma, self.left, residual = leading_triplet(xp, apply, apply_transpose, start, steps)
+            rivals = (rows > RIVAL * sigma * sigma) & (self.left * self.left < UNSEEN)
+            unseen = steps == 1 and bool(rivals.any())
+            if not unseen and bool((residual <= TOL).all()):
+                return sigma[..., 0], residual[..., 0]
+            self.left, steps = self.left + RIVAL * rivals, MORE
+        return largest_singular_values(xp, apply, apply_transpose, start, (-1,), TOL)
+
+
+def _operators(xp: Namespace, matrix: Array, scales: Array) -> tuple[Operator, Operator]:
+    """v -> A v and u -> A^T u for A = diag(scales) matrix."""
+
+    def apply(v: Array) -> Array:
+        return scales * xp.matmul(matrix, v[..., None])[..., 0]
+
+    def apply_transpose(u: Array) -> Array:
+        return xp.matmul((scales * u)[..., None, :], matrix)[..., 0, :]
+
+    return apply, apply_transpose
