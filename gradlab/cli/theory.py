@@ -24,9 +24,7 @@ HEADLINES: dict[str, Callable[[str], str]] = {
     "ordered": lambda rate: f"Ordered phase: the gradient vanishes, {rate} per step back.",
     "chaotic": lambda rate: f"Chaotic phase: the gradient explodes, {rate} per step back.",
     "critical": lambda rate: "Critical: the gradient keeps its norm.",
-    "divergent": lambda rate: (
-        f"No lasting state: it grows without limit; the gradient changes {rate} per step back."
-    ),
+    "divergent": lambda rate: f"No lasting state: it grows without limit; the gradient changes {rate} per step back.",
 }
 
 
