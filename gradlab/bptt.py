@@ -153,13 +153,13 @@ class Gradients:
         """dL/dx_t as plain values (T, *M, B, D)."""
         traj, cell, xp = self.traj, self.traj.cell, self.traj.xp
         with quiet():
-            plain = self.deltas[: len(cell.gates)][cell.driven]
-            if bool(self.exponents.any()):
-                plain = xp.ldexp(plain, self.exponents[1:][None, ..., None])
+            deltas = self.deltas[: len(cell.gates)][cell.driven]
             weights = xp.swapaxes(traj.params["W_xh"], -1, -2)
-            terms = [linear(xp, d, w) for d, w in zip(plain, weights, strict=True)]
-        nothing = xp.zeros((*self.mantissas.shape[:1], *self.mantissas.shape[2:-1], cell.input_size))[1:]
-        return sum(terms[1:], terms[0]) if terms else nothing
+            terms = [linear(xp, d, w) for d, w in zip(deltas, weights, strict=True)]
+            if not terms:
+                return xp.zeros((*self.deltas.shape[1:-1], cell.input_size), dtype=self.deltas.dtype)
+            total = sum(terms[1:], terms[0])
+            return xp.ldexp(total, self.exponents[1:, ..., None]) if bool(self.exponents.any()) else total
 
 
 def bptt(
