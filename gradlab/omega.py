@@ -1,0 +1,72 @@
+"""Pascanu's regulariser: a penalty on every step at which the adjoint changes its norm.
+
+With lambda_t = dL/dstate_t and u_t = J_t^T lambda_t, what step t hands back of it, the published formula is
+
+    Omega = sum_t (||u_t|| / ||lambda_t|| - 1)^2            form "paper"; here the mean of it over the samples
+
+and the published code computes the mean over all live steps and samples of
+
+    (||u_t||^2 / ||lambda_t||^2 - 1)^2                      form "code"; live: ||lambda_t||^2 >= 1e-20
+
+For a cell with several states the norms are the joint ones. The derivative is the immediate one, with respect to the
+recurrent weights in J_t = E_t + D_t W alone: states and adjoints are held. Every adjoint is brought to norm 1 first,
+which leaves the ratio as it is, so none under- or overflows.
+Source: Pascanu, Mikolov & Bengio 2013, section 3.3, eq. 9 and 10; code: github.com/pascanur/trainingRNNs.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .arrays import LN2, Array, Namespace, outer_sum, quiet
+from .bptt import Gradients
+from .registry import unknown
+from .trajectory import Trajectory, read
+
+FORMS = ("paper", "code")
+LIVE = 0.5 * math.log(1e-20)  # ln of the adjoint's norm below which the published code leaves a step out
+
+
+def omega(traj: Trajectory, gradients: Gradients, form: str = "paper") -> tuple[Array, Array]:
+    """Omega (*M,), float64, and its immediate derivative with respect to W_hh, (G_h, *M, H, R*H).
+
+    gradients: what `bptt` found for `traj`. Steps beyond a sample's length, and those that no loss reaches, do not
+    count. Raises InputError for an unknown form.
+    """
+    if form not in FORMS:
+        raise unknown("form of Omega", form, list(FORMS))
+    xp = traj.xp
+    with quiet():
+        adjoints, sizes = _units(xp, gradients.mantissas[1:])
+        pulled, ratio = _units(xp, traj.jacobian().apply_transpose(adjoints))
+        weight = _weights(gradients, sizes, form)
+        term, slope = ((ratio - 1), 1.0) if form == "paper" else ((ratio**2 - 1), 2 * ratio)
+        factor = xp.where(weight > 0, 2 * weight * slope * term / sizes, 0.0).astype(sizes.dtype)
+        value = xp.sum(weight * term**2, axis=(0, -1), dtype=xp.float64)
+        return value, _derivative(traj, gradients.deltas * factor[..., None], pulled)
+
+
+def _units(xp: Namespace, vectors: Array) -> tuple[Array, Array]:
+    """Vectors (T, S, *M, B, H) over their joint norms, zero where that is zero, and the norms (T, *M, B)."""
+    largest = xp.max(xp.abs(vectors), axis=(1, -1), keepdims=True)
+    scaled = vectors / xp.where(largest > 0, largest, xp.ones_like(largest))
+    norms = xp.sqrt(xp.sum(scaled * scaled, axis=(1, -1), keepdims=True))
+    scaled /= xp.where(norms > 0, norms, xp.ones_like(norms))
+    return scaled, (largest * norms)[:, 0, ..., 0]
+
+
+def _weights(gradients: Gradients, sizes: Array, form: str) -> Array:
+    """How much each step and sample (T, *M, B) counts."""
+    xp, live = gradients.traj.xp, gradients.alive[1:]
+    if form == "paper":
+        return live / live.shape[-1]
+    live = live & (xp.log(sizes) + LN2 * gradients.exponents[1:] >= LIVE)
+    return live / xp.maximum(xp.sum(live, axis=(0, -1), keepdims=True), 1)
+
+
+def _derivative(traj: Trajectory, deltas: Array, pulled: Array) -> Array:
+    """sum over steps and samples of delta_k r(u)^T for every recurrent gate k: u = E^T lambda + W^T delta."""
+    xp, cell = traj.xp, traj.cell
+    read_part = read(cell, pulled)
+    grads = [outer_sum(xp, d, read_part) for d in deltas[: len(cell.gates)][cell.recurrent]]
+    return xp.stack(grads) if grads else xp.zeros_like(traj.params["W_hh"])
