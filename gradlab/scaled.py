@@ -69,7 +69,7 @@ class ScaledVectors:
 
 def pull_back(jacobian: StateJacobian, u: Array, t: int, s: int) -> Iterator[tuple[int, ScaledVectors]]:
     """(r, (d state_t / d state_r)^T u) for r = t, t-1 ... s; u (K, S, *M, B, H). The same object all along."""
-    vectors = ScaledVectors(jacobian.traj.xp, u, (1, -1))
+    vectors = ScaledVectors(jacobian.traj.xp, u.copy(), (1, -1))  # they are overwritten on the way
     yield t, vectors
     for step in jacobian.each_step(s, t, backwards=True):
         with quiet():
