@@ -15,6 +15,7 @@ from .bptt import Gradients, bptt
 from .cells import Cell, make_cell
 from .errors import Cancelled, InputError
 from .jacobian import StateJacobian
+from .lyapunov import LyapunovSpectrum, lyapunov, lyapunov_of_map
 from .trajectory import Trajectory
 from .unroll import unroll
 
@@ -43,6 +44,7 @@ __all__ = [
     "Cell",
     "Gradients",
     "InputError",
+    "LyapunovSpectrum",
     "RunConfig",
     "StateJacobian",
     "Trajectory",
@@ -53,6 +55,8 @@ __all__ = [
     "from_state_dict",
     "load_safetensors",
     "load_weights",
+    "lyapunov",
+    "lyapunov_of_map",
     "make_cell",
     "plots",
     "to_device",

@@ -158,13 +158,15 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
         return ["too few steps to tell whether the exponents have converged; use more"]
     with np.errstate(invalid="ignore"):
         drift = np.abs(running[half] - running[-1]) * times[-1] / (times[-1] - times[half])
-        drifting = finite & (drift > DRIFT + 6 * stderr)  # the difference of the halves has twice the standard error
+        error = np.fmax(stderr, _block_error(times, running))  # few samples say little of it
+        drifting = finite & (drift > DRIFT + 6 * error)  # the difference of the halves has twice the error
         wide = finite & (stderr > PRECISION)
     doubts = []
     if drifting.any():
-        doubts.append(
-            f"{drifting.sum()} exponents drift: half the run differs from the other by {drift[finite].max():.2g}"
-        )
+        largest = drift[drifting].max()
+        doubts.append(f"{drifting.sum()} of {finite.size} exponents drift: the halves of the run differ by {largest:.2g}")
     if wide.any():
-        doubts.append(f"{wide.sum()} standard errors are above {PRECISION:g}, up to {stderr[wide].max():.2g}")
+        doubts.append(
+            f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g}, up to {stderr[wide].max():.2g}"
+        )
     return [f"{doubt} per step; use more steps" for doubt in doubts]

@@ -13,6 +13,7 @@ from gradlab.cells import CELLS
 from gradlab.exponents import kaplan_yorke
 from gradlab.frames import Frame
 from gradlab.lyapunov import lyapunov, lyapunov_of_map, lyapunov_of_trajectory
+from studies.chaos_gradients import calibration, systems
 
 from .contract import LIBRARIES, each_dtype, each_library, each_models, naive_step, random_problem, reference
 
@@ -296,81 +297,22 @@ def test_a_million_steps():
 
 # known exponents
 
-HENON = (0.41922, np.log(0.3) - 0.41922)
-LORENZ = (0.9056, 0.0, -14.5723)
+
+@pytest.mark.parametrize("name", systems())
+def test_maps_and_flows_have_their_published_exponents(name):
+    """Within three standard errors, these are small, and the sum is exact."""
+    for row in calibration(name, systems(seed=3)[name], steps=3000, warmup=500):
+        assert row.passed, row
+        assert row.tolerance < 0.05
 
 
-def assert_known(found, values, scale=1.0):
-    """Within three standard errors, and these are small."""
-    error = np.maximum(found.stderr / scale, 1e-4)
-    assert (np.abs(found.exponents / scale - values) < 3 * error + 1e-4).all()
-    return error
-
-
-def test_logistic_map():
-    start = np.random.default_rng(0).uniform(0.1, 0.9, (16, 1))
-    found = lyapunov_of_map(lambda x: 4 * x * (1 - x), lambda x: (4 - 8 * x)[..., None], start, steps=3000)
-    assert_known(found, [np.log(2)])
-    assert found.stderr[0] < 2e-3
-    assert found.converged
-
-
-def henon(x):
-    return np.stack([1 - 1.4 * x[..., 0] ** 2 + x[..., 1], 0.3 * x[..., 0]], axis=-1)
-
-
-def henon_jacobian(x):
-    jacobian = np.zeros((*x.shape, 2))
-    jacobian[..., 0, 0], jacobian[..., 0, 1], jacobian[..., 1, 0] = -2.8 * x[..., 0], 1, 0.3
-    return jacobian
-
-
-@pytest.mark.parametrize("batch", [(), (8,)])
-def test_henon_map(batch):
-    start = np.random.default_rng(2).uniform(-0.1, 0.1, (*batch, 2))
-    found = lyapunov_of_map(henon, henon_jacobian, start, steps=4000, every=None)
-    assert_known(found, HENON)
+def test_henon_map_from_one_orbit():
+    system = systems()["Henon map"]
+    found = lyapunov_of_map(system.step, system.jacobian, system.start[0], steps=4000)
+    assert (np.abs(found.exponents - system.known) < 3 * found.stderr).all()
     assert (found.stderr < 0.01).all()
     np.testing.assert_allclose(found.exponents.sum(), np.log(0.3), atol=1e-12)
     np.testing.assert_allclose(found.kaplan_yorke, 1.258, atol=0.02)
-
-
-def lorenz(x):
-    a, b, c = (x[..., i] for i in range(3))
-    return np.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], axis=-1)
-
-
-def lorenz_jacobian(x):
-    zero = 0 * x[..., 0]
-    rows = [
-        [zero - 10, zero + 10, zero],
-        [28 - x[..., 2], zero - 1, -x[..., 0]],
-        [x[..., 1], x[..., 0], zero - 8 / 3],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-DT = 0.01
-
-
-def runge_kutta(x, jacobian=False):
-    """One step, and its Jacobian by the chain rule."""
-    total, change, slope, tangent = 0, 0, 0 * x, np.zeros((*x.shape, 3))
-    for weight, share in ((1, 0), (2, 0.5), (2, 0.5), (1, 1)):
-        at = x + share * DT * slope
-        tangent = lorenz_jacobian(at) @ (np.eye(3) + share * DT * tangent)
-        slope = lorenz(at)
-        total, change = total + weight * slope, change + weight * tangent
-    return np.eye(3) + DT / 6 * change if jacobian else x + DT / 6 * total
-
-
-def test_lorenz_flow():
-    start = np.random.default_rng(5).uniform(-8, 8, (32, 3)) + [0, 0, 25]
-    found = lyapunov_of_map(runge_kutta, lambda x: runge_kutta(x, True), start, steps=3500, warmup=500, every=None)
-    error = assert_known(found, LORENZ, DT)
-    assert (error < 0.05).all()
-    np.testing.assert_allclose(found.exponents.sum() / DT, -(10 + 1 + 8 / 3), atol=1e-3)
-    np.testing.assert_allclose(found.kaplan_yorke, 2.062, atol=0.01)
 
 
 def newman(n, steps):

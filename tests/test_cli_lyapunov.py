@@ -1,0 +1,152 @@
+"""`gradlab lyapunov` as its users meet it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from gradlab.analysis import build
+from gradlab.cli import cli
+from gradlab.config import RunConfig
+from gradlab.lyapunov import lyapunov
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"hidden_size": 8, "batch_size": 4, "steps": 300}
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a terminal or signals")
+
+
+def run(*arguments: object) -> Result:
+    small = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
+    return CliRunner().invoke(cli, ["lyapunov", *small, *map(str, arguments)])
+
+
+def answer(*arguments: object) -> dict:
+    result = run("--json", *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(result.stdout, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("every", [(), ("--every", 40)])
+def test_streamed_noise_is_the_input_that_analyze_has(every: tuple) -> None:
+    cell, params, x = build(RunConfig(**SMALL))
+    expected, found = lyapunov(cell, params, x), answer(*every)
+    np.testing.assert_allclose(found["exponents"], expected.exponents, atol=1e-9)
+    np.testing.assert_allclose(found["stderr"], expected.stderr, atol=1e-9)
+    np.testing.assert_allclose(found["spread"], expected.spread, atol=1e-9)
+    assert (found["steps"], found["warmup"]) == (270, 30)
+    assert found["config"]["hidden_size"] == 8
+
+
+def test_the_report() -> None:
+    result = run("--input-size", 2)
+    lines = result.stdout.splitlines()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.fullmatch(r"Not chaotic: the largest exponent is -0\.\d{4}, x0\.\d\d per step\.", lines[0])
+    assert lines[1:3] == ["Kaplan-Yorke dimension: 0", "Entropy rate: 0 nats per step"]
+    assert lines[3] == "The spectrum has not converged."
+    assert re.match(r"note: \d of 8 standard errors are above 0\.01", lines[4])
+    assert "Elman(2 -> 8, tanh), 270 steps after 30 not counted, 4 samples of noise; nats per step" in lines
+    assert "index  exponent  standard error  spread over samples  factor per step" in lines
+    assert [line.split()[0] for line in lines[-8:]] == [str(i) for i in range(1, 9)]
+
+
+def test_chaos_is_called_so_and_a_long_table_is_cut() -> None:
+    result = run("--gain", 3, "--hidden-size", 40, "--input-scale", 0.1)
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("Chaotic: the largest exponent is 0.")
+    assert [line.split()[0] for line in lines[-3:]] == ["20", "...", "40"]
+
+
+def test_options_of_the_spectrum_and_of_the_network() -> None:
+    found = answer("--exponents", 3, "--every", 5, "--warmup", 50, "--cell", "lstm", "--forget-bias", "chrono")
+    assert len(found["exponents"]) == 3
+    assert (found["steps"], found["warmup"], found["every"]) == (250, 50, 5)
+    assert found["cell"] == "LSTM(3 -> 8, tanh)"
+    assert found["kaplan_yorke"] == 0 or found["kaplan_yorke"] is None
+
+
+def test_singular_jacobians_are_null_in_json() -> None:
+    found = answer("--activation", "relu", "--bias-scale", 1)
+    assert None in found["exponents"]
+    assert any("-inf" in note for note in found["notes"])
+
+
+def test_quiet_prints_the_headline_only() -> None:
+    result = run("-q", "--leak", 0.5, "--cell", "gru")
+    assert re.fullmatch(r"Not chaotic: the largest exponent is .* per step\.\n", result.stdout)
+    assert result.stderr == ""
+    assert run("--leak", 0.5, "--cell", "gru").stderr == "note: --leak does not apply to this run and is ignored\n"
+
+
+def test_files_and_configurations(tmp_path: Path) -> None:
+    file, toml = tmp_path / "x.npy", tmp_path / "run.toml"
+    np.save(file, np.random.default_rng(0).normal(size=(500, 2)))
+    toml.write_text("cell = 'minimal_rnn'")
+    found = answer("--input", file, "--config", toml)
+    assert found["cell"] == "MinimalRNN(2 -> 8, tanh)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--exponents", 9), "--exponents: expected a whole number from 1 to 8, the number of state variables, got 9"),
+        (("--every", 0), "--every: expected a whole number from 1 on, got 0"),
+        (("--every", -3), "--every: expected a whole number from 1 on, got -3"),
+        (("--warmup", -1), "--warmup: expected a whole number from 0 on, got -1"),
+        (("--warmup", 300), "--warmup: expected fewer than the 300 steps, got 300"),
+        (("--exponents", "few"), "'few' is not a valid integer"),
+        (("--cell", "lstn"), "--cell: unknown cell 'lstn'"),
+        (("--clip", "norm"), "No such option '--clip'"),
+        (("--activation", "relu", "--gain", 1e30), "the forward pass leaves the finite numbers at step"),
+    ],
+)
+def test_bad_input(arguments: tuple, message: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"error: {message}" in result.stderr or message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def process(*arguments: str, **options: object) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "gradlab", "lyapunov", *arguments], cwd=ROOT, **options)
+
+
+@posix
+def test_a_long_run_shows_its_progress_and_can_be_cancelled() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    running = process(
+        "--steps=100000000",
+        "--exponents=1",
+        "--batch-size=1",
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    os.close(theirs)
+    shown = b""
+    while b"0 % of 100,000,000 steps" not in shown:
+        shown += os.read(ours, 4096)
+    running.send_signal(signal.SIGINT)
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert running.communicate(timeout=30)[0] == b""
+    assert running.returncode == 130
+    assert shown.decode().rstrip().endswith("cancelled")
