@@ -131,6 +131,22 @@ def jacobian_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     return lambda: gradlab.unroll(cell, params, x).jacobian().frobenius()
 
 
+def exponents(cell_name: str, size: Size, dtype: str) -> Contender:
+    """The 8 leading Lyapunov exponents, forward included."""
+    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
+    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
+    x, _ = arrays(size, dtype)
+    return lambda: gradlab.lyapunov(cell, params, x, k=8)
+
+
+def one_bptt(cell_name: str, size: Size, dtype: str) -> Contender:
+    """Our forward and backward with the parameters' gradients alone."""
+    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
+    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
+    x, loss = arrays(size, dtype)
+    return lambda: gradlab.bptt(gradlab.unroll(cell, params, x), loss).params
+
+
 def autodiff_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """The same by torch.func: vmap over samples of jacrev, one call per step."""
     h, gates = size[1], {"elman": 1, "lstm": 4}[cell_name]
@@ -167,6 +183,8 @@ COMPARISONS: list[Comparison] = [  # title, cell, ours, theirs, what it is compa
     ("LSTM, all recordings", "lstm", ours, cell_loop, "LSTMCell loop, retain_grad", 1.0, SIZES, ("float32",)),
     ("Elman, Jacobian norms", "elman", jacobian_norms, autodiff_norms, "vmap(jacrev)", 1 / 25, SIZES[:1], ("float32",)),
     ("LSTM, Jacobian norms", "lstm", jacobian_norms, autodiff_norms, "vmap(jacrev)", 1 / 25, SIZES[:1], ("float32",)),
+    ("Elman, 8 exponents", "elman", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
+    ("LSTM, 8 exponents", "lstm", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
 ]
 
 
