@@ -24,43 +24,58 @@ if TYPE_CHECKING:
     from .analysis import analyze
     from .checks import check_cell
     from .config import RunConfig
+    from .diagnosis import Diagnosis, diagnose
     from .importers import from_state_dict, load_safetensors, load_weights
+    from .tasks import make_task
+    from .training import TrainConfig, TrainingRun, train
     from .verdicts import Verdict, verdict
 
 _LAZY = {
+    "Diagnosis": "diagnosis",
     "RunConfig": "config",
+    "TrainConfig": "training",
+    "TrainingRun": "training",
     "Verdict": "verdicts",
     "analyze": "analysis",
     "check_cell": "checks",
+    "diagnose": "diagnosis",
     "from_state_dict": "importers",
     "load_safetensors": "importers",
     "load_weights": "importers",
+    "make_task": "tasks",
+    "train": "training",
     "verdict": "verdicts",
 }
-_LAZY_MODULES = ("layers", "losses", "plots", "products", "theory")
+_LAZY_MODULES = ("layers", "losses", "optimizers", "plots", "products", "tasks", "theory")
 
 __all__ = [
     "Cancelled",
     "Cell",
+    "Diagnosis",
     "Gradients",
     "InputError",
     "LyapunovSpectrum",
     "RunConfig",
     "StateJacobian",
+    "TrainConfig",
+    "TrainingRun",
     "Trajectory",
     "Verdict",
     "analyze",
     "bptt",
     "check_cell",
+    "diagnose",
     "from_state_dict",
     "load_safetensors",
     "load_weights",
     "lyapunov",
     "lyapunov_of_map",
     "make_cell",
+    "make_task",
     "plots",
     "to_device",
     "to_numpy",
+    "train",
     "unroll",
     "verdict",
 ]

@@ -143,6 +143,11 @@ def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
         return Batch(values) if values.ndim == 3 else _standardised(values)
 
 
+def is_text(path: str | os.PathLike[str]) -> bool:
+    """Whether a file counts as text, by its name's extension."""
+    return _suffix(Path(path).name) not in _READERS
+
+
 def raw_series(path: str | os.PathLike[str], column: str | None = None) -> np.ndarray:
     """(N, D): a .csv, .npy or .wav file's numbers as they are. Raises InputError, as for text, which has none."""
     name, data = Path(path).name, read_file(path)

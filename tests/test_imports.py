@@ -29,7 +29,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("tasks",),
     ("importers",),
     ("config",),
-    ("analysis",),
+    ("analysis", "training"),
     ("verdicts", "presets", "links"),
     ("factors", "edges"),
     ("remedies",),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradlab.data import raw_series
 from gradlab.errors import InputError
 from gradlab.tasks import TASKS, make_task
 from gradlab.tasks.series import mackey_glass
@@ -179,14 +180,23 @@ def test_mackey_glass_obeys_its_equation():
 
 def test_a_series_is_split_in_time_and_scaled_by_what_is_known():
     task = make_task("forecast", steps=24, path=CO2, column="co2_ppm")
+    ppm = raw_series(CO2, "co2_ppm")
     known, held = task.parts
-    assert known.mean() == pytest.approx(0, abs=1e-12) and known.std() == pytest.approx(1)
-    assert held.mean() > 1  # the rising series goes on where nobody looked
-    assert len(held) == math.ceil(0.2 * len(task.series))
+    np.testing.assert_allclose(
+        np.concatenate([known, held]) * float(np.diff(ppm, axis=0)[0, 0] / known[0, 0]), np.diff(ppm, axis=0)
+    )
+    assert (known**2).mean() == pytest.approx(1)
+    assert len(held) == math.ceil(0.2 * (len(ppm) - 1))
     for held_out, part in enumerate(task.parts):
         batch = task.batch(rng(1), 200, bool(held_out))
         assert np.isin(batch.x, part).all() and np.isin(batch.targets, part).all()
-    assert task.baseline == pytest.approx(float((np.diff(held[:, 0]) ** 2).mean()))
+    assert task.baseline == pytest.approx(float((held**2).mean()))
+
+
+def test_a_stationary_series_is_standardised():
+    known, held = make_task("mackey_glass", steps=24).parts
+    assert known.mean() == pytest.approx(0, abs=1e-12) and known.std() == pytest.approx(1)
+    assert abs(held.mean()) > 1e-6
 
 
 def test_a_sound_is_forecast(tmp_path):
@@ -205,7 +215,7 @@ def test_a_sound_is_forecast(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("x\n" + "\n".join(map(str, range(20))), "held-out end of the series has 4 values.*use 3 or less"),
+        ("x\n" + "\n".join(str(n * n) for n in range(20)), "held-out end of the series has 4 values.*use 3 or less"),
         ("x\n" + "1\n" * 200, "every value before the held-out end is the same"),
         ("a,b\n1,2\n3,4\n", "unknown column 'x'. .*Valid: a, b"),
     ],

@@ -24,7 +24,7 @@ DELAY, DECAY, SAMPLING, TRANSIENT = 17, 0.1, 6, 100  # of Mackey-Glass; the tran
 class Forecast(Task):
     """Windows of one long series (N, D): at every step the next value is asked for.
 
-    The last fifth is held out; values are standardised by what comes before it.
+    The last fifth is held out; values are scaled by what comes before it.
     """
 
     loss = "mse"
@@ -48,14 +48,18 @@ class Forecast(Task):
 
     @cached_property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """The standardised series to learn from, and the held-out one."""
+        """The scaled series to learn from, and the held-out one."""
         cut = len(self.series) - math.ceil(HELD_OUT * len(self.series))
         known = self.series[:cut]
-        spread = known.std(axis=0) if len(known) else np.ones(self.series.shape[1])
-        if not spread.any():
+        if not len(known) or not (known != known[0]).any():
             raise InputError("every value before the held-out end is the same, so there is nothing to learn")
-        scaled = (self.series - known.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        scaled = self._scaled(known)
         return scaled[:cut], scaled[cut:]
+
+    def _scaled(self, known: np.ndarray) -> np.ndarray:
+        """The series in units of what is known of it."""
+        spread = known.std(axis=0)
+        return (self.series - known.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
     @property
     def input_size(self) -> int:
@@ -124,7 +128,10 @@ def mackey_glass(count: int, per_unit: int = 20, transient: int = TRANSIENT) -> 
 @register
 @dataclass(frozen=True)
 class FileForecast(Forecast):
-    """The next value of a .csv, .npy or .wav file: of one column, or of all numeric ones."""
+    """The next value of a .csv, .npy or .wav file, of one column or of all numeric ones.
+
+    The net sees and predicts changes from step to step, in units of their size, so that a trend leads nowhere unknown.
+    """
 
     path: str | os.PathLike[str] = ""
     column: str | None = None
@@ -135,8 +142,17 @@ class FileForecast(Forecast):
 
     @cached_property
     def series(self) -> np.ndarray:
-        """(N, D)."""
-        return raw_series(Path(self.path), self.column)
+        """(N, D): the changes."""
+        return np.diff(raw_series(Path(self.path), self.column), axis=0)
+
+    def _scaled(self, known: np.ndarray) -> np.ndarray:
+        size = np.sqrt((known**2).mean(axis=0))
+        return self.series / np.where(size > 0, size, 1.0)
+
+    @property
+    def baseline(self) -> float:
+        """Mean squared change of the held-out series."""
+        return float((self.parts[1] ** 2).mean())
 
 
 @register

@@ -1,0 +1,6 @@
+"""Training: a network learns a task, and what its gradient does meanwhile is recorded."""
+
+from ..config.train import TrainConfig
+from .loop import Step, TrainingRun, train
+
+__all__ = ["Step", "TrainConfig", "TrainingRun", "train"]

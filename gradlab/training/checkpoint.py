@@ -1,0 +1,92 @@
+"""A training run in one safetensors file: arrays, and the rest as JSON in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..config.train import TrainConfig
+from ..errors import InputError
+
+KEY = "gradlab.training"
+MAY_DIFFER = ("iterations", "evaluate_every")  # a longer run, or more looks at it, is the same training
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **facts: Any) -> None:
+    """Write, flush to the disk, and only then rename: whatever happens, a whole checkpoint stays.
+
+    Raises InputError where the file cannot be written; the one before is left as it was.
+    """
+    from safetensors.numpy import save
+
+    meta = {"config": config.model_dump(), "versions": versions(), **facts}
+    data = save({k: np.ascontiguousarray(a) for k, a in arrays.items()}, {KEY: json.dumps(meta)})
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write the checkpoint {path}: {error.strerror}; the last one is intact") from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _sync_directory(folder: Path) -> None:
+    """Make the renaming itself last, where a folder can be opened (not on Windows)."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def versions() -> dict[str, str]:
+    """What the bits of a run depend on besides its configuration."""
+    return {
+        "gradlab": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": os.environ.get("OPENBLAS_NUM_THREADS", "default"),
+    }
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]]:
+    """Arrays, configuration and facts. Raises InputError for files that are no whole checkpoint."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            meta = (file.metadata() or {}).get(KEY)
+            if meta is None:
+                raise InputError(f"{path}: these are weights, not a training run; only `gradlab train` writes those")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole checkpoint: {error}") from None
+    facts = json.loads(meta)
+    return arrays, TrainConfig(**facts.pop("config")), facts
+
+
+def require_same(path: Path, saved: TrainConfig, config: TrainConfig) -> None:
+    """Raise InputError that names the fields in which a checkpoint belongs to another training run."""
+    ours, theirs = config.model_dump(), saved.model_dump()
+    other = [name for name in ours if ours[name] != theirs[name] and name not in MAY_DIFFER]
+    if other:
+        found = "; ".join(f"{name} is {theirs[name]!r} there, {ours[name]!r} here" for name in other)
+        raise InputError(f"{path} is of another training run: {found}. Resume with the same fields, or start afresh")

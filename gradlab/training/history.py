@@ -1,0 +1,90 @@
+"""What a training run records: a row per iteration, scores now and then, and snapshots of the gradient through time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..arrays import to_numpy
+from ..layers import RecurrentTape, recurrent_tapes
+from ..quantities import QUANTITIES
+
+SAMPLES = 16  # of the batch that a snapshot keeps
+COLUMNS = {  # of a row: name -> long name
+    "loss": "Training loss",
+    "log_grad_norm_before": "ln of the parameter gradient's norm before clipping",
+    "log_grad_norm_after": "ln of the parameter gradient's norm after clipping",
+    "clip_angle": "Angle between the gradients before and after clipping",
+    "clipped": "Whether the gradient was clipped",
+    "skipped": "Whether the update was skipped because a number was not finite",
+    "update_ratio": "Norm of the update over the norm of the weights",
+    "learning_rate": "Learning rate",
+    "omega": "Pascanu's regulariser",
+}
+SNAPSHOT = {  # quantity -> the axis of its samples in the recording, None where there is none
+    "log_grad_norm": -1,
+    "jacobian_frobenius": -1,
+    "gate_mean": None,
+    "gate_saturation": None,
+    "activation_slope": None,
+}
+
+
+@dataclass
+class History:
+    """Grows as the net learns. rows: column -> value per iteration. scores: (iteration, held-out loss, metric).
+
+    snapshots: one dict per snapshot, "iteration" and "layer.quantity" -> array.
+    """
+
+    rows: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    scores: list[tuple[int, float, float]] = field(default_factory=list)
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """One iteration."""
+        for name, values in self.rows.items():
+            values.append(float(row[name]))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything as arrays, for a checkpoint."""
+        found = {f"rows.{name}": np.asarray(values, dtype=float) for name, values in self.rows.items()}
+        found["scores"] = np.asarray(self.scores, dtype=float).reshape(-1, 3)
+        for name in self.snapshots[0] if self.snapshots else ():
+            found[f"snapshots.{name}"] = np.stack([snapshot[name] for snapshot in self.snapshots])
+        return found
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> History:
+        """The inverse of `arrays`."""
+        rows = {name: arrays[f"rows.{name}"].tolist() for name in COLUMNS}
+        scores = [(int(i), float(a), float(b)) for i, a, b in arrays["scores"]]
+        names = [name.removeprefix("snapshots.") for name in arrays if name.startswith("snapshots.")]
+        count = len(arrays[f"snapshots.{names[0]}"]) if names else 0
+        return cls(rows, scores, [{name: arrays[f"snapshots.{name}"][i] for name in names} for i in range(count)])
+
+
+def snapshot(iteration: int, tape: Any) -> dict[str, Any]:
+    """What a recorded backward pass shows of every recurrent layer; a few samples of it, float32."""
+    found: dict[str, Any] = {"iteration": np.asarray(iteration)}
+    for n, recurrent in enumerate(recurrent_tapes(tape).values()):
+        found |= {f"{n}.{name}": value for name, value in _layer(recurrent).items()}
+    return found
+
+
+def _layer(tape: RecurrentTape) -> dict[str, np.ndarray]:
+    recording = tape.recording
+    found = {}
+    for name, axis in SNAPSHOT.items():
+        values = to_numpy(QUANTITIES[name].compute(recording))
+        found[name] = (values if axis is None else values[..., :SAMPLES]).astype(np.float32)
+    weights = to_numpy(tape.trajectory.params["W_hh"]).astype(float)
+    square = weights[..., : tape.trajectory.cell.hidden_size]
+    found["spectral_radius"] = np.abs(np.linalg.eigvals(square)).max(axis=-1).astype(np.float32)
+    lengths = tape.trajectory.lengths
+    steps = np.full(tape.trajectory.states.shape[-2], tape.trajectory.steps) if lengths is None else to_numpy(lengths)
+    found["valid_steps"] = steps[:SAMPLES]
+    return found

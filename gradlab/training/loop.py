@@ -1,0 +1,220 @@
+"""The training loop, recording as it goes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, Namespace, device_namespace, quiet, to_numpy
+from ..clipping import CLIPPERS, Norm, flatten, make_clipper
+from ..config.train import TrainConfig
+from ..errors import Cancelled, InputError
+from ..layers import recurrent_tapes
+from ..losses import LOSSES
+from ..optimizers import OPTIMIZERS, SCHEDULES
+from ..tasks import Batch
+from . import checkpoint
+from .history import History, snapshot
+from .network import build_network, build_task
+
+DROPOUT_STREAM = int.from_bytes(b"dropout", "big")
+HELD_OUT_STREAM = int.from_bytes(b"heldout", "big")
+HELD_OUT_SAMPLES = 500
+SAVE_SECONDS = 10.0
+STEP_THRESHOLD = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one iteration showed, for `on_step`: its number from 1 on, its row of the history, and the run so far."""
+
+    iteration: int
+    row: Mapping[str, float]
+    history: History
+
+
+@dataclass
+class TrainingRun:
+    """A network in training: configuration, parameters, history. status: "running", "done", "cancelled" or "stopped".
+
+    iteration: updates so far.
+    """
+
+    config: TrainConfig
+    iteration: int = 0
+    status: str = "running"
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.task = build_task(config)
+        self.network = build_network(config, self.task)
+        self.xp: Namespace = device_namespace(config.device)
+        self.params = self.network.init(config.seed, dtype=config.dtype, device=config.device)
+        own = {"momentum": config.momentum} if config.optimizer == "sgd" else {}
+        self.optimizer = OPTIMIZERS[config.optimizer](**own)
+        self.state = self.optimizer.init(self.params)
+        updates = config.clip in CLIPPERS
+        self.clipper = make_clipper(config.clip if updates else "off", config.clip_threshold if updates else None)
+        self.step_clip = None if updates else (config.clip, config.clip_threshold or STEP_THRESHOLD)
+        self.history = History()
+
+    @property
+    def threshold(self) -> float | None:
+        """Of the clipping, where there is any."""
+        if self.config.clip == "off":
+            return None
+        return self.step_clip[1] if self.step_clip else self.clipper.threshold
+
+    def advance(self) -> Mapping[str, float]:
+        """One iteration: the row that it adds to the history."""
+        i, config = self.iteration, self.config
+        batch = self.task.batch(np.random.default_rng([config.seed, i]), config.batch_size)
+        taken = i % config.snapshot_every == 0
+        rate = config.learning_rate * SCHEDULES[config.schedule](i, config.iterations)
+        row = dict.fromkeys(self.history.rows, math.nan) | {"learning_rate": rate, "skipped": 1.0, "clipped": 0.0}
+        with quiet():
+            row |= self._update(batch, rate, taken)
+        self.iteration += 1
+        self.history.add(row)
+        if row["skipped"] and config.nonfinite == "stop":
+            self.status = "stopped"
+        elif self.iteration % config.evaluate_every == 0 or self.iteration == config.iterations:
+            self.history.scores.append((self.iteration, *self.evaluate()))
+        return row
+
+    def _update(self, batch: Batch, rate: float, taken: bool) -> dict[str, float]:
+        """Forward, backward, clip, step; what it showed. Nothing is updated where a number is not finite."""
+        rng = np.random.default_rng([self.config.seed, self.iteration, DROPOUT_STREAM])
+        outputs, tape = self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), rng=rng)
+        value, gradient = self._loss(outputs, batch)
+        row = {"loss": value}
+        recurrent = recurrent_tapes(tape)
+        if not math.isfinite(value) or any(t.trajectory.overflow for t in recurrent.values()):
+            return row
+        _, grads = self.network.backward(self.params, tape, gradient, clip=self.step_clip, record=taken)
+        if taken:
+            self.history.snapshots.append(snapshot(self.iteration, tape))
+        if self.config.omega > 0:
+            row["omega"] = self._regularise(grads, recurrent)
+        clipped = self.clipper.clip(self.params, grads)
+        row |= {"log_grad_norm_before": clipped.log_norm_before, "log_grad_norm_after": clipped.log_norm_after}
+        if not clipped.finite:
+            return row
+        before = flatten(list(self.params.values()))
+        self.optimizer.step(self.params, clipped.grads, self.state, rate)
+        moved = Norm.of(flatten(list(self.params.values())) - before).log - Norm.of(before).log
+        return row | {
+            "clip_angle": clipped.angle,
+            "clipped": float(clipped.clipped),
+            "skipped": 0.0,
+            "update_ratio": math.exp(moved),
+        }
+
+    def _regularise(self, grads: dict[str, Array], recurrent: Mapping[str, Any]) -> float:
+        """Add the regulariser's gradient to the recurrent weights'; its value, of all layers."""
+        from ..omega import omega
+
+        total = 0.0
+        for name, tape in recurrent.items():
+            value, gradient = omega(tape.trajectory, tape.gradients, self.config.omega_form)
+            grads[f"{name}.W_hh"] = grads[f"{name}.W_hh"] + self.config.omega * gradient
+            total += float(value)
+        return total
+
+    def evaluate(self) -> tuple[float, float]:
+        """Held-out loss and the task's score, on the same samples every time."""
+        rng = np.random.default_rng([self.config.seed, HELD_OUT_STREAM])
+        batch = self.task.batch(rng, HELD_OUT_SAMPLES, held_out=True)
+        with quiet():
+            outputs, _ = self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths))
+            value, _ = self._loss(outputs, batch)
+            return value, self.task.score(to_numpy(outputs), batch)
+
+    def _loss(self, outputs: Array, batch: Batch) -> tuple[float, Array]:
+        weights = batch.weights
+        if weights is None and batch.lengths is not None and self.task.output == "every":
+            weights = np.arange(1, len(batch.x) + 1)[:, None] <= batch.lengths
+        value, gradient = LOSSES[self.task.loss](outputs, self._moved(batch.targets), self._moved(weights))
+        return float(value), gradient
+
+    def _moved(self, array: np.ndarray | None) -> Array | None:
+        return None if array is None else self.xp.asarray(array)
+
+    def save(self, path: Path) -> None:
+        """Write everything that going on needs; see `checkpoint.write`."""
+        arrays = {f"params.{n}": to_numpy(a) for n, a in self.params.items()}
+        arrays |= {f"optimizer.{n}": to_numpy(a) for n, a in self.state.items()}
+        arrays |= {f"clipper.{n}": to_numpy(a) for n, a in self.clipper.state.items()}
+        arrays |= {f"history.{n}": a for n, a in self.history.arrays().items()}
+        checkpoint.write(path, arrays, self.config, iteration=self.iteration, status=self.status)
+
+    @classmethod
+    def load(cls, path: Path, config: TrainConfig | None = None) -> TrainingRun:
+        """A run as it was saved, to go on with; `config` may differ in what does not change the training.
+
+        Raises InputError for files that are no checkpoint, and names the fields of one that is another run's.
+        """
+        arrays, saved, facts = checkpoint.read(path)
+        if config is not None:
+            checkpoint.require_same(path, saved, config)
+        run = cls(config or saved, facts["iteration"], "running")
+        _fill(run.params, arrays, "params.", run.xp)
+        _fill(run.state, arrays, "optimizer.", run.xp)
+        run.clipper.state.update(_part(arrays, "clipper."))
+        run.history = History.of(_part(arrays, "history."))
+        return run
+
+
+def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _fill(target: dict[str, Array], arrays: Mapping[str, np.ndarray], prefix: str, xp: Namespace) -> None:
+    """Saved arrays in the place of fresh ones, on the same device."""
+    for name, array in _part(arrays, prefix).items():
+        target[name] = array if isinstance(target[name], np.ndarray) else xp.asarray(array)
+
+
+def train(
+    config: TrainConfig | None = None,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    save_seconds: float = SAVE_SECONDS,
+    **fields: Any,
+) -> TrainingRun:
+    """Train a network as a TrainConfig, or its fields as keywords, describe.
+
+    on_step: called after each iteration; when it raises Cancelled, the run ends as it is, status "cancelled".
+    checkpoint: a file that is written every `save_seconds` and at the end. resume: go on from it; on the CPU, with as
+    many threads, the result is bit for bit that of a run without a break. Raises InputError for what cannot be used.
+    """
+    if config is not None and fields:
+        raise InputError("give a TrainConfig or its fields, not both; config.replace(...) changes fields")
+    path = None if checkpoint is None else Path(checkpoint)
+    if resume and path is None:
+        raise InputError("resume: name the checkpoint to go on from")
+    wanted = TrainConfig(**fields) if config is None and (fields or not resume) else config
+    run = TrainingRun.load(path, wanted) if resume and path else TrainingRun(wanted or TrainConfig())
+    saved = time.monotonic()
+    try:
+        while run.iteration < run.config.iterations and run.status == "running":
+            row = run.advance()
+            if on_step is not None:
+                on_step(Step(run.iteration, row, run.history))
+            if path is not None and time.monotonic() - saved > save_seconds:
+                run.save(path)
+                saved = time.monotonic()
+        run.status = "done" if run.status == "running" else run.status
+    except Cancelled:
+        run.status = "cancelled"
+    if path is not None:
+        run.save(path)
+    return run

@@ -1,0 +1,63 @@
+"""TrainConfig -> the task and the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..cells import Cell, make_cell
+from ..config import controls
+from ..config.train import TrainConfig
+from ..data import is_text
+from ..errors import InputError
+from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
+from ..tasks import TASKS, Task, make_task
+
+
+def task_name(config: TrainConfig) -> str:
+    """The task that is learnt: a file takes the place of a generated one."""
+    if config.input is None or TASKS[config.task].needs_file:
+        return config.task
+    return "language_model" if is_text(config.input) else "forecast"
+
+
+def build_task(config: TrainConfig) -> Task:
+    """The task of a configuration. Raises InputError for files that cannot be used and steps that do not fit."""
+    name = task_name(config)
+    if not TASKS[name].needs_file:
+        return make_task(name, steps=config.steps)
+    if config.input is None:
+        raise InputError(f"input: the task {name} learns from a file; name one")
+    options: dict[str, Any] = {"path": Path(config.input)}
+    if config.column is not None:
+        if "column" not in TASKS[name].__dataclass_fields__:
+            raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out")
+        options["column"] = config.column
+    return make_task(name, steps=config.steps, **options)
+
+
+def build_network(config: TrainConfig, task: Task) -> Sequential:
+    """Recurrent layers, with skip connections and dropout between them as configured, and a linear output."""
+    layers: list[Layer] = []
+    for n in range(config.layers):
+        recurrent = Recurrent(_cell(config, task.input_size if n == 0 else config.hidden_size), **_drawn(config, task))
+        layers.append(Residual(recurrent) if config.residual and n > 0 else recurrent)
+        if config.dropout > 0:
+            layers.append(Dropout(config.dropout))
+    layers += [Last()] if task.output == "last" else []
+    return Sequential(*layers, Dense(config.hidden_size, task.output_size))
+
+
+def _cell(config: TrainConfig, input_size: int) -> Cell:
+    own = {"leak": config.leak} if controls(TrainConfig)["leak"].applies_if(config) else {}
+    return make_cell(
+        config.cell, input_size=input_size, hidden_size=config.hidden_size, activation=config.activation, **own
+    )
+
+
+def _drawn(config: TrainConfig, task: Task) -> dict[str, Any]:
+    """How a cell's weights are drawn."""
+    fields = {name: getattr(config, name) for name in ("recurrent_init", "gain", "bias_scale", "input_scale")}
+    if controls(TrainConfig)["forget_bias"].applies_if(config):
+        fields |= {"forget_bias": config.forget_bias, "t_max": max(task.length, 3)}
+    return fields
