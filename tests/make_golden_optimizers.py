@@ -1,6 +1,6 @@
-"""Makes `golden/optimizers.npz` with PyTorch: 50 updates of every optimizer and its variants, and of the schedules.
+"""Writes `golden/optimizers.npz` with PyTorch: 50 updates of every optimizer and its variants, and of the schedules.
 
-Needs the PyTorch version of `make_golden.py`; run with `python -m tests.make_golden_optimizers`.
+`make_golden.py` says how to run this.
 
 `start/I` and `grad/I` (50, ...), I = 0..1: the parameters before the first update, and the gradients, which depend on
 nothing. `CASE/I` (50, ...): the parameters after each update. float64; the learning rate is RATE, times a schedule's
@@ -11,10 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from make_golden import TORCH_VERSION, Arrays, random_tensor, save_npz
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
-
-from .make_golden import TORCH_VERSION, Arrays, random_tensor, save_npz
 
 UPDATES, RATE = 50, 0.05
 SCHEDULED = 48  # updates of the scheduled cases; a third of it is a whole number

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import LN2, Array, log_norm, namespace, quiet
+from ..arrays import LN2, Array, namespace, quiet
 from ..errors import InputError
 from ..registry import Registry
 from .norms import Norm, angle, flatten, largest, row_norms
@@ -170,25 +170,30 @@ class Adaptive(Clipper):
     default = 0.01
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
-        plain, norms = gradient.split(gradient.plain), row_norms if gradient.norm.exponent == 0 else _exact_row_norms
+        plain, extreme = gradient.split(gradient.plain), gradient.norm.exponent != 0
         with quiet():
-            after = [self._one(params[name], g, norms(g)) for name, g in plain.items()]
+            after = [self._one(params[name], g, extreme) for name, g in plain.items()]
         if all(g is None for g in after):
             return None
         return flatten([old if new is None else new for old, new in zip(plain.values(), after, strict=True)])
 
-    def _one(self, weights: Array, gradient: Array, norms: Array) -> Array | None:
+    def _one(self, weights: Array, gradient: Array, extreme: bool) -> Array | None:
         xp = namespace(gradient)
-        limits = self.threshold * xp.maximum(row_norms(weights), AGC_FLOOR)
-        over = norms > limits
+        limits = self.threshold * xp.maximum(row_norms(weights.astype(xp.float64, copy=False)), AGC_FLOOR)
+        scale = _powers_below(gradient) if extreme else 1.0
+        scaled = gradient / scale if extreme else gradient
+        norms = row_norms(scaled)
+        over = norms * scale > limits
         if not bool(over.any()):
             return None
-        return gradient / xp.where(over, norms, 1.0) * xp.where(over, limits, 1.0)
+        return scaled / xp.where(over, norms, 1.0) * xp.where(over, limits, scale)
 
 
-def _exact_row_norms(array: Array) -> Array:
+def _powers_below(array: Array) -> Array:
+    """The power of two at or below the largest entry along the last axis, which stays as 1."""
     xp = namespace(array)
-    return xp.exp(log_norm(xp, array))[..., None]
+    largest = xp.max(xp.abs(array), axis=-1, keepdims=True)
+    return xp.ldexp(xp.ones_like(largest), xp.frexp(largest)[1] - 1)
 
 
 @CLIPPERS.register("autoclip")
