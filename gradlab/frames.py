@@ -38,7 +38,6 @@ class Frame:
         spread = start.reshape(k, shape[0], *(1,) * (len(shape) - 2), shape[-1])
         self.vectors = xp.zeros((k, *shape), dtype=dtype) + xp.asarray(spread, dtype=dtype)
         self.dead = xp.zeros((k, *shape[1:-1]), dtype=xp.bool_)
-        self.worst = 1.0  # ratio that a given `every` led to
 
     def carry(self, operators: Sequence[Operator], first_step: int) -> Iterator[tuple[int, Array]]:
         """Through the Jacobians of steps first_step, first_step + 1 ...; yields (steps, ln |R_ii| (K, *M, B))."""
@@ -66,13 +65,13 @@ class Frame:
             self._shorten(n, math.inf)
             return None
         q, sizes = _orthonormal(xp, _columns(xp, moved))
-        ratio = self._conditioning(sizes)
-        if not ratio <= self.limit:
+        strain = self._strain(sizes)
+        if not strain <= 1:
             if n > 1:
-                self._shorten(n, ratio)
+                self._shorten(n, strain)
                 return None
             q, sizes = self._one_step(operators[0])
-        self._lengthen(n, ratio)
+        self._lengthen(n, strain)
         self.vectors = _vectors(xp, q, moved.shape)
         return xp.where(self.dead, -xp.inf, xp.log(sizes.astype(xp.float64)))
 
@@ -85,32 +84,32 @@ class Frame:
         self.dead = self.dead | (xp.log(sizes) <= math.log(ROUNDINGS * self.size) + lengths)
         return q.astype(self.vectors.dtype), sizes
 
-    def _conditioning(self, sizes: Array) -> float:
-        """max |R_ii| / min |R_ii| of the living columns, the worst of all samples; inf where one is unsafe to square.
+    def _strain(self, sizes: Array) -> float:
+        """How much of the allowed ratio and range, in logarithms, |R_ii| (K, *M, B) use up: at most 1 is good.
 
-        sizes: |R_ii| (K, *M, B).
+        The worst of all samples; dead columns do not count.
         """
-        xp = self.xp
-        largest = xp.max(xp.where(self.dead, 0.0, sizes), axis=0).astype(xp.float64)
-        smallest = xp.min(xp.where(self.dead, xp.inf, sizes), axis=0).astype(xp.float64)
-        inside = (largest < self.magnitude) & (smallest > 1 / self.magnitude)
-        return float(xp.max(xp.where(inside, largest / smallest, xp.inf)))
+        xp, alive = self.xp, ~self.dead
+        logs = xp.log(sizes.astype(xp.float64))
+        largest = xp.max(xp.where(alive, logs, -xp.inf), axis=0)
+        smallest = xp.min(xp.where(alive, logs, xp.inf), axis=0)
+        ratio = (largest - smallest) / math.log(self.limit)
+        magnitude = xp.maximum(largest, -smallest) / math.log(self.magnitude)
+        return float(xp.max(xp.where(alive.any(axis=0), xp.maximum(ratio, magnitude), 0.0)))
 
-    def _fitting(self, n: int, ratio: float) -> int:
-        """How many steps stay within the limit, if n of them led to `ratio`."""
-        if not ratio < math.inf:
-            return n // 2
-        return int(min(LONGEST, SAFETY * n * math.log(self.limit) / max(math.log(max(ratio, 1.0)), 1e-9)))
+    def _fitting(self, n: int, strain: float) -> int:
+        """How many steps use up SAFETY of what is allowed, if n of them use up `strain`."""
+        return n // 2 if math.isinf(strain) else int(min(LONGEST, SAFETY * n / max(strain, 1e-9)))
 
-    def _shorten(self, n: int, ratio: float) -> None:
-        self.interval = max(1, min(n - 1, self._fitting(n, ratio)))
+    def _shorten(self, n: int, strain: float) -> None:
+        self.interval = max(1, min(n - 1, self._fitting(n, strain)))
         if self.every is not None:
-            self.worst, self.every = max(self.worst, ratio), self.interval
+            self.every = self.interval
 
-    def _lengthen(self, n: int, ratio: float) -> None:
+    def _lengthen(self, n: int, strain: float) -> None:
         if self.every is None:
             at_least = self.interval if n < self.interval else 1  # an interval cut short says little of a whole one
-            self.interval = max(at_least, min(2 * n, self._fitting(n, ratio)))
+            self.interval = max(at_least, min(2 * n, self._fitting(n, strain)))
 
 
 def _orthonormal(xp: Namespace, columns: Array) -> tuple[Array, Array]:

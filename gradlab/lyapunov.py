@@ -275,7 +275,7 @@ class _Run:
         if frame.every == self.asked:
             return []
         return [
-            f"every={self.asked} let max|R_ii| / min|R_ii| reach {frame.worst:.1e}, above {frame.limit:.0e}; "
+            f"every={self.asked} lets max|R_ii| / min|R_ii| pass {frame.limit:.0e}, or numbers leave their safe range; "
             f"it was shortened to {frame.every}"
         ]
 
