@@ -198,7 +198,7 @@ def test_the_axes_say_what_each_scale_is():
         "sigma_b": "held all over the map",
         "sigma_v": "up the map",
     }
-    assert drawn["drawn"]["axes"] == ["gain", "input_scale"]
+    assert drawn["drawn"]["axes"] == [["gain", 0.05], ["input_scale", 0.05]]
     assert re.match(r"Map of the gradient's rate over σ_w and σ_v\. .*vanishes", drawn["label"])
 
 

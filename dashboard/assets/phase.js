@@ -5,6 +5,18 @@
   const noUpdate = () => window.dash_clientside.no_update;
   const drawing = window.gradlab.drawing;
   let followed = true;   // what is shown came from the address, not from a hand
+  let pointer = null;    // where it was last released
+
+  addEventListener("pointerup", (event) => { pointer = event; }, true);
+
+  // From the pointer itself: plotly reports the cell under it of up to 50 ms ago.
+  function valuesAt(event, axes) {
+    const plot = document.querySelector("#phase-figure .js-plotly-plot");
+    const box = plot.querySelector(".nsewdrag").getBoundingClientRect();
+    const { xaxis, yaxis } = plot._fullLayout;
+    const at = [xaxis.p2d(event.clientX - box.x), yaxis.p2d(event.clientY - box.y)];
+    return Object.fromEntries(axes.map(([field, step], n) => [field, +(Math.round(at[n] / step) * step).toFixed(6)]));
+  }
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     phase: {
@@ -28,9 +40,8 @@
 
       // Where nothing can hover, a first look at a point is worth more than a jump: there a click only chooses it.
       click: function (clicked, shown) {
-        const point = clicked && clicked.points.find((p) => p.curveNumber === 0);
-        if (!point || !shown || !shown.axes) return noUpdate();
-        const values = { [shown.axes[0]]: point.x, [shown.axes[1]]: point.y };
+        if (!clicked || !shown || !shown.axes) return noUpdate();
+        const values = valuesAt(pointer, shown.axes);
         if (matchMedia("(hover: none)").matches) {
           for (const field in values) window.dash_clientside.set_props(`control-${SIGMAS[field]}`, { value: values[field] });
           return noUpdate();

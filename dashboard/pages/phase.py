@@ -72,7 +72,10 @@ def stage() -> Component:
     frame = html.Div(
         graph, id=ids.PHASE_FRAME, role="img", className="figure", **aria(label="Map of the gradient's rate")
     )
-    table = html.Details([html.Summary("Show as table"), html.Div(id=ids.PHASE_TABLE)], className="as-table")
+    table = html.Details(
+        [html.Summary("Show as table"), html.Div(id=ids.PHASE_TABLE, className="table", tabIndex=0)],
+        className="as-table",
+    )
     messages = [html.Div(id=ids.PHASE_NOTICES, role="status"), html.Div(id=ids.PHASE_FAILURE, role="alert")]
     where = html.Section(id=ids.PHASE_WHERE, className="where", **aria(label="Where this holds and fails"))
     return html.Section([html.Div(head, className="head"), *messages, frame, where, table], className="stage")

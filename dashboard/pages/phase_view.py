@@ -138,7 +138,10 @@ def draw(view: View, theme: str, narrow: bool) -> dict[str, Any]:
         "table": components.table(rows(fields, x, y), f"Factor per step back, by {SYMBOLS[x[0]]} (columns)"),
         "failure": "",
         "roles": dict.fromkeys(SIGMAS, "held all over the map") | {x[0]: "across the map", y[0]: "up the map"},
-        "drawn": {"address": view.address, "axes": [SIGMAS[x[0]], SIGMAS[y[0]]]},
+        "drawn": {
+            "address": view.address,
+            "axes": [[field, controls()[field].step] for field in (SIGMAS[x[0]], SIGMAS[y[0]])],
+        },
     }
 
 
