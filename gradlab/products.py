@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from .arrays import LN2, Array, quiet, require_namespace, require_shape
+from .arrays import LN2, Array, Namespace, quiet, require_namespace, require_shape
 from .errors import InputError
-from .growth import Growth, row_scales
+from .graded import GradedMatrix
+from .growth import Growth
 from .jacobian import CARRY, StateJacobian
 from .scaled import ScaledVectors, pull_back
 
 BUDGET = 2e10  # B (SH)^3 T up to which whole products are multiplied out
 CACHE_BYTES = 2**19  # of the matrices that are multiplied together
+LONGEST = 16  # steps that rows go without being made orthonormal, at most
 METHODS = ("auto", "exact", "subset", "probes")
 INTERACTION = "interaction"
 
@@ -120,23 +123,85 @@ def log_lags(steps: int, count: int = 20) -> list[int]:
 def singular_values(
     jacobian: StateJacobian,
     t: int,
-    s: int,
+    s: int | Sequence[int],
     k: int | None = None,
     *,
     adjoint: Array | None = None,
     on_progress: Progress = None,
 ) -> SingularValues:
-    """The k largest singular values (all by default) of d state_t / d state_s.
+    """The k largest singular values (all by default) of d state_t / d state_s, in double precision.
 
-    adjoint: dL/d state_t (S, *M, B, H) at any scale, whose alignment with the left singular vectors is wanted.
+    Values of any ratio are found, each to its own digits. s: a step, or several, whose results then lie along a first
+    axis. adjoint: dL/d state_t (S, *M, B, H) at any scale, whose alignment with the left singular vectors is wanted.
     Raises InputError for spans out of range, k above S H, and Jacobians that are not finite.
     """
-    t, s = _span(jacobian, t, s)
+    stops: list[int] = list(s) if isinstance(s, Sequence) else [s]
+    t, first = _span(jacobian, t, min(stops))
+    _span(jacobian, t, max(stops))
     k = _side(jacobian) if k is None else k
     if not 1 <= k <= _side(jacobian):
         raise InputError(f"k: expected 1 to {_side(jacobian)}, the number of state variables, got {k}")
-    *_, product = _multiplied(jacobian, t, s, on_progress)
-    return _svd(jacobian, product, k, adjoint)
+    if adjoint is not None:
+        _require_adjoint(jacobian, adjoint)
+    found = {}
+    for r, product in _orthonormalised(jacobian, t, first, set(stops), k):
+        if r in stops:
+            found[r] = _values(jacobian, product, k, adjoint)
+        if on_progress is not None and t > first:
+            on_progress((t - r) / (t - first))
+    if not isinstance(s, Sequence):
+        return found[first]
+    logs = jacobian.traj.xp.stack([found[r].logs for r in stops])
+    return SingularValues(
+        logs, None if adjoint is None else jacobian.traj.xp.stack([found[r].alignment for r in stops])
+    )
+
+
+def _orthonormalised(
+    jacobian: StateJacobian, t: int, s: int, stops: set[int], k: int
+) -> Iterator[tuple[int, GradedMatrix]]:
+    """(r, d state_t / d state_r times an orthogonal matrix), at each of `stops` and wherever its rows are renewed."""
+    xp, shape = jacobian.traj.xp, jacobian.traj.states.shape[2:-1]
+    side = _side(jacobian)
+    start = xp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(side, side)))[0])
+    rows = ScaledVectors(xp, start + xp.zeros((*shape, 1, 1), dtype=xp.float64), (-1,))
+    product, interval, pending = GradedMatrix(xp, rows.mantissas), 1, 0
+    product.exponents = product.exponents + rows.exponents
+    yield t, product
+    for step in jacobian.each_step(s, t, backwards=True):
+        with quiet():
+            rows.multiply(partial(_matmul, xp, step.dense().astype(xp.float64)), step)
+        pending += 1
+        if pending >= interval or step.t - 1 in stops:
+            q, r = xp.linalg.qr(xp.swapaxes(rows.mantissas, -1, -2))
+            product.multiply(r, rows.exponents)
+            interval = _next_interval(xp, r[..., :k, :k], pending)
+            rows, pending = ScaledVectors(xp, xp.ascontiguousarray(xp.swapaxes(q, -1, -2)), (-1,)), 0
+            yield step.t - 1, product
+
+
+def _matmul(xp: Namespace, matrix: Array, rows: Array, out: Array) -> Array:
+    return xp.matmul(rows, matrix, out=out)
+
+
+def _next_interval(xp: Namespace, r: Array, steps: int) -> int:
+    """How many steps the rows may go before they are made orthonormal again, from what `steps` of them led to."""
+    lengths = xp.sqrt(xp.einsum("...ij,...ij->...j", r, r))
+    own = xp.abs(xp.diagonal(r, axis1=-2, axis2=-1)) / xp.where(lengths > 0, lengths, 1.0)
+    least = float(xp.min(own))
+    return min(LONGEST, 2 * steps) if least > 0.03 else steps if least > 1e-3 else max(1, steps // 2)
+
+
+def _values(jacobian: StateJacobian, product: GradedMatrix, k: int, adjoint: Array | None) -> SingularValues:
+    xp = jacobian.traj.xp
+    logs, lefts = product.singular_values(k)
+    logs = xp.moveaxis(logs, -1, 0)
+    if adjoint is None:
+        return SingularValues(logs, None)
+    flat = _joint(jacobian, adjoint).astype(xp.float64)
+    with quiet():
+        along = xp.matmul(lefts, flat[..., None])[..., 0]
+        return SingularValues(logs, xp.moveaxis(along**2 / (flat * flat).sum(axis=-1)[..., None], -1, 0))
 
 
 def path_split(jacobian: StateJacobian, t: int, s: int, adjoint: Array) -> PathSplit:
@@ -207,30 +272,14 @@ def _mean_square(vectors: ScaledVectors) -> tuple[Array, Array]:
         return top + 0.5 * xp.log(mean), xp.where(mean > 0, 0.5 * spread / mean, xp.zeros_like(mean))
 
 
-def _svd(jacobian: StateJacobian, product: ScaledVectors, k: int, adjoint: Array | None) -> SingularValues:
-    """Singular values of matrices whose rows are the scaled vectors (*M, B, K, SH)."""
-    xp, (top, scales) = product.xp, row_scales(product)
-    with quiet():
-        matrices = product.mantissas.astype(xp.float64) * scales[..., None]
-        u, sigma, _ = xp.linalg.svd(matrices)
-        logs = xp.moveaxis(xp.log(sigma[..., :k]) + LN2 * top[..., None], -1, 0)
-        if adjoint is None:
-            return SingularValues(logs, None)
-        flat = _joint(jacobian, adjoint).astype(xp.float64)
-        along = xp.matmul(flat[..., None, :], u)[..., 0, :k]
-        cos2 = along**2 / (flat * flat).sum(axis=-1)[..., None]
-        return SingularValues(logs, xp.moveaxis(cos2, -1, 0))
-
-
 def _multiplied(jacobian: StateJacobian, t: int, s: int, on_progress: Progress = None) -> Iterator[ScaledVectors]:
     """d state_t / d state_r for r = t, t-1 ... s: the scaled rows (*M, B, SH, SH), the same object all along."""
-    product = _identity(jacobian)
-    matrix, matmul = jacobian.traj.xp.empty_like(product.mantissas), jacobian.traj.xp.matmul
+    product, xp = _identity(jacobian), jacobian.traj.xp
+    matrix = xp.empty_like(product.mantissas)
     yield product
     for step in jacobian.each_step(s, t, backwards=True):
         with quiet():
-            step.dense(matrix)
-            product.multiply(lambda p, out: matmul(p, matrix, out=out), step)
+            product.multiply(partial(_matmul, xp, step.dense(matrix)), step)
         if on_progress is not None:
             on_progress((t - step.t + 1) / (t - s))
         yield product

@@ -55,6 +55,7 @@ FUNCTIONS = {  # name -> the keywords that CuPy's function takes
     "std": "axis dtype out keepdims",
     "sum": "axis dtype out keepdims",
     "swapaxes": "",
+    "take_along_axis": "axis",
     "transpose": "",
     "zeros_like": "dtype",
 }

@@ -10,10 +10,22 @@ import numpy as np
 
 from ..arrays import Array
 from ..credit import triangle
-from ..products import INTERACTION, PathSplit, ProductNorms, log_lags, log_norms, path_split, singular_values
+from ..products import (
+    INTERACTION,
+    PathSplit,
+    ProductNorms,
+    SingularValues,
+    affordable_samples,
+    log_lags,
+    log_norms,
+    path_split,
+    singular_values,
+)
 from .base import Recording, quantity
 
 LARGEST_TRIANGLE = 200  # loss times, at most
+LEADING = 16  # singular values, at most
+FAN_COST = 8  # times that of the product alone
 CREDIT_STREAM = int.from_bytes(b"credit", "big")
 
 
@@ -46,18 +58,16 @@ def is_estimate(run: Recording) -> bool:
 
 
 def _of_all_samples(run: Recording, values: Array) -> Array:
-    """(T+1, *M, n) -> (T+1, *M, B): NaN for samples that were left out, and beyond a sample's length."""
-    xp, traj = run.xp, run.traj
-    full = xp.full((*values.shape[:-1], traj.states.shape[-2]), xp.nan, dtype=xp.float64)
+    """(..., n) -> (..., B): NaN for samples that were left out for their cost."""
+    full = run.xp.full((*values.shape[:-1], run.traj.states.shape[-2]), run.xp.nan, dtype=run.xp.float64)
     full[..., : values.shape[-1]] = values
-    return _within_length(run, full)
+    return full
 
 
-def _within_length(run: Recording, values: Array) -> Array:
-    """(T+1, *M, B) with NaN at times beyond a sample's length."""
-    if run.traj.mask is None:
-        return values
-    return run.xp.where(_alive(run), values, run.xp.nan)
+def _at_times(run: Recording, values: Array) -> Array:
+    """(T+1, *M, n) -> (T+1, *M, B): NaN for samples that were left out, and beyond a sample's length."""
+    values = _of_all_samples(run, values)
+    return values if run.traj.mask is None else run.xp.where(_alive(run), values, run.xp.nan)
 
 
 def _alive(run: Recording) -> Array:
@@ -69,31 +79,31 @@ def _alive(run: Recording) -> Array:
 @quantity(("time", "*", "sample"), "ln ||ds_T/ds_t||_F", "log", request="products", applies=is_exact)
 def log_product_norm(run: Recording) -> Array:
     """Frobenius norm of the last state's derivative by each state; NaN for samples left out for their cost."""
-    return _of_all_samples(run, products(run).frobenius)
+    return _at_times(run, products(run).frobenius)
 
 
 @quantity(("time", "*", "sample"), "ln ||ds_T/ds_t||_2", "log", request="products", applies=is_exact)
 def log_product_spectral(run: Recording) -> Array:
     """Spectral norm of the last state's derivative by each state, the largest factor that any gradient may see."""
-    return _of_all_samples(run, products(run).spectral)
+    return _at_times(run, products(run).spectral)
 
 
 @quantity(("time", "*", "sample"), "residual", request="products", applies=is_exact)
 def product_residual(run: Recording) -> Array:
     """Relative residual of the product's spectral norm, which bounds its error."""
-    return _of_all_samples(run, products(run).residual)
+    return _at_times(run, products(run).residual)
 
 
 @quantity(("time", "*", "sample"), "ln ||ds_T/ds_t||_F", "log", request="products", applies=is_estimate)
 def log_product_norm_estimate(run: Recording) -> Array:
     """Frobenius norm of the last state's derivative by each state, estimated from random probes."""
-    return _of_all_samples(run, products(run).frobenius)
+    return _at_times(run, products(run).frobenius)
 
 
 @quantity(("time", "*", "sample"), "standard error", request="products", applies=is_estimate)
 def log_product_norm_stderr(run: Recording) -> Array:
     """Standard error of the estimated log norm of the product."""
-    return _of_all_samples(run, products(run).stderr)
+    return _at_times(run, products(run).stderr)
 
 
 def lags(run: Recording) -> list[int]:
@@ -101,13 +111,12 @@ def lags(run: Recording) -> list[int]:
     return log_lags(run.traj.steps)
 
 
-def _of_lags(run: Recording, values: list[Array]) -> Array:
-    """Arrays (P, *M, B) per lag -> (lag, P, *M, B), NaN where a span begins beyond a sample's length."""
-    xp, steps = run.xp, run.traj.steps
-    stacked = xp.stack(values)
+def _of_lags(run: Recording, values: Array) -> Array:
+    """(lag, P, *M, n) -> (lag, P, *M, B), NaN for samples left out and where a span begins beyond a sample's length."""
+    values = _of_all_samples(run, values)
     if run.traj.mask is None:
-        return stacked
-    return xp.where(_alive(run)[[steps - lag for lag in lags(run)]][:, None], stacked, xp.nan)
+        return values
+    return run.xp.where(_alive(run)[[run.traj.steps - lag for lag in lags(run)]][:, None], values, run.xp.nan)
 
 
 def last_adjoint(run: Recording) -> Array:
@@ -121,14 +130,18 @@ def last_adjoint(run: Recording) -> Array:
 
 
 @once
-def fan(run: Recording) -> list[Any]:
-    """Singular values of d state_T / d state_{T - lag}, and how the gradient lies to them, lag by lag."""
-    end = run.traj.steps
-    return [singular_values(run.jacobian, end, end - lag, adjoint=last_adjoint(run)) for lag in lags(run)]
+def fan(run: Recording) -> SingularValues:
+    """Leading singular values of d state_T / d state_{T - lag} (lag, k, *M, n), and how the gradient lies to them."""
+    steps, side = run.traj.steps, run.traj.states.shape[1] * run.traj.states.shape[-1]
+    samples = slice(0, max(1, affordable_samples(run.jacobian, FAN_COST * steps)))
+    starts = [steps - lag for lag in lags(run)]
+    adjoint = last_adjoint(run)[..., samples, :]
+    chosen, k = run.jacobian.of_samples(samples), min(side, LEADING)
+    return singular_values(chosen, steps, starts, k, adjoint=adjoint, on_progress=run.on_progress)
 
 
 def _fan_coords(run: Recording) -> dict[str, list[Any]]:
-    return {"lag": lags(run), "index_sv": list(range(fan(run)[0].logs.shape[0]))}
+    return {"lag": lags(run), "index_sv": list(range(fan(run).logs.shape[1]))}
 
 
 FAN = ("lag", "index_sv", "*", "sample")
@@ -137,13 +150,13 @@ FAN = ("lag", "index_sv", "*", "sample")
 @quantity(FAN, "ln sigma_i", "log", request="singular_values", coords=_fan_coords)
 def log_singular_values(run: Recording) -> Array:
     """Singular values of the last state's derivative by the state a lag before, largest first."""
-    return _of_lags(run, [found.logs for found in fan(run)])
+    return _of_lags(run, fan(run).logs)
 
 
 @quantity(FAN, "cos^2", request="singular_values", coords=_fan_coords)
 def singular_alignment(run: Recording) -> Array:
     """Share of the gradient at the last step that lies along each left singular vector."""
-    return _of_lags(run, [found.alignment for found in fan(run)])
+    return _of_lags(run, fan(run).alignment)
 
 
 def loss_times(run: Recording) -> list[int]:
@@ -185,10 +198,10 @@ SPAN = ("lag", "span_path", "*", "sample")
 @quantity(SPAN, "<part, whole> / ||whole||^2", request="path_split", coords=_span_coords)
 def span_path_share(run: Recording) -> Array:
     """Share of each path in the gradient over a lag: carry alone, what is lost with a gate's path off, the rest."""
-    return _of_lags(run, [split.shares for split in spans(run)])
+    return _of_lags(run, run.xp.stack([split.shares for split in spans(run)]))
 
 
 @quantity(SPAN, "ln ||part||", "log", request="path_split", coords=_span_coords)
 def span_path_log_norm(run: Recording) -> Array:
     """Norm of each path's part of the gradient over a lag, in the scale of the gradient at the last step."""
-    return _of_lags(run, [split.norms for split in spans(run)])
+    return _of_lags(run, run.xp.stack([split.norms for split in spans(run)]))
