@@ -82,10 +82,11 @@ def verdict(ds: xr.Dataset) -> Verdict:
 
 def joint_log_norm(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
     """ln of the norm over all states together (time, *model, sample)."""
-    return xr.apply_ufunc(_joint, ds[name], input_core_dims=[["state"]], keep_attrs=True)
+    return xr.apply_ufunc(joint, ds[name], input_core_dims=[["state"]], keep_attrs=True)
 
 
-def _joint(logs: np.ndarray) -> np.ndarray:
+def joint(logs: np.ndarray) -> np.ndarray:
+    """ln of the norm over the last axis, given its parts' ln."""
     with np.errstate(invalid="ignore"):  # -inf beside NaN
         return 0.5 * np.logaddexp.reduce(2 * logs, axis=-1)
 

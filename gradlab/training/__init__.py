@@ -2,5 +2,6 @@
 
 from ..config.train import TrainConfig
 from .loop import Step, TrainingRun, train
+from .results import dataset, snapshot_dataset
 
-__all__ = ["Step", "TrainConfig", "TrainingRun", "train"]
+__all__ = ["Step", "TrainConfig", "TrainingRun", "dataset", "snapshot_dataset", "train"]

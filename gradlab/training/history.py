@@ -84,6 +84,7 @@ def _layer(tape: RecurrentTape) -> dict[str, np.ndarray]:
     weights = to_numpy(tape.trajectory.params["W_hh"]).astype(float)
     square = weights[..., : tape.trajectory.cell.hidden_size]
     found["spectral_radius"] = np.abs(np.linalg.eigvals(square)).max(axis=-1).astype(np.float32)
+    found["units"] = np.asarray(tape.trajectory.cell.hidden_size)
     lengths = tape.trajectory.lengths
     steps = np.full(tape.trajectory.states.shape[-2], tape.trajectory.steps) if lengths is None else to_numpy(lengths)
     found["valid_steps"] = steps[:SAMPLES]

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Namespace, device_namespace, quiet, to_numpy
+from ..cells import Cell
 from ..clipping import CLIPPERS, Norm, flatten, make_clipper
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..layers import recurrent_tapes
+from ..layers import Recurrent, recurrent_tapes
 from ..losses import LOSSES
 from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import Batch
@@ -63,6 +64,13 @@ class TrainingRun:
         self.clipper = make_clipper(config.clip if updates else "off", config.clip_threshold if updates else None)
         self.step_clip = None if updates else (config.clip, config.clip_threshold or STEP_THRESHOLD)
         self.history = History()
+
+    @property
+    def cell(self) -> Cell:
+        """Of the recurrent layers; the first one's input is the task's."""
+        first = self.network.layers[0]
+        assert isinstance(first, Recurrent)
+        return first.cell
 
     @property
     def threshold(self) -> float | None:

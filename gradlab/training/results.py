@@ -1,0 +1,130 @@
+"""A training run as labelled arrays: the whole of it, or one snapshot for the figures of a single run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..config.train import CLIP_LABELS
+from ..errors import InputError
+from ..verdicts import joint, median
+from .checkpoint import versions
+from .history import COLUMNS
+from .loop import TrainingRun
+
+
+def dataset(run: TrainingRun) -> xr.Dataset:
+    """Everything recorded: rows by `iteration`, held-out scores by `evaluation`, snapshots by `snapshot`.
+
+    surface (snapshot, layer, time): ln ||dL/dstate_t||, median over samples; of shorter samples, their own steps.
+    """
+    history = run.history
+    first = {name: ("iteration", values, {"long_name": COLUMNS[name]}) for name, values in history.rows.items()}
+    scores = np.asarray(history.scores, dtype=float).reshape(-1, 3)
+    second = {
+        "held_out_loss": ("evaluation", scores[:, 1], {"long_name": "Held-out loss"}),
+        "held_out_score": ("evaluation", scores[:, 2], {"long_name": f"Held-out {run.task.metric}"}),
+    }
+    coords: dict[str, Any] = {"iteration": np.arange(1, run.iteration + 1), "evaluation": scores[:, 0].astype(int)}
+    ds = xr.Dataset({**first, **second}, coords, _attributes(run))
+    return ds.merge(_snapshots(run)) if history.snapshots else ds
+
+
+def snapshot_dataset(run: TrainingRun, index: int = -1, layer: int = 0) -> xr.Dataset:
+    """One snapshot of one recurrent layer, as `gradlab.plots.gradient_flow` takes it.
+
+    Raises InputError where there is no such snapshot or layer.
+    """
+    count = len(run.history.snapshots)
+    if not -count <= index < count:
+        raise InputError(f"snapshot: expected one of {count}, got number {index}; take more of them or train longer")
+    if not 0 <= layer < run.config.layers:
+        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}")
+    snapshot, cell = run.history.snapshots[index], run.cell
+    dims = {
+        "log_grad_norm": ("time", "state", "sample"),
+        "jacobian_frobenius": ("step", "sample"),
+        "gate_mean": ("gate", "step"),
+        "gate_saturation": ("gate", "step"),
+        "activation_slope": ("step",),
+        "spectral_radius": ("recurrent_gate",),
+        "valid_steps": ("sample",),
+    }
+    variables = {name: (own, _array(snapshot, layer, name)) for name, own in dims.items()}
+    steps, samples = variables["jacobian_frobenius"][1].shape
+    coords = {
+        "time": np.arange(steps + 1),
+        "step": np.arange(1, steps + 1),
+        "sample": np.arange(samples),
+        "state": list(cell.states),
+        "gate": list(cell.gates),
+        "recurrent_gate": list(cell.recurrent_gates),
+    }
+    title = f"Layer {layer + 1} at iteration {int(snapshot['iteration'])}"
+    attrs = {"title": title, "cell": repr(cell), "cell_name": cell.name, "activation": cell.activation.name}
+    return xr.Dataset(variables, coords, attrs)
+
+
+def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
+    array = np.asarray(snapshot[f"{layer}.{name}"])
+    return array if array.dtype.kind == "i" else array.astype(float)
+
+
+def _snapshots(run: TrainingRun) -> xr.Dataset:
+    layers, cell = range(run.config.layers), run.cell
+    made = [[_summary(snapshot, n, len(cell.states)) for n in layers] for snapshot in run.history.snapshots]
+    dims = {"surface": "time", "typical_factor": "step", "mean_gate": "gate", "spectral_radius": "recurrent_gate"}
+    variables = {
+        name: (("snapshot", "layer", own), np.array([[layer[name] for layer in row] for row in made]))
+        for name, own in dims.items()
+    }
+    steps = made[0][0]["typical_factor"].size
+    coords = {
+        "snapshot": [int(snapshot["iteration"]) for snapshot in run.history.snapshots],
+        "layer": list(layers),
+        "time": np.arange(steps + 1),
+        "step": np.arange(1, steps + 1),
+        "gate": list(cell.gates),
+        "recurrent_gate": list(cell.recurrent_gates),
+    }
+    return xr.Dataset(variables, coords)
+
+
+def _summary(snapshot: Mapping[str, Any], layer: int, states: int) -> dict[str, np.ndarray]:
+    """One layer's part of a snapshot, medians over samples and means over steps."""
+    norms = joint(np.moveaxis(_array(snapshot, layer, "log_grad_norm"), 1, -1))
+    factors, gates = _array(snapshot, layer, "jacobian_frobenius"), _array(snapshot, layer, "gate_mean")
+    side = states * int(snapshot[f"{layer}.units"])
+    with np.errstate(divide="ignore"):
+        typical = np.exp(median(np.log(factors))) / math.sqrt(side)
+    alive = ~np.isnan(gates)
+    return {
+        "surface": median(norms),
+        "typical_factor": typical,
+        "mean_gate": np.where(alive, gates, 0.0).sum(axis=-1) / np.maximum(alive.sum(axis=-1), 1),
+        "spectral_radius": _array(snapshot, layer, "spectral_radius"),
+    }
+
+
+def _attributes(run: TrainingRun) -> dict[str, Any]:
+    config, task = run.config, run.task
+    threshold = {} if run.threshold is None else {"threshold": run.threshold}
+    solved = {} if task.solved_below is None else {"solved_below": task.solved_below}
+    return {
+        "title": f"{task.title}, {run.cell!r}",
+        "config": config.model_dump_json(),
+        "status": run.status,
+        "task": task.title,
+        "baseline": task.baseline,
+        "baseline_text": task.baseline_text,
+        "metric": task.metric,
+        "clip": CLIP_LABELS[config.clip],
+        "versions": json.dumps(versions()),
+        **threshold,
+        **solved,
+    }
