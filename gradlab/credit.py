@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from .arrays import Array, quiet, require_namespace, require_shape
+from .adjoint import EMPTY
+from .arrays import LN2, Array, Namespace, quiet, require_namespace, require_shape
+from .bptt import Gradients
 from .errors import InputError
 from .jacobian import StateJacobian
 from .scaled import ScaledVectors
-from .trajectory import Trajectory
+from .trajectory import Trajectory, read
 
+STEP_BLOCK = 64  # steps whose contributions are computed together
 BLOCK = 32  # loss times whose gradients travel together
 
 
@@ -85,3 +88,45 @@ def _check(traj: Trajectory, dL_dh: Array, samples: Sequence[int], times: Sequen
         raise InputError(f"samples: expected one or more of 0..{batch - 1}, got {list(samples)}")
     if not all(0 <= t <= traj.steps for t in times):
         raise InputError(f"times: expected steps 0..{traj.steps}, got {list(times)}")
+
+
+def contributions(grads: Gradients) -> dict[str, Array]:
+    """Parameter -> ln ||what step k contributes to the parameter's gradient|| (T, *M), summed over the samples.
+
+    Step k contributes delta_k r_{k-1}^T, which is the sum over t >= k of the parts (t, k); NaN where every sample has
+    ended, -inf where nothing arrives. Its norm comes from B x B products, no H x H matrix is formed.
+    """
+    traj, xp = grads.traj, grads.traj.xp
+    starts = range(0, traj.steps, STEP_BLOCK)
+    norms = xp.concatenate([_step_norms(grads, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
+    if traj.mask is not None:
+        norms = xp.where(traj.mask.any(axis=-1), norms, xp.nan)
+    return dict(zip(traj.cell.shapes, norms, strict=True))
+
+
+def _step_norms(grads: Gradients, steps: slice) -> Array:
+    """(parameter, C, *M): ln || sum over samples of delta_t r_{t-1}^T ||_F."""
+    traj, cell, xp = grads.traj, grads.traj.cell, grads.traj.xp
+    largest = xp.max(xp.abs(grads.deltas[:, steps]), axis=(0, -1))
+    e = grads.exponents[1:][steps] + xp.frexp(largest)[1]
+    top = xp.max(xp.where(largest > 0, e, xp.full_like(e, EMPTY)), axis=-1, keepdims=True)
+    shift = xp.where(largest > 0, grads.exponents[1:][steps] - top, xp.zeros_like(e))
+    with quiet():
+        deltas = xp.ldexp(grads.deltas[:, steps], shift[None, ..., None])
+        gates, rest = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
+        logs = [
+            _outer_logs(xp, gates[cell.driven], traj.x[steps]),
+            _outer_logs(xp, gates[cell.recurrent], read(cell, traj.states[:-1][steps])),
+            0.5 * xp.log(xp.square(gates.sum(axis=-2)).sum(axis=(0, -1))),
+        ]
+        logs += [0.5 * xp.log(xp.square(rest.sum(axis=-2)).sum(axis=(0, -1)))] if cell.elementwise else []
+        return xp.stack(logs).astype(xp.float64) + LN2 * top[..., 0]
+
+
+def _outer_logs(xp: Namespace, deltas: Array, r: Array) -> Array:
+    """ln ||sum_b delta_b r_b^T||_F over gates: (G, C, *M, B, H), (C, *M, B, D) -> (C, *M); deltas of order 1."""
+    largest = xp.max(xp.abs(r), axis=(-2, -1), keepdims=True)
+    r = r / xp.where(largest > 0, largest, xp.ones_like(largest))
+    grams = xp.matmul(deltas, xp.swapaxes(deltas, -1, -2)).sum(axis=0)
+    squares = (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
+    return 0.5 * xp.log(xp.maximum(squares, 0.0)) + xp.log(largest[..., 0, 0])

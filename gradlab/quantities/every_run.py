@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..adjoint import EMPTY
-from ..arrays import LN2, Array, Namespace, linear, log_norm, quiet, to_numpy
-from ..trajectory import read
+from ..arrays import LN2, Array, linear, log_norm, quiet, to_numpy
+from ..credit import contributions
 from .base import Recording, quantity
-
-STEP_BLOCK = 64
 
 CURVE = ("time", "state", "*", "sample")
 
@@ -118,37 +116,7 @@ def log_weight_grad_norm(run: Recording) -> Array:
 @quantity(("parameter", "step", "*"), "ln ||dL_t/dW||", "log")
 def log_weight_grad_step_norm(run: Recording) -> Array:
     """What one step contributes to each parameter's gradient."""
-    starts = range(0, run.traj.steps, STEP_BLOCK)
-    norms = run.xp.concatenate([_step_norms(run, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
-    return norms if run.traj.mask is None else run.xp.where(run.traj.mask.any(axis=-1), norms, run.xp.nan)
-
-
-def _step_norms(run: Recording, steps: slice) -> Array:
-    """(parameter, C, *M): ln || sum over samples of delta_t r_{t-1}^T ||_F, through B x B products."""
-    xp, cell, grads, traj = run.xp, run.traj.cell, run.loss, run.traj
-    largest = xp.max(xp.abs(grads.deltas[:, steps]), axis=(0, -1))
-    e = grads.exponents[1:][steps] + xp.frexp(largest)[1]
-    top = xp.max(xp.where(largest > 0, e, xp.full_like(e, EMPTY)), axis=-1, keepdims=True)
-    shift = xp.where(largest > 0, grads.exponents[1:][steps] - top, xp.zeros_like(e))
-    with quiet():
-        deltas = xp.ldexp(grads.deltas[:, steps], shift[None, ..., None])
-        gates, rest = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
-        logs = [
-            _outer_logs(xp, gates[cell.driven], traj.x[steps]),
-            _outer_logs(xp, gates[cell.recurrent], read(cell, traj.states[:-1][steps])),
-            0.5 * xp.log(xp.square(gates.sum(axis=-2)).sum(axis=(0, -1))),
-        ]
-        logs += [0.5 * xp.log(xp.square(rest.sum(axis=-2)).sum(axis=(0, -1)))] if cell.elementwise else []
-        return xp.stack(logs).astype(xp.float64) + LN2 * top[..., 0]
-
-
-def _outer_logs(xp: Namespace, deltas: Array, r: Array) -> Array:
-    """ln ||sum_b delta_b r_b^T||_F over gates: (G, C, *M, B, H), (C, *M, B, D) -> (C, *M); deltas of order 1."""
-    largest = xp.max(xp.abs(r), axis=(-2, -1), keepdims=True)
-    r = r / xp.where(largest > 0, largest, xp.ones_like(largest))
-    grams = xp.matmul(deltas, xp.swapaxes(deltas, -1, -2)).sum(axis=0)
-    squares = (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
-    return 0.5 * xp.log(xp.maximum(squares, 0.0)) + xp.log(largest[..., 0, 0])
+    return run.xp.stack(list(contributions(run.loss).values()))
 
 
 @quantity(("time", "*", "unit"), "ln rms dL/ds_tu", "log")
