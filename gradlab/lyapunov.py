@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Namespace, namespace, quiet, require_shape, require_type, to_numpy
+from .arrays import Array, Namespace, namespace, require_shape, require_type, to_numpy
 from .cells import Cell
 from .errors import InputError
 from .exponents import LyapunovSpectrum, sample_mean, spectrum
@@ -58,14 +58,15 @@ def lyapunov(
     _require_counts(size, k=k, every=every, warmup=warmup, steps=steps)
     if x is None and initial_state is None:
         initial_state = _random_state(cell, params, models)
+    if initial_state is not None:
+        require_shape("initial_state", initial_state, (len(cell.states), *models, "B", cell.hidden_size))
     chunks, total = _chunks(cell, params, x, steps, initial_state, piece_steps(every))
     run: _Run | None = None
-    with quiet():
-        for traj in _unrolled(cell, params, chunks, initial_state):
-            if run is None:
-                frame = Frame(traj.xp, traj.states.shape[1:], traj.states.dtype, k or size, every)
-                run = _Run(frame, warmup, total, on_progress)
-            run.over(_pieces(traj, every))
+    for traj in _unrolled(cell, params, chunks, initial_state):
+        if run is None:
+            frame = Frame(traj.xp, traj.states.shape[1:], traj.states.dtype, k or size, every)
+            run = _Run(frame, warmup, total, on_progress)
+        run.over(_pieces(traj, every))
     if run is None:
         raise InputError("x: no steps in it; expected (T, *M, B, D) with T > 0")
     return run.result()
@@ -84,8 +85,7 @@ def lyapunov_of_trajectory(
     _require_counts(size, k=k, every=every, warmup=warmup)
     frame = Frame(traj.xp, traj.states.shape[1:], traj.states.dtype, k or size, every)
     run = _Run(frame, warmup, traj.steps, on_progress)
-    with quiet():
-        run.over(_pieces(traj, every))
+    run.over(_pieces(traj, every))
     return run.result()
 
 
@@ -113,8 +113,7 @@ def lyapunov_of_map(
     _require_counts(n, k=k, every=every, warmup=warmup, steps=steps)
     shape = (1, x0.shape[0] if x0.ndim == 2 else 1, n)
     run = _Run(Frame(namespace(x0), shape, x0.dtype, k or n, every), warmup, steps, on_progress)
-    with quiet():
-        run.over(_map_pieces(step, jacobian, x0, steps, piece_steps(every)))
+    run.over(_map_pieces(step, jacobian, x0, steps, piece_steps(every)))
     return run.result()
 
 

@@ -468,6 +468,7 @@ def test_progress_and_cancelling():
         ({"x": iter([np.zeros((4, 2, 3))])}, r"x: expected shape \(T, B, 2\)"),
         ({"x": iter(["text"])}, "expected a NumPy or CuPy array, got str"),
         ({"initial_state": np.zeros((1, 3, 20))}, r"initial_state: expected shape \(1, 2, 20\)"),
+        ({"x": None, "steps": 9, "initial_state": np.zeros(20)}, r"initial_state: expected shape \(1, B, 20\)"),
     ],
 )
 def test_bad_input(options, message):
