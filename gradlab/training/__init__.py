@@ -1,7 +1,18 @@
 """Training: a network learns a task, and what its gradient does meanwhile is recorded."""
 
 from ..config.train import TrainConfig
+from .advisor import ClipAdvice, Effect, advise
 from .loop import Step, TrainingRun, train
 from .results import dataset, snapshot_dataset
 
-__all__ = ["Step", "TrainConfig", "TrainingRun", "dataset", "snapshot_dataset", "train"]
+__all__ = [
+    "ClipAdvice",
+    "Effect",
+    "Step",
+    "TrainConfig",
+    "TrainingRun",
+    "advise",
+    "dataset",
+    "snapshot_dataset",
+    "train",
+]

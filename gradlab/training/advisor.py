@@ -1,0 +1,127 @@
+"""The clip advisor: which threshold fits the norms that a training run has shown, and what it changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import quiet
+from ..config.train import TrainConfig
+from ..errors import InputError
+from .loop import Step, TrainingRun, train
+
+PERCENTILES = (1, 10, 50, 90, 99, 100)
+WARM_UP = 0.1  # of the iterations, whose norms are those of a net that knows nothing yet
+HEAVY = math.log(10)  # a largest norm this far above the median is a tail worth cutting off
+AT = 90  # percentile that the threshold is taken at
+LEAST = 20  # norms to advise from
+SHORT = 300  # iterations of a verification
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A short run without and with the threshold: the last tenth's mean loss, skipped updates, share clipped."""
+
+    iterations: int
+    loss_without: float
+    loss_with: float
+    skipped_without: int
+    skipped_with: int
+    share_clipped: float
+
+    def __str__(self) -> str:
+        return (
+            f"Over {self.iterations} iterations from the start the loss came to {self.loss_with:.3g} with it and "
+            f"{self.loss_without:.3g} without; it clipped {100 * self.share_clipped:.0f} % of the updates."
+        )
+
+
+@dataclass(frozen=True)
+class ClipAdvice:
+    """percentiles: of the norm before clipping, by percentile. share_clipped: of the updates so far.
+
+    threshold: suggested for clipping by norm; None where no tail asks for one. reason: why. effect: of a short run.
+    """
+
+    percentiles: dict[int, float]
+    share_clipped: float
+    threshold: float | None
+    reason: str
+    effect: Effect | None = None
+
+    def __str__(self) -> str:
+        ranks = ", ".join(f"{p} %: {value:.3g}" for p, value in self.percentiles.items())
+        lines = [
+            f"Norm before clipping, percentiles: {ranks}.",
+            f"{100 * self.share_clipped:.0f} % clipped so far.",
+        ]
+        return "\n".join([*lines, self.reason, *([str(self.effect)] if self.effect else [])])
+
+
+def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float], None] | None = None) -> ClipAdvice:
+    """Percentiles of the gradient norms of a run, and the threshold that they suggest, with its reason.
+
+    The first tenth of the iterations is left out. verify: run the configuration afresh twice, at most `SHORT`
+    iterations, without clipping and with the threshold. Raises InputError for runs that are too short to tell.
+    """
+    logs = np.asarray(run.history.rows["log_grad_norm_before"])
+    logs = logs[int(WARM_UP * len(logs)) :]
+    known = logs[np.isfinite(logs)]
+    if len(known) < LEAST:
+        raise InputError(f"the run shows {len(known)} gradient norms; advice needs at least {LEAST}: train longer")
+    lost = int(np.sum(run.history.rows["skipped"]))
+    ranks = dict(zip(PERCENTILES, np.percentile(known, PERCENTILES), strict=True))
+    threshold, reason = _suggestion(ranks, lost)
+    with quiet():
+        percentiles = {p: float(np.exp(value)) for p, value in ranks.items()}
+    share = float(np.mean(run.history.rows["clipped"]))
+    effect = _effect(run.config, threshold, on_progress) if verify and threshold is not None else None
+    return ClipAdvice(percentiles, share, threshold, reason, effect)
+
+
+def _suggestion(ranks: dict[int, float], lost: int) -> tuple[float | None, str]:
+    """Threshold and reason from ln of the percentiles."""
+    tail = ranks[100] - ranks[50]
+    if tail < HEAVY and not lost:
+        return None, (
+            f"No clipping is needed: the largest norm is only {math.exp(tail):.2g} times the median. "
+            "A threshold would do nothing, or shorten every update."
+        )
+    threshold = float(f"{math.exp(min(ranks[AT], 600)):.2g}")
+    start = f"{lost} updates were not finite; " if lost else ""
+    return threshold, (
+        f"{start}{'the' if start else 'The'} largest norm is {_times(tail)} the median. At {threshold:g}, "
+        f"the {AT}th percentile, one update in ten is shortened and the tail is cut off; nine in ten stay as they are."
+    )
+
+
+def _times(log_ratio: float) -> str:
+    return f"{math.exp(log_ratio):.2g} times" if log_ratio < 14 else f"10^{log_ratio / math.log(10):.0f} times"
+
+
+def _effect(config: TrainConfig, threshold: float, on_progress: Callable[[float], None] | None) -> Effect:
+    """Both runs, from the same start and on the same data."""
+    iterations = min(config.iterations, SHORT)
+    plain = config.replace(clip="off", clip_threshold=None, iterations=iterations)
+    clipped = plain.replace(clip="norm", clip_threshold=threshold)
+    runs = [
+        train(one, on_step=_share_of(on_progress, n, iterations)).history.rows for n, one in enumerate((plain, clipped))
+    ]
+    losses = [_late(rows["loss"]) for rows in runs]
+    skipped = [int(np.sum(rows["skipped"])) for rows in runs]
+    return Effect(iterations, *losses, *skipped, float(np.mean(runs[1]["clipped"])))
+
+
+def _late(losses: list[float]) -> float:
+    """Mean of the last tenth, inf where one is not finite."""
+    late = np.asarray(losses[-max(1, len(losses) // 10) :])
+    return float(late.mean()) if np.isfinite(late).all() else math.inf
+
+
+def _share_of(on_progress: Callable[[float], None] | None, run: int, iterations: int) -> Callable[[Step], None] | None:
+    if on_progress is None:
+        return None
+    return lambda step: on_progress((run + step.iteration / iterations) / 2)
