@@ -138,11 +138,8 @@ class ByNorm(Clipper):
     turns = False
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
-        return self._to_norm(gradient, self.threshold)
-
-    def _to_norm(self, gradient: Gradient, threshold: float) -> Array | None:
-        inside = gradient.log_norm <= Norm(threshold).log
-        return None if inside else gradient.norm.scale(gradient.vector, threshold)
+        inside = gradient.log_norm <= Norm(self.threshold).log
+        return None if inside else gradient.norm.scale(gradient.vector, self.threshold)
 
 
 @CLIPPERS.register("value")
@@ -197,7 +194,7 @@ def _powers_below(array: Array) -> Array:
 
 
 @CLIPPERS.register("autoclip")
-class AutoClip(ByNorm):
+class AutoClip(Clipper):
     """Clip by norm at a percentile, the threshold, of all norms so far, this one included (Seetharaman et al. 2020).
 
     AutoClip, https://arxiv.org/abs/2007.14469, algorithm 1; the percentile is interpolated linearly. So the first
@@ -205,6 +202,7 @@ class AutoClip(ByNorm):
     """
 
     default = 10.0
+    turns = False
 
     def __init__(self, threshold: float) -> None:
         super().__init__(threshold)
@@ -213,10 +211,12 @@ class AutoClip(ByNorm):
         self.state["norms"] = np.empty(0)
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
-        norm = min(_exp(gradient.log_norm), np.finfo(float).max)
+        with quiet():
+            norm = min(float(np.ldexp(gradient.norm.mantissa, gradient.norm.exponent)), np.finfo(float).max)
         norms, place = self.state["norms"], np.searchsorted(self.state["norms"], norm)
         self.state["norms"] = np.concatenate([norms[:place], [norm], norms[place:]])
-        return self._to_norm(gradient, self._percentile(self.state["norms"]))
+        threshold = self._percentile(self.state["norms"])
+        return None if norm <= threshold else gradient.norm.scale(gradient.vector, threshold)
 
     def _percentile(self, norms: np.ndarray) -> float:
         place = self.threshold / 100 * (len(norms) - 1)
