@@ -73,7 +73,7 @@ class Layer(ABC):
 
     @property
     def stateful(self) -> bool:
-        """Whether `forward` takes an initial_state and `backward` dL_dfinal, as a recurrent layer does."""
+        """Whether there is a recurrent layer, so that `forward` takes an initial_state and `backward` dL_dfinal."""
         return False
 
     def output_lengths(self, lengths: Lengths) -> Lengths:
@@ -100,7 +100,7 @@ def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> 
     require_type("x", x, "fiub", "real numbers")
     axes = tuple(x.shape[-2 - len(models) : -2])
     fits = len(axes) == len(models) and all(n in (1, m) for n, m in zip(axes, models, strict=True))
-    if not fits or x.ndim > 3 + len(models) or x.shape[-1] != size:
+    if not fits or x.ndim - len(models) not in (2, 3) or x.shape[-1] != size:
         vector = ", ".join([*map(str, models), "B", str(size)])
         raise InputError(f"x: expected shape (T, {vector}), time first, or ({vector}); got {tuple(x.shape)}")
     return x.astype(like.dtype, copy=False)

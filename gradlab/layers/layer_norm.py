@@ -16,10 +16,11 @@ EPSILON = 1e-5  # PyTorch's default
 
 @dataclass
 class LayerNormTape:
-    """The normalised input, 1 / s (..., 1), and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
+    """The normalised input, 1 / s (..., 1), output, and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
 
     normalised: Array
     inverse_deviation: Array
+    y: Array
     mask: Array | None
 
 
@@ -48,13 +49,13 @@ class LayerNorm(Layer):
         inverse = 1 / namespace(x).sqrt((centred * centred).mean(axis=-1, keepdims=True) + EPSILON)
         normalised = centred * inverse
         y = params["gamma"][..., None, :] * normalised + params["beta"][..., None, :]
-        return y, LayerNormTape(normalised, inverse, mask)
+        return y, LayerNormTape(normalised, inverse, y, mask)
 
     def backward(
         self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, *, clip: Clip = None, record: bool = False
     ) -> tuple[Array, Params]:
         """dL/dx = (u - mean u - n mean(u n)) / s with u = gamma dL/dy and n the normalised input."""
-        require_gradient(dy, tape.normalised)
+        require_gradient(dy, tape.y)
         dy, n = unpadded(dy, tape.mask), tape.normalised
         samples = (0, -2) if dy.ndim > params["gamma"].ndim + 1 else (-2,)
         grads = {"gamma": (dy * n).sum(axis=samples), "beta": dy.sum(axis=samples)}

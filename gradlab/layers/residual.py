@@ -19,15 +19,27 @@ class Residual(Layer):
 
     layer: Layer
 
+    @property
+    def stateful(self) -> bool:
+        """Whether the layer is."""
+        return self.layer.stateful
+
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """The layer's."""
         return self.layer.draw(rng, models)
 
     def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+        self,
+        params: Mapping[str, Array],
+        x: Array,
+        lengths: Lengths = None,
+        *,
+        rng: np.random.Generator | None = None,
+        initial_state: Array | None = None,
     ) -> tuple[Array, Any]:
         """The layer has to give what has x's shape."""
-        y, tape = self.layer.forward(params, x, lengths, rng=rng)
+        own: dict[str, Any] = {"initial_state": initial_state} if self.stateful else {}
+        y, tape = self.layer.forward(params, x, lengths, rng=rng, **own)
         if y.shape != x.shape:
             raise InputError(
                 f"Residual: expected a layer whose output has its input's shape {tuple(x.shape)}, got {tuple(y.shape)}"
@@ -35,8 +47,16 @@ class Residual(Layer):
         return x + y, tape
 
     def backward(
-        self, params: Mapping[str, Array], tape: Any, dy: Array, *, clip: Clip = None, record: bool = False
+        self,
+        params: Mapping[str, Array],
+        tape: Any,
+        dy: Array,
+        *,
+        clip: Clip = None,
+        record: bool = False,
+        dL_dfinal: Array | None = None,
     ) -> tuple[Array | None, Params]:
         """dL/dy reaches x on both ways."""
-        dx, grads = self.layer.backward(params, tape, dy, clip=clip, record=record)
+        own: dict[str, Any] = {"dL_dfinal": dL_dfinal} if self.stateful else {}
+        dx, grads = self.layer.backward(params, tape, dy, clip=clip, record=record, **own)
         return None if dx is None else dy + dx, grads

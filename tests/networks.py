@@ -1,0 +1,212 @@
+"""Nets for the tests of layers: every layer and every shape, with random parameters and inputs.
+
+Derivatives are checked against central differences of fourth order in float64, a few entries of each array and one
+random direction through all of them.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gradlab.cells import make_cell
+from gradlab.layers import (
+    Dense,
+    Dropout,
+    Embedding,
+    EncoderDecoder,
+    Last,
+    LayerNorm,
+    Once,
+    Recurrent,
+    Residual,
+    Sequential,
+    recurrent_tapes,
+)
+
+T, B, D, H, OUT = 4, 2, 3, 4, 2  # steps, samples, inputs, units, outputs; none equals the number of models
+SOURCE_STEPS, SYMBOLS = 6, 7
+STEP, ENTRIES = 3e-4, 8
+
+
+def cell(name, inputs=D, units=H):
+    return Recurrent(make_cell(name, input_size=inputs, hidden_size=units))
+
+
+def stack():
+    """Two recurrent layers and an output at every step."""
+    return Sequential(cell("lstm"), cell("gru", H, H), Dense(H, OUT))
+
+
+def translator():
+    """Symbols in, symbols out; both halves are deep, and only the inner layers meet."""
+    encoder = Sequential(Embedding(SYMBOLS, D), cell("gru", D, D), cell("lstm", D, H))
+    return EncoderDecoder(encoder, Sequential(Embedding(SYMBOLS, D), cell("lstm"), cell("elman", H, H), Dense(H, OUT)))
+
+
+SEQUENCE, VECTOR, SYMBOL_SEQUENCE, SYMBOL_VECTOR = "sequence", "vector", "symbols", "symbol"
+NETS = {  # name -> (layer, what it takes)
+    "recurrent": (cell("lstm"), SEQUENCE),
+    "peepholes": (cell("peephole_lstm"), SEQUENCE),
+    "dense": (Dense(D, OUT), SEQUENCE),
+    "dense of a vector": (Dense(D, OUT), VECTOR),
+    "sigmoid": (Dense(D, OUT, "sigmoid"), SEQUENCE),
+    "softmax": (Dense(D, OUT, "softmax"), SEQUENCE),
+    "softmax of a vector": (Dense(D, OUT, "softmax"), VECTOR),
+    "embedding": (Embedding(SYMBOLS, D), SYMBOL_SEQUENCE),
+    "embedding of a vector": (Embedding(SYMBOLS, D), SYMBOL_VECTOR),
+    "dropout": (Dropout(0.4), SEQUENCE),
+    "residual": (Residual(cell("elman", D, D)), SEQUENCE),
+    "residual of a vector": (Residual(Sequential(Dense(D, H, "sigmoid"), Dense(H, D))), VECTOR),
+    "layer norm": (LayerNorm(D), SEQUENCE),
+    "layer norm of a vector": (LayerNorm(D), VECTOR),
+    "last": (Last(), SEQUENCE),
+    "once": (Once(T), VECTOR),
+    "stack": (stack(), SEQUENCE),
+    "everything": (
+        Sequential(
+            LayerNorm(D), cell("minimal_rnn"), Dropout(0.3), Residual(cell("gru", H, H)), Dense(H, OUT, "sigmoid")
+        ),
+        SEQUENCE,
+    ),
+    "one to one": (Sequential(Once(1), cell("elman"), Last(), Dense(H, OUT)), VECTOR),
+    "one to many": (Sequential(Once(T), cell("gru"), Dense(H, OUT, "softmax")), VECTOR),
+    "many to one": (Sequential(cell("lstm"), Last(), Dense(H, OUT, "sigmoid")), SEQUENCE),
+    "many to many": (Sequential(cell("elman"), Dense(H, OUT)), SEQUENCE),
+    "encoder and decoder": (
+        EncoderDecoder(cell("lstm"), Sequential(cell("lstm"), Dense(H, OUT))),
+        (SEQUENCE, SEQUENCE),
+    ),
+    "translator": (translator(), (SYMBOL_SEQUENCE, SYMBOL_SEQUENCE)),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A layer with all that its loss L = <dy, y> + <dL_dfinal, last state> depends on."""
+
+    layer: Any
+    params: dict
+    x: Any
+    lengths: Any = None
+    initial: Any = None
+    dL_dfinal: Any = None
+    dy: Any = None
+
+    def forward(self):
+        started = {} if self.initial is None else {"initial_state": self.initial}
+        return self.layer.forward(self.params, self.x, self.lengths, rng=np.random.default_rng(7), **started)
+
+    def backward(self, tape, **how):
+        how |= {} if self.dL_dfinal is None else {"dL_dfinal": self.dL_dfinal}
+        return self.layer.backward(self.params, tape, self.dy, **how)
+
+    def gradients(self):
+        """{name: dL/d array}; "initial" where there is one, and "x", "source", "target" where they are real."""
+        _, tape = self.forward()
+        dx, grads = self.backward(tape)
+        named = {"x": dx} if not isinstance(dx, tuple) else dict(zip(("source", "target"), dx, strict=True))
+        if self.initial is not None:
+            named["initial"] = next(iter(recurrent_tapes(tape).values())).initial_gradient
+        return grads | {name: value for name, value in named.items() if value is not None}
+
+    def loss(self, **changed):
+        """L with some arrays replaced."""
+        x = changed.get("x", self.x)
+        if isinstance(x, tuple):
+            x = (changed.get("source", x[0]), changed.get("target", x[1]))
+        own = replace(
+            self,
+            x=x,
+            initial=changed.get("initial", self.initial),
+            params={name: changed.get(name, p) for name, p in self.params.items()},
+        )
+        y, tape = own.forward()
+        final = 0.0
+        if self.dL_dfinal is not None:
+            final = (list(recurrent_tapes(tape).values())[-1].trajectory.states[-1] * self.dL_dfinal).sum()
+        return (y * self.dy).sum() + final
+
+    def arrays(self):
+        """What a derivative can be taken with respect to, by name."""
+        x = {"source": self.x[0], "target": self.x[1]} if isinstance(self.x, tuple) else {"x": self.x}
+        found = self.params | {name: array for name, array in x.items() if array.dtype.kind == "f"}
+        return found if self.initial is None else found | {"initial": self.initial}
+
+    def of_model(self, m):
+        """One model's own problem; a cell's parameters have their model axis behind the gates."""
+
+        def behind_gates(name):
+            return name.rpartition(".")[2] in ("W_xh", "W_hh", "b_h", "p")
+
+        def pick(array):
+            return None if array is None else array[:, m] if array.ndim > 3 else array[m]
+
+        params = {name: p[:, m] if behind_gates(name) else p[m] for name, p in self.params.items()}
+        own = {name: pick(getattr(self, name)) for name in ("x", "lengths", "initial", "dL_dfinal", "dy")}
+        return replace(self, params=params, **own)
+
+    def moved(self, xp, dtype):
+        """The same on another library, real numbers in another precision."""
+
+        def move(value):
+            if isinstance(value, tuple):
+                return tuple(move(v) for v in value)
+            if isinstance(value, dict):
+                return {name: move(v) for name, v in value.items()}
+            if value is None:
+                return None
+            return xp.asarray(value.astype(dtype) if value.dtype.kind == "f" else value)
+
+        names = ("params", "x", "lengths", "initial", "dL_dfinal", "dy")
+        return replace(self, **{name: move(getattr(self, name)) for name in names})
+
+
+def random_input(rng, kind, models, steps):
+    if isinstance(kind, tuple):
+        return tuple(random_input(rng, k, models, n) for k, n in zip(kind, (SOURCE_STEPS, steps), strict=True))
+    lead = (steps,) if kind in (SEQUENCE, SYMBOL_SEQUENCE) else ()
+    if kind in (SYMBOL_SEQUENCE, SYMBOL_VECTOR):
+        return rng.integers(0, SYMBOLS, (*lead, *models, B))
+    return rng.normal(size=(*lead, *models, B, D))
+
+
+@cache
+def network(name, models=(), seed=0):
+    """The net of that name with random parameters, input, initial state and loss gradients, float64 NumPy."""
+    layer, kind = NETS[name]
+    rng = np.random.default_rng([seed, 31])
+    params = {n: p + 0.3 * rng.normal(size=p.shape) for n, p in layer.init(rng, models=models).items()}
+    net = Network(layer, params, random_input(rng, kind, models, T))
+    y, tape = net.forward()
+    net = replace(net, dy=rng.normal(size=y.shape))
+    if layer.stateful:
+        starts = [t.trajectory.states[0] for t in recurrent_tapes(tape).values()]
+        return replace(net, initial=rng.normal(size=starts[0].shape), dL_dfinal=rng.normal(size=starts[-1].shape))
+    return net
+
+
+def slope(function):
+    """d function(h) / dh at 0, by central differences of fourth order."""
+    one, two = (function(h) - function(-h) for h in (STEP, 2 * STEP))
+    return (8 * one - two) / (12 * STEP)
+
+
+@cache
+def slopes(name, models, seed=0):
+    """[(description, {array: direction}, dL along it)]: some entries of each array, and all arrays at once."""
+    net, rng = network(name, models, seed), np.random.default_rng([seed, 32])
+    directions = []
+    for key, array in net.arrays().items():
+        for entry in rng.permutation(array.size)[:ENTRIES]:
+            direction = np.zeros(array.size)
+            direction[entry] = 1
+            directions.append((f"{key}[{entry}]", {key: direction.reshape(array.shape)}))
+    together = {key: rng.normal(size=array.shape) for key, array in net.arrays().items()}
+    directions.append(("together", together))
+
+    def along(direction):
+        return slope(lambda h: net.loss(**{key: net.arrays()[key] + h * d for key, d in direction.items()}))
+
+    return [(text, direction, along(direction)) for text, direction in directions]
