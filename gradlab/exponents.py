@@ -111,8 +111,8 @@ def _remarks(exponents: np.ndarray, dimension: np.ndarray) -> list[str]:
     remarks = []
     if singular := int(np.isneginf(exponents).sum()):
         remarks.append(
-            f"{singular} of {exponents.size} exponents are -inf: Jacobians are singular to working precision, as dead "
-            "units and closed gates make them"
+            f"{singular} of {exponents.size} exponents are -inf: Jacobians are singular to working precision "
+            "(dead or saturated units, closed gates)"
         )
     if np.isnan(dimension).any():
         remarks.append("the dimension, and perhaps the entropy rate, need more exponents than these")
@@ -164,7 +164,9 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
     doubts = []
     if drifting.any():
         largest = drift[drifting].max()
-        doubts.append(f"{drifting.sum()} of {finite.size} exponents drift: the halves of the run differ by {largest:.2g}")
+        doubts.append(
+            f"{drifting.sum()} of {finite.size} exponents drift: the halves of the run differ by {largest:.2g}"
+        )
     if wide.any():
         doubts.append(
             f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g}, up to {stderr[wide].max():.2g}"

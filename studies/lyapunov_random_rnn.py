@@ -89,6 +89,7 @@ def figure(
     for colour, (gain, found) in zip(COLOURS, spectra.items(), strict=True):
         share = (np.arange(SMALL) + 0.5) / SMALL
         fig.add_scatter(x=share, y=found.exponents, line_color=colour, name=f"gain {gain:g}", row=1, col=2)
+    fig.update_yaxes(range=[-6, 1], row=1, col=2)
     dimensions = [float(found.kaplan_yorke) / SMALL for found in spectra.values()]
     fig.add_scatter(x=list(spectra), y=dimensions, mode="lines+markers", showlegend=False, row=1, col=3)
     for column, title in enumerate(("gain", "index / N", "gain"), 1):
