@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from .adjoint import EMPTY
-from .arrays import LN2, Array, Namespace, quiet, require_namespace, require_shape
-from .bptt import Gradients
+from .arrays import LN2, Array, Namespace, quiet
+from .bptt import Gradients, check_gradients
 from .errors import InputError
-from .jacobian import StateJacobian
 from .scaled import ScaledVectors
 from .trajectory import Trajectory, read
 
@@ -26,16 +25,18 @@ def triangle(
     samples: Sequence[int] = (0,),
     *,
     times: Sequence[int] | None = None,
+    truncate: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Array:
     """ln ||(dL_t/dh_t) (d state_t / d state_k)||, [t, k]: (T+1, T+1, *M, n), for n samples; -inf where k > t.
 
-    dL_dh (T, *M, B, H): each step's own loss gradient. times: the t that are wanted, 0..T by default; row i belongs to
-    times[i]. Raises InputError for samples and times out of range and loss gradients of the wrong shape.
+    dL_dh (T, *M, B, H): each step's own loss gradient, ignored beyond a sample's length. times: the t that are wanted,
+    0..T by default; row i belongs to times[i]. truncate: as in `bptt`. Raises InputError for samples and times out of
+    range, loss gradients of the wrong shape and Jacobians that are not finite.
     """
     times = range(traj.steps + 1) if times is None else list(times)
     logs = traj.xp.full((len(times), traj.steps + 1, *traj.models, len(samples)), -traj.xp.inf, dtype=traj.xp.float64)
-    for rows, k, vectors in journeys(traj, dL_dh, samples, times, on_progress):
+    for rows, k, vectors in journeys(traj, dL_dh, samples, times, truncate, on_progress):
         logs[rows, k] = vectors.log_norms()
     return logs
 
@@ -45,6 +46,7 @@ def journeys(
     dL_dh: Array,
     samples: Sequence[int],
     times: Sequence[int],
+    truncate: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Iterator[tuple[slice, int, ScaledVectors]]:
     """Each loss gradient on its way back: (rows of `times`, k, (dL_t/dh_t) (d state_t / d state_k)).
@@ -52,42 +54,42 @@ def journeys(
     The vectors are (rows, S, *M, n, H), the same object along the way; zero where the loss lies before k.
     """
     _check(traj, dL_dh, samples, times)
-    jacobian = traj.jacobian().of_samples(list(samples))
+    xp, jacobian = traj.xp, traj.jacobian().of_samples(list(samples))
+    shape, mask = jacobian.traj.states.shape[1:], jacobian.traj.mask
     direct = dL_dh[..., list(samples), :].astype(traj.states.dtype, copy=False)
-    xp, shape = traj.xp, jacobian.traj.states.shape[1:]
+    direct = direct if mask is None else xp.where(mask[..., None], direct, xp.zeros((), dtype=direct.dtype))
     for start in range(0, len(times), BLOCK):
         rows = slice(start, min(start + BLOCK, len(times)))
         own = times[rows]
         vectors = ScaledVectors(xp, xp.zeros((len(own), *shape), dtype=traj.states.dtype), (1, -1))
-        _start(vectors, own, max(own), direct, jacobian)
+        _start(vectors, own, max(own), direct)
         yield rows, max(own), vectors
         for step in jacobian.each_step(0, max(own), backwards=True):
             with quiet():
                 vectors.multiply(step.apply_transpose, step)
-            _start(vectors, own, step.t - 1, direct, jacobian)
+            if truncate is not None and step.t > 1 and (step.t - 1) % truncate == 0:
+                vectors.clear()
+            _start(vectors, own, step.t - 1, direct)
             yield rows, step.t - 1, vectors
         if on_progress is not None:
             on_progress(rows.stop / len(times))
 
 
-def _start(vectors: ScaledVectors, times: Sequence[int], k: int, direct: Array, jacobian: StateJacobian) -> None:
-    """Lets the loss gradients of time k set out."""
-    mask = jacobian.traj.mask
+def _start(vectors: ScaledVectors, times: Sequence[int], k: int, direct: Array) -> None:
+    """Lets the loss gradients of time k set out; there is none at k = 0."""
     for row in (i for i, t in enumerate(times) if t == k > 0):
         vector = vectors.xp.zeros_like(vectors.mantissas[row])
-        own = direct[k - 1]
-        vector[0] = own if mask is None else vectors.xp.where(mask[k - 1, ..., None], own, vectors.xp.zeros_like(own))
+        vector[0] = direct[k - 1]
         vectors.put(row, vector)
 
 
 def _check(traj: Trajectory, dL_dh: Array, samples: Sequence[int], times: Sequence[int]) -> None:
-    require_namespace(traj.xp, dL_dh=dL_dh)
+    check_gradients(traj, dL_dh, None)
     batch = traj.states.shape[-2]
-    require_shape("dL_dh", dL_dh, (traj.steps, *traj.states.shape[2:]))
-    if not all(0 <= i < batch for i in samples) or not len(samples):
+    if not (len(samples) and all(0 <= i < batch for i in samples)):
         raise InputError(f"samples: expected one or more of 0..{batch - 1}, got {list(samples)}")
-    if not all(0 <= t <= traj.steps for t in times):
-        raise InputError(f"times: expected steps 0..{traj.steps}, got {list(times)}")
+    if not (len(times) and all(0 <= t <= traj.steps for t in times)):
+        raise InputError(f"times: expected one or more of 0..{traj.steps}, got {list(times)}")
 
 
 def contributions(grads: Gradients) -> dict[str, Array]:

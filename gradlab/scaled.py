@@ -43,6 +43,11 @@ class ScaledVectors:
         self.mantissas[at], self.exponents[at] = vector, 0
         self.normalise()
 
+    def clear(self) -> None:
+        """Make all vectors zero."""
+        self.mantissas[...] = 0
+        self.normalise()
+
     def normalise(self) -> None:
         """Bring each vector's largest entry to [0.5, 1)."""
         xp = self.xp
