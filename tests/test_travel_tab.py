@@ -204,17 +204,27 @@ def test_shares_far_beyond_1_do_not_flatten_the_rest():
 # the tab
 
 
-def test_few_samples_are_taken_at_first_and_all_when_asked():
-    quick, slow = RunConfig(**TINY), RunConfig(cell="lstm", hidden_size=256, steps=200)
+def having(samples: int) -> xr.Dataset:
+    return xr.Dataset(coords={"sample": range(samples)})
+
+
+def test_few_samples_are_taken_at_first_and_more_when_asked():
+    quick, slow = RunConfig(**TINY), RunConfig(cell="lstm", hidden_size=128)
     assert travel.samples(quick, None) == quick.batch_size
     assert travel.samples(slow, None) == travel.FEW
-    assert travel.samples(RunConfig(cell="lstm", hidden_size=256, batch_size=2), None) == 2
-    few = xr.Dataset(coords={"sample": range(travel.FEW)})
-    assert travel.samples(slow, few) == slow.batch_size
-    offer = travel.offer(slow, few)
-    assert "32 samples over 200 steps" in offer.text
+    assert travel.samples(slow.replace(batch_size=2), None) == 2
+    offer = travel.offer(slow, having(travel.FEW))
+    assert "11 samples over 100 steps" in offer.text  # more cannot be multiplied out
     assert offer.seconds > travel.offer(slow, None).seconds
-    assert travel.offer(slow, xr.Dataset(coords={"sample": range(32)})) is None
+    assert travel.offer(slow, having(11)) is None
+    assert travel.offer(quick, having(quick.batch_size)) is None
+
+
+def test_what_cannot_be_multiplied_out_is_estimated_from_all_samples():
+    huge = RunConfig(cell="lstm", hidden_size=1024)
+    assert travel.affordable(huge) == 0
+    assert travel.samples(huge, None) == travel.FEW
+    assert travel.samples(huge, having(travel.FEW)) == huge.batch_size
 
 
 def test_the_default_run_appears_by_itself():

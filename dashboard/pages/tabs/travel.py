@@ -33,8 +33,8 @@ TEXT = (
     "how much of any gradient is left, in which directions, for which losses, and along which paths it came."
 )
 FEW = 4  # samples that are computed at least
-_FLOP_SECONDS = 1.4e-9  # of the products, norms and singular values, per multiplication in (S H)^3 x steps x samples
-_BASE_RUNS = 3.0  # what everything else takes, in plain runs
+_STEP_SECONDS, _FAN_SECONDS = 3e-10, 3.6e-8  # for each (S H)^3 of a sample: per step, and for the singular values
+_EXACT_RUNS, _PROBE_RUNS = 3.0, 30.0  # what everything else takes, in plain runs; where products are estimated
 RECORDS = ("products", "singular_values", "credit", "path_split")
 
 CAPTIONS = {  # a letter after _ is set below the line
@@ -56,40 +56,44 @@ LABELS = {
 
 
 def samples(config: RunConfig, last: xr.Dataset | None) -> int:
-    """How many samples to take: as many as are quick, but not too few; after that all."""
-    if last is not None:
-        return config.batch_size
+    """How many samples to take: as many as are quick, but not too few; after that all that can be multiplied out."""
+    most = min(config.batch_size, affordable(config) or config.batch_size)
     quick = int(config.batch_size * LIVE / seconds(config, config.batch_size))
-    return min(config.batch_size, max(FEW, quick))
+    return min(most, max(FEW, quick)) if last is None else most
+
+
+def affordable(config: RunConfig) -> int:
+    """Of how many samples whole products can be multiplied out; 0 where they have to be estimated."""
+    return int(BUDGET / (_cube(config) * config.steps))
+
+
+def _cube(config: RunConfig) -> float:
+    _, states, hidden = size(config)
+    return (states * hidden) ** 3
 
 
 def seconds(config: RunConfig, count: int) -> float:
     """Predicted time for so many samples."""
-    _, states, hidden = size(config)
-    cubes = count * (states * hidden) ** 3 * config.steps
-    return _FLOP_SECONDS * min(cubes, BUDGET) + _BASE_RUNS * work(config) * count / config.batch_size
+    run = work(config) * count / config.batch_size
+    if not affordable(config):
+        return _PROBE_RUNS * run
+    return _EXACT_RUNS * run + count * _cube(config) * (config.steps * _STEP_SECONDS + _FAN_SECONDS)
 
 
 def offer(config: RunConfig, last: xr.Dataset | None) -> ondemand.Offer | None:
-    """The first samples, then all."""
+    """The first samples, then more."""
     count = samples(config, last)
     if last is not None and last.sizes["sample"] == count:
         return None
     text = f"{count} sample{'s' if count > 1 else ''} over {config.steps:,} steps."
-    return ondemand.Offer("Take all samples" if last is not None else "Compute", text, seconds(config, count))
+    return ondemand.Offer("Take more samples" if last is not None else "Compute", text, seconds(config, count))
 
 
 def compute(config: RunConfig, last: xr.Dataset | None, on_progress: Progress) -> xr.Dataset:
     """The run again with fewer samples, its long products recorded."""
     few = config.replace(batch_size=samples(config, last))
-    wanted = [name for name in RECORDS if name != "singular_values" or affordable(few)]
+    wanted = [name for name in RECORDS if name != "singular_values" or affordable(config)]
     return gradlab.analyze(few, record=wanted, on_progress=in_stages(on_progress, len(wanted)))
-
-
-def affordable(config: RunConfig) -> bool:
-    """Whether whole products of every sample can be multiplied out."""
-    _, states, hidden = size(config)
-    return config.batch_size * (states * hidden) ** 3 * config.steps <= BUDGET
 
 
 def in_stages(on_progress: Progress, stages: int) -> Progress:
