@@ -61,10 +61,15 @@ class Terminal(Console):
             warnings.showwarning = lambda message, *_, **__: self.note(" ".join(str(message).split()))
             yield
 
+    @property
+    def redraws(self) -> bool:
+        """Whether a line can be drawn again and again."""
+        return not self.quiet and self.colours and self.is_terminal and not self.is_dumb_terminal
+
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
         """A function that names the work under way, shown with the time it takes where a line can be redrawn."""
-        if self.quiet or not self.colours or not self.is_terminal or self.is_dumb_terminal:
+        if not self.redraws:
             yield lambda text: None
             return
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

@@ -15,6 +15,7 @@ from .analyze import analyze
 from .lyapunov import lyapunov_command
 from .names import list_names
 from .theory import theory_command
+from .train import train_command
 
 
 @click.group(
@@ -30,7 +31,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (analyze, lyapunov_command, theory_command, list_names):
+for command in (analyze, lyapunov_command, theory_command, train_command, list_names):
     cli.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""Options under headings, and one option per field of RunConfig."""
+"""Options under headings, and one option per field of a configuration."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 
-from ..config import ConfigError, Control, RunConfig, controls, from_toml
+from ..config import Config, ConfigError, Control, RunConfig, controls, from_toml
 from ..errors import InputError
 from ..presets import PRESETS
 from ..terminal import Terminal, option_name
 
-METAVARS = {"input": "NAME|FILE", "weights": "FILE", "clip_threshold": "NUMBER|MULTIPLE"}
 VALUES = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+MULTIPLE = "NUMBER|MULTIPLE"  # where a text is taken beside a number
 
+C = TypeVar("C", bound=Config)
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -66,34 +67,41 @@ def start_options(command: Callable[..., None]) -> Callable[..., None]:
     return option("--preset", group="Start from", metavar="NAME", help=named)(command)
 
 
-def config_options(command: Callable[..., None], without: str = "") -> Callable[..., None]:
-    """One option per field of RunConfig, but for the group `without`; values stay text, which RunConfig converts."""
-    for field, control in reversed(controls().items()):
+def config_options(
+    command: Callable[..., None], without: str = "", config: type[Config] = RunConfig
+) -> Callable[..., None]:
+    """One option per field of a configuration, but for the group `without`; values stay text, which it converts."""
+    for field, control in reversed(controls(config).items()):
         if control.group != without:
-            command = field_option(field)(command)
+            command = field_option(field, config)(command)
     return command
 
 
-def field_option(field: str) -> Decorator:
-    """The option of one field of RunConfig."""
-    control = controls()[field]
-    words = {"metavar": _metavar(field, control), "help": _help(field, control)}
+def field_option(field: str, config: type[Config] = RunConfig) -> Decorator:
+    """The option of one field of a configuration."""
+    control, info = controls(config)[field], config.model_fields[field]
+    words: dict[str, Any] = {"help": _help(control, info.default)}
+    if info.annotation is bool:
+        words |= {"is_flag": True, "flag_value": "true", "default": None}
+    else:
+        words |= {"metavar": _metavar(control, info.annotation)}
     return option(option_name(field), field, group=control.group.capitalize(), **words)
 
 
-def _metavar(field: str, control: Control) -> str:
-    if field in METAVARS or control.choices:
-        return METAVARS.get(field, "NAME")
-    annotation = RunConfig.model_fields[field].annotation
+def _metavar(control: Control, annotation: Any) -> str:
+    if control.files:
+        return "NAME|FILE" if control.choices else "FILE"
+    if control.choices:
+        return "NAME"
     parts = [word for part in get_args(annotation) or (annotation,) for word in get_args(part) or (part,)]
-    return "|".join(VALUES.get(part, str(part)) for part in parts if part is not type(None))
+    kinds = [part for part in parts if part is not type(None)]
+    return MULTIPLE if kinds == [float, str] else "|".join(VALUES.get(part, str(part)) for part in kinds)
 
 
-def _help(field: str, control: Control) -> str:
+def _help(control: Control, default: Any) -> str:
     names = control.choices() if control.choices else []
-    default = RunConfig.model_fields[field].default
     extras = [] if all(name in control.help for name in names) else [", ".join(names)]
-    extras += [] if default is None else [f"default: {default}"]
+    extras += [] if default is None or default is False else [f"default: {default}"]
     return f"{control.help}  [{'; '.join(extras)}]" if extras else control.help
 
 
@@ -101,18 +109,26 @@ def read_config(
     preset: str | None, file: Path | None, options: Mapping[str, str | None], terminal: Terminal
 ) -> RunConfig:
     """The preset's fields, over them the file's, over them the options; a note on options that do not apply."""
-    given = {field: text for field, text in options.items() if text is not None}
     fields: dict[str, Any] = dict(PRESETS[preset].fields) if preset else {}
+    return layered(RunConfig, fields, file, options, terminal)
+
+
+def layered(
+    config: type[C], fields: Mapping[str, Any], file: Path | None, options: Mapping[str, str | None], terminal: Terminal
+) -> C:
+    """`fields`, over them a TOML file's, over them the options; a note on options that do not apply."""
+    given = {field: text for field, text in options.items() if text is not None}
+    from_file = {}
     if file:
         try:
-            fields |= from_toml(file).model_dump(exclude_unset=True)
+            from_file = from_toml(file, config).model_dump(exclude_unset=True)
         except ConfigError as error:
             raise InputError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
-    config = RunConfig(**(fields | given))
+    found = config(**{**fields, **from_file, **given})
     for field in given:
-        if not controls()[field].applies_if(config):
+        if not controls(config)[field].applies_if(found):
             terminal.note(f"{option_name(field)} does not apply to this run and is ignored")
-    return config
+    return found
 
 
 def as_json_text(value: Any) -> str:

@@ -35,7 +35,7 @@ class RunConfig(NetworkConfig):
     """
 
     weights: str | None = field(
-        None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights"
+        None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights", files=True
     )
     input_size: int = field(
         3,

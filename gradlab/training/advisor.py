@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import quiet
 from ..config.train import TrainConfig
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from .loop import Step, TrainingRun, train
 
 PERCENTILES = (1, 10, 50, 90, 99, 100)
@@ -107,12 +107,19 @@ def _effect(config: TrainConfig, threshold: float, on_progress: Callable[[float]
     iterations = min(config.iterations, SHORT)
     plain = config.replace(clip="off", clip_threshold=None, iterations=iterations)
     clipped = plain.replace(clip="norm", clip_threshold=threshold)
-    runs = [
-        train(one, on_step=_share_of(on_progress, n, iterations)).history.rows for n, one in enumerate((plain, clipped))
-    ]
-    losses = [_late(rows["loss"]) for rows in runs]
-    skipped = [int(np.sum(rows["skipped"])) for rows in runs]
-    return Effect(iterations, *losses, *skipped, float(np.mean(runs[1]["clipped"])))
+    rows = [_rows(one, _share_of(on_progress, n, iterations)) for n, one in enumerate((plain, clipped))]
+    (without, with_it), (skipped, skipped_with) = (
+        [_late(r["loss"]) for r in rows],
+        [int(np.sum(r["skipped"])) for r in rows],
+    )
+    return Effect(iterations, without, with_it, skipped, skipped_with, float(np.mean(rows[1]["clipped"])))
+
+
+def _rows(config: TrainConfig, on_step: Callable[[Step], None] | None) -> dict[str, list[float]]:
+    run = train(config, on_step=on_step)
+    if run.status == "cancelled":
+        raise Cancelled
+    return run.history.rows
 
 
 def _late(losses: list[float]) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from .. import __version__
 from ..config.train import TrainConfig
@@ -28,7 +29,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **f
     from safetensors.numpy import save
 
     meta = {"config": config.model_dump(), "versions": versions(), **facts}
-    data = save({k: np.ascontiguousarray(a) for k, a in arrays.items()}, {KEY: json.dumps(meta)})
+    data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {KEY: json.dumps(meta)})
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:
@@ -61,7 +62,7 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "threads": os.environ.get("OPENBLAS_NUM_THREADS", "default"),
+        "threads": str(max((library["num_threads"] for library in threadpool_info()), default=1)),
     }
 
 

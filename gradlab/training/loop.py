@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, Namespace, device_namespace, quiet, to_numpy
 from ..cells import Cell
@@ -29,6 +30,7 @@ HELD_OUT_STREAM = int.from_bytes(b"heldout", "big")
 HELD_OUT_SAMPLES = 500
 SAVE_SECONDS = 10.0
 STEP_THRESHOLD = 1.0
+ONE_THREAD = 64 * 256  # numbers in a state up to which several threads only wait for one another
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,16 @@ def train(
         raise InputError("resume: name the checkpoint to go on from")
     wanted = TrainConfig(**fields) if config is None and (fields or not resume) else config
     run = TrainingRun.load(path, wanted) if resume and path else TrainingRun(wanted or TrainConfig())
+    small = run.config.batch_size * run.config.hidden_size <= ONE_THREAD
+    with threadpool_limits(1 if small else None, "blas"):
+        _loop(run, on_step, path, save_seconds)
+        if path is not None:
+            run.save(path)
+    return run
+
+
+def _loop(run: TrainingRun, on_step: Callable[[Step], None] | None, path: Path | None, save_seconds: float) -> None:
+    """Iterations until the run is done, stopped or cancelled."""
     saved = time.monotonic()
     try:
         while run.iteration < run.config.iterations and run.status == "running":
@@ -223,6 +235,3 @@ def train(
         run.status = "done" if run.status == "running" else run.status
     except Cancelled:
         run.status = "cancelled"
-    if path is not None:
-        run.save(path)
-    return run

@@ -1,0 +1,272 @@
+"""`gradlab train`: a network learns a task or a file, and what its gradient does meanwhile is kept."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from ..config.train import TrainConfig
+from ..errors import Cancelled, InputError
+from ..terminal import OutputFile, Terminal
+from .options import GroupedCommand, as_json_text, config_options, file_option, flag, layered
+
+if TYPE_CHECKING:
+    from ..training import ClipAdvice, Step, TrainingRun
+
+EXTENSION = ".safetensors"
+ROWS = 8  # of the table
+REDRAWN = 0.1  # seconds between two redrawings of the line
+SAID = 10.0  # seconds between two lines where none can be redrawn
+
+
+@click.command("train", cls=GroupedCommand, short_help="Train a network and watch its gradient.")
+@file_option("--config", "config_file", group="Start from", help="A TOML file of fields, such as: hidden_size = 32")
+@file_option(
+    "--checkpoint", group="Start from", help="Where the run is kept (.safetensors)  [default: named after the task]"
+)
+@flag("--resume", help="Go on from the checkpoint")
+@partial(config_options, config=TrainConfig)
+@file_option("-o", "--output", group="Output", help="Save everything recorded as netCDF (.nc)")
+@flag("--advise", help="Run a few hundred iterations with and without the clipping that the norms suggest")
+@flag("--json", "as_json", help="Print one JSON object; null stands for infinite and missing numbers")
+@flag("-q", "--quiet", help="Print the outcome only, or the JSON; no notes and no progress")
+@flag("--debug", help="Show where in the code an error arose", expose_value=False)
+@click.pass_context
+def train_command(
+    context: click.Context,
+    config_file: Path | None,
+    checkpoint: Path | None,
+    resume: bool,
+    output: Path | None,
+    advise: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: str | None,
+) -> None:
+    """Train a network on a task, or on a file of your own, and record what its gradient does meanwhile.
+
+    With no option: a tanh RNN of 64 units learns to add. A file is forecast, a text is modelled character by
+    character. Ctrl-C ends after the iteration under way and keeps the run; --resume goes on bit for bit.
+
+    \b
+    Examples:
+      gradlab train --task adding --cell lstm --forget-bias 1 --steps 100 --clip norm --clip-threshold 1
+      gradlab train --input co2.csv --column ppm --steps 24 --cell gru
+      gradlab train --task adding --resume --iterations 4000
+    """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
+    terminal = Terminal(stderr=True, quiet=quiet)
+    path, config = _start(config_file, checkpoint, resume, options, terminal)
+    saved = OutputFile(output, "--output", ".nc") if output else None
+    if saved:
+        saved.check()
+    with terminal.warnings_as_notes():
+        run, advice = _trained(config, path, resume, advise, terminal)
+    if saved:
+        from ..training import dataset
+
+        saved.write(lambda file: dataset(run).to_netcdf(file, engine="h5netcdf"))
+    if as_json:
+        click.echo(as_json_text(_summary(run, advice, path)))
+    elif quiet:
+        Terminal().say(outcome(run))
+    else:
+        _print_report(run, advice, path, output)
+    if run.status == "cancelled":
+        context.exit(130)
+
+
+def _start(
+    file: Path | None, checkpoint: Path | None, resume: bool, options: dict[str, str | None], terminal: Terminal
+) -> tuple[Path, TrainConfig]:
+    """The checkpoint's path and the configuration; of a run that is resumed, its own with the options over it."""
+    from ..training.checkpoint import read
+
+    if not resume:
+        config = layered(TrainConfig, {}, file, options, terminal)
+        path = checkpoint or _default_path(config)
+        OutputFile(path, "--checkpoint", EXTENSION).check()
+        if path.exists():
+            raise InputError(f"{path} exists: go on from it with --resume, or name another file with --checkpoint")
+        return path, config
+    path = checkpoint or _default_path(layered(TrainConfig, {}, file, options, Terminal(stderr=True, quiet=True)))
+    _, saved, _ = read(path)
+    return path, layered(TrainConfig, saved.model_dump(), file, options, terminal)
+
+
+def _default_path(config: TrainConfig) -> Path:
+    name = Path(config.input).stem if config.input else config.task
+    return Path(f"{name}{EXTENSION}")
+
+
+def _trained(
+    config: TrainConfig, path: Path, resume: bool, advise: bool, terminal: Terminal
+) -> tuple[TrainingRun, ClipAdvice | None]:
+    """The run, and what the clip advisor says of it, None where it is too short to tell."""
+    from .. import training
+
+    with _interruptible() as interrupted, _display(terminal, config) as show:
+
+        def on_step(step: Step) -> None:
+            show(step)
+            if interrupted():
+                raise Cancelled
+
+        run = training.train(config, on_step=on_step, checkpoint=path, resume=resume)
+    try:
+        with terminal.progress() as working_on:
+            working_on("Trying the suggested clipping")
+            return run, training.advise(run, verify=advise and run.status == "done")
+    except InputError:
+        return run, None
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: an iteration under way ends first; a second Ctrl-C breaks it off."""
+    pressed = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _display(terminal: Terminal, config: TrainConfig) -> Iterator[Callable[[Step], None]]:
+    """Shows loss, gradient norm, pace and time left: in one line that is redrawn, else in a line now and then."""
+    with terminal.progress() as redraw:
+        start, first, last = time.monotonic(), -1, 0.0
+        live = terminal.redraws
+
+        def show(step: Step) -> None:
+            nonlocal first, last
+            first = step.iteration - 1 if first < 0 else first
+            now = time.monotonic()
+            if now - last < (REDRAWN if live else SAID) and step.iteration < config.iterations:
+                return
+            last = now
+            text = _line(step, config, (step.iteration - first) / max(now - start, 1e-9))
+            if live:
+                redraw(text)
+            else:
+                terminal.say(text)
+
+        yield show
+
+
+def _line(step: Step, config: TrainConfig, pace: float) -> str:
+    row = step.row
+    norm = math.exp(min(row["log_grad_norm_before"], 700)) if not math.isnan(row["log_grad_norm_before"]) else math.nan
+    left = (config.iterations - step.iteration) / pace
+    clipped = " (clipped)" if row["clipped"] else ""
+    return (
+        f"{step.iteration:,} of {config.iterations:,}  loss {row['loss']:.4g}  gradient {norm:.3g}{clipped}  "
+        f"{pace:.0f}/s  {int(left // 60)}:{int(left % 60):02d} left"
+    )
+
+
+def outcome(run: TrainingRun) -> str:
+    """What the run came to, in one sentence."""
+    task = run.task
+    if not run.history.scores:
+        return f"{task.title}: {run.iteration} iterations, too few for a held-out score."
+    _, loss, score = run.history.scores[-1]
+    word = "learnt" if loss < 0.9 * task.baseline else "not learnt yet"
+    if task.solved_below is not None and score < task.solved_below:
+        word = "solved"
+    return (
+        f"{task.title}: {word}. Held-out {task.metric} {score:.3g} after {run.iteration:,} iterations; "
+        f"loss {loss:.3g}, without memory {task.baseline:.3g} ({task.baseline_text})."
+    )
+
+
+def _print_report(run: TrainingRun, advice: ClipAdvice | None, path: Path, output: Path | None) -> None:
+    out = Terminal()
+    out.say(outcome(run), "bold")
+    skipped = int(sum(run.history.rows["skipped"]))
+    if skipped:
+        out.say(f"{skipped} updates were skipped because a number was not finite.")
+    if run.status == "stopped":
+        out.say(f"Stopped at iteration {run.iteration:,}: a gradient was not finite.")
+    out.say(f"\n{run.cell!r}, {run.task.length} steps\n")
+    if run.history.rows["loss"]:
+        out.print(_rendered(table(run)))
+        out.say()
+    if advice is not None:
+        out.say(f"Clipping: {advice}\n")
+    out.say(f"Saved {path} at iteration {run.iteration:,}", wrap=False)
+    if output:
+        out.say(f"Saved {output}", wrap=False)
+    if run.iteration < run.config.iterations and run.status == "cancelled":
+        out.say(f"Go on with: gradlab train --resume --checkpoint {path}", wrap=False)
+
+
+def table(run: TrainingRun) -> list[dict[str, float]]:
+    """Rows from the first to the last iteration: loss and median norm since the row before, share clipped, score."""
+    rows, scores = run.history.rows, {i: score for i, _, score in run.history.scores}
+    edges = sorted({math.ceil(run.iteration * (n + 1) / ROWS) for n in range(ROWS)})
+    found, start = [], 0
+    for stop in edges:
+        logs = sorted(x for x in rows["log_grad_norm_before"][start:stop] if not math.isnan(x))
+        inside = [i for i in scores if start < i <= stop]
+        found.append(
+            {
+                "iteration": stop,
+                "loss": sum(rows["loss"][start:stop]) / (stop - start),
+                "log_grad_norm": logs[len(logs) // 2] if logs else math.nan,
+                "clipped": sum(rows["clipped"][start:stop]) / (stop - start),
+                "held_out": scores[max(inside)] if inside else math.nan,
+            }
+        )
+        start = stop
+    return found
+
+
+def _rendered(rows: list[dict[str, float]]) -> Table:
+    from ..verdicts import power_text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("iteration", "loss", "gradient norm", "clipped", "held-out score"):
+        shown.add_column(title, justify="right")
+    for row in rows:
+        norm, held = row["log_grad_norm"], row["held_out"]
+        shown.add_row(
+            f"{row['iteration']:,}",
+            f"{row['loss']:.4g}",
+            "-" if math.isnan(norm) else f"{math.exp(norm):.3g}" if abs(norm) < 14 else power_text(norm),
+            f"{100 * row['clipped']:.0f} %",
+            "-" if math.isnan(held) else f"{held:.3g}",
+        )
+    return shown
+
+
+def _summary(run: TrainingRun, advice: ClipAdvice | None, path: Path) -> dict[str, Any]:
+    scores = [{"iteration": i, "loss": loss, "score": score} for i, loss, score in run.history.scores]
+    return {
+        "outcome": outcome(run),
+        "status": run.status,
+        "iteration": run.iteration,
+        "baseline": run.task.baseline,
+        "scores": scores,
+        "skipped": int(sum(run.history.rows["skipped"])),
+        "table": table(run),
+        "advice": None if advice is None else {"text": str(advice), "threshold": advice.threshold},
+        "config": run.config.model_dump(),
+        "checkpoint": str(path),
+    }
