@@ -51,8 +51,9 @@ class Diagnosis:
         """The rate as a researcher cites it."""
         if not math.isfinite(self.log_rate):
             return f"ln of the factor per step {self.log_rate:g}"
-        error = "" if math.isnan(self.stderr) else f" +- {self.stderr:.1g} (standard error over samples)"
-        return f"ln of the factor per step {self.log_rate:.4f}{error}"
+        size = f"+- {self.stderr:.1g}" if self.stderr > 1e-5 else "+- less than 0.00001"
+        error = "" if math.isnan(self.stderr) else f" {size} (standard error over samples)"
+        return f"ln of the factor per step {round(self.log_rate, 4) + 0.0:.4f}{error}"
 
     def __str__(self) -> str:
         measured = [f"  {f.name} {f.value:.3g} ({f.text})" for f in self.factors]

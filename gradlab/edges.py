@@ -38,13 +38,16 @@ def edge_gain(activation: str, drive: float, miss: float = 0.0) -> float | None:
     return None if found is None else rounded(float(np.exp(found)))
 
 
-def chrono_log_rate(steps: int) -> float:
-    """ln of the factor per step that chrono forget biases carry over `steps` steps, the gates' part left out.
+def chrono_log_rate(steps: int, drive: float) -> float:
+    """ln of the factor per step that chrono forget biases carry over `steps` steps, what the gates add left out.
 
-    sigma(b_f) = u / (1 + u) with u ~ U(1, T - 1): the root mean square over units of what is left after T steps.
+    sigma(b_f) = u / (1 + u) with u ~ U(1, T - 1), moved by an input of root mean square `drive`: the root mean square
+    over units of what is left after T steps.
     """
-    u = 1 + QUANTILES * max(steps - 2, 1)
-    logs = 2 * steps * np.log(u / (1 + u))
+    bias = np.log(1 + QUANTILES * max(steps - 2, 1))
+    z, weights = np.polynomial.hermite_e.hermegauss(21)
+    log_gate = -np.logaddexp(0.0, -bias[:, None] - drive * z) @ weights / weights.sum()
+    logs = 2 * steps * log_gate
     return float(logs.max() + np.log(np.exp(logs - logs.max()).mean())) / (2 * steps)
 
 

@@ -22,6 +22,7 @@ from .verdicts import FACTOR, Verdict, factor_text
 BIAS_SHIFTS = np.linspace(-12, 12, 49)
 STEPS_SHOWN = 100
 WEAKER = 0.1  # of the input, where no factor brings the rate to 1
+UNIT_SCALE = ("gaussian", "glorot_uniform", "glorot_normal", "orthogonal")  # schemes whose gain is std * sqrt(H)
 BETTER = 0.8  # of the measured rate's distance to 1 in logarithms: what is nearer helps
 
 
@@ -192,11 +193,13 @@ class _Case:
 
     def at_edge(self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any) -> Remedy | None:
         """Other weights at the gain of the edge, for a drive and an activation."""
-        gain = edge_gain(phi, drive, miss) if self.drawn is not None and self.drawn.cell == "elman" else None
-        if gain is None:
+        gain = edge_gain(phi, drive, miss) if self.drawn is not None else None
+        if self.drawn is None or gain is None:
             return None
         rate = float(typical(phi, gain, drive)[0]) + miss
         retry = partial(self.at_edge, label, why, drive, phi, **fields)
+        if self.drawn.recurrent_init not in UNIT_SCALE and "recurrent_init" not in fields:
+            fields, label = fields | {"recurrent_init": "gaussian"}, f"{label}, gaussian weights"
         return Remedy(self._change(f"{label}, gain {gain:g}", **fields, gain=gain), why, rate, retry=retry)
 
     def orthogonal(self) -> Remedy | None:
@@ -234,9 +237,8 @@ class _Case:
         if not fields:
             return None
         why = "The input and the biases hold the units where the activation is flat."
-        by_input = math.sqrt(max(self.f.drive**2 - config.bias_scale**2, 0.0))
-        weaker = by_input * fields.get("input_scale", config.input_scale) / config.input_scale
-        drive = math.hypot(weaker, fields.get("bias_scale", config.bias_scale))
+        merged = {"input_scale": config.input_scale, "bias_scale": config.bias_scale} | fields
+        drive = math.hypot(*merged.values())  # inputs are standardised
         label = " and ".join({"input_scale": "Input scale 1", "bias_scale": "biases 0"}[name] for name in fields)
         return self.at_edge(label[0].upper() + label[1:], why, drive, self.f.activation, **fields)
 
@@ -302,7 +304,9 @@ class _Case:
         if self.drawn is None or self.drawn.forget_bias == "chrono" or self.grows:
             return None
         why = "Forget biases spread over all time scales up to the sequence's length (Tallec & Ollivier 2018)."
-        return Remedy(self._change("Forget bias chrono", forget_bias="chrono"), why, chrono_log_rate(self.steps))
+        return Remedy(
+            self._change("Forget bias chrono", forget_bias="chrono"), why, chrono_log_rate(self.steps, self.f.drive)
+        )
 
     def lstm(self) -> Remedy | None:
         """An LSTM in place of a net without gates."""
@@ -311,7 +315,9 @@ class _Case:
         fields: dict[str, Any] = {"cell": "lstm", "forget_bias": "chrono", "recurrent_init": "uniform", "gain": 1.0}
         fields |= {} if self.f.bounded else {"activation": "tanh"}
         why = "The forget gate carries the cell state, whatever the activation's slope is."
-        return Remedy(self._change("LSTM with chrono forget biases", **fields), why, chrono_log_rate(self.steps))
+        return Remedy(
+            self._change("LSTM with chrono forget biases", **fields), why, chrono_log_rate(self.steps, self.f.drive)
+        )
 
     def leak(self) -> Remedy | None:
         """A smaller leak, which carries more and adds less."""
