@@ -279,6 +279,9 @@ def test_a_gradient_of_another_shape(layer):
 
 
 def test_wrong_parameters_are_named():
+    net = Sequential(Dense(3, 2), Dense(2, 2))
+    with pytest.raises(InputError, match="parameter '2.W_hy' belongs to no layer; names begin with one of: 0, 1"):
+        net.forward(net.init(0) | {"2.W_hy": x_of(2, 2)}, x_of(4, 3))
     params = Dense(3, 2).init(0)
     with pytest.raises(InputError, match=r"b_y: expected shape \(2,\), got \(3,\)"):
         Dense(3, 2).forward(params | {"b_y": x_of(3)}, x_of(4, 3))

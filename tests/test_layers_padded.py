@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from gradlab import to_numpy as host
-from gradlab.layers import Dense, Embedding, EncoderDecoder, Last, LayerNorm, Residual, Sequential, recurrent_tapes
+from gradlab.layers import (
+    Dense,
+    Embedding,
+    EncoderDecoder,
+    Last,
+    LayerNorm,
+    Once,
+    Residual,
+    Sequential,
+    recurrent_tapes,
+)
 from gradlab.losses import step_weights
 from gradlab.quantities.every_run import jacobian_frobenius
 
@@ -98,6 +108,19 @@ def test_lengths_may_differ_between_models(name, library):
         found = replace(net, params=of_params, x=grads["x"], initial=grads.get("initial")).of_model(m)
         for key, gradient in own.gradients().items():
             assert_close(found.arrays()[key], gradient, "float64")
+
+
+def test_one_vector_may_become_sequences_of_several_lengths():
+    net, lengths = replace(network("one to many"), initial=None, dL_dfinal=None), (3, 1)
+    grads, total = replace(net, lengths=np.array(lengths)).gradients(), {}
+    for b, length in enumerate(lengths):
+        layer = Sequential(Once(length), *net.layer.layers[1:])
+        single = replace(net, layer=layer, x=net.x[b : b + 1], dy=net.dy[:length, b : b + 1])
+        for key, gradient in single.gradients().items():
+            total.setdefault(key, []).append(gradient)
+    assert_close(grads["x"], np.concatenate(total["x"]), "float64")
+    for key in net.params:
+        assert_close(grads[key], sum(total[key]), "float64")
 
 
 def test_a_sequence_without_steps():

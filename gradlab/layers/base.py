@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,12 @@ def completed(grads: Params, params: Mapping[str, Array]) -> Params:
     return {n: grads[n] if n in grads else namespace(p).full_like(p, float("nan")) for n, p in params.items()}
 
 
-def part(params: Mapping[str, Array], name: str) -> Params:
-    """The parameters called "name.*", without the prefix."""
-    return {key.removeprefix(f"{name}."): value for key, value in params.items() if key.startswith(f"{name}.")}
+def parts(params: Mapping[str, Array], names: Sequence[str]) -> list[Params]:
+    """The parameters called "name.*" for each of `names`, without the prefix; InputError where others are left."""
+    found: dict[str, Params] = {name: {} for name in names}
+    for key, value in params.items():
+        name, _, own = key.partition(".")
+        if name not in found:
+            raise InputError(f"parameter {key!r} belongs to no layer; names begin with one of: {', '.join(names)}")
+        found[name][own] = value
+    return list(found.values())

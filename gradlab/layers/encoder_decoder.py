@@ -10,8 +10,10 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, completed, is_finite, part, prefixed
+from .base import Clip, Layer, Lengths, Params, completed, is_finite, parts, prefixed
 from .recurrent import RecurrentTape, recurrent_tapes
+
+PARTS = ("encoder", "decoder")
 
 
 @dataclass
@@ -71,11 +73,12 @@ class EncoderDecoder(Layer):
         rng: np.random.Generator | None = None,
     ) -> tuple[Array, EncoderDecoderTape]:
         """The decoder's output."""
+        of_encoder, of_decoder = parts(params, PARTS)
         (source, target), (source_lengths, target_lengths) = x, lengths or (None, None)
-        encoded, read = self.encoder.forward(part(params, "encoder"), source, source_lengths, rng=rng)
+        encoded, read = self.encoder.forward(of_encoder, source, source_lengths, rng=rng)
         tape = EncoderDecoderTape(read, None, encoded)
         own: dict[str, Any] = {"initial_state": tape.last.trajectory.states[-1]}
-        y, tape.decoder = self.decoder.forward(part(params, "decoder"), target, target_lengths, rng=rng, **own)
+        y, tape.decoder = self.decoder.forward(of_decoder, target, target_lengths, rng=rng, **own)
         return y, tape
 
     def backward(
@@ -89,10 +92,11 @@ class EncoderDecoder(Layer):
     ) -> tuple[tuple[Array | None, Array | None], Params]:
         """(dL/dsource, dL/d what the decoder reads); the gradient of the decoder's initial state is dL_dfinal."""
         how: dict[str, Any] = {"clip": clip, "record": record}
-        d_target, found = self.decoder.backward(part(params, "decoder"), tape.decoder, dy, **how)
+        of_encoder, of_decoder = parts(params, PARTS)
+        d_target, found = self.decoder.backward(of_decoder, tape.decoder, dy, **how)
         grads, d_source = prefixed("decoder", found), None
         if tape.first.gradients is not None and is_finite(tape.first.initial_gradient):
             how["dL_dfinal"], nothing = tape.first.initial_gradient, namespace(dy).zeros_like(tape.encoded)
-            d_source, found = self.encoder.backward(part(params, "encoder"), tape.encoder, nothing, **how)
+            d_source, found = self.encoder.backward(of_encoder, tape.encoder, nothing, **how)
             grads |= prefixed("encoder", found)
         return (d_source, d_target), completed(grads, params)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, completed, is_finite, part, prefixed
+from .base import Clip, Layer, Lengths, Params, completed, is_finite, parts, prefixed
 from .recurrent import recurrent_tapes
 
 
@@ -49,6 +49,9 @@ class Sequential(Layer):
     def _stateful(self) -> list[int]:
         return [i for i, layer in enumerate(self.layers) if layer.stateful]
 
+    def _parts(self, params: Mapping[str, Array]) -> list[Params]:
+        return parts(params, [str(i) for i in range(len(self.layers))])
+
     def output_lengths(self, lengths: Lengths) -> Lengths:
         """Through all layers."""
         for layer in self.layers:
@@ -73,9 +76,9 @@ class Sequential(Layer):
     ) -> tuple[Array, SequentialTape]:
         """x through all layers; initial_state is the first recurrent layer's."""
         tapes = []
-        for i, layer in enumerate(self.layers):
-            own: dict[str, Any] = {"initial_state": initial_state} if i in self._stateful[:1] else {}
-            x, tape = layer.forward(part(params, str(i)), x, lengths, rng=rng, **own)
+        for i, (layer, own) in enumerate(zip(self.layers, self._parts(params), strict=True)):
+            start: dict[str, Any] = {"initial_state": initial_state} if i in self._stateful[:1] else {}
+            x, tape = layer.forward(own, x, lengths, rng=rng, **start)
             lengths = layer.output_lengths(lengths)
             tapes.append(tape)
         return x, SequentialTape(tuple(tapes))
@@ -91,11 +94,11 @@ class Sequential(Layer):
         dL_dfinal: Array | None = None,
     ) -> tuple[Array | None, Params]:
         """dL/dy back through all layers; dL_dfinal is the last recurrent layer's."""
-        grads: Params = {}
+        grads, own = dict[str, Array](), self._parts(params)
         dx: Array | None = dy
         for i, layer in reversed(list(enumerate(self.layers))):
-            own: dict[str, Any] = {"dL_dfinal": dL_dfinal} if i in self._stateful[-1:] else {}
-            dx, found = layer.backward(part(params, str(i)), tape.tapes[i], dx, clip=clip, record=record, **own)
+            end: dict[str, Any] = {"dL_dfinal": dL_dfinal} if i in self._stateful[-1:] else {}
+            dx, found = layer.backward(own[i], tape.tapes[i], dx, clip=clip, record=record, **end)
             grads |= prefixed(str(i), found)
             if dx is None or (i > 0 and recurrent_tapes(tape.tapes[i]) and not is_finite(dx)):
                 dx = None
