@@ -13,6 +13,7 @@ from gradlab.cells import CELLS
 from gradlab.exponents import kaplan_yorke
 from gradlab.frames import Frame
 from gradlab.lyapunov import lyapunov, lyapunov_of_map, lyapunov_of_trajectory
+from studies import chaos_gradients, lyapunov_random_rnn
 from studies.chaos_gradients import calibration, systems
 
 from .contract import LIBRARIES, each_dtype, each_library, each_models, naive_step, random_problem, reference
@@ -350,6 +351,14 @@ def test_a_large_tanh_net_follows_mean_field(gain, theory, seed):
     cell = make_cell("elman", input_size=1, hidden_size=800)
     found = lyapunov(cell, cell.init(seed, gain=gain), steps=1500, warmup=500, k=1)
     assert -0.015 <= float(found.exponents[0]) - theory <= 0.005
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", [chaos_gradients, lyapunov_random_rnn])
+def test_the_studies_find_what_they_claim(study):
+    rows, figure = study.study()
+    assert [str(row) for row in rows if not row.passed] == []
+    assert figure.data
 
 
 # what is made of the exponents
