@@ -76,6 +76,14 @@ def test_the_theory_line_falls_by_its_rate_from_the_last_step(theme):
     assert any(a.text.startswith("theory ") for a in fig.layout.annotations)
 
 
+def test_the_line_starts_where_the_analysis_does():
+    ds = predicted(fading(50), -0.8)
+    ds["valid_steps"][:] = 30
+    (line,) = named(plots.gradient_flow(ds), "theory: mean field")
+    np.testing.assert_allclose(line.y[:31], -0.8 * np.arange(30, -1, -1) / LN10, rtol=1e-6)
+    assert np.isnan(line.y[31:]).all()
+
+
 @pytest.mark.parametrize("rate", [np.nan, -np.inf])
 def test_a_rate_that_cannot_be_drawn_leaves_the_figure_as_it_is(rate):
     with_theory, without = (plots.gradient_flow(ds) for ds in (predicted(fading(20), rate), fading(20)))

@@ -84,7 +84,7 @@ def test_one_time_axis_for_all_panels(runs):
 
 
 def test_overview_height_is_fixed(runs):
-    assert plots.explore(runs["elman"]).layout.height == plots.explore(runs["exploding"]).layout.height == 516
+    assert plots.explore(runs["elman"]).layout.height == plots.explore(runs["exploding"]).layout.height == 486
 
 
 @pytest.mark.parametrize("run", ["elman", "exploding", "one sample", "gru"])

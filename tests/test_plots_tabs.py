@@ -196,7 +196,7 @@ def test_no_label_is_cut_off_or_covers_another(opened, runs, width):
     for left, _, right, _, text in labels:
         assert left >= 0 and right <= width, text
     ends = [box for box in labels if re.search("[━╍┈┅]$", box[4])]
-    assert len(ends) == 11
+    assert len(ends) == 12
     assert not [(a[4], b[4]) for n, a in enumerate(ends) for b in ends[:n] if overlap(a, b)]
 
 

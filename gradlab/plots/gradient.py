@@ -100,11 +100,14 @@ def _extra_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
 
 
 def theory_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
-    """What the best of the recorded predictions would leave at every step; none where theory has none."""
+    """What the best of the recorded predictions would leave at every step; none where theory has none.
+
+    It starts where the run does on its way back: at the last step that was analysed.
+    """
     if "theory_log_rate" not in ds or not np.isfinite(rate := float(ds.theory_log_rate[0])):
         return []
-    name = f"theory: {short_label(ds)}"
-    return [_Curve(rate * (ds.sizes["step"] - ds.time.values), "theory", look.text, 1.4, "4px,4px", name)]
+    name, back = f"theory: {short_label(ds)}", int(ds.valid_steps.median()) - ds.time.values
+    return [_Curve(np.where(back < 0, np.nan, rate * back), "theory", look.text, 1.4, "4px,4px", name)]
 
 
 def short_label(ds: xr.Dataset) -> str:
