@@ -54,16 +54,20 @@ def original_name(path: Path) -> str:
 
 
 def _directory() -> Path:
-    """$GRADLAB_CACHE, else the platform's place for a user's caches."""
+    return user_cache() / "uploads"
+
+
+def user_cache() -> Path:
+    """$GRADLAB_CACHE, else the platform's place for what gradlab keeps for a user."""
     if chosen := os.environ.get("GRADLAB_CACHE"):
-        return Path(chosen) / "uploads"
+        return Path(chosen)
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "gradlab" / "uploads"
+    return base / "gradlab"
 
 
 def _safe(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A RunConfig as a link, as Python and as a command, and back from a link.
+"""A configuration as a link, as Python and as a command, and back from a link.
 
 A query holds the fields that differ from the defaults and v=1. A file travels as its name and the first 12 hex digits
 of its hash (`file=co2.csv&sha=...`), which finds it in the user's file cache; a link never names a path.
@@ -7,29 +7,34 @@ of its hash (`file=co2.csv&sha=...`), which finds it in the user's file cache; a
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl, urlencode
 
-from .config import ConfigError, RunConfig, controls
+from .config import Config, ConfigError, RunConfig, controls
+from .config.train import TrainConfig
 from .data import INPUTS, read_file
 from .filecache import find, original_name, store
 
 VERSION = "1"
 FILE_FIELDS = ("input", "weights")
 SHORT = {"input": ("file", "sha"), "weights": ("weights", "weights_sha")}
+ANY_FIELD = {*controls(RunConfig), *controls(TrainConfig)}  # a link travels between pages, which pass over the others'
+
+C = TypeVar("C", bound=Config)
 
 
 @dataclass(frozen=True)
-class Link:
+class Link(Generic[C]):
     """What a query says: the configuration, the pinned ones, what was ignored, and files that are not here.
 
     missing: field ("input", "weights") -> name of the file to be dropped.
     """
 
-    config: RunConfig
-    pins: list[RunConfig] = field(default_factory=list)
+    config: C
+    pins: list[C] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -39,14 +44,14 @@ def file_name(path: str) -> str:
     return original_name(Path(path))
 
 
-def to_query(config: RunConfig, pins: tuple[RunConfig, ...] | list[RunConfig] = ()) -> str:
+def to_query(config: Config, pins: Sequence[Config] = ()) -> str:
     """The query of a link, without "?"; files are put into the cache."""
     pairs = _pairs(config)
     pairs += [("pin", urlencode(_pairs(pin))) for pin in pins]
     return urlencode([("v", VERSION), *pairs])
 
 
-def _pairs(config: RunConfig) -> list[tuple[str, str]]:
+def _pairs(config: Config) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in config.changes().items():
         if name in FILE_FIELDS and value not in INPUTS:
@@ -62,42 +67,51 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
-def from_query(query: str) -> Link:
-    """The Link in a query, with or without "?"; what cannot be used is left out, with a notice."""
+@overload
+def from_query(query: str) -> Link[RunConfig]: ...
+@overload
+def from_query(query: str, kind: type[C]) -> Link[C]: ...
+def from_query(query: str, kind: type[Any] = RunConfig) -> Link[Any]:
+    """The Link in a query, with or without "?", of a kind of configuration.
+
+    What cannot be used is left out, with a notice; fields that only another kind has, without one.
+    """
     pairs = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
     notices: list[str] = []
     version = dict(pairs).get("v", VERSION)
     if version != VERSION:
         notices.append(f"This link has version {version}; this gradlab reads version {VERSION}.")
-    config, missing = _read([pair for pair in pairs if pair[0] not in ("v", "pin")], notices)
-    pins = [_pin(text, notices) for name, text in pairs if name == "pin"]
+    config, missing = _read([pair for pair in pairs if pair[0] not in ("v", "pin")], notices, kind)
+    pins = [_pin(text, notices, kind) for name, text in pairs if name == "pin"]
     return Link(config, [pin for pin in pins if pin is not None], notices, missing)
 
 
-def _pin(text: str, notices: list[str]) -> RunConfig | None:
-    config, missing = _read(parse_qsl(text, keep_blank_values=True), notices)
+def _pin(text: str, notices: list[str], kind: type[C]) -> C | None:
+    config, missing = _read(parse_qsl(text, keep_blank_values=True), notices, kind)
     notices += [f"A pinned run is left out: it uses {name}, which is not here." for name in missing.values()]
     return None if missing else config
 
 
-def _read(pairs: list[tuple[str, str]], notices: list[str]) -> tuple[RunConfig, dict[str, str]]:
-    given = dict(pairs)
-    fields, missing = _files(given)
-    fields |= {name: value for name, value in given.items() if name not in _FILE_KEYS | {"input"}}
-    if given.get("input") in INPUTS:
+def _read(pairs: list[tuple[str, str]], notices: list[str], kind: type[C]) -> tuple[C, dict[str, str]]:
+    own, given = controls(kind), dict(pairs)
+    fields, missing = _files({name: value for name, value in given.items() if SHORT_FIELD.get(name, "input") in own})
+    passed_over = {*SHORT_FIELD, "input", *(ANY_FIELD - set(own))}
+    fields |= {name: value for name, value in given.items() if name not in passed_over}
+    generated = own["input"].choices
+    if generated and given.get("input") in generated():
         fields["input"] = given["input"]
-    elif "input" in given:
+    elif given.get("input", "noise") not in INPUTS:
         notices.append("Ignored input: a link names no path; upload the file instead.")
     while True:
         try:
-            return RunConfig(**fields), missing
+            return kind(**fields), missing
         except ConfigError as error:
             for name, message in error.fields.items():
                 fields.pop(name)
-                notices.append(f"Ignored {name}: {message}" if name in controls() else f"Ignored: {message}")
+                notices.append(f"Ignored {name}: {message}" if name in own else f"Ignored: {message}")
 
 
-_FILE_KEYS = {key for keys in SHORT.values() for key in keys}
+SHORT_FIELD = {key: name for name, keys in SHORT.items() for key in keys}
 
 
 def _files(given: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -113,22 +127,30 @@ def _files(given: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     return found, missing
 
 
-def to_python(config: RunConfig) -> str:
+def to_python(config: Config) -> str:
     """Python that repeats the run."""
     arguments = ", ".join(f"{name}={_plain(name, value)!r}" for name, value in config.changes().items())
+    if isinstance(config, TrainConfig):
+        return (
+            f"import gradlab\nfrom gradlab import training\n\nrun = gradlab.train({arguments})\n"
+            "ds = training.dataset(run)\ngradlab.plots.training(ds).show()\n"
+            "gradlab.plots.gradient_flow(training.snapshot_dataset(run)).show()\n"
+        )
     return (
         f"import gradlab\n\nds = gradlab.analyze({arguments})\n"
         "print(gradlab.verdict(ds))\ngradlab.plots.gradient_flow(ds).show()\n"
     )
 
 
-def to_command(config: RunConfig) -> str:
+def to_command(config: Config) -> str:
     """The command line that repeats the run."""
-    options = [
-        f"--{name.replace('_', '-')} {shlex.quote(_text(_plain(name, value)))}"
-        for name, value in config.changes().items()
-    ]
-    return " ".join(["gradlab analyze", *options])
+    command = "gradlab train" if isinstance(config, TrainConfig) else "gradlab analyze"
+    return " ".join([command, *(_option(name, value) for name, value in config.changes().items())])
+
+
+def _option(name: str, value: Any) -> str:
+    option = f"--{name.replace('_', '-')}"
+    return option if value is True else f"{option} {shlex.quote(_text(_plain(name, value)))}"
 
 
 def _plain(name: str, value: Any) -> Any:
