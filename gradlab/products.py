@@ -131,8 +131,10 @@ def singular_values(
 ) -> SingularValues:
     """The k largest singular values (all by default) of d state_t / d state_s, in double precision.
 
-    Values of any ratio are found, each to its own digits. s: a step, or several, whose results then lie along a first
-    axis. adjoint: dL/d state_t (S, *M, B, H) at any scale, whose alignment with the left singular vectors is wanted.
+    Values of any ratio are found, each to its own digits; but a Jacobian's own singular values are known to rounding
+    errors of its largest, so that an exact zero comes out as a factor of about 1e-16. s: a step, or several, whose
+    results then lie along a first axis. adjoint: dL/d state_t (S, *M, B, H) at any scale, whose alignment with the left
+    singular vectors is wanted.
     Raises InputError for spans out of range, k above S H, and Jacobians that are not finite.
     """
     stops: list[int] = list(s) if isinstance(s, Sequence) else [s]
