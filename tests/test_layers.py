@@ -27,7 +27,7 @@ from .contract import LIBRARIES, each_dtype, each_library, each_models
 from .networks import NETS, OUT, B, D, H, T, cell, network, slope, slopes, translator
 from .strict import strict
 
-NEAR = {"float64": 1e-8, "float32": 2e-4}  # of the largest derivative of an array
+NEAR = {"float64": 1e-8, "float32": 2e-5}  # of the largest derivative of an array
 each_net = pytest.mark.parametrize("name", NETS)
 
 
