@@ -7,12 +7,13 @@ step lies beyond a sample's length its Jacobian is the identity, so that a produ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .arrays import LN2, Array, Namespace, quiet, require_namespace, require_shape
+from .arrays import LN2, Array, Namespace, log_norm, quiet, require_namespace, require_shape
 from .errors import InputError
 from .graded import GradedMatrix
 from .growth import Growth
@@ -26,6 +27,7 @@ METHODS = ("auto", "exact", "subset", "probes")
 INTERACTION = "interaction"
 
 Progress = Callable[[float], None] | None
+Found = TypeVar("Found", "SingularValues", "PathSplit")
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,8 @@ def singular_values(
     singular vectors is wanted.
     Raises InputError for spans out of range, k above S H, and Jacobians that are not finite.
     """
-    stops: list[int] = list(s) if isinstance(s, Sequence) else [s]
-    t, first = _span(jacobian, t, min(stops))
-    _span(jacobian, t, max(stops))
+    t, stops = _stops(jacobian, t, s)
+    first = min(stops)
     k = _side(jacobian) if k is None else k
     if not 1 <= k <= _side(jacobian):
         raise InputError(f"k: expected 1 to {_side(jacobian)}, the number of state variables, got {k}")
@@ -151,12 +152,7 @@ def singular_values(
             found[r] = _values(jacobian, product, k, adjoint)
         if on_progress is not None and t > first:
             on_progress((t - r) / (t - first))
-    if not isinstance(s, Sequence):
-        return found[first]
-    logs = jacobian.traj.xp.stack([found[r].logs for r in stops])
-    return SingularValues(
-        logs, None if adjoint is None else jacobian.traj.xp.stack([found[r].alignment for r in stops])
-    )
+    return _joined(jacobian.traj.xp, [found[r] for r in stops], s)
 
 
 def _orthonormalised(
@@ -206,35 +202,63 @@ def _values(jacobian: StateJacobian, product: GradedMatrix, k: int, adjoint: Arr
         return SingularValues(logs, xp.moveaxis(along**2 / (flat * flat).sum(axis=-1)[..., None], -1, 0))
 
 
-def path_split(jacobian: StateJacobian, t: int, s: int, adjoint: Array) -> PathSplit:
+def path_split(
+    jacobian: StateJacobian, t: int, s: int | Sequence[int], adjoint: Array, *, on_progress: Progress = None
+) -> PathSplit:
     """(d state_t / d state_s)^T adjoint, split by path; adjoint (S, *M, B, H) = dL/d state_t at any scale.
 
-    Raises InputError for spans out of range, adjoints of another shape and Jacobians that are not finite.
+    s: a step, or several, whose results then lie along a first axis. Raises InputError for spans out of range, adjoints
+    of another shape and Jacobians that are not finite.
     """
-    t, s = _span(jacobian, t, s)
+    t, stops = _stops(jacobian, t, s)
     _require_adjoint(jacobian, adjoint)
     gates = [name for name in jacobian.paths() if name != CARRY]
     operators = [jacobian, replace(jacobian, gates=())]
     operators += [replace(jacobian, gates=tuple(g for g in gates if g != off)) for off in gates]
-    pulled = [_last(pull_back(operator, adjoint[None], t, s)) for operator in operators]
-    return _split(jacobian, ("carry", *gates, INTERACTION), pulled)
+    pulled: list[dict[int, _Pulled]] = []
+    for operator in operators:
+        walk = pull_back(operator, adjoint[None], t, min(stops))
+        pulled.append({r: _Pulled(jacobian.traj.xp, vectors) for r, vectors in walk if r in stops})
+        if on_progress is not None:
+            on_progress(len(pulled) / len(operators))
+    found = [_split(("carry", *gates, INTERACTION), [at[r] for at in pulled]) for r in stops]
+    return _joined(jacobian.traj.xp, found, s)
 
 
-def _split(jacobian: StateJacobian, names: tuple[str, ...], pulled: Sequence[ScaledVectors]) -> PathSplit:
+class _Pulled:
+    """A cotangent on its way, as it is now: flat (*M, B, S*H) float64 over 2^exponents, and ln of its norm."""
+
+    def __init__(self, xp: Namespace, vectors: ScaledVectors) -> None:
+        self.xp, self.log = xp, vectors.log_norms()[0]
+        self.flat = xp.concatenate(list(vectors.mantissas[0]), axis=-1).astype(xp.float64)
+        self.exponents = vectors.exponents[0].copy()
+
+    def over(self, exponents: Array) -> Array:
+        """Over 2^exponents instead."""
+        return self.xp.ldexp(self.flat, (self.exponents - exponents)[..., None])
+
+
+def _split(names: tuple[str, ...], pulled: Sequence[_Pulled]) -> PathSplit:
     """`pulled`: the whole, the carry alone, and the whole with each gate off."""
-    xp = jacobian.traj.xp
-    logs = xp.concatenate([vector.log_norms() for vector in pulled])
-    top = pulled[0].exponents
+    xp, top = pulled[0].xp, pulled[0].exponents
     with quiet():
-        whole, carry, *off = (
-            xp.ldexp(v.mantissas.astype(xp.float64), (v.exponents - top)[:, None, ..., None])[0] for v in pulled
-        )
+        whole, carry, *off = (one.over(top) for one in pulled)
         parts = [carry, *(whole - without for without in off)]
-        parts.append(whole - sum(parts[1:], parts[0]))
-        squares = (whole * whole).sum(axis=(0, -1))
-        shares = xp.stack([(part * whole).sum(axis=(0, -1)) for part in parts]) / squares
-        norms = 0.5 * xp.log(xp.stack([(part * part).sum(axis=(0, -1)) for part in parts])) + LN2 * top
+        parts = xp.stack([*parts, whole - sum(parts[1:], parts[0])])
+        shares = (parts * whole).sum(axis=-1) / (whole * whole).sum(axis=-1)
+    norms, logs = log_norm(xp, parts) + LN2 * top, xp.stack([one.log for one in pulled])
     return PathSplit(names, norms, shares, logs[0], logs[2:])
+
+
+def _joined(xp: Namespace, found: list[Found], s: int | Sequence[int]) -> Found:
+    """The results at several s along a first axis, or the only one's own."""
+    if not isinstance(s, Sequence):
+        return found[0]
+    arrays: dict[str, list[Any]] = {f.name: [getattr(one, f.name) for one in found] for f in fields(found[0])}
+    together: dict[str, Any] = {
+        n: a[0] if a[0] is None or isinstance(a[0], tuple) else xp.stack(a) for n, a in arrays.items()
+    }
+    return type(found[0])(**together)
 
 
 def _exact(jacobian: StateJacobian, t: int, s: int, spectral: bool, on_progress: Progress) -> list[Array | None]:
@@ -324,6 +348,14 @@ def _span(jacobian: StateJacobian, t: int | None, s: int) -> tuple[int, int]:
     return int(t), int(s)
 
 
+def _stops(jacobian: StateJacobian, t: int, s: int | Sequence[int]) -> tuple[int, list[int]]:
+    """t and every s, each checked; InputError where there is none."""
+    stops = list(s) if isinstance(s, Sequence) else [s]
+    if not stops:
+        raise InputError("s: expected a step or several, got none")
+    return _span(jacobian, t, 0)[0], [_span(jacobian, t, one)[1] for one in stops]
+
+
 def _require_adjoint(jacobian: StateJacobian, adjoint: Array) -> None:
     require_namespace(jacobian.traj.xp, adjoint=adjoint)
     require_shape("adjoint", adjoint, tuple(jacobian.traj.states.shape[1:]))
@@ -332,8 +364,3 @@ def _require_adjoint(jacobian: StateJacobian, adjoint: Array) -> None:
 def _side(jacobian: StateJacobian) -> int:
     """S * H."""
     return len(jacobian.traj.cell.states) * jacobian.traj.cell.hidden_size
-
-
-def _last(walk: Iterator[tuple[int, ScaledVectors]]) -> ScaledVectors:
-    *_, (_, vectors) = walk
-    return vectors

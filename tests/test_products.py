@@ -304,6 +304,17 @@ def test_split_of_a_span(name, library, dtype, models):
     np.testing.assert_allclose(to_numpy(split.off), expected, atol=tol)
 
 
+def test_several_spans_at_once():
+    problem = random_problem("gru", sizes=SIZES)
+    jacobian = problem.unroll().jacobian()
+    together = path_split(jacobian, 11, [9, 2], problem.dL_dfinal)
+    for i, s in enumerate((9, 2)):
+        alone = path_split(jacobian, 11, s, problem.dL_dfinal)
+        assert together.names == alone.names
+        for name in ("norms", "shares", "whole", "off"):
+            np.testing.assert_allclose(getattr(together, name)[i], getattr(alone, name), rtol=1e-12)
+
+
 @each_cell
 def test_over_one_step_it_is_the_split_of_that_step(name):
     problem = random_problem(name)
@@ -342,6 +353,7 @@ def test_progress_and_cancelling(method):
     for work in (
         lambda tell: log_norms(jacobian, method=method, on_progress=tell),
         lambda tell: singular_values(jacobian, 12, 0, on_progress=tell),
+        lambda tell: path_split(jacobian, 12, 0, np.ones((1, 3, 4)), on_progress=tell),
     ):
         shares = []
         work(shares.append)
@@ -368,6 +380,7 @@ def test_spans_out_of_range(t, s):
         (lambda j: singular_values(j, 5, 0, 9), "k: expected 1 to 8, the number of state variables, got 9"),
         (lambda j: singular_values(j, 5, 0, 0), "k: expected 1 to 8"),
         (lambda j: singular_values(j, 5, 0, adjoint=np.ones((2, 4))), r"adjoint: expected shape \(2, 2, 4\)"),
+        (lambda j: singular_values(j, 5, []), "s: expected a step or several, got none"),
         (lambda j: path_split(j, 5, 0, np.ones((1, 2, 4))), r"adjoint: expected shape \(2, 2, 4\), got \(1, 2, 4\)"),
     ],
 )

@@ -182,10 +182,11 @@ def log_credit(run: Recording) -> Array:
 
 
 @once
-def spans(run: Recording) -> list[PathSplit]:
-    """The split by path of the gradient over each lag."""
-    end = run.traj.steps
-    return [path_split(run.jacobian, end, end - lag, last_adjoint(run)) for lag in lags(run)]
+def spans(run: Recording) -> PathSplit:
+    """The split by path of the gradient over each lag, (lag, P, *M, B) each."""
+    steps = run.traj.steps
+    starts = [steps - lag for lag in lags(run)]
+    return path_split(run.jacobian, steps, starts, last_adjoint(run), on_progress=run.on_progress)
 
 
 def _span_coords(run: Recording) -> dict[str, list[Any]]:
@@ -198,10 +199,10 @@ SPAN = ("lag", "span_path", "*", "sample")
 @quantity(SPAN, "<part, whole> / ||whole||^2", request="path_split", coords=_span_coords)
 def span_path_share(run: Recording) -> Array:
     """Share of each path in the gradient over a lag: carry alone, what is lost with a gate's path off, the rest."""
-    return _of_lags(run, run.xp.stack([split.shares for split in spans(run)]))
+    return _of_lags(run, spans(run).shares)
 
 
 @quantity(SPAN, "ln ||part||", "log", request="path_split", coords=_span_coords)
 def span_path_log_norm(run: Recording) -> Array:
     """Norm of each path's part of the gradient over a lag, in the scale of the gradient at the last step."""
-    return _of_lags(run, run.xp.stack([split.norms for split in spans(run)]))
+    return _of_lags(run, spans(run).norms)
