@@ -24,6 +24,7 @@ from gradlab.links import from_query
 from gradlab.optimizers import OPTIMIZERS, SCHEDULES
 from gradlab.presets import PRESETS
 from gradlab.quantities import QUANTITIES
+from gradlab.tasks import TASKS
 from gradlab.terminal import option_name
 
 ROOT = Path(__file__).parents[1]
@@ -275,7 +276,7 @@ def test_unknown_commands_and_options_name_the_nearest() -> None:
 def test_list_shows_every_name_with_a_line() -> None:
     text = run(command="list").stdout
     registries = [CELLS, ACTIVATIONS, INITIALIZERS, INPUTS, LOSSES, CLIP_MODES, CLIPPERS, OPTIMIZERS, SCHEDULES]
-    registries += [PRESETS, QUANTITIES]
+    registries += [PRESETS, QUANTITIES, TASKS]
     for name in (name for registry in registries for name in registry):
         assert re.search(rf"^  {name}  +\S.{{7,}}$", text, re.MULTILINE), name
     assert list(KINDS) == [
@@ -285,6 +286,7 @@ def test_list_shows_every_name_with_a_line() -> None:
         "inputs",
         "losses",
         "clipping",
+        "tasks",
         "optimizers",
         "schedules",
         "presets",

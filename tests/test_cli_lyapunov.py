@@ -40,12 +40,21 @@ def answer(*arguments: object) -> dict:
 @pytest.mark.parametrize("every", [(), ("--every", 40)])
 def test_streamed_noise_is_the_input_that_analyze_has(every: tuple) -> None:
     cell, params, x = build(RunConfig(**SMALL))
-    expected, found = lyapunov(cell, params, x), answer(*every)
+    start = np.random.default_rng(0).normal(size=(1, 4, 8))
+    expected, found = lyapunov(cell, params, x, initial_state=start), answer(*every)
     np.testing.assert_allclose(found["exponents"], expected.exponents, atol=1e-9)
     np.testing.assert_allclose(found["stderr"], expected.stderr, atol=1e-9)
     np.testing.assert_allclose(found["spread"], expected.spread, atol=1e-9)
     assert (found["steps"], found["warmup"]) == (270, 30)
     assert found["config"]["hidden_size"] == 8
+
+
+def test_without_input_the_net_does_not_rest_at_zero() -> None:
+    """There it would show the logarithms of its weights' eigenvalues, and call any gain above 1 chaos."""
+    found = answer("--gain", 2, "--input-scale", 0, "--exponents", 1)
+    cell, params, _ = build(RunConfig(**SMALL, gain=2.0, input_scale=0.0))
+    at_rest = np.log(np.abs(np.linalg.eigvals(params["W_hh"][0])).max())
+    assert found["exponents"][0] < at_rest - 0.1
 
 
 def test_the_report() -> None:

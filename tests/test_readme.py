@@ -21,18 +21,22 @@ def blocks(text, language):
 
 
 def test_the_library_example_runs():
-    (example,) = blocks(README, "python")
+    first, second = blocks(README, "python")
     names = {}
-    exec(example, names)  # noqa: S102
+    exec(first, names)  # noqa: S102
     assert names["traj"].states.shape == (101, 2, 8, 64)
     assert names["ds"].log_grad_norm.sizes["time"] == 101
+    exec(second, names)  # noqa: S102
+    assert names["norms"].frobenius.shape == (101, 8)
+    assert names["spectrum"].exponents.shape == (8,)
+    assert names["ds"].surface.sizes == {"snapshot": 3, "layer": 1, "time": 31}
 
 
 def test_the_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "cache"))
     commands = [line for line in "\n".join(blocks(README, "")).splitlines() if line.startswith("gradlab ")]
-    assert len(commands) == 5
+    assert len(commands) == 9
     for command in commands:
         if "model.safetensors" not in command:
             arguments = [str(ROOT / a) if a.startswith("studies/") else a for a in shlex.split(command)[1:]]

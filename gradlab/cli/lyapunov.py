@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.table import Table
 
-from ..arrays import Array
+from ..arrays import Array, namespace
+from ..cells import Cell
 from ..config import RunConfig
 from ..errors import InputError
 from ..lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
@@ -81,9 +83,18 @@ def _measure(
     cell, params, chunks = stream(config, piece_steps(every))
     told = _told(chunks, config.steps, working_on)
     try:
-        return repr(cell), lyapunov(cell, params, told, k=k, every=every, warmup=warmup)
+        return repr(cell), lyapunov(
+            cell, params, told, k=k, every=every, warmup=warmup, initial_state=_start(cell, params, config)
+        )
     except InputError as error:
         raise InputError(re.sub(r"^(\w+): ", lambda m: f"{OPTIONS.get(m[1], m[1])}: ", str(error))) from None
+
+
+def _start(cell: Cell, params: Mapping[str, Array], config: RunConfig) -> Array:
+    """Random states, for zero is often a fixed point that a net with little input would never leave."""
+    shape = len(cell.states), config.batch_size, cell.hidden_size
+    drawn = np.random.default_rng(config.seed).normal(size=shape)
+    return namespace(params["W_hh"]).asarray(drawn, dtype=params["W_hh"].dtype)
 
 
 def _told(chunks: Iterator[Array], steps: int, working_on: Callable[[str], None]) -> Iterator[Array]:

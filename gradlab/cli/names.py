@@ -18,6 +18,7 @@ from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..presets import PRESETS
 from ..quantities import QUANTITIES, Quantity
 from ..registry import unknown
+from ..tasks import TASKS
 from ..terminal import UNLIMITED
 
 
@@ -38,8 +39,9 @@ KINDS: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
     "inputs": ("Inputs (--input; or a file)", INPUTS.describe),
     "losses": ("Losses (--loss)", lambda: LOSSES),
     "clipping": ("Clipping modes (--clip)", _clip_modes),
-    "optimizers": ("Optimizers", OPTIMIZERS.describe),
-    "schedules": ("Schedules of the learning rate", SCHEDULES.describe),
+    "tasks": ("Tasks (train --task)", TASKS.describe),
+    "optimizers": ("Optimizers (train --optimizer)", OPTIMIZERS.describe),
+    "schedules": ("Schedules of the learning rate (train --schedule)", SCHEDULES.describe),
     "presets": ("Presets (--preset)", lambda: {name: f"{p.label} - {p.help}" for name, p in PRESETS.items()}),
     "quantities": ("Recorded quantities", lambda: {name: _described(q) for name, q in QUANTITIES.items()}),
 }
