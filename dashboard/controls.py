@@ -1,4 +1,4 @@
-"""The controls, one per RunConfig field, made from the field's metadata: a new field needs no code here."""
+"""The controls, one per field of a configuration, made from the field's metadata: a new field needs no code here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from gradlab.arrays import gpu_problem
-from gradlab.config import Control, RunConfig, controls
+from gradlab.config import Config, Control, RunConfig, controls
 from gradlab.data import INPUTS
 
 from . import form, ids
@@ -20,11 +20,11 @@ ACCEPTED = {"input": ".csv,.npy,.wav,.txt,text/*", "weights": ".safetensors"}
 UPLOAD_TEXT = {"input": "your own: .csv .npy .wav or text", "weights": "your own: .safetensors"}
 
 
-def block(name: str) -> Component:
+def block(name: str, of: type[Config] = RunConfig) -> Component:
     """Label, control and room for a message of one field."""
-    control, config = controls()[name], RunConfig()
-    parts = BUILDERS[form.kind(name)](name, control, getattr(config, name))
-    return html.Div(parts, id=ids.field(name), className=form.class_names(config, config)[name])
+    control, config = controls(of)[name], of()
+    parts = BUILDERS[form.kind(name, of)](name, control, getattr(config, name), of)
+    return html.Div(parts, id=ids.field(form.key(name, of)), className=form.class_names(config, config)[name])
 
 
 def _common(key: str, control: Control) -> dict[str, Any]:
@@ -36,10 +36,6 @@ def _number_input(key: str, control: Control, value: Any, **more: Any) -> Compon
     return dmc.NumberInput(**_common(key, control), value=value, **more)
 
 
-def _whole(name: str) -> bool:
-    return RunConfig.model_fields[name].annotation is int
-
-
 def number(key: str, control: Control, value: Any, **more: Any) -> list[Component]:
     """A slider and a field that goes beyond it; `pair` keeps both at one value."""
     span = {"min": control.min, "max": control.max, "step": control.step}
@@ -48,26 +44,32 @@ def number(key: str, control: Control, value: Any, **more: Any) -> list[Componen
     return [_number_input(key, control, value, **more), html.Div(slider, className="slider")]
 
 
-def _number(name: str, control: Control, value: Any) -> list[Component]:
+def _number(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
     """With a switch for the word that may stand instead."""
-    parts = number(name, control, value, allowDecimal=not _whole(name))
-    if word := form.word(name):
-        switch = dmc.Switch(id=ids.control(ids.word(name)), label=word, checked=False, size="xs")
+    key = form.key(name, of)
+    parts = number(key, control, value, allowDecimal=not form.whole(name, of))
+    if word := form.word(name, of):
+        switch = dmc.Switch(id=ids.control(ids.word(key)), label=word, checked=False, size="xs")
         parts.append(html.Div(switch, className="word", title=control.help))
     return parts
 
 
-def _choice(name: str, control: Control, value: Any) -> list[Component]:
-    return [_select(name, control, value=value, data=options(name), allowDeselect=False)]
+def _choice(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
+    return [_select(form.key(name, of), control, value=value, data=options(name, of), allowDeselect=False)]
 
 
-def _select(name: str, control: Control, **props: Any) -> Component:
-    return dmc.Select(**_common(name, control), comboboxProps={"shadow": "md"}, **props)
+def _select(key: str, control: Control, **props: Any) -> Component:
+    return dmc.Select(**_common(key, control), comboboxProps={"shadow": "md"}, **props)
 
 
-def options(name: str) -> list[dict[str, Any]]:
+def _switch(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
+    switch = dmc.Switch(id=ids.control(form.key(name, of)), label=control.label, checked=value, size="xs")
+    return [html.Div(switch, className="word", title=control.help)]
+
+
+def options(name: str, of: type[Config] = RunConfig) -> list[dict[str, Any]]:
     """What a choice offers; the GPU is there but disabled, with the reason, where it cannot be used."""
-    control = controls()[name]
+    control = controls(of)[name]
     labels = control.labels or {}
     names = control.choices() if control.choices else []
     entries: list[dict[str, Any]] = [{"value": choice, "label": labels.get(choice, choice)} for choice in names]
@@ -76,63 +78,76 @@ def options(name: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _file(name: str, control: Control, value: Any) -> list[Component]:
+def _file(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
     """A choice among what is generated and what was dropped, and a place to drop more."""
-    optional = {"clearable": True, "placeholder": "drawn at random"} if value is None else {}
-    select = _select(name, control, value=value, data=file_options(name), allowDeselect=False, **optional)
-    return [select, upload(name, UPLOAD_TEXT[name], ACCEPTED[name])]
+    key, placeholder = form.key(name, of), "drawn at random" if name == "weights" else "none"
+    optional = {"clearable": True, "placeholder": placeholder} if value is None else {}
+    select = _select(key, control, value=value, data=file_options(name, of=of), allowDeselect=False, **optional)
+    return [select, upload(key, UPLOAD_TEXT[name], ACCEPTED[name])]
 
 
-def upload(name: str, text: str, accept: str = "") -> Component:
+def upload(key: str, text: str, accept: str = "") -> Component:
     """A place to drop or choose a file, with room for a message."""
-    zone = dcc.Upload(html.Span(text), id=ids.upload(name), className="upload", accept=accept or None)
-    result = html.Div(id=ids.upload_message(name), className="message", role="status")
+    zone = dcc.Upload(html.Span(text), id=ids.upload(key), className="upload", accept=accept or None)
+    result = html.Div(id=ids.upload_message(key), className="message", role="status")
     return html.Div([zone, result], className="dropzone")
 
 
-def file_options(name: str, *keys: str | None) -> list[dict[str, str]]:
+def file_options(name: str, *keys: str | None, of: type[Config] = RunConfig) -> list[dict[str, str]]:
     """Entries of a file field's choice: what is generated, then files by key."""
-    generated = list(INPUTS) if name == "input" else []
+    choices = controls(of)[name].choices
+    generated = choices() if choices else []
     found = [key for key in dict.fromkeys(keys) if key and key not in INPUTS]
     return [{"value": key, "label": form.file_label(key)} for key in [*generated, *found]]
 
 
-def _column(name: str, control: Control, value: Any) -> list[Component]:
-    return [_select(name, control, value=value, data=[], clearable=True, placeholder="all numeric ones")]
+def _column(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
+    look = {"clearable": True, "placeholder": "all numeric ones"}
+    return [_select(form.key(name, of), control, value=value, data=[], **look)]
 
 
-def _seed(name: str, control: Control, value: Any) -> list[Component]:
-    reroll = icon_button(ids.REROLL, "reroll", "Another seed")
-    return [_number_input(name, control, value, rightSection=reroll, hideControls=True, allowDecimal=False)]
+def _seed(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
+    reroll = icon_button(form.key(ids.REROLL, of), "reroll", "Another seed")
+    look = {"rightSection": reroll, "hideControls": True, "allowDecimal": False}
+    return [_number_input(form.key(name, of), control, value, **look)]
 
 
-def _text(name: str, control: Control, value: Any) -> list[Component]:
-    return [dmc.TextInput(**_common(name, control), value=value)]
+def _text(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
+    look = {"placeholder": "default"} if value is None else {}
+    return [dmc.TextInput(**_common(form.key(name, of), control), value="" if value is None else f"{value}", **look)]
 
 
-BUILDERS = {"number": _number, "choice": _choice, "file": _file, "column": _column, "seed": _seed, "text": _text}
+BUILDERS = {
+    "number": _number,
+    "choice": _choice,
+    "file": _file,
+    "column": _column,
+    "seed": _seed,
+    "text": _text,
+    "switch": _switch,
+}
 
 
-def basic() -> list[Component]:
+def basic(of: type[Config] = RunConfig) -> list[Component]:
     """The controls that are always visible."""
-    return [block(name) for name, control in controls().items() if control.level == "basic"]
+    return [block(name, of) for name, control in controls(of).items() if control.level == "basic"]
 
 
-def more() -> list[Component]:
+def more(of: type[Config] = RunConfig) -> list[Component]:
     """The others, by group; what the GPU lacks stands below the device."""
     groups: dict[str, list[Component]] = {}
-    for name, control in controls().items():
+    for name, control in controls(of).items():
         if control.level == "more":
-            groups.setdefault(control.group, []).append(block(name))
+            groups.setdefault(control.group, []).append(block(name, of))
     problem = gpu_problem()
     note = [html.P(f"No GPU: {problem}.", className="message")] if problem else []
     headed = [part for group, blocks in groups.items() for part in (html.H3(group.capitalize()), *blocks)]
     return headed + note
 
 
-def values(prop: type[Input] | type[Output] | type[State], **options: Any) -> dict[str, Any]:
+def values(prop: type[Input] | type[Output] | type[State], of: type[Config] = RunConfig) -> dict[str, Any]:
     """Key -> dependency on the value of every control."""
-    return {key: prop(ids.control(key), name, **options) for key, name in form.properties().items()}
+    return {name: prop(ids.control(form.key(name, of)), held) for name, held in form.properties(of).items()}
 
 
 def pair(app: Dash, key: str) -> None:
@@ -141,8 +156,8 @@ def pair(app: Dash, key: str) -> None:
     app.clientside_callback(ClientsideFunction("drawing", "pair"), *both, prevent_initial_call=True)
 
 
-def register(app: Dash) -> None:
+def register(app: Dash, of: type[Config] = RunConfig) -> None:
     """Pair sliders with their fields."""
-    for name in controls():
-        if form.kind(name) == "number":
-            pair(app, name)
+    for name in controls(of):
+        if form.kind(name, of) == "number":
+            pair(app, form.key(name, of))

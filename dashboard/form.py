@@ -1,4 +1,6 @@
-"""The form as data: raw values of the controls <-> RunConfig, and which control shows what.
+"""The form as data: raw values of the controls <-> configuration, and which control shows what.
+
+The functions take the kind of configuration, RunConfig unless another is named.
 
 A raw value is what a component holds: a number, a name, "" for an emptied field, and for an uploaded file its key, its
 name in the file cache. Paths never come from the page.
@@ -10,94 +12,113 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
-from gradlab.config import ConfigError, RunConfig, controls
+from gradlab.config import Config, ConfigError, RunConfig, controls
+from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
 from gradlab.errors import InputError
 from gradlab.filecache import find, original_name
 
 from . import ids
 
-Kind = Literal["number", "choice", "file", "column", "seed", "text"]
+Kind = Literal["number", "choice", "file", "column", "seed", "text", "switch"]
+C = TypeVar("C", bound=Config)
 FILES = ("input", "weights")
+PREFIX: dict[type[Config], str] = {RunConfig: "", TrainConfig: "train-"}  # of the ids of its controls
 LONG_LABEL = 18  # letters of a choice from which on it gets a line of its own
 
 
+def key(name: str, of: type[Config] = RunConfig) -> str:
+    """What ids of a field's components are made from: kinds of configuration share names of fields."""
+    return f"{PREFIX[of]}{name}"
+
+
 @cache
-def kind(name: str) -> Kind:
+def kind(name: str, of: type[Config] = RunConfig) -> Kind:
     """How a field is set, from its type and metadata."""
-    control = controls()[name]
+    control, types = controls(of)[name], _types(name, of)
     if name in FILES:
         return "file"
     if control.choices:
         return "choice"
     if control.min is not None:
         return "number"
-    types = get_args(_annotation(name)) or (_annotation(name),)
+    if types == (bool,):
+        return "switch"
     return "seed" if types == (int,) else "text" if float in types else "column"
 
 
-def _annotation(name: str) -> Any:
-    return RunConfig.model_fields[name].annotation
+def whole(name: str, of: type[Config] = RunConfig) -> bool:
+    """Whether a field takes whole numbers only."""
+    return _types(name, of) == (int,)
+
+
+def _types(name: str, of: type[Config]) -> tuple[Any, ...]:
+    annotation = of.model_fields[name].annotation
+    return get_args(annotation) or (annotation,)
 
 
 @cache
-def word(name: str) -> str | None:
+def word(name: str, of: type[Config] = RunConfig) -> str | None:
     """The word that a numeric field takes instead of a number, if it takes one."""
-    literals = [t for t in get_args(_annotation(name)) if get_origin(t) is Literal]
+    literals = [t for t in _types(name, of) if get_origin(t) is Literal]
     return get_args(literals[0])[0] if literals else None
 
 
 @cache
-def properties() -> dict[str, str]:
+def properties(of: type[Config] = RunConfig) -> dict[str, str]:
     """Key of every component that holds a value -> the property that holds it."""
-    words = {ids.word(name): "checked" for name in controls() if word(name)}
-    return dict.fromkeys(controls(), "value") | words
+    held = {name: "checked" if kind(name, of) == "switch" else "value" for name in controls(of)}
+    return held | {ids.word(name): "checked" for name in controls(of) if word(name, of)}
 
 
 @dataclass(frozen=True)
-class Form:
+class Form(Generic[C]):
     """What the controls say. config: with defaults in place of what is wrong. errors: field -> message."""
 
-    config: RunConfig
+    config: C
     errors: dict[str, str] = field(default_factory=dict)
 
 
-def read(raw: Mapping[str, Any]) -> Form:
+@overload
+def read(raw: Mapping[str, Any]) -> Form[RunConfig]: ...
+@overload
+def read(raw: Mapping[str, Any], of: type[C]) -> Form[C]: ...
+def read(raw: Mapping[str, Any], of: type[Any] = RunConfig) -> Form[Any]:
     """The Form that raw values make; a wrong value in a hidden control is no error, it counts as the default."""
-    fields, errors = _fields(raw)
+    fields, errors = _fields(raw, of)
     try:
-        config = RunConfig(**fields)
+        config = of(**fields)
     except ConfigError as error:
         errors |= error.fields
-        config = RunConfig(**{name: value for name, value in fields.items() if name not in errors})
+        config = of(**{name: value for name, value in fields.items() if name not in errors})
     if beyond := config.beyond_limits():
         errors |= beyond
-        config = config.replace(**{name: RunConfig.model_fields[name].default for name in beyond})
+        config = config.replace(**{name: of.model_fields[name].default for name in beyond})
     return Form(config, {name: text for name, text in errors.items() if applies(name, config)})
 
 
-def _fields(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _fields(raw: Mapping[str, Any], of: type[Config]) -> tuple[dict[str, Any], dict[str, str]]:
     fields: dict[str, Any] = {}
     errors: dict[str, str] = {}
-    for name in controls():
+    for name in controls(of):
         try:
-            fields[name] = _value(name, raw)
+            fields[name] = _value(name, raw, of)
         except InputError as error:
             errors[name] = str(error)
     return fields, errors
 
 
-def _value(name: str, raw: Mapping[str, Any]) -> Any:
+def _value(name: str, raw: Mapping[str, Any], of: type[Config]) -> Any:
     value = raw.get(name)
-    if word(name) and raw.get(ids.word(name)):
-        return word(name)
-    if kind(name) == "file":
+    if word(name, of) and raw.get(ids.word(name)):
+        return word(name, of)
+    if kind(name, of) == "file":
         return file_path(value)
-    if kind(name) == "column":
-        return value or None
     if value is None or value == "":
+        if type(None) in _types(name, of):
+            return None
         raise InputError("expected a value, got an empty field")
     return value
 
@@ -119,7 +140,7 @@ def file_key(value: str | None) -> str | None:
 
 _RAW: dict[Kind, Callable[[Any], Any]] = {
     "file": file_key,
-    "text": lambda value: f"{value:g}" if isinstance(value, float) else value,
+    "text": lambda value: f"{value:g}" if isinstance(value, float) else value or "",
 }
 
 
@@ -128,38 +149,39 @@ def file_label(key: str) -> str:
     return key if key in INPUTS else original_name(Path(key))
 
 
-def raw(config: RunConfig) -> dict[str, Any]:
+def raw(config: Config) -> dict[str, Any]:
     """Key -> raw value. A number that is a word shows the field's default below it."""
     values: dict[str, Any] = {}
+    of = type(config)
     for name, value in config:
-        values[name] = _RAW.get(kind(name), lambda plain: plain)(value)
-        if word(name):
-            values[ids.word(name)] = value == word(name)
-            values[name] = RunConfig.model_fields[name].default if value == word(name) else value
+        values[name] = _RAW.get(kind(name, of), lambda plain: plain)(value)
+        if word(name, of):
+            values[ids.word(name)] = value == word(name, of)
+            values[name] = of.model_fields[name].default if value == word(name, of) else value
     return values
 
 
-def applies(name: str, config: RunConfig) -> bool:
+def applies(name: str, config: Config) -> bool:
     """Whether the control does anything."""
-    return controls()[name].applies_if(config)
+    return controls(type(config))[name].applies_if(config)
 
 
-def changed(config: RunConfig, base: RunConfig) -> set[str]:
+def changed(config: C, base: C) -> set[str]:
     """Fields that differ from those of the preset."""
     return {name for name, value in config if value != getattr(base, name)}
 
 
-def class_names(config: RunConfig, base: RunConfig) -> dict[str, str]:
+def class_names(config: C, base: C) -> dict[str, str]:
     """Field -> CSS classes of its block: hidden where it does not apply, marked where it differs from the preset."""
-    different = changed(config, base)
+    different, of = changed(config, base), type(config)
 
     def classes(name: str) -> str:
         states = {
             "hidden": not applies(name, config),
             "changed": name in different,
-            "wide": max(map(len, (controls()[name].labels or {}).values()), default=0) > LONG_LABEL,
-            "is-word": bool(word(name)) and getattr(config, name) == word(name),
+            "wide": max(map(len, (controls(of)[name].labels or {}).values()), default=0) > LONG_LABEL,
+            "is-word": bool(word(name, of)) and getattr(config, name) == word(name, of),
         }
-        return " ".join(["field", kind(name), *(state for state, on in states.items() if on)])
+        return " ".join(["field", kind(name, of), *(state for state, on in states.items() if on)])
 
-    return {name: classes(name) for name in controls()}
+    return {name: classes(name) for name in controls(of)}

@@ -133,7 +133,7 @@ def to_python(config: Config) -> str:
     if isinstance(config, TrainConfig):
         return (
             f"import gradlab\nfrom gradlab import training\n\nrun = gradlab.train({arguments})\n"
-            "ds = training.dataset(run)\ngradlab.plots.training(ds).show()\n"
+            "ds = training.dataset(run)\ngradlab.plots.training_course(ds).show()\n"
             "gradlab.plots.gradient_flow(training.snapshot_dataset(run)).show()\n"
         )
     return (
