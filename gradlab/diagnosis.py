@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ class Diagnosis:
     def rate_text(self) -> str:
         """The rate as a researcher cites it."""
         if not math.isfinite(self.log_rate):
-            return f"ln of the factor per step {self.log_rate:g}"
+            return f"ln of the factor per step {self.log_rate:g}, exactly zero"
         size = f"+- {self.stderr:.1g}" if self.stderr > 1e-5 else "+- less than 0.00001"
         error = "" if math.isnan(self.stderr) else f" {size} (standard error over samples)"
         return f"ln of the factor per step {round(self.log_rate, 4) + 0.0:.4f}{error}"
@@ -157,11 +158,17 @@ def _run(remedy: Remedy, rerun: Rerun) -> Remedy:
     again: Remedy | None = remedy
     miss = 0.0
     while again is not None and len(tried) < TRIES:
-        tried.append(replace(again, verified=verdict(rerun(again.change))))
+        tried.append(replace(again, verified=_judged(rerun(again.change))))
         miss += _log_rate(tried[-1]) - again.predicted_log_rate
         done = _carried(tried[-1]) or again.retry is None or not math.isfinite(miss)
         again = None if done or again.retry is None else again.retry(miss)
     return min(tried, key=lambda one: (not _carried(one), abs(_log_rate(one))))
+
+
+def _judged(ds: xr.Dataset) -> Verdict:
+    """The verdict on a changed run, which is an overflow where one sample's forward pass overflows."""
+    found = verdict(ds)
+    return replace(found, word="overflow") if json.loads(ds.attrs["overflow"]) else found
 
 
 def _log_rate(remedy: Remedy) -> float:

@@ -283,6 +283,14 @@ def test_what_does_not_help_when_run_is_left_out():
     assert diagnose(ds, lambda change: exploding).remedies == []
 
 
+def test_a_change_that_overflows_does_not_help():
+    """Even where the finite part of the changed run is carried."""
+    ds, carried = gradlab.analyze(**SMALL), gradlab.analyze(**SMALL, activation="identity", recurrent_init="orthogonal")
+    assert diagnose(ds, lambda change: carried).remedies[0].verified.word == "carried"
+    carried.attrs["overflow"] = json.dumps([{"sample": 0, "step": 9, "gate": "g", "model": []}])
+    assert diagnose(ds, lambda change: carried).remedies == []
+
+
 def test_a_remedy_that_misses_is_corrected_by_what_it_missed():
     """Sigmoid under gain: theory's edge is far off, the measured miss finds it."""
     config = gradlab.RunConfig(**SMALL | {"steps": 100}, activation="sigmoid")
