@@ -96,8 +96,6 @@ def _measure(
         for file in files:
             working_on(f"Writing {file.path}")
             file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
-    if found.remedies and not quick:
-        terminal.note(f"the run took more than {QUICK:g} s, so what would help is predicted and was not run")
     return ds, found, [str(file.path) for file in files]
 
 
@@ -127,7 +125,9 @@ def _verdict_lines(found: Verdict) -> list[str]:
 
 
 def _diagnosis_lines(found: Diagnosis) -> list[str]:
-    return [found.word_text, f"Cause: {found.cause}", *found.advice()]
+    unverified = any(remedy.verified is None for remedy in found.remedies)
+    why = [f"These were not run, as the run itself took more than {QUICK:g} s."] if unverified else []
+    return [found.word_text, f"Cause: {found.cause}", *found.advice(), *why]
 
 
 def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal) -> None:
