@@ -92,6 +92,9 @@ def test_lost_directions_stand_open_on_the_floor():
     assert dots.y[2] == pytest.approx(fig.layout.yaxis.range[0])
     assert dots.text[2] == "λ<sub>3</sub> = −∞, ×0 per step"
     assert np.isfinite(dots.y).all()
+    course = plots.lyapunov_course(dataset((0.1, -0.2, -np.inf)))
+    assert "λ<sub>3</sub> −∞" in words_of(course)
+    assert "inf" not in str([trace.text for trace in course.data])
 
 
 def test_courses_of_the_leading_exponents_are_labelled_where_they_end():

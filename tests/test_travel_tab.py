@@ -91,18 +91,6 @@ def test_samples_that_were_left_out_do_not_count():
     np.testing.assert_allclose(lags.product_curves(ds)["typical"], lags.product_curves(dataset())["typical"])
 
 
-def test_singular_values_end_where_rounding_hides_them():
-    fan = lags.fan_curves(dataset())
-    assert list(fan) == [1, 2, 4]
-    np.testing.assert_allclose(fan[1], -0.5 * np.array(LAGS))
-    lost = 3.5 * np.array(LAGS) > lags.depth(dataset(), UNITS)
-    assert np.isnan(fan[4]).tolist() == lost.tolist()
-    assert lost.any() and not lost.all()
-    coarse = lags.fan_curves(dataset(dtype="float32"))
-    assert np.isnan(coarse[4]).sum() > lost.sum()
-    assert 12 < lags.depth(dataset(), UNITS) / LN10 < 15
-
-
 @pytest.mark.parametrize(("count", "ranks"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (64, [1, 2, 4, 8, 16, 32, 64])])
 def test_the_fan_shows_ranks_that_double(count, ranks):
     assert list(lags.fan_curves(dataset(np.full(count, -1.0), np.full(count, 1 / count)))) == ranks
@@ -114,6 +102,14 @@ def test_what_arrives_along_the_largest_direction():
     np.testing.assert_allclose(shares["starts"], 0.2)
     for lag, arrives in zip(LAGS, shares["arrives"], strict=True):
         assert arrives == pytest.approx(0.2 / (0.2 + 0.8 * 16.0**-lag))
+
+
+def test_what_arrives_is_unknown_where_backprop_was_clipped():
+    ds = dataset()
+    ds["log_grad_norm_before_clip"] = ds.log_grad_norm
+    assert list(lags.leading_shares(ds)) == ["starts"]
+    plots.singular_values(ds)
+    assert "arrives" not in str(travel.fan_rows(ds))
 
 
 def test_paths_that_nothing_takes_and_what_rounding_left_are_not_shown():
@@ -163,13 +159,15 @@ def test_samples_that_end_early_are_mentioned():
     assert "1 of 3 samples end before step 40" in words_of(plots.product_norms(ds))
 
 
-def test_a_line_that_is_cut_has_its_name_where_it_ends():
-    fig = plots.singular_values(dataset())
-    (label,) = (trace for trace in fig.data if trace.mode == "text")
-    assert label.text == ("σ<sub>4</sub>",)
-    assert label.x[0] == max(lag for lag in LAGS if 3.5 * lag <= lags.depth(dataset(), UNITS))
-    assert "lost in rounding" in words_of(fig)
-    assert "σ<sub>1</sub>" in words_of(fig)
+def test_the_fan_says_how_many_directions_there_are():
+    ds = dataset()
+    fig = plots.singular_values(ds)
+    assert "all 4, median over 3 samples" in words_of(fig)
+    for rank, rate in ((1, -0.5), (2, -1.0), (4, -4.0)):
+        (trace,) = named(fig, f"σ<sub>{rank}</sub>")
+        np.testing.assert_allclose(trace.y, rate * np.array(LAGS) / LN10, rtol=1e-6)
+    ds.log_singular_values[..., 1:] = np.nan
+    assert "leading 2 of 4, median over 1 sample" in words_of(plots.singular_values(ds.isel(index_sv=slice(2))))
 
 
 @each_theme
@@ -282,7 +280,7 @@ def test_tables_tell_what_the_figures_show():
     assert rows["10"]["largest"] == "10^-10"
     fan = travel.fan_rows(dataset())
     assert fan[0] == {"lag": "1", "σ 1": "0.607", "σ 2": "0.368", "σ 4": "0.0183", "arrives along σ 1": "77 %"}
-    assert fan[-1]["σ 4"] == ""
+    assert fan[-1]["σ 4"] == "3.3×10^-70"
     credit = travel.credit_rows(ds)
     assert credit[0]["loss at step"] == "40" and credit[0]["0 back"] == "1" and credit[0]["2 back"] == "0.01"
     assert credit[-1] == {"loss at step": "1", "0 back": "1", "1 back": "0.1"} | dict.fromkeys(list(credit[0])[3:], "")

@@ -14,7 +14,7 @@ from .series import require
 HEIGHT = 240  # px of the drawing area
 LEADING = 5  # exponents whose course is drawn
 LEAST = 0.1  # the shortest exponent axis
-LEFT, LABELS = 44, 52  # px, room for the numbers of the axis and for the labels of the courses
+LEFT, LABELS = 44, 62  # px, room for the numbers of the axis and for the labels of the courses
 UNSETTLED = 0.1  # share of the steps after which the courses must be inside the figure
 
 
@@ -48,7 +48,7 @@ def lyapunov_course(ds: xr.Dataset, theme: str = "light") -> go.Figure:
     layout["annotations"] += _labels(running[:, -1], y_range, look)
     layout["xaxis"] |= {"range": [0, float(steps[-1])], "nticks": 6}
     traces = [
-        line(steps, course, f"λ<sub>{n + 1}</sub>", colour, plain_numbers, width=2, dash=dash)
+        line(steps, course, f"λ<sub>{n + 1}</sub>", colour, _numbers, width=2, dash=dash)
         for n, course in enumerate(running)
         for colour, dash in [series_style(n, look)]
     ]
@@ -64,6 +64,10 @@ def exponent_texts(exponents: np.ndarray, errors: np.ndarray) -> list[str]:
     return [
         f"{number}, ×{factor} per step" for number, factor in zip(numbers, power_numbers(exponents / LN10), strict=True)
     ]
+
+
+def _numbers(exponents: np.ndarray) -> list[str]:
+    return [text.replace("-inf", "−∞") for text in plain_numbers(exponents)]
 
 
 def _error_caption(errors: np.ndarray) -> str:
@@ -94,10 +98,16 @@ def _labels(last: np.ndarray, y_range: tuple[float, float], look: Theme) -> list
     """The names of the courses, where they end."""
     low, high = y_range
     wanted = [HEIGHT * (min(max(value, low), high) - low) / (high - low) for value in last.tolist()]
+    places = spread(wanted, LINE - 1, LINE / 2, HEIGHT - LINE / 2)
     place = {"xref": "paper", "x": 1, "xshift": 3, "xanchor": "left", "yref": "paper", "yanchor": "middle"}
     return [
-        words(f"{swatch(*series_style(n, look))} λ<sub>{n + 1}</sub>", look.text, y=pixel / HEIGHT, **place)
-        for n, pixel in enumerate(spread(wanted, LINE - 1, LINE / 2, HEIGHT - LINE / 2))
+        words(
+            f"{swatch(*series_style(n, look))} λ<sub>{n + 1}</sub>{' −∞' if lost else ''}",
+            look.text,
+            y=pixel / HEIGHT,
+            **place,
+        )
+        for n, (pixel, lost) in enumerate(zip(places, np.isneginf(last), strict=True))
     ]
 
 

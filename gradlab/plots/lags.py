@@ -35,37 +35,34 @@ def _by_lag(quantity: xr.DataArray) -> np.ndarray:
 
 
 def fan_logs(ds: xr.Dataset) -> np.ndarray:
-    """ln of all singular values (lag, rank, sample)."""
+    """ln of the recorded singular values (lag, rank, sample)."""
     require(ds, "log_singular_values", "singular_alignment")
     return ds.log_singular_values.transpose("lag", "index_sv", "sample").values
 
 
 def fan_curves(ds: xr.Dataset) -> dict[int, np.ndarray]:
-    """Rank 1, 2, 4, 8 ... and the last -> ln of that singular value over the lags; NaN where rounding hides it."""
+    """Rank 1, 2, 4, 8 ... and the last recorded one -> ln of that singular value over the recorded lags."""
     middle = over_samples(fan_logs(ds))[1]
-    known = np.where(middle >= middle[:, :1] - depth(ds, middle.shape[1]), middle, np.nan)
-    return {rank: known[:, rank - 1] for rank in _ranks(middle.shape[1])}
+    return {rank: middle[:, rank - 1] for rank in _ranks(middle.shape[1])}
 
 
 def _ranks(count: int) -> list[int]:
     return sorted({*(2**n for n in range(count.bit_length()) if 2**n <= count), count})
 
 
-def depth(ds: xr.Dataset, size: int) -> float:
-    """ln of how far below the largest a number may be before rounding in sums over `size` terms hides it."""
-    return float(-np.log(DIGITS * size * np.finfo(ds.attrs.get("dtype", "float64")).eps))
-
-
 def leading_shares(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """Share of the gradient along the leading direction over the recorded lags: where it "starts", where it "arrives".
 
-    It arrives with sigma_i^2 cos_i^2 along each direction i.
+    It arrives with sigma_1 cos_1 of the norm that it had at the loss; not known where backprop itself was clipped.
     """
-    logs, along = fan_logs(ds), ds.singular_alignment.transpose("lag", "index_sv", "sample").values
+    logs, lag = fan_logs(ds)[:, 0], ds.lag.values
+    along = ds.singular_alignment.transpose("lag", "index_sv", "sample").values[:, 0]
+    starts = {"starts": over_samples(along)[1]}
+    if "log_grad_norm_before_clip" in ds:
+        return starts
     with np.errstate(invalid="ignore", divide="ignore"):
-        parts = 2 * logs + np.log(along)
-        arrives = np.exp(parts[:, 0] - np.logaddexp.reduce(parts, axis=1))
-    return {"arrives": over_samples(arrives)[1], "starts": over_samples(along[:, 0])[1]}
+        arrives = np.exp(2 * logs + np.log(along) - 2 * shares(ds)[""][::-1][lag])
+    return {"arrives": over_samples(arrives)[1]} | starts
 
 
 def taken_paths(ds: xr.Dataset) -> list[str]:
@@ -82,9 +79,14 @@ def path_curves(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.nda
     """
     names = taken_paths(ds)
     share, norm = (_by_path(ds[name], names) for name in ("span_path_share", "span_path_log_norm"))
-    lowest = np.fmax.reduce(list(norm.values())) - depth(ds, ds.sizes["index"]) if names else 0.0
+    lowest = np.fmax.reduce(list(norm.values())) - _depth(ds) if names else 0.0
     known = {name: np.where((name == "carry") | (y >= lowest), y, np.nan) for name, y in norm.items()}
     return share, known
+
+
+def _depth(ds: xr.Dataset) -> float:
+    """ln of how far below the largest a difference may be before rounding is all that it is."""
+    return float(-np.log(DIGITS * ds.sizes["index"] * np.finfo(ds.attrs.get("dtype", "float64")).eps))
 
 
 def _by_path(quantity: xr.DataArray, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -14,7 +14,6 @@ from .colours import LN10, THEMES, Theme, series_style
 from .lags import (
     ESTIMATE,
     credit_logs,
-    depth,
     fan_curves,
     fan_logs,
     leading_shares,
@@ -22,7 +21,7 @@ from .lags import (
     product_curves,
     product_logs,
 )
-from .marks import Trace, band, line, plain_numbers, plot_text, power_numbers, zeros
+from .marks import band, line, plain_numbers, plot_text, power_numbers, zeros
 from .overview import heat_map
 from .panels import (
     BOTTOM,
@@ -82,29 +81,16 @@ def singular_values(ds: xr.Dataset, theme: str = "light") -> go.Figure:
 
 
 def _fan_panel(ds: xr.Dataset, look: Theme) -> Panel:
-    """The singular values of rank 1, 2, 4, 8 ... over the lag, cut where rounding hides them."""
-    logs, curves = fan_logs(ds), fan_curves(ds)
-    axis = power_axis(*span([y / LN10 for y in curves.values()], least=2))
-    caption = f"of {logs.shape[1]}, median over {_samples(logs[-1, 0])}"
+    """The singular values of rank 1, 2, 4, 8 ... over the lag."""
+    logs, curves = fan_logs(ds), {rank: values / LN10 for rank, values in fan_curves(ds).items()}
+    axis = power_axis(*span(curves.values(), least=2))
+    total = ds.sizes["state"] * ds.sizes["index"]
+    which = f"all {total}" if logs.shape[1] == total else f"leading {logs.shape[1]} of {total}"
+    caption = f"{which}, median over {_samples(logs[-1, 0])}"
     panel = Panel(heading("Singular values", caption, look), HIGH, axis, [], rules=[Rule(0)])
-    for rank, values in curves.items():
-        name, y, width = f"σ<sub>{rank}</sub>", values / LN10, 2.5 if rank == 1 else 1.2
-        if np.isnan(y[-1]) and not np.isnan(logs[-1]).all():
-            panel.traces += _cut(ds.lag.values, y, name, width, look)
-        else:
-            _draw(panel, ds.lag.values, name, y, look.run, "solid", width)
-    lost = f"10^-{depth(ds, logs.shape[1]) / LN10:.0f}"
-    panel.notes.append(plot_text(f"a line ends below {lost} of the largest: lost in rounding"))
+    for rank, y in curves.items():
+        _draw(panel, ds.lag.values, f"σ<sub>{rank}</sub>", y, look.run, "solid", 2.5 if rank == 1 else 1.2)
     return panel
-
-
-def _cut(lag: np.ndarray, y: np.ndarray, name: str, width: float, look: Theme) -> list[Trace]:
-    """A line that ends before the others, with its name where it does."""
-    end = np.flatnonzero(np.isfinite(y))[-1:]
-    label: Trace = {"type": "scatter", "mode": "text", "text": [name] * len(end), "textposition": "middle left"}
-    label |= {"textfont": {"size": 11, "color": look.text}, "hoverinfo": "skip", "cliponaxis": False}
-    drawn = line(lag, y, name, look.run, power_numbers, width=width)
-    return [drawn, label | {"x": lag[end].astype(np.float32), "y": y[end].astype(np.float32)}]
 
 
 def _leading_panel(ds: xr.Dataset, look: Theme) -> Panel:

@@ -40,8 +40,8 @@ RECORDS = ("products", "singular_values", "credit", "path_split")
 CAPTIONS = {  # a letter after _ is set below the line
     "product_norms": "Thick: the factor for a gradient in a random direction, ‖∂s_T/∂s_t‖_F / √(states·units), "
     "s being the state. Thin: for the worst direction, ‖∂s_T/∂s_t‖_2. Dashed: the gradient of this net's own loss.",
-    "singular_values": "Each line is one singular value of ∂s_T/∂s_t. They fan out: the further back, the more one "
-    "direction outgrows all others, and what arrives points along it, whatever the loss was (lower panel).",
+    "singular_values": "Each line is one singular value of ∂s_T/∂s_t. Where they fan out, one direction outgrows all "
+    "others, and what arrives points along it, whatever the loss was (lower panel).",
     "credit": "Each row is one loss on its way back, ‖(dL_t/dh_t)(∂h_t/∂h_k)‖ with a random unit dL_t/dh_t. Where a "
     "row has faded, those steps never hear of that loss; where it burns, they hear of little else.",
     "span_paths": "The gradient over a lag, split exactly: the carry alone; for each gate, what is lost when its path "
@@ -162,8 +162,10 @@ def product_rows(ds: xr.Dataset) -> list[dict[str, str]]:
 def fan_rows(ds: xr.Dataset) -> list[dict[str, str]]:
     """Singular values at the recorded lags, and the share that arrives along the largest."""
     curves = {f"σ {rank}": [_number(v) for v in y] for rank, y in fan_curves(ds).items()}
-    share = {"arrives along σ 1": ["" if np.isnan(v) else f"{100 * v:.0f} %" for v in leading_shares(ds)["arrives"]]}
-    return _transposed({"lag": [str(k) for k in ds.lag.values]} | curves | share)
+    shares = leading_shares(ds)
+    if "arrives" in shares:
+        curves["arrives along σ 1"] = ["" if np.isnan(v) else f"{100 * v:.0f} %" for v in shares["arrives"]]
+    return _transposed({"lag": [str(k) for k in ds.lag.values]} | curves)
 
 
 def credit_rows(ds: xr.Dataset) -> list[dict[str, str]]:
