@@ -53,7 +53,7 @@ def outcome(found: Diagnosis, query: str, tried: Tried | None) -> str:
 
 def measured(found: Diagnosis) -> Component:
     """The factors, and why each remedy should help."""
-    rows = [{"factor": f.name, "value": f"{f.value:.3g}", "": f.text} for f in found.factors]
+    rows = [{"factor": f.name, "value": f"{f.value:.3g}", "about": f.text} for f in found.factors]
     reasons = [html.P([html.B(f"{remedy.change.label}. "), remedy.why]) for remedy in found.remedies]
     parts = [*reasons, components.table(rows, "Measured factors")]
     return html.Details([html.Summary("Measured factors and reasons"), *parts], className="as-table")
