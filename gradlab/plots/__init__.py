@@ -21,6 +21,7 @@ from .phase import phase_diagram
 from .report import html_report, save, table
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
+from .training import course_table, late_loss, training_course
 from .travel import credit, product_norms, singular_values, span_paths
 
 FIGURES: Registry[Callable[..., go.Figure]] = Registry("figure")
@@ -50,12 +51,14 @@ __all__ = [
     "clipping",
     "colour_of",
     "colour_scale",
+    "course_table",
     "credit",
     "data",
     "explore",
     "gates",
     "gradient_flow",
     "html_report",
+    "late_loss",
     "lyapunov",
     "lyapunov_course",
     "one_step",
@@ -71,6 +74,7 @@ __all__ = [
     "span_paths",
     "strip",
     "table",
+    "training_course",
     "unit_map",
     "weights",
 ]

@@ -56,12 +56,12 @@ def explore(ds: xr.Dataset, pins: Sequence[xr.Dataset] = (), theme: str = "light
     return stack(panels, theme, ds.sizes["step"])
 
 
-def gradient_flow(ds: xr.Dataset, theme: str = "light") -> go.Figure:
+def gradient_flow(ds: xr.Dataset, theme: str = "light", pins: Sequence[xr.Dataset] = ()) -> go.Figure:
     """How much of the last step's gradient reaches each step: median over samples, in powers of ten.
 
-    Raises InputError for a Dataset without `log_grad_norm` or an unknown theme.
+    `pins`: as in `explore`. Raises InputError for a Dataset without `log_grad_norm` or an unknown theme.
     """
-    return stack([gradient_panel(ds, (), theme, 300)], theme, ds.sizes["step"])
+    return stack([gradient_panel(ds, pins, theme, 300)], theme, ds.sizes["step"])
 
 
 def one_step(ds: xr.Dataset, theme: str = "light") -> go.Figure:

@@ -130,10 +130,11 @@ def base_layout(theme: Theme) -> dict[str, Any]:
     }
 
 
-def stack(panels: Sequence[Panel], theme: str, steps: int) -> go.Figure:
-    """Panels below each other on one time axis that ends at step `steps`, with one crosshair through all of them.
+def stack(panels: Sequence[Panel], theme: str, steps: int, axis: dict[str, Any] | None = None) -> go.Figure:
+    """Panels below each other on one axis, with one crosshair through all of them.
 
-    One x axis and a y axis per panel: hover labels then appear in all panels at once.
+    The axis is time up to step `steps` unless `axis` says otherwise. One x axis and a y axis per panel: hover labels
+    then appear in all panels at once.
     """
     look = THEMES[theme]
     left = _left_margin(panels)
@@ -142,7 +143,7 @@ def stack(panels: Sequence[Panel], theme: str, steps: int) -> go.Figure:
     layout = base_layout(look) | {
         "height": inner + BOTTOM,
         "margin": {"l": left, "r": RIGHT, "t": 0, "b": BOTTOM},
-        "xaxis": time_axis(look, steps, len(panels)),
+        "xaxis": _along(axis or time_axis(look, steps), look, len(panels)),
         "hovermode": "x",
         "hoversubplots": "axis",
         "uirevision": f"{steps} steps",
@@ -156,12 +157,15 @@ def stack(panels: Sequence[Panel], theme: str, steps: int) -> go.Figure:
     return go.Figure({"data": traces, "layout": layout})
 
 
-def time_axis(look: Theme, steps: int, panels: int) -> dict[str, Any]:
-    """The shared axis over step 0 (the initial state) to the last, where the loss is."""
+def _along(axis: dict[str, Any], look: Theme, panels: int) -> dict[str, Any]:
+    """The shared axis below the last panel, with a crosshair."""
     spike = {"showspikes": True, "spikemode": "across", "spikesnap": "data", "spikethickness": 1, "spikedash": "solid"}
-    return spike | {
-        "spikecolor": look.muted,
-        "anchor": "y" if panels == 1 else f"y{panels}",
+    return axis | spike | {"spikecolor": look.muted, "anchor": "y" if panels == 1 else f"y{panels}"}
+
+
+def time_axis(look: Theme, steps: int) -> dict[str, Any]:
+    """Step 0 (the initial state) to the last, where the loss is."""
+    return {
         "range": [-0.5, steps + 0.5],
         "tickformat": "d",
         "dtick": 1 if steps < 8 else None,

@@ -1,0 +1,277 @@
+"""Training runs, each in a process and a folder of its own: started, paused, resumed, stopped, found again by an id.
+
+A run outlives the page that started it, and as a folder the app itself: what was saved can be read and resumed later.
+The folder holds the configuration, the checkpoint that the process writes about every second, and how it ended.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import xarray as xr
+
+from gradlab.config.train import TrainConfig
+from gradlab.errors import InputError
+from gradlab.filecache import user_cache
+from gradlab.training import TrainingRun, dataset
+
+from .training_worker import CHECKPOINT, CONFIG, OUTCOME
+
+KEPT = 24  # runs
+KEPT_BYTES = 500 * 1000**2
+AT_ONCE = 4  # processes
+SNAPSHOTS = 400  # of a run: what a checkpoint holds is written every second and drawn
+READ = 4  # runs whose records are kept in memory
+PATIENCE = 10.0  # seconds that a process has to save and end
+STOPPED = "stopped.txt"  # marks a run that was ended for good
+_ID = re.compile(r"[0-9a-f]{8}")
+_PACKAGES = Path(__file__).parents[1]  # where the process finds them, too
+_WINDOW = 0x08000000 if sys.platform == "win32" else 0  # CREATE_NO_WINDOW
+
+
+@dataclass(frozen=True)
+class State:
+    """How a run stands.
+
+    status: "starting", "running", "pausing" or "stopping" while its process lives; then "paused", "stopped" by a hand,
+    "done", "halted" by a number that is not finite, "interrupted" where the process ended without a word, "failed"
+    with `error`, or "missing".
+    """
+
+    status: str
+    error: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is more to come by itself."""
+        return self.status in ("starting", "running", "pausing", "stopping")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a new process can go on."""
+        return self.status in ("paused", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run has shown by the time its checkpoint was written (seconds since the epoch)."""
+
+    run: TrainingRun
+    ds: xr.Dataset
+    written: float
+
+
+class TrainingJobs:
+    """The runs of this user; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._records: OrderedDict[str, tuple[int, Record]] = OrderedDict()
+        self._paces: dict[str, tuple[float, int, float]] = {}
+        self._lock = Lock()
+
+    def start(self, config: TrainConfig) -> str:
+        """A new run in a new process; its id. Raises InputError for what cannot be trained, or too much at once."""
+        require_drawable(config)
+        TrainingRun(config)  # says what is wrong with it before a process does
+        run_id = secrets.token_hex(4)
+        with self._lock:
+            self._require_room()
+            self._evict()
+            folder = self.folder(run_id)
+            try:
+                folder.mkdir(mode=0o700, parents=True)
+                (folder / CONFIG).write_text(config.model_dump_json(), "utf-8")
+            except OSError as error:
+                raise InputError(f"cannot keep the run in {folder}: {error.strerror or error}") from None
+            self._launch(run_id)
+        return run_id
+
+    def resume(self, run_id: str) -> None:
+        """Go on with a run that paused, was interrupted or failed, in a new process; nothing where it is under way."""
+        with self._lock:
+            if not self._state(run_id).resumable:
+                return
+            self._require_room()
+            (self.folder(run_id) / OUTCOME).unlink(missing_ok=True)
+            self._launch(run_id)
+
+    def pause(self, run_id: str) -> None:
+        """Let the process save the run and end."""
+        with self._lock:
+            process = self._processes.get(run_id)
+            if process is not None and process.stdin and not process.stdin.closed:
+                process.stdin.close()
+
+    def stop(self, run_id: str) -> None:
+        """End a run for good; what it has shown stays."""
+        with self._lock:
+            if not (self._state(run_id).alive or self._state(run_id).resumable):
+                return
+            (self.folder(run_id) / STOPPED).touch()
+        self.pause(run_id)
+
+    def state(self, run_id: str) -> State:
+        """How the run stands."""
+        with self._lock:
+            return self._state(run_id)
+
+    def config(self, run_id: str) -> TrainConfig | None:
+        """What is trained; None where there is no such run."""
+        if not _ID.fullmatch(run_id):
+            return None
+        try:
+            return TrainConfig(**json.loads((self.folder(run_id) / CONFIG).read_text("utf-8")))
+        except (OSError, ValueError, InputError):
+            return None
+
+    def read(self, run_id: str) -> Record | None:
+        """What was saved last; None before anything was. Raises InputError for what cannot be read."""
+        path = self.folder(run_id) / CHECKPOINT
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        with self._lock:
+            if (kept := self._records.get(run_id)) and kept[0] == stat.st_mtime_ns:
+                self._records.move_to_end(run_id)
+                return kept[1]
+        run = TrainingRun.load(path)
+        record = Record(run, dataset(run), stat.st_mtime)
+        with self._lock:
+            self._records[run_id] = (stat.st_mtime_ns, record)
+            while len(self._records) > READ:
+                self._records.popitem(last=False)
+            self._follow(run_id, record)
+        return record
+
+    def pace(self, run_id: str) -> float | None:
+        """Iterations per second between the last two readings; None while that cannot be told."""
+        seen = self._paces.get(run_id)
+        return seen[2] if seen and seen[2] > 0 else None
+
+    def recent(self) -> list[str]:
+        """Ids of the runs that are kept, the latest first."""
+        root = self.folder()
+        if not root.is_dir():
+            return []
+        found = [(path.stat().st_mtime, path.name) for path in root.iterdir() if _ID.fullmatch(path.name)]
+        return [name for _, name in sorted(found, reverse=True)]
+
+    def end(self) -> None:
+        """Pause everything and wait for it; a process that does not end in time is killed."""
+        with self._lock:
+            processes = list(self._processes.values())
+        for process in processes:
+            if process.stdin:
+                process.stdin.close()
+        until = time.monotonic() + PATIENCE
+        for process in processes:
+            try:
+                process.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def folder(self, run_id: str = "") -> Path:
+        """Of one run, or of all."""
+        return user_cache() / "training" / run_id
+
+    def _launch(self, run_id: str) -> None:
+        folder = self.folder(run_id)
+        paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        command = [sys.executable, "-m", "dashboard.training_worker"]
+        with (folder / "log.txt").open("ab") as log:
+            self._processes[run_id] = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder, env=env, creationflags=_WINDOW
+            )
+
+    def _require_room(self) -> None:
+        if sum(process.poll() is None for process in self._processes.values()) >= AT_ONCE:
+            raise InputError(f"{AT_ONCE} runs are under way; pause or stop one of them first")
+
+    def _state(self, run_id: str) -> State:
+        folder, process = self.folder(run_id), self._processes.get(run_id)
+        if not _ID.fullmatch(run_id) or not folder.is_dir():
+            return State("missing")
+        stopped = (folder / STOPPED).exists()
+        if process is not None and process.poll() is None:
+            if process.stdin and process.stdin.closed:
+                return State("stopping" if stopped else "pausing")
+            return State("running" if (folder / CHECKPOINT).exists() else "starting")
+        if stopped:
+            return State("stopped")
+        return _ended(folder, process.returncode if process else None)
+
+    def _evict(self) -> None:
+        """Forget the oldest runs that have ended until number and size are within bounds."""
+        room, kept = KEPT_BYTES, 0
+        for run_id in self.recent():
+            folder = self.folder(run_id)
+            with suppress(OSError):  # another app was faster
+                room -= sum(path.stat().st_size for path in folder.iterdir())
+                kept += 1
+                if (room < 0 or kept >= KEPT) and not self._state(run_id).alive:
+                    shutil.rmtree(folder)
+
+    def _follow(self, run_id: str, record: Record) -> None:
+        written, iteration, _ = self._paces.get(run_id, (0.0, 0, 0.0))
+        steps, seconds = record.run.iteration - iteration, record.written - written
+        self._paces[run_id] = (record.written, record.run.iteration, steps / seconds if written and seconds else 0.0)
+
+
+_ENDINGS = {"done": "done", "cancelled": "paused", "stopped": "halted", "failed": "failed"}
+
+
+def _ended(folder: Path, code: int | None) -> State:
+    """How a process that is gone left its run."""
+    try:
+        outcome = json.loads((folder / OUTCOME).read_text("utf-8"))
+        return State(_ENDINGS[outcome["status"]], outcome.get("error", ""))
+    except (OSError, ValueError, KeyError):
+        how = f" with code {code}" if code is not None else ""
+        return State("interrupted", f"The process of this run ended{how} without saying why.")
+
+
+def require_drawable(config: TrainConfig) -> None:
+    """InputError for a run that records more than the app draws and keeps."""
+    if (count := -(-config.iterations // config.snapshot_every)) > SNAPSHOTS:
+        fewer = -(-config.iterations // SNAPSHOTS)
+        raise InputError(
+            f"snapshot_every: this run would keep {count:,} snapshots, the app keeps {SNAPSHOTS}; "
+            f"use {fewer} or more, or train it from Python, where nothing is limited"
+        )
+
+
+def labels(configs: Iterable[TrainConfig]) -> list[str]:
+    """What sets runs that are shown together apart, in a few words each."""
+    shown = list(configs)
+    differing = [name for name, value in shown[0] if any(getattr(other, name) != value for other in shown[1:])]
+    return [_label(config, differing) for config in shown]
+
+
+def _label(config: TrainConfig, differing: list[str]) -> str:
+    if "cell" in differing or not differing:
+        return f"{config.activation} RNN" if config.cell == "elman" else config.cell.replace("_", " ").upper()
+    if "clip" in differing:
+        return "no clipping" if config.clip == "off" else "clipped"
+    return ", ".join(f"{name.replace('_', ' ')} {getattr(config, name)}" for name in differing[:2])
+
+
+TRAINING = TrainingJobs()
+atexit.register(TRAINING.end)

@@ -1,0 +1,63 @@
+"""`python -m dashboard.training_worker`: trains what the folder it is started in describes, until its input is closed.
+
+The app holds the other end of the input. It closes it for a pause, and however the app ends, it is closed then: the run
+is saved and the process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+from threading import Event, Thread
+
+from gradlab.config.train import TrainConfig
+from gradlab.errors import Cancelled, InputError
+from gradlab.training import Step, train
+
+CONFIG, CHECKPOINT, OUTCOME = "config.json", "run.safetensors", "outcome.json"  # of a run's folder
+SAVE_SECONDS = 0.8  # the page reads about every second
+
+
+def work(folder: Path, closed: Event) -> dict[str, str]:
+    """Train, or go on with what was saved, until it is done or `closed`; how it ended, and why if it failed."""
+
+    def on_step(step: Step) -> None:
+        if closed.is_set():
+            raise Cancelled
+
+    path = folder / CHECKPOINT
+    try:
+        config = TrainConfig(**json.loads((folder / CONFIG).read_text("utf-8")))
+        run = train(config, on_step=on_step, checkpoint=path, resume=path.exists(), save_seconds=SAVE_SECONDS)
+        return {"status": run.status}
+    except InputError as error:
+        return {"status": "failed", "error": str(error)}
+    except Exception as error:  # a defect: the page says so and lives on
+        logging.exception("the run failed")
+        text = f"gradlab failed on this run, which is its own fault ({type(error).__name__}: {error})."
+        return {"status": "failed", "error": text}
+
+
+def main() -> None:
+    """One run in the current folder; Ctrl-C is the app's business, not this process's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder, closed = Path(), Event()
+    Thread(target=_watch, args=(closed,), daemon=True).start()
+    outcome = work(folder, closed)
+    unfinished = folder / f".{OUTCOME}"
+    unfinished.write_text(json.dumps(outcome), "utf-8")
+    os.replace(unfinished, folder / OUTCOME)
+
+
+def _watch(closed: Event) -> None:
+    """Wait for the end of the input; past Python's buffer, whose lock the interpreter would miss when it ends."""
+    while os.read(0, 64):
+        pass
+    closed.set()
+
+
+if __name__ == "__main__":
+    main()

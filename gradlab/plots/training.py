@@ -1,0 +1,280 @@
+"""A training run over its iterations: loss, gradient norm and clipping, the gradient through time, gates."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from ..errors import InputError
+from .colours import LN10, THEMES, Theme, series_style
+from .marks import SWATCHES, Trace, faint, line, plain_numbers, power_numbers, swatch
+from .overview import heat_map
+from .panels import Panel, Rule, factor_axis, heading, quiet_title, span, stack
+from .series import TIME_BINS, bins, largest_in, log, require
+
+LOSS, SCORE, NORM, SURFACE, GATES = 150, 80, 110, 110, 90  # px of each panel below its heading
+MAX_RUNS = 6
+SMOOTHED = 50  # the thick line averages a fiftieth of what is drawn
+LATE = 0.1  # of the iterations, by which a run is judged
+SURFACE_ABOUT = (
+    "Norm of dL/dstate at step t as a share of what it is at the last step, whenever the run looked: median over "
+    "samples. The colours are those of every map: what is lost fades, blue is as at the last step."
+)
+NORM_ABOUT = "Euclidean norm of the gradient of all weights together, before and after clipping."
+
+
+def training_course(
+    ds: xr.Dataset, beside: Sequence[xr.Dataset] = (), theme: str = "light", layer: int = 0
+) -> go.Figure:
+    """Loss and held-out score against the baseline, gradient norm and clipping, gradient over t, gates, by iteration.
+
+    ds: of `gradlab.training.dataset`; `beside`: up to 5 others, drawn along under their attribute "label". layer: the
+    recurrent layer whose gradient and gates are shown. Raises InputError for other Datasets, layers and themes.
+    """
+    runs = [ds, *beside]
+    _check(runs, layer)
+    look = THEMES[theme]
+    last = max(int(json.loads(run.attrs["config"])["iterations"]) for run in runs)
+    panels = [_loss_panel(runs, look), *_score_panels(runs, look), _norm_panel(runs, look)]
+    panels += [_surface_panel(run, layer, theme, len(runs) > 1) for run in runs if "surface" in run]
+    panels += [_gate_panel(run, layer, look, len(runs) > 1) for run in runs if run.sizes.get("gate", 0) > 1]
+    axis = {"range": [0, last], "tickformat": "d", "nticks": 8, "title": quiet_title("iteration", look)}
+    return stack(panels, theme, last, axis)
+
+
+def _check(runs: Sequence[xr.Dataset], layer: int) -> None:
+    for run in runs:
+        require(run, "loss", "log_grad_norm_before", "log_grad_norm_after", "clipped", "skipped", "held_out_loss")
+        layers = run.sizes.get("layer", layer + 1)
+        if not 0 <= layer < layers:
+            raise InputError(f"layer: expected 0 to {layers - 1}, got {layer}")
+    if len(runs) > MAX_RUNS:
+        raise InputError(f"expected at most {MAX_RUNS - 1} runs beside the first, got {len(runs) - 1}")
+
+
+def label(run: xr.Dataset) -> str:
+    """What a run is called where several are drawn."""
+    return escape(str(run.attrs.get("label", run.attrs.get("title", "run"))), quote=False)
+
+
+def _legend(runs: Sequence[xr.Dataset], look: Theme) -> str:
+    if len(runs) == 1:
+        return ""
+    return "&nbsp; ".join(f"{swatch(*series_style(n, look))} {label(run)}" for n, run in enumerate(runs))
+
+
+def smooth(y: np.ndarray) -> np.ndarray:
+    """A running mean over a fiftieth of the values, up to each; infinite and missing ones are left out."""
+    width = max(1, len(y) // SMOOTHED)
+    finite = np.isfinite(y)
+    sums, counts = (np.cumsum(np.concatenate([[0.0], part])) for part in (np.where(finite, y, 0.0), finite))
+    start = np.maximum(np.arange(1, len(y) + 1) - width, 0)
+    total, count = sums[1:] - sums[start], counts[1:] - counts[start]
+    return np.where(finite, total / np.maximum(count, 1), np.nan)
+
+
+# loss and score
+
+
+def _loss_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
+    """Each iteration's loss faintly, its running mean, dots where held-out data were tried; the baseline dotted."""
+    traces: list[Trace] = []
+    seen = []
+    for n, run in enumerate(runs):
+        loss, held = run.loss.values, log(run.held_out_loss.values) / LN10
+        traces += _noisy(run, log(loss) / LN10, log(smooth(loss)) / LN10, _name(run, runs, "training"), n, look)
+        traces.append(_dots(run.evaluation.values, held, _name(run, runs, "held out"), series_style(n, look)[0], look))
+        seen += [log(loss) / LN10, held]
+    marks = _marks_of_loss(runs)
+    rules = [Rule(float(log(np.array(value))) / LN10) for value in marks]
+    note = f"{SWATCHES['dot']} " + "; ".join(f"{value:.3g}: {text}" for value, text in marks.items())
+    y_range = span(seen, least=0.7, always=[rule.y for rule in rules])
+    caption = _legend(runs, look) or "line: training, dots: held out"
+    return Panel(heading("Loss", caption, look), LOSS, factor_axis(*y_range), traces, rules=rules, notes=[note])
+
+
+def _noisy(run: xr.Dataset, y: np.ndarray, mean: np.ndarray, name: str, n: int, look: Theme) -> list[Trace]:
+    """What changes at every iteration, faintly, and its running mean, of the n-th run."""
+    colour, dash = series_style(n, look)
+    x = run.iteration.values
+    return [
+        line(x, y, name, faint(colour, 0.35), width=1),
+        line(x, mean, name, colour, power_numbers, width=2.2, dash=dash),
+    ]
+
+
+def _marks_of_loss(runs: Sequence[xr.Dataset]) -> dict[float, str]:
+    """What the loss is measured by: the best without memory, and what counts as solved where that is a loss."""
+    marks = {float(run.attrs["baseline"]): f"without memory ({run.attrs['baseline_text']})" for run in runs}
+    first = runs[0].attrs
+    if "solved_below" in first and first["metric"] == "mean squared error":
+        marks[float(first["solved_below"])] = "solved"
+    return marks
+
+
+def _name(run: xr.Dataset, runs: Sequence[xr.Dataset], what: str) -> str:
+    return what if len(runs) == 1 else f"{label(run)}, {what}"
+
+
+def _dots(x: np.ndarray, y: np.ndarray, name: str, colour: str, look: Theme) -> Trace:
+    marker = {"size": 7, "color": look.page, "line": {"color": colour, "width": 2}}
+    return line(x, y, name, colour, power_numbers) | {"mode": "markers", "marker": marker}
+
+
+def _score_panels(runs: Sequence[xr.Dataset], look: Theme) -> list[Panel]:
+    """The held-out error rate; other metrics are the loss itself."""
+    if runs[0].attrs["metric"] != "error rate":
+        return []
+    traces = []
+    for n, run in enumerate(runs):
+        colour, dash = series_style(n, look)
+        x, y = run.evaluation.values, run.held_out_score.values
+        traces.append(line(x, y, _name(run, runs, "wrong"), colour, _percents, width=2, dash=dash))
+        traces[-1] |= {"mode": "lines+markers", "marker": {"size": 6, "color": colour}}
+    axis = {"range": (-0.05, 1.05), "tickformat": ".0%", "nticks": 3}
+    title = heading("Wrong answers", "on held-out data", look)
+    return [Panel(title, SCORE, axis, traces)]
+
+
+def _percents(y: np.ndarray) -> list[str]:
+    return ["" if np.isnan(v) else f"{100 * v:.1f} %" for v in y]
+
+
+# norm
+
+
+def _norm_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
+    """Norm before clipping faintly, after it as a running mean, the threshold, and marks where it was clipped."""
+    before, after = ([run[f"log_grad_norm_{when}"].values / LN10 for run in runs] for when in ("before", "after"))
+    thresholds = dict.fromkeys(float(run.attrs["threshold"]) for run in runs if _by_norm(run))
+    rules = [Rule(float(log(np.array(t))) / LN10) for t in thresholds]
+    low, high = span([*before, *after], least=1, always=[rule.y for rule in rules])
+    room = 0.09 * (high - low)
+    traces: list[Trace] = []
+    for n, run in enumerate(runs):
+        colour, x = series_style(n, look)[0], run.iteration.values
+        traces += _noisy(run, before[n], smooth(after[n]), _name(run, runs, "after clipping"), n, look)
+        traces += _marks(x, run.clipped.values, high + room * (n + 0.5), "clipped", "line-ns-open", colour)
+        traces += _marks(x, run.skipped.values, low + room / 2, "skipped: not finite", "x", look.above)
+    clipped = any(run.clipped.values.any() for run in runs)
+    notes = ["thin: before clipping; thick: after, smoothed; marks on top: clipped"] if clipped else []
+    notes += [f"{SWATCHES['dot']} threshold {', '.join(f'{t:.3g}' for t in thresholds)}"] if thresholds else []
+    axis = factor_axis(low, high + room * len(runs) * clipped)
+    title = heading("Gradient norm", _norm_caption(runs), look)
+    return Panel(title, NORM, axis, traces, rules=rules, notes=["; ".join(notes)] if notes else [], about=NORM_ABOUT)
+
+
+def _by_norm(run: xr.Dataset) -> bool:
+    return json.loads(run.attrs["config"])["clip"] == "norm" and "threshold" in run.attrs
+
+
+def _norm_caption(runs: Sequence[xr.Dataset]) -> str:
+    """How many updates were clipped and skipped, for each run where any could be."""
+    texts = []
+    for run in runs:
+        facts = [f"{100 * clipped_share(run):.0f} % clipped"] if run.attrs["clip"] != "off" else []
+        facts += [f"{skipped} not finite, skipped"] if (skipped := int(run.skipped.sum())) else []
+        texts += [(f"{label(run)}: " if len(runs) > 1 else "") + ", ".join(facts)] if facts else []
+    return "; ".join(texts) or "of all weights; clipping is off"
+
+
+def clipped_share(run: xr.Dataset) -> float:
+    """Of the updates so far."""
+    return float(run.clipped.mean()) if run.sizes["iteration"] else 0.0
+
+
+def _marks(x: np.ndarray, flags: np.ndarray, y: float, name: str, symbol: str, colour: str) -> list[Trace]:
+    """Small marks at a height where a flag is 1."""
+    where = np.flatnonzero(flags == 1)
+    if not where.size:
+        return []
+    where = where[np.unique(np.linspace(0, where.size - 1, 1000).astype(int))]
+    marker = {"symbol": symbol, "size": 6, "color": colour, "line": {"color": colour, "width": 1}}
+    place = {"x": x[where].astype(np.float32), "y": np.full(where.size, y, np.float32)}
+    return [{"type": "scatter", "mode": "markers", "name": name, "marker": marker, "hoverinfo": "skip"} | place]
+
+
+# snapshots
+
+
+def _surface_panel(run: xr.Dataset, layer: int, theme: str, named: bool) -> Panel:
+    """(iteration, t): what is left at step t of the gradient at the last step, on the fixed colour scale."""
+    logs = run.surface.isel(layer=layer).transpose("time", "snapshot").values
+    with np.errstate(invalid="ignore"):
+        logs = logs - _last_known(logs)
+    times = bins(len(logs), TIME_BINS)
+    z = largest_in(logs, times, 0) / LN10
+    trace = heat_map(z, (), times, theme) | {"x": _edges(run.snapshot.values), "y": np.append(times, len(logs)) - 0.5}
+    for name in ("x0", "dx"):
+        trace.pop(name)
+    trace["hovertemplate"] = "10<sup>%{z:.1f}</sup> at step %{y:.0f}<extra></extra>"
+    title = "Gradient at step t" + _of(run, layer, named)
+    axis = {"range": [-0.5, len(logs) - 0.5], "showticklabels": False, "showgrid": False, "fixedrange": True}
+    caption = f"bottom: step 0, top: {len(logs) - 1}"
+    return Panel(heading(title, caption, THEMES[theme]), SURFACE, axis, [trace], about=SURFACE_ABOUT)
+
+
+def _last_known(logs: np.ndarray) -> np.ndarray:
+    """Of each column (time, snapshot), its last value that is not NaN."""
+    known = ~np.isnan(logs)
+    last = len(logs) - 1 - known[::-1].argmax(axis=0)
+    return np.asarray(np.take_along_axis(logs, last[None], axis=0)[0])
+
+
+def _edges(starts: np.ndarray) -> np.ndarray:
+    """Cells from each snapshot to the next; the last is as wide as the one before."""
+    width = starts[-1] - starts[-2] if len(starts) > 1 else 1
+    return np.append(starts, starts[-1] + width)
+
+
+def _of(run: xr.Dataset, layer: int, named: bool) -> str:
+    parts = ([label(run)] if named else []) + ([f"layer {layer + 1}"] if run.sizes["layer"] > 1 else [])
+    return f" · {', '.join(parts)}" if parts else ""
+
+
+def _gate_panel(run: xr.Dataset, layer: int, look: Theme, named: bool) -> Panel:
+    """Mean value of each gate over steps, units and samples."""
+    means = run.mean_gate.isel(layer=layer).transpose("gate", "snapshot").values
+    names = [str(name) for name in run.gate.values]
+    traces = [
+        line(run.snapshot.values, y, name, colour, plain_numbers, width=2, dash=dash)
+        for n, (name, y) in enumerate(zip(names, means, strict=True))
+        for colour, dash in [series_style(n, look)]
+    ]
+    caption = "&nbsp; ".join(f"{swatch(*series_style(n, look))} {name}" for n, name in enumerate(names))
+    axis = {"range": span(means, least=0.1, always=(0.0, 1.0)), "nticks": 4}
+    return Panel(heading("Mean gate" + _of(run, layer, named), caption, look), GATES, axis, traces)
+
+
+# words
+
+
+def course_table(runs: Sequence[xr.Dataset]) -> list[dict[str, str]]:
+    """Runs as rows: how long, how well, against which baseline, and how many updates were clipped and skipped."""
+    return [{"run": label(run)} | {name: say(run) for name, say in TABLE.items()} for run in runs]
+
+
+def late_loss(run: xr.Dataset) -> float:
+    """Mean training loss over the last tenth of the iterations so far; NaN where none was finite."""
+    late = run.loss.values[-max(1, round(LATE * run.sizes["iteration"])) :]
+    late = late[np.isfinite(late)]
+    return float(late.mean()) if late.size else float("nan")
+
+
+def _last_score(run: xr.Dataset) -> str:
+    scores = run.held_out_score.values
+    return f"{scores[-1]:.3g} {run.attrs['metric']}" if scores.size else ""
+
+
+TABLE: Mapping[str, Callable[[xr.Dataset], Any]] = {
+    "iterations": lambda run: str(run.sizes["iteration"]),
+    "training loss": lambda run: f"{late_loss(run):.3g}",
+    "without memory": lambda run: f"{run.attrs['baseline']:.3g}",
+    "held out": _last_score,
+    "clipped": lambda run: f"{100 * clipped_share(run):.0f} %",
+    "skipped": lambda run: str(int(run.skipped.sum())),
+}
