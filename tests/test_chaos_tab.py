@@ -179,7 +179,7 @@ def test_offers():
     config = RunConfig()
     first = chaos.offer(config, None)
     assert first.button == "Compute the spectrum"
-    assert first.text == "All 64 exponents over 2,000 steps of 4 samples."
+    assert first.text == "All 64 exponents over 2,000 steps of 8 samples."
     assert chaos.offer(RunConfig(hidden_size=256), None).text.startswith("The leading 128 of 256 exponents")
     plan = chaos.plan(config, None)
     assert chaos.offer(config, chaos.Outcome(plan, spectrum())) is None
@@ -193,7 +193,7 @@ def test_own_data_are_used_as_far_as_they_go(tmp_path):
     np.savetxt(path, np.random.default_rng(0).normal(size=(400, 1)), delimiter=",")
     config = RunConfig(input=str(path), **TINY)
     plan = chaos.plan(config, None)
-    assert (plan.steps, plan.samples, plan.own) == (100, 4, True)
+    assert (plan.steps, plan.samples, plan.own) == (50, 8, True)
     result = chaos.compute(config, None, lambda share: None)
     doubtful = replace(result, spectrum=replace(result.spectrum, converged=False, notes=["too few steps"]))
     assert chaos.offer(config, doubtful) is None  # there is nothing more to compute it from

@@ -115,10 +115,10 @@ def _layout(title: str, caption: str, along: str, y_range: tuple[float, float], 
     """One drawing area with a dotted line at 0."""
     zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
     return base_layout(look) | {
-        "height": HEIGHT + LINE + 8 + BOTTOM,
-        "margin": {"l": LEFT, "r": LABELS, "t": LINE + 8, "b": BOTTOM},
+        "height": HEIGHT + LINE + 14 + BOTTOM,
+        "margin": {"l": LEFT, "r": LABELS, "t": LINE + 14, "b": BOTTOM},
         "xaxis": {"title": quiet_title(along, look), "tickformat": "d"},
         "yaxis": {"range": y_range, "nticks": 6},
         "shapes": [zero | {"line": {"color": look.muted, "width": 1, "dash": "dot"}}],
-        "annotations": [words(heading(title, caption, look), look.muted, **corner(4 - LEFT))],
+        "annotations": [words(heading(title, caption, look), look.muted, **corner(4 - LEFT) | {"yshift": 6})],
     }

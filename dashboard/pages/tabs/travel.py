@@ -37,6 +37,7 @@ _STEP_SECONDS, _FAN_SECONDS = 3e-10, 3.6e-8  # for each (S H)^3 of a sample: per
 _EXACT_RUNS, _PROBE_RUNS = 3.0, 30.0  # what everything else takes, in plain runs; where products are estimated
 RECORDS = ("products", "singular_values", "credit", "path_split")
 
+CITE = f"From Python: gradlab.analyze(..., record={list(RECORDS)})."
 CAPTIONS = {  # a letter after _ is set below the line
     "product_norms": "Thick: the factor for a gradient in a random direction, ‖∂s_T/∂s_t‖_F / √(states·units), "
     "s being the state. Thin: for the worst direction, ‖∂s_T/∂s_t‖_2. Dashed: the gradient of this net's own loss.",
@@ -145,9 +146,9 @@ def basis(ds: xr.Dataset, config: RunConfig) -> str:
         error = float(np.nanmax(ds.log_product_norm_stderr))
         return (
             f"Of {whose}. At this size whole products are out of reach: their norm is estimated from random probes, "
-            f"standard error of its logarithm up to {error:.2g}; singular values are left out."
+            f"standard error of its logarithm up to {error:.2g}; singular values are left out. {CITE}"
         )
-    return f"Of {whose}. Multiplied out, not estimated; the triangle shows the first sample."
+    return f"Of {whose}. Multiplied out, not estimated; the triangle shows the first sample. {CITE}"
 
 
 # numbers
