@@ -16,8 +16,8 @@ from rich.table import Table
 
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..terminal import OutputFile, Terminal
-from .options import GroupedCommand, as_json_text, config_options, file_option, flag, layered
+from ..terminal import CANCELLED, DONE, FAILED, OutputFile, Terminal
+from .options import GroupedCommand, as_json_text, config_options, file_option, flag, layered, option
 
 if TYPE_CHECKING:
     from ..training import ClipAdvice, Step, TrainingRun
@@ -33,7 +33,7 @@ SAID = 10.0  # seconds between two lines where none can be redrawn
 @file_option(
     "--checkpoint", group="Start from", help="Where the run is kept (.safetensors)  [default: named after the task]"
 )
-@flag("--resume", help="Go on from the checkpoint")
+@option("--resume", group="Start from", help="Go on from the checkpoint", is_flag=True)
 @partial(config_options, config=TrainConfig)
 @file_option("-o", "--output", group="Output", help="Save everything recorded as netCDF (.nc)")
 @flag("--advise", help="Run a few hundred iterations with and without the clipping that the norms suggest")
@@ -80,8 +80,7 @@ def train_command(
         Terminal().say(outcome(run))
     else:
         _print_report(run, advice, path, output)
-    if run.status == "cancelled":
-        context.exit(130)
+    context.exit({"cancelled": CANCELLED, "stopped": FAILED}.get(run.status, DONE))
 
 
 def _start(
@@ -201,9 +200,9 @@ def _print_report(run: TrainingRun, advice: ClipAdvice | None, path: Path, outpu
     out.say(outcome(run), "bold")
     skipped = int(sum(run.history.rows["skipped"]))
     if skipped:
-        out.say(f"{skipped} updates were skipped because a number was not finite.")
+        out.say(f"{skipped} updates were skipped because a number overflowed.")
     if run.status == "stopped":
-        out.say(f"Stopped at iteration {run.iteration:,}: a gradient was not finite.")
+        out.say(f"Stopped at iteration {run.iteration:,}: a number overflowed.")
     out.say(f"\n{run.cell!r}, {run.task.length} steps\n")
     if run.history.rows["loss"]:
         out.print(_rendered(table(run)))

@@ -105,7 +105,8 @@ def _times(log_ratio: float) -> str:
 def _effect(config: TrainConfig, threshold: float, on_progress: Callable[[float], None] | None) -> Effect:
     """Both runs, from the same start and on the same data."""
     iterations = min(config.iterations, SHORT)
-    plain = config.replace(clip="off", clip_threshold=None, iterations=iterations)
+    rare = {"snapshot_every": iterations, "evaluate_every": iterations}
+    plain = config.replace(clip="off", clip_threshold=None, iterations=iterations, **rare)
     clipped = plain.replace(clip="norm", clip_threshold=threshold)
     rows = [_rows(one, _share_of(on_progress, n, iterations)) for n, one in enumerate((plain, clipped))]
     (without, with_it), (skipped, skipped_with) = (

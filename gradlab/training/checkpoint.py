@@ -18,7 +18,7 @@ from ..config.train import TrainConfig
 from ..errors import InputError
 
 KEY = "gradlab.training"
-MAY_DIFFER = ("iterations", "evaluate_every")  # a longer run, or more looks at it, is the same training
+MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **facts: Any) -> None:
@@ -30,7 +30,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **f
 
     meta = {"config": config.model_dump(), "versions": versions(), **facts}
     data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {KEY: json.dumps(meta)})
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.unfinished")  # what a kill leaves is overwritten the next time
     try:
         with unfinished.open("wb") as file:
             file.write(data)
@@ -87,7 +87,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]
 def require_same(path: Path, saved: TrainConfig, config: TrainConfig) -> None:
     """Raise InputError that names the fields in which a checkpoint belongs to another training run."""
     ours, theirs = config.model_dump(), saved.model_dump()
-    other = [name for name in ours if ours[name] != theirs[name] and name not in MAY_DIFFER]
+    free = (*MAY_DIFFER, *(("iterations",) if config.schedule == "constant" else ()))  # else they set the rate
+    other = [name for name in ours if ours[name] != theirs[name] and name not in free]
     if other:
         found = "; ".join(f"{name} is {theirs[name]!r} there, {ours[name]!r} here" for name in other)
         raise InputError(f"{path} is of another training run: {found}. Resume with the same fields, or start afresh")

@@ -19,7 +19,7 @@ COLUMNS = {  # of a row: name -> long name
     "log_grad_norm_after": "ln of the parameter gradient's norm after clipping",
     "clip_angle": "Angle between the gradients before and after clipping",
     "clipped": "Whether the gradient was clipped",
-    "skipped": "Whether the update was skipped because a number was not finite",
+    "skipped": "Whether the update was skipped because a number overflowed",
     "update_ratio": "Norm of the update over the norm of the weights",
     "learning_rate": "Learning rate",
     "omega": "Pascanu's regulariser",

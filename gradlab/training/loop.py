@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ..cells import Cell
 from ..clipping import CLIPPERS, Norm, flatten, make_clipper
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..layers import Recurrent, recurrent_tapes
+from ..layers import Recurrent, RecurrentTape, recurrent_tapes
 from ..losses import LOSSES
 from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import Batch
@@ -25,10 +25,12 @@ from . import checkpoint
 from .history import History, snapshot
 from .network import build_network, build_task
 
-DROPOUT_STREAM = int.from_bytes(b"dropout", "big")
-HELD_OUT_STREAM = int.from_bytes(b"heldout", "big")
+WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
+    int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
+)  # beside the batches, whose streams are numbered by iteration
 HELD_OUT_SAMPLES = 500
 SAVE_SECONDS = 10.0
+ROUNDING = 1e-5  # of ln of a norm in float32
 STEP_THRESHOLD = 1.0
 ONE_THREAD = 64 * 256  # numbers in a state up to which several threads only wait for one another
 
@@ -58,13 +60,15 @@ class TrainingRun:
         self.task = build_task(config)
         self.network = build_network(config, self.task)
         self.xp: Namespace = device_namespace(config.device)
-        self.params = self.network.init(config.seed, dtype=config.dtype, device=config.device)
+        rng = np.random.default_rng([config.seed, WEIGHTS_STREAM])
+        self.params = self.network.init(rng, dtype=config.dtype, device=config.device)
         own = {"momentum": config.momentum} if config.optimizer == "sgd" else {}
         self.optimizer = OPTIMIZERS[config.optimizer](**own)
         self.state = self.optimizer.init(self.params)
         updates = config.clip in CLIPPERS
         self.clipper = make_clipper(config.clip if updates else "off", config.clip_threshold if updates else None)
         self.step_clip = None if updates else (config.clip, config.clip_threshold or STEP_THRESHOLD)
+        self.most = 0.5 * math.log(np.finfo(config.dtype).max)  # ln of the largest norm whose square is finite
         self.history = History()
 
     @property
@@ -99,9 +103,9 @@ class TrainingRun:
         return row
 
     def _update(self, batch: Batch, rate: float, taken: bool) -> dict[str, float]:
-        """Forward, backward, clip, step; what it showed. Nothing is updated where a number is not finite."""
+        """Forward, backward, clip, step; what it showed. Nothing is updated where a number overflows."""
         rng = np.random.default_rng([self.config.seed, self.iteration, DROPOUT_STREAM])
-        outputs, tape = self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), rng=rng)
+        outputs, tape = self._forward(batch, rng)
         value, gradient = self._loss(outputs, batch)
         row = {"loss": value}
         recurrent = recurrent_tapes(tape)
@@ -114,24 +118,33 @@ class TrainingRun:
             row["omega"] = self._regularise(grads, recurrent)
         clipped = self.clipper.clip(self.params, grads)
         row |= {"log_grad_norm_before": clipped.log_norm_before, "log_grad_norm_after": clipped.log_norm_after}
-        if not clipped.finite:
+        if not clipped.log_norm_after < self.most:  # optimizers keep squares
             return row
-        before = flatten(list(self.params.values()))
-        self.optimizer.step(self.params, clipped.grads, self.state, rate)
-        moved = Norm.of(flatten(list(self.params.values())) - before).log - Norm.of(before).log
-        return row | {
-            "clip_angle": clipped.angle,
-            "clipped": float(clipped.clipped),
-            "skipped": 0.0,
-            "update_ratio": math.exp(moved),
-        }
+        ratio = self._step(clipped.grads, rate)
+        if ratio is None:
+            return row
+        shortened = clipped.clipped or (self.step_clip is not None and any(map(_shortened, recurrent.values())))
+        seen = {"clip_angle": clipped.angle, "clipped": float(shortened), "update_ratio": ratio}
+        return row | seen | {"skipped": 0.0}
 
-    def _regularise(self, grads: dict[str, Array], recurrent: Mapping[str, Any]) -> float:
+    def _step(self, grads: dict[str, Array], rate: float) -> float | None:
+        """Update the parameters; norm of the change over theirs. None, and nothing changed, where one overflows."""
+        params = {name: p.copy() for name, p in self.params.items()}
+        self.optimizer.step(params, grads, self.state, rate)
+        before = flatten(list(self.params.values()))
+        change = Norm.of(flatten(list(params.values())) - before)
+        if not math.isfinite(change.mantissa):
+            return None
+        self.params = params
+        return float(np.exp(change.log - Norm.of(before).log))
+
+    def _regularise(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> float:
         """Add the regulariser's gradient to the recurrent weights'; its value, of all layers."""
         from ..omega import omega
 
         total = 0.0
         for name, tape in recurrent.items():
+            assert tape.gradients is not None
             value, gradient = omega(tape.trajectory, tape.gradients, self.config.omega_form)
             grads[f"{name}.W_hh"] = grads[f"{name}.W_hh"] + self.config.omega * gradient
             total += float(value)
@@ -142,9 +155,13 @@ class TrainingRun:
         rng = np.random.default_rng([self.config.seed, HELD_OUT_STREAM])
         batch = self.task.batch(rng, HELD_OUT_SAMPLES, held_out=True)
         with quiet():
-            outputs, _ = self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths))
+            parts = [self._forward(part)[0] for part in _parts(batch, self.config.batch_size)]
+            outputs = self.xp.concatenate(parts, axis=-2)
             value, _ = self._loss(outputs, batch)
             return value, self.task.score(to_numpy(outputs), batch)
+
+    def _forward(self, batch: Batch, rng: np.random.Generator | None = None) -> tuple[Array, Any]:
+        return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), rng=rng)
 
     def _loss(self, outputs: Array, batch: Batch) -> tuple[float, Array]:
         weights = batch.weights
@@ -165,29 +182,48 @@ class TrainingRun:
         checkpoint.write(path, arrays, self.config, iteration=self.iteration, status=self.status)
 
     @classmethod
-    def load(cls, path: Path, config: TrainConfig | None = None) -> TrainingRun:
-        """A run as it was saved, to go on with; `config` may differ in what does not change the training.
+    def load(cls, path: Path, config: TrainConfig | None = None, **fields: Any) -> TrainingRun:
+        """A run as it was saved, to go on with; `config`, or `fields`, may differ in what does not change the training.
 
         Raises InputError for files that are no checkpoint, and names the fields of one that is another run's.
         """
         arrays, saved, facts = checkpoint.read(path)
-        if config is not None:
-            checkpoint.require_same(path, saved, config)
-        run = cls(config or saved, facts["iteration"], "running")
-        _fill(run.params, arrays, "params.", run.xp)
-        _fill(run.state, arrays, "optimizer.", run.xp)
+        config = config or saved.replace(**fields)
+        checkpoint.require_same(path, saved, config)
+        run = cls(config, facts["iteration"])
+        _fill(path, run.params, _part(arrays, "params."), run.xp)
+        _fill(path, run.state, _part(arrays, "optimizer."), run.xp)
         run.clipper.state.update(_part(arrays, "clipper."))
         run.history = History.of(_part(arrays, "history."))
         return run
+
+
+def _parts(batch: Batch, size: int) -> Iterator[Batch]:
+    """The inputs of a batch, `size` samples at a time."""
+    for start in range(0, batch.x.shape[1], size):
+        samples = slice(start, start + size)
+        lengths = None if batch.lengths is None else batch.lengths[samples]
+        yield Batch(batch.x[:, samples], batch.targets, lengths)
+
+
+def _shortened(tape: RecurrentTape) -> bool:
+    """Whether clipping inside backpropagation took more than rounding from any adjoint."""
+    found = tape.gradients
+    return found is not None and bool((found.log_norms_before - found.log_norms > ROUNDING).any())
 
 
 def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
-def _fill(target: dict[str, Array], arrays: Mapping[str, np.ndarray], prefix: str, xp: Namespace) -> None:
+def _fill(path: Path, target: dict[str, Array], arrays: Mapping[str, np.ndarray], xp: Namespace) -> None:
     """Saved arrays in the place of fresh ones, on the same device."""
-    for name, array in _part(arrays, prefix).items():
+    for name, array in arrays.items():
+        if array.shape != target[name].shape:
+            raise InputError(
+                f"{path}: {name} has shape {array.shape} there and {target[name].shape} here; "
+                "has the file that is learnt from changed? Start afresh"
+            )
         target[name] = array if isinstance(target[name], np.ndarray) else xp.asarray(array)
 
 
@@ -203,16 +239,19 @@ def train(
     """Train a network as a TrainConfig, or its fields as keywords, describe.
 
     on_step: called after each iteration; when it raises Cancelled, the run ends as it is, status "cancelled".
-    checkpoint: a file that is written every `save_seconds` and at the end. resume: go on from it; on the CPU, with as
-    many threads, the result is bit for bit that of a run without a break. Raises InputError for what cannot be used.
+    checkpoint: a file that is written after the first iteration, every `save_seconds` and at the end. resume: go on
+    from it, with its own fields unless others are given; on the CPU, with as many threads, the result is bit for bit
+    that of a run without a break. Raises InputError for what cannot be used.
     """
     if config is not None and fields:
         raise InputError("give a TrainConfig or its fields, not both; config.replace(...) changes fields")
     path = None if checkpoint is None else Path(checkpoint)
-    if resume and path is None:
-        raise InputError("resume: name the checkpoint to go on from")
-    wanted = TrainConfig(**fields) if config is None and (fields or not resume) else config
-    run = TrainingRun.load(path, wanted) if resume and path else TrainingRun(wanted or TrainConfig())
+    if resume:
+        if path is None:
+            raise InputError("resume: name the checkpoint to go on from")
+        run = TrainingRun.load(path, config, **fields)
+    else:
+        run = TrainingRun(config or TrainConfig(**fields))
     small = run.config.batch_size * run.config.hidden_size <= ONE_THREAD
     with threadpool_limits(1 if small else None, "blas"):
         _loop(run, on_step, path, save_seconds)
@@ -223,7 +262,7 @@ def train(
 
 def _loop(run: TrainingRun, on_step: Callable[[Step], None] | None, path: Path | None, save_seconds: float) -> None:
     """Iterations until the run is done, stopped or cancelled."""
-    saved = time.monotonic()
+    saved = -math.inf
     try:
         while run.iteration < run.config.iterations and run.status == "running":
             row = run.advance()
