@@ -36,6 +36,23 @@ def icon_button(component_id: Any, sign: str, label: str, size: str = "sm", **lo
     return dmc.ActionIcon(icon(sign), id=component_id, size=size, attributes=named, **({"variant": "subtle"} | look))
 
 
+def copy_buttons(prefix: str = "") -> Component:
+    """Link, Python, command; `prefix` of the ids: a page's own."""
+    texts = {ids.COPY_LINK: "link", ids.COPY_PYTHON: "Python", ids.COPY_COMMAND: "command"}
+    look = {"variant": "default", "size": "compact-sm"}
+    buttons = [
+        dmc.Button(text, id=f"{prefix}{name}", attributes={"root": aria(label=f"Copy {text}")}, **look)
+        for name, text in texts.items()
+    ]
+    return html.Div([html.Span("Copy"), dmc.ButtonGroup(buttons)], className="copy")
+
+
+def download_menu(labels: Mapping[str, str], prefix: str = "") -> Component:
+    """The formats to choose from, by name; `prefix` as for the copies."""
+    items = [html.Li(html.Button(label, id=f"{prefix}{ids.download(fmt)}")) for fmt, label in labels.items()]
+    return html.Details([html.Summary([icon("download"), "Download"]), html.Ul(items)], className="menu")
+
+
 def typeset(text: str) -> list[Content]:
     """Plain text with real powers, indices, Greek letters and multiplication signs: 10^-19, sigma_w, x0.64."""
     parts: list[Content] = []

@@ -59,7 +59,7 @@ TABLE = "table"
 
 # Explore: actions
 PIN = "pin"
-COPY_LINK = "copy-link"
+COPY_LINK = "copy-link"  # on Train with its prefix, as all that both pages have
 COPY_PYTHON = "copy-python"
 COPY_COMMAND = "copy-command"
 COPIES = "copies"  # the texts that those three copy
@@ -87,9 +87,59 @@ PHASE_FIGURE = "phase-figure"
 PHASE_FRAME = "phase-frame"
 PHASE_TABLE = "phase-table"
 
+# Train
+TRAIN_SEARCH = "train-search"  # the query of the address, as it was opened or gone back to
+TRAIN_REST = "train-rest"  # what of it belongs to other pages
+TRAIN_RUNS = "train-runs"  # ids of the runs on the page
+TRAIN_REQUEST = "train-request"
+TRAIN_SETTLED = "train-settled"
+TRAIN_DRAWN = "train-drawn"  # {"props": looks of the controls, "look": theme and width}
+TRAIN_LOOK = "train-look"
+TRAIN_ADDRESS = "train-address"
+TRAIN_COPIES = "train-copies"
+TRAIN_SHOWN = "train-shown"  # what the figures show: statuses, times of writing, look
+TRAIN_TICK = "train-tick"
+TRAIN_POKE = "train-poke"  # changes where a button has changed how a run stands
+TRAIN_STAGE = "train-stage"
+TRAIN_MORE = "train-more"
+TRAIN_EXAMPLE = "train-example"
+TRAIN_RECENT = "train-recent"
+TRAIN_VERDICT = "train-verdict"
+TRAIN_DETAILS = "train-details"
+TRAIN_NOTICES = "train-notices"
+TRAIN_FAILURE = "train-failure"
+TRAIN_TROUBLE = "train-trouble"  # what went wrong with the runs themselves
+TRAIN_ONE = "train-one"
+TRAIN_CELLS = "train-cells"
+TRAIN_CLIPS = "train-clips"
+TRAIN_PAUSE = "train-pause"
+TRAIN_RESUME = "train-resume"
+TRAIN_STOP = "train-stop"
+TRAIN_SHARE = "train-share"
+TRAIN_COURSE = "train-course"
+TRAIN_COURSE_FRAME = "train-course-frame"
+TRAIN_LAYER = "train-layer"
+TRAIN_BACK = "train-back"  # the slider back through training
+TRAIN_WHEN = "train-when"
+TRAIN_FLOW = "train-flow"
+TRAIN_FLOW_FRAME = "train-flow-frame"
+TRAIN_FLOW_VERDICT = "train-flow-verdict"
+TRAIN_ADVICE = "train-advice"
+TRAIN_CHECK = "train-check"
+TRAIN_USE = "train-use"
+TRAIN_EFFECT = "train-effect"
+TRAIN_TABLE = "train-table"
+TRAIN_DOWNLOAD = "train-download"
+TRAIN_COPIED = "train-copied"
+
+
+def train_example(name: str) -> str:
+    """The button of an example."""
+    return f"train-example-{name}"
+
 
 def field(name: str) -> str:
-    """The block of a RunConfig field: label, control, message."""
+    """The block of a field: label, control, message."""
     return f"field-{name}"
 
 

@@ -19,6 +19,7 @@ window.gradlab = {};
   let timer = null;      // runs while changes are fresh
   let watch = null;      // runs while a request is under way
   let first = true;      // nothing has been shown yet
+  let dressed = {};      // component -> properties that it was given last
   const assigned = {};   // slider -> value that its field gave it, which it will report as if it had been moved
 
   const narrow = matchMedia("(max-width: 760px)");
@@ -70,6 +71,14 @@ window.gradlab = {};
     pump();
   }
 
+  // Only what has changed: setting a property draws its component anew.
+  function dress(props) {
+    const known = (id) => dressed[id] || Object.fromEntries(Object.keys(props[id]).map((name) => [name, ""]));
+    for (const id in props)
+      if (!same(known(id), props[id])) setProps(id, props[id]);
+    dressed = props;
+  }
+
   function hold(event) {
     const slider = event.target.closest && event.target.closest(".slider");
     if (slider && (event.type === "pointerdown" || event.key.startsWith("Arrow") || event.key.startsWith("Page"))) held = true;
@@ -90,7 +99,7 @@ window.gradlab = {};
   narrow.addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 
-  window.gradlab.drawing = { want, drawn, held: () => held, latest: () => latest };
+  window.gradlab.drawing = { want, drawn, dress, held: () => held, latest: () => latest };
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     drawing: {

@@ -5,21 +5,11 @@
   const noUpdate = () => window.dash_clientside.no_update;
   const setProps = (id, props) => window.dash_clientside.set_props(id, props);
   const byId = (id) => document.getElementById(id);
-  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const drawing = window.gradlab.drawing;
 
-  let shown = {};        // component -> properties that it was given last
   let lightUp = false;   // the next drawing came from a link, a preset or a file
 
   const want = (wish) => drawing.want(wish, PAGE);
-
-  // Only what has changed: setting a property draws its component anew.
-  function dress(props) {
-    const known = (id) => shown[id] || Object.fromEntries(Object.keys(props[id]).map((name) => [name, ""]));
-    for (const id in props)
-      if (!same(known(id), props[id])) setProps(id, props[id]);
-    shown = props;
-  }
 
   function element(className, text, attributes) {
     const made = document.createElement("span");
@@ -125,7 +115,7 @@
       },
 
       drawn: function (data) {
-        dress(data.props);
+        drawing.dress(data.props);
         if (data.strip) paintStrip(data.strip);
         nameUploads();
         playLightUp();
@@ -150,9 +140,9 @@
 
       copy: function (link, python, command, copies) {
         const which = window.dash_clientside.callback_context.triggered_id;
-        const said = (text) => setProps("copied", { children: text });
+        const said = (text) => setProps(which.replace(/copy-\w+$/, "copied"), { children: text });
         if (!copies || !copies[which]) return noUpdate();
-        const text = which === "copy-link" ? location.origin + location.pathname + copies[which] : copies[which];
+        const text = which.endsWith("copy-link") ? location.origin + location.pathname + copies[which] : copies[which];
         write(text).then(() => said("Copied"), () => said("The browser refused; copy the address bar instead"));
         setTimeout(() => said(""), 2000);
         return noUpdate();

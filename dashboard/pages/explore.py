@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from gradlab.presets import PRESETS
 
 from .. import controls, ids
-from ..components import GRAPH_CONFIG, aria, icon, icon_button
+from ..components import GRAPH_CONFIG, aria, copy_buttons, download_menu, icon, icon_button
 from . import explore_card, explore_files, explore_settle, explore_steer, explore_tabs, explore_theory, explore_view
 from .tabs import TABS
 
@@ -108,23 +108,16 @@ EMPTY = {
 
 def actions() -> Component:
     """Pin, copy, download, and what theory says."""
-    copies = {ids.COPY_LINK: "link", ids.COPY_PYTHON: "Python", ids.COPY_COMMAND: "command"}
-    copy = [_copy_button(name, text) for name, text in copies.items()]
     return html.Div(
         [
             dmc.Button("Pin", id=ids.PIN, size="compact-sm", leftSection=icon("pin")),
-            html.Div([html.Span("Copy"), dmc.ButtonGroup(copy)], className="copy"),
-            explore_files.menu(),
+            copy_buttons(),
+            download_menu({fmt: explore_files.LABELS[fmt] for fmt in explore_files.formats()}),
             html.Span(id=ids.COPIED, className="copied", role="status"),
             explore_theory.block(),
         ],
         className="actions",
     )
-
-
-def _copy_button(component_id: str, text: str) -> Component:
-    named = {"root": aria(label=f"Copy {text}")}
-    return dmc.Button(text, id=component_id, variant="default", size="compact-sm", attributes=named)
 
 
 def _messages() -> list[Component]:

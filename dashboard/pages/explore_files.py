@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
-from dash.development.base_component import Component
+from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
 import gradlab
 from gradlab.errors import InputError
@@ -30,12 +29,6 @@ LABELS = {
     "png": "Picture (.png)",
 }
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
-
-
-def menu() -> Component:
-    """The formats, to choose from."""
-    items = [html.Li(html.Button(LABELS[fmt], id=ids.download(fmt))) for fmt in formats()]
-    return html.Details([html.Summary([components.icon("download"), "Download"]), html.Ul(items)], className="menu")
 
 
 def formats() -> list[str]:

@@ -161,11 +161,13 @@ def _norm_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
         traces += _marks(x, run.clipped.values, high + room * (n + 0.5), "clipped", "line-ns-open", colour)
         traces += _marks(x, run.skipped.values, low + room / 2, "skipped: not finite", "x", look.above)
     clipped = any(run.clipped.values.any() for run in runs)
-    notes = ["thin: before clipping; thick: after, smoothed; marks on top: clipped"] if clipped else []
-    notes += [f"{SWATCHES['dot']} threshold {', '.join(f'{t:.3g}' for t in thresholds)}"] if thresholds else []
+    notes = ["thin: before clipping; thick: after, smoothed", "marks on top: clipped"] if clipped else []
+    if thresholds:
+        notes.append(f"{SWATCHES['dot']} threshold {', '.join(f'{t:.3g}' for t in thresholds)}")
+    notes = [*notes[:1], "; ".join(notes[1:])] if len(notes) > 2 else notes
     axis = factor_axis(low, high + room * len(runs) * clipped)
     title = heading("Gradient norm", _norm_caption(runs), look)
-    return Panel(title, NORM, axis, traces, rules=rules, notes=["; ".join(notes)] if notes else [], about=NORM_ABOUT)
+    return Panel(title, NORM, axis, traces, rules=rules, notes=notes, about=NORM_ABOUT)
 
 
 def _by_norm(run: xr.Dataset) -> bool:
