@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 BLOCKS = 20  # of time, from which the standard error of a single sample comes
-DRIFT, PRECISION = 0.005, 0.01  # nats per step: between the halves of a converged run; its standard errors
+DRIFT = 0.005  # nats per step between the halves of a converged run
+PRECISION = 0.01  # of its standard errors: nats per step, or the share of an exponent below -1
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
         drift = np.abs(running[half] - running[-1]) * times[-1] / (times[-1] - times[half])
         error = np.fmax(stderr, _block_error(times, running))  # few samples say little of it
         drifting = finite & (drift > DRIFT + 6 * error)  # the difference of the halves has twice the error
-        wide = finite & (stderr > PRECISION)
+        wide = finite & (stderr > PRECISION * np.maximum(np.abs(exponents), 1.0))
     doubts = []
     if drifting.any():
         largest = drift[drifting].max()
@@ -169,6 +170,6 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
         )
     if wide.any():
         doubts.append(
-            f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g}, up to {stderr[wide].max():.2g}"
+            f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g} or 1 %, up to {stderr[wide].max():.2g}"
         )
     return [f"{doubt} per step; use more steps" for doubt in doubts]
