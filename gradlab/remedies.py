@@ -169,8 +169,8 @@ class _Case:
     def scale_recurrent(self, miss: float = 0.0) -> Remedy | None:
         """The gain, or a factor of the given weights, that brings the rate to 1."""
         f = self.f
-        if not (0 < f.weights < math.inf and math.isfinite(self.log_rate)):
-            return None
+        if self.word == "dead units" or not (0 < f.weights < math.inf and math.isfinite(self.log_rate)):
+            return None  # theory knows no dead units
         found = root(lambda s: self.moved(f.weights * np.exp(s), f.drive) + miss, LOG_FACTORS)
         if found is None:
             return None

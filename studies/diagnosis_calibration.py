@@ -298,7 +298,7 @@ def confusion(indices: range) -> dict[tuple[str, str], int]:
 
 
 def confusion_table(counts: dict[tuple[str, str], int]) -> list[str]:
-    lines = ["| known \\\\ diagnosed | " + " | ".join(WORDS) + " |", "|---" * (len(WORDS) + 1) + "|"]
+    lines = ["| known, diagnosed | " + " | ".join(WORDS) + " |", "|---" * (len(WORDS) + 1) + "|"]
     for known in WORDS:
         lines.append(f"| **{known}** | " + " | ".join(str(counts.get((known, w), "")) for w in WORDS) + " |")
     right = sum(n for (known, found), n in counts.items() if known == found)
