@@ -51,7 +51,7 @@ class Forecast(Task):
         """The scaled series to learn from, and the held-out one."""
         cut = len(self.series) - math.ceil(HELD_OUT * len(self.series))
         known = self.series[:cut]
-        if not len(known) or not (known != known[0]).any():
+        if not known.any():
             raise InputError("every value before the held-out end is the same, so there is nothing to learn")
         scaled = self._scaled(known)
         return scaled[:cut], scaled[cut:]
