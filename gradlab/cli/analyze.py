@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is somethin
     from ..remedies import Change
     from ..verdicts import Verdict
 
-QUICK = 1.0  # seconds: where a run took less, remedies are run too
+QUICK = 2.0  # seconds: where a run took less, remedies are run too
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
 NARROW = 50  # columns below which a heading of the table takes two lines
 STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold green"}
