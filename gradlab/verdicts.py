@@ -244,7 +244,12 @@ def carries(ds: xr.Dataset) -> bool:
 
 
 def _why(ds: xr.Dataset, log_rate: float) -> str:
-    """The factors of the measured rate in one line; where the rate is another, as directions matter, it says so."""
+    """The factors of the measured rate in one line; where the rate is another, as directions matter, it says so.
+
+    Empty where they were not recorded, as in a snapshot of a training run.
+    """
+    if "jacobian_path_norm" not in ds:
+        return ""
     if carries(ds):
         split = path_factors(ds, log_rate)
         carry = split.pop("carry")
