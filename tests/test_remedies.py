@@ -195,12 +195,12 @@ def test_the_command_prints_a_diagnosis_with_verified_remedies():
     assert lines[-1].startswith("See it in the app")
 
 
-def test_a_slow_run_is_not_repeated(monkeypatch):
-    monkeypatch.setattr(sys.modules["gradlab.cli.analyze"], "QUICK", 0.0)
+def test_a_large_run_is_not_repeated(monkeypatch):
+    monkeypatch.setattr(sys.modules["gradlab.cli.analyze"], "QUICK", 0)
     result = run()
     assert "(predicted, not verified)" in result.stdout
     assert "when run" not in result.stdout
-    assert "These were not run, as the run itself took more than 0 s." in result.stdout.splitlines()
+    assert "These were not run, as the run is large." in result.stdout.splitlines()
     assert result.stderr == ""
     assert json.loads(run("--json").stdout)["diagnosis"]["remedies"][0]["verified"] is None
 
