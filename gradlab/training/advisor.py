@@ -91,7 +91,7 @@ def _suggestion(ranks: dict[int, float], lost: int) -> tuple[float | None, str]:
             "A threshold would do nothing, or shorten every update."
         )
     threshold = float(f"{math.exp(min(ranks[AT], 600)):.2g}")
-    start = f"{lost} updates were not finite; " if lost else ""
+    start = f"{lost} updates overflowed; " if lost else ""
     return threshold, (
         f"{start}{'the' if start else 'The'} largest norm is {_times(tail)} the median. At {threshold:g}, "
         f"the {AT}th percentile, one update in ten is shortened and the tail is cut off; nine in ten stay as they are."

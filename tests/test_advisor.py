@@ -1,0 +1,106 @@
+"""The clip advisor: thresholds from norms that are known, and what they change, tried."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from gradlab.errors import Cancelled, InputError
+from gradlab.training import TrainConfig, TrainingRun, advise, train
+from gradlab.training.history import COLUMNS
+
+QUICK = {"task": "sine", "steps": 30, "hidden_size": 16, "batch_size": 4, "snapshot_every": 1000}
+
+
+def run_with(log_norms, skipped=(), clipped=(), **fields):
+    """A run whose gradient norms are given."""
+    run = TrainingRun(TrainConfig(**QUICK | fields))
+    for i, value in enumerate(log_norms):
+        shown = {"log_grad_norm_before": value, "skipped": i in skipped, "clipped": i in clipped}
+        run.history.add(dict.fromkeys(COLUMNS, 0.0) | shown)
+    return run
+
+
+def test_percentiles_leave_the_first_tenth_out():
+    norms = np.random.default_rng(3).permutation(np.linspace(0.5, 2.0, 180))
+    advice = advise(run_with(np.log([1e9] * 20 + norms.tolist()), clipped=range(50)))
+    assert advice.percentiles[50] == pytest.approx(math.exp(np.median(np.log(norms))))
+    assert advice.percentiles[100] == pytest.approx(2.0)
+    assert list(advice.percentiles) == [1, 10, 50, 90, 99, 100]
+    assert advice.share_clipped == 0.25
+    assert advice.threshold is None and advice.effect is None
+    assert advice.reason.startswith("No clipping is needed: the largest norm is only 1.")
+    assert "25 % clipped so far." in str(advice)
+
+
+@pytest.mark.parametrize(("tail", "words"), [(40.0, "40 times the median"), (math.exp(40), r"10\^17 times the median")])
+def test_a_tail_is_cut_off_at_the_ninetieth_percentile(tail, words):
+    norms = np.full(200, 1.0)
+    norms[180:] = 3.137
+    norms[199] = tail
+    advice = advise(run_with(np.log(norms)))
+    assert advice.threshold == 3.1  # rounded: nobody sets 3.137
+    assert "At 3.1, the 90th percentile, one update in ten is shortened" in advice.reason
+    assert re.search(words, advice.reason)
+
+
+def test_lost_updates_ask_for_a_threshold_without_any_tail():
+    advice = advise(run_with([math.log(2.0)] * 60 + [math.nan, math.inf], skipped=(60, 61)))
+    assert advice.threshold == 2.0
+    assert advice.reason.startswith("2 updates overflowed; the largest norm is 1 times the median")
+
+
+def test_norms_beyond_the_floating_point_range():
+    advice = advise(run_with([700.0] * 60 + [900.0] * 40))
+    assert advice.percentiles[100] == math.inf
+    assert math.isfinite(advice.threshold)
+
+
+def test_a_run_that_is_too_short():
+    with pytest.raises(InputError, match="the run shows 18 gradient norms; advice needs at least 20: train longer"):
+        advise(run_with([0.0] * 20))
+
+
+@pytest.fixture(scope="module")
+def exploding():
+    """A net whose steps are too long when its gradient is: without clipping it is thrown far off."""
+    return train(**QUICK | {"gain": 2.5, "optimizer": "sgd", "learning_rate": 0.2, "iterations": 120})
+
+
+def test_the_effect_is_that_of_a_run_with_the_threshold(exploding):
+    shares = []
+    advice = advise(exploding, verify=True, on_progress=shares.append)
+    effect = advice.effect
+    plain = train(exploding.config)
+    clipped = train(exploding.config.replace(clip="norm", clip_threshold=advice.threshold))
+    for run, loss, skipped in (
+        (plain, effect.loss_without, effect.skipped_without),
+        (clipped, effect.loss_with, effect.skipped_with),
+    ):
+        assert loss == pytest.approx(np.mean(run.history.rows["loss"][-12:]))
+        assert skipped == sum(run.history.rows["skipped"])
+    assert effect.loss_with < 1 < 100 < effect.loss_without
+    assert effect.share_clipped == np.mean(clipped.history.rows["clipped"]) > 0
+    assert effect.iterations == 120 and str(effect) in str(advice)
+    assert shares == sorted(shares) and len(shares) == 240 and shares[-1] == 1
+
+
+def test_a_verification_can_be_cancelled(exploding):
+    seen = []
+
+    def on_progress(share):
+        seen.append(share)
+        if share > 0.6:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        advise(exploding, verify=True, on_progress=on_progress)
+    assert len(seen) < 240
+
+
+def test_losses_that_are_not_finite_count_as_infinite():
+    norms = np.log([1.0] * 30 + [50.0] * 10)
+    run = run_with(norms, activation="relu", gain=1e20, dtype="float32", iterations=40)
+    effect = advise(run, verify=True).effect
+    assert (effect.skipped_without, effect.loss_without) == (40, math.inf)
