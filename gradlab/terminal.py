@@ -141,13 +141,15 @@ def _explanation(error: BaseException) -> tuple[str, int]:
 
 
 def option_name(field: str) -> str:
-    """The option that sets a field of RunConfig."""
+    """The option that sets a field of a configuration."""
     return "--" + field.replace("_", "-")
 
 
 def _as_options(message: str) -> str:
     """An InputError's message, with "error:" before each line and fields under the names of their options."""
-    names = "|".join(controls())
+    from .config.train import TrainConfig
+
+    names = "|".join({**controls(), **controls(TrainConfig)})
     message = re.sub(rf"^({names}): ", lambda m: f"{option_name(m[1])}: ", message, flags=re.MULTILINE)
     message = re.sub(rf"\b({names})=('?)([^\s',;]+)\2", lambda m: f"{option_name(m[1])} {m[3]}", message)
     return "\n".join(f"error: {line}" for line in message.splitlines())

@@ -1,0 +1,272 @@
+"""`gradlab train` as its users meet it: what it prints where, its files, Ctrl-C, exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner, Result
+
+from gradlab.cli import cli
+from gradlab.config import controls
+from gradlab.terminal import option_name
+from gradlab.training import TrainConfig, TrainingRun, train
+
+ROOT = Path(__file__).parents[1]
+CO2 = ROOT / "studies" / "data" / "co2_mauna_loa.csv"
+FIELDS = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 40, "snapshot_every": 20, "evaluate_every": 20}
+SMALL = tuple(word for field, value in FIELDS.items() for word in (option_name(field), str(value)))
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and terminals as POSIX has them")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["train", *map(str, arguments)])
+
+
+def answer(*arguments: object) -> dict:
+    """The JSON, read as strictly as the standard has it."""
+    result = run(*SMALL, "--json", *arguments)
+    assert result.exit_code == 0, result.stderr
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(result.stdout, parse_constant=refuse)
+
+
+def refused(result: Result) -> str:
+    """The message of a run that ended with bad input, on stderr alone and without a traceback."""
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def is_plain(text: str) -> bool:
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+# --- What is printed
+
+
+def test_it_prints_the_outcome_a_table_and_where_the_run_is_kept() -> None:
+    result = run(*SMALL)
+    assert result.exit_code == 0 and is_plain(result.stdout + result.stderr)
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(
+        r"Adding: (not learnt yet|learnt)\. Held-out mean squared error \S+ after 40 iterations; loss \S+, "
+        r"without memory 0\.167 \(always 1\)\.",
+        lines[0],
+    )
+    assert lines[2] == "Elman(2 -> 5, tanh), 8 steps"
+    assert [line.split()[0] for line in lines if re.match(r" +\d", line)] == [
+        "5",
+        "10",
+        "15",
+        "20",
+        "25",
+        "30",
+        "35",
+        "40",
+    ]
+    assert lines[-1] == "Saved adding.safetensors at iteration 40"
+    told = result.stderr.splitlines()
+    assert re.fullmatch(r"1 of 40  loss \S+  gradient \S+  \d+/s  \d+:\d\d left", told[0])
+    assert told[-1].startswith("40 of 40  loss ") and told[-1].endswith("0:00 left") and len(told) == 2
+
+
+def test_the_table_shows_what_was_recorded() -> None:
+    rows = answer("--clip", "norm", "--clip-threshold", "0.5")["table"]
+    shown = train(**FIELDS, clip="norm", clip_threshold=0.5).history
+    assert [row["iteration"] for row in rows] == [5, 10, 15, 20, 25, 30, 35, 40]
+    for n, row in enumerate(rows):
+        part = slice(5 * n, 5 * n + 5)
+        assert row["loss"] == pytest.approx(np.mean(shown.rows["loss"][part]))
+        assert row["log_grad_norm"] == pytest.approx(np.median(shown.rows["log_grad_norm_before"][part]))
+        assert row["clipped"] == pytest.approx(np.mean(shown.rows["clipped"][part]))
+    assert [row["held_out"] for row in rows] == [None] * 3 + [shown.scores[0][2]] + [None] * 3 + [shown.scores[1][2]]
+
+
+def test_json_is_one_object_with_all_of_it() -> None:
+    found = answer()
+    expected = train(**FIELDS)
+    assert TrainConfig(**found["config"]) == expected.config
+    assert [(s["iteration"], s["loss"], s["score"]) for s in found["scores"]] == expected.history.scores
+    assert (found["status"], found["iteration"], found["skipped"]) == ("done", 40, 0)
+    assert found["baseline"] == 1 / 6 and found["checkpoint"] == "adding.safetensors"
+    assert found["outcome"].startswith("Adding: ") and found["advice"]["text"].startswith("Norm before clipping")
+
+
+def test_quiet_is_the_outcome_alone() -> None:
+    result = run(*SMALL, "-q", "--momentum", "0.5")
+    assert (result.exit_code, result.stderr, len(result.stdout.splitlines())) == (0, "", 1)
+    assert result.stdout.startswith("Adding: ")
+    loud = run(*SMALL, "--checkpoint", "b.safetensors", "--momentum", "0.5")
+    assert loud.stderr.startswith("note: --momentum does not apply to this run and is ignored\n")
+
+
+def test_a_task_that_is_solved_is_called_so() -> None:
+    fields = ("--steps", 5, "--hidden-size", 24, "--learning-rate", 0.01, "--iterations", 400, "--evaluate-every", 400)
+    assert run(*fields, "-q").stdout.startswith("Adding: solved.")
+    assert run(*SMALL[2:], "--steps", 8, "--task", "sine", "--iterations", 3, "-q").stdout.startswith(
+        "Sine: not learnt"
+    )
+
+
+def test_everything_recorded_is_saved() -> None:
+    result = run(*SMALL, "-o", "run.nc")
+    assert result.stdout.endswith("Saved adding.safetensors at iteration 40\nSaved run.nc\n")
+    with xr.open_dataset("run.nc", engine="h5netcdf") as ds:
+        assert dict(ds.sizes)["iteration"] == 40
+        np.testing.assert_array_equal(ds.loss, train(**FIELDS).history.rows["loss"])
+    assert {path.name for path in Path().iterdir()} == {"run.nc", "adding.safetensors"}
+
+
+def test_advice_is_tried_on_demand() -> None:
+    wild = ("--task", "sine", "--steps", 30, "--hidden-size", 16, "--batch-size", 4, "--gain", 2.5)
+    wild += ("--optimizer", "sgd", "--learning-rate", 0.2, "--iterations", 120)
+    result = run(*wild, "--advise")
+    assert re.search(
+        r"At 1600, the 90th percentile, .*\nOver 120 iterations from the start the loss came to", result.stdout
+    )
+    assert "from the start" not in run(*wild, "--checkpoint", "b.safetensors").stdout
+    short = run(*SMALL, "--iterations", 9, "--checkpoint", "c.safetensors")
+    assert "Clipping" not in short.stdout and short.exit_code == 0
+
+
+def test_overflow_is_told() -> None:
+    wild = (*SMALL, "--activation", "relu", "--gain", 1e20, "--dtype", "float32")
+    skipping = run(*wild)
+    count = sum(train(**FIELDS, activation="relu", gain=1e20, dtype="float32").history.rows["skipped"])
+    assert skipping.exit_code == 0 and count > 20
+    assert f"\n{count:.0f} updates were skipped because a number overflowed.\n" in skipping.stdout
+    stopping = run(*wild, "--nonfinite", "stop", "--checkpoint", "b.safetensors")
+    assert stopping.exit_code == 1 and "\nStopped at iteration 1: a number overflowed.\n" in stopping.stdout
+    answer("--activation", "relu", "--gain", 1e20, "--checkpoint", "c.safetensors")
+
+
+# --- Files to learn from
+
+
+def test_a_series_and_a_text_are_learnt_from() -> None:
+    series = run(*SMALL, "--input", CO2, "--column", "co2_ppm")
+    assert series.stdout.startswith("Forecast a file: ") and Path("co2_mauna_loa.safetensors").exists()
+    Path("a.txt").write_text("to be or not to be " * 30)
+    assert run(*SMALL, "--input", "a.txt").stdout.startswith("Model a text: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (None, ["--input", CO2, "--column", "ppm"], r"unknown column 'ppm'.* Valid: .*co2_ppm"),
+        ("", ["--input", "a.txt"], "error: a.txt: the file is empty"),
+        ("abc", ["--input", "a.txt"], "error: --steps: the held-out end of the text has 1 characters"),
+        (None, ["--input", "none.csv"], "error: file not found: none.csv"),
+        (None, ["--task", "forecast"], "error: --input: the task forecast learns from a file; name one"),
+        (None, ["--task", "ading"], "error: --task: unknown task 'ading'. Did you mean 'adding'"),
+        (None, ["--resume"], "error: adding.safetensors: cannot be read: No such file or directory"),
+        (None, ["--checkpoint", "run.pt"], "error: --checkpoint: expected a file name that ends in .safetensors"),
+        (None, ["--checkpoint", "no/run.safetensors"], "cannot be written: No such file or directory"),
+        (None, ["-o", "run.csv"], "error: --output: expected a file name that ends in .nc"),
+        (None, ["--layers", "0", "--batch-size", "x"], "error: --batch-size: .*\nerror: --layers: "),
+    ],
+)
+def test_what_cannot_be_used(content: str | None, options: list, message: str) -> None:
+    if content is not None:
+        Path("a.txt").write_text(content)
+    assert re.search(message, refused(run(*options)))
+    assert not list(Path().glob("*.safetensors"))
+
+
+# --- Going on
+
+
+def test_a_run_is_not_overwritten() -> None:
+    run(*SMALL)
+    before = Path("adding.safetensors").read_bytes()
+    message = "error: adding.safetensors exists: go on from it with --resume, or name another file with --checkpoint\n"
+    assert refused(run(*SMALL)) == message
+    assert Path("adding.safetensors").read_bytes() == before
+
+
+def test_going_on_needs_no_fields_again() -> None:
+    run(*SMALL, "--cell", "gru")
+    result = run("--resume", "--iterations", 60)
+    assert "Saved adding.safetensors at iteration 60" in result.stdout
+    whole, resumed = train(**FIELDS | {"iterations": 60, "cell": "gru"}), TrainingRun.load(Path("adding.safetensors"))
+    assert all(resumed.params[name].tobytes() == p.tobytes() for name, p in whole.params.items())
+    message = "another training run: hidden_size is 5 there, 6 here"
+    assert message in refused(run("--resume", "--hidden-size", 6))
+
+
+def interruptible(*arguments: str, **options: object) -> subprocess.Popen:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": ""}
+    return subprocess.Popen(
+        [sys.executable, "-m", "gradlab", "train", *SMALL, *arguments],
+        env=environment,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background jobs ignore it
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
+    )
+
+
+@posix
+def test_ctrl_c_keeps_the_run_and_it_goes_on_bit_for_bit() -> None:
+    process = interruptible("--iterations", "100000000")
+    first = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and first.startswith("1 of 100,000,000  loss ") and "Traceback" not in err
+    found = re.search(r"Saved adding.safetensors at iteration ([\d,]+)\n(.*)\n", out)
+    assert found[2] == "Go on with: gradlab train --resume --checkpoint adding.safetensors"
+    done = int(found[1].replace(",", ""))
+    assert done < 100_000_000 and is_plain(out + first + err)
+    result = run("--resume", "--iterations", done + 30)
+    assert result.exit_code == 0
+    whole = train(**FIELDS | {"iterations": done + 30, "evaluate_every": 10**9, "snapshot_every": 10**9})
+    resumed = TrainingRun.load(Path("adding.safetensors"))
+    assert resumed.iteration == done + 30
+    assert all(resumed.params[name].tobytes() == p.tobytes() for name, p in whole.params.items())
+
+
+@posix
+def test_a_terminal_sees_a_line_that_is_redrawn() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = interruptible("--iterations", "400", stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait(30) == 0
+    text = shown.decode()
+    assert re.search(r"\d+ of 400 +loss", text) and "\x1b[2K" in text and "Adding: " in text
+
+
+# --- Help
+
+
+def test_the_help_has_an_option_per_field_under_headings() -> None:
+    text = run("--help").stdout
+    for field in controls(TrainConfig):
+        assert f"  {option_name(field)} " in text
+    headings = [line[:-1] for line in text.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    assert headings == ["Start from", "Network", "Weights", "Data", "Gradient", "Training", "Run", "Output", "Help"]
+    assert max(map(len, text.splitlines())) <= 110 and is_plain(text)
+    for name in ("--resume", "--checkpoint"):
+        assert text.index("Start from:") < text.index(f"  {name}") < text.index("Network:")
