@@ -118,6 +118,7 @@ TRAIN_STOP = "train-stop"
 TRAIN_SHARE = "train-share"
 TRAIN_COURSE = "train-course"
 TRAIN_COURSE_FRAME = "train-course-frame"
+TRAIN_PREVIEW = "train-preview"  # what the set-up is about, before anything is trained
 TRAIN_LAYER = "train-layer"
 TRAIN_BACK = "train-back"  # the slider back through training
 TRAIN_WHEN = "train-when"

@@ -13,6 +13,7 @@ import xarray as xr
 import gradlab
 from gradlab.cells import CELLS
 from gradlab.config import RunConfig
+from gradlab.config.network import NetworkConfig
 from gradlab.errors import InputError
 
 LIVE = 1.0  # seconds up to which a change is drawn without being asked for
@@ -77,23 +78,25 @@ def work(config: RunConfig) -> float:
     return config.steps * _STEP_SECONDS + values * (_VALUE_SECONDS + hidden * _PRODUCT_SECONDS)
 
 
-def memory(config: RunConfig) -> float:
-    """Bytes that a run takes at its peak, about."""
+def memory(config: NetworkConfig) -> float:
+    """Bytes that a run, or a step of training, takes at its peak, about."""
     gates, states, hidden = size(config)
     bytes_each = 8 if config.dtype == "float64" else 4
-    return _ARRAYS * bytes_each * config.steps * config.batch_size * (gates + states) * hidden
+    layers = getattr(config, "layers", 1)
+    return _ARRAYS * bytes_each * config.steps * config.batch_size * (gates + states) * hidden * layers
 
 
-def size(config: RunConfig) -> tuple[int, int, float]:
+def size(config: NetworkConfig) -> tuple[int, int, float]:
     """Number of gates, states and units; weights from a file count as an LSTM's, as large as the file tells."""
-    cell = CELLS["lstm" if config.weights else config.cell]
+    weights = getattr(config, "weights", None)
+    cell = CELLS["lstm" if weights else config.cell]
     hidden = float(config.hidden_size)
-    if config.weights:
-        hidden = (os.path.getsize(config.weights) / 4 / len(cell.gates)) ** 0.5 if Path(config.weights).exists() else 0
+    if weights:
+        hidden = (os.path.getsize(weights) / 4 / len(cell.gates)) ** 0.5 if Path(weights).exists() else 0
     return len(cell.gates), len(cell.states), hidden
 
 
-def require_memory(config: RunConfig) -> None:
+def require_memory(config: NetworkConfig) -> None:
     """InputError for a run that would take more memory than the app grants one."""
     if (needed := memory(config)) > MEMORY:
         raise InputError(

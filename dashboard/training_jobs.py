@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,7 @@ _WINDOW = 0x08000000 if sys.platform == "win32" else 0  # CREATE_NO_WINDOW
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """How a run stands.
 
     status: "starting", "running", "pausing" or "stopping" while its process lives; then "paused", "stopped" by a hand,
@@ -125,7 +124,7 @@ class TrainingJobs:
             (self.folder(run_id) / STOPPED).touch()
         self.pause(run_id)
 
-    def state(self, run_id: str) -> State:
+    def state(self, run_id: str) -> RunState:
         """How the run stands."""
         with self._lock:
             return self._state(run_id)
@@ -205,17 +204,17 @@ class TrainingJobs:
         if sum(process.poll() is None for process in self._processes.values()) >= AT_ONCE:
             raise InputError(f"{AT_ONCE} runs are under way; pause or stop one of them first")
 
-    def _state(self, run_id: str) -> State:
+    def _state(self, run_id: str) -> RunState:
         folder, process = self.folder(run_id), self._processes.get(run_id)
         if not _ID.fullmatch(run_id) or not folder.is_dir():
-            return State("missing")
+            return RunState("missing")
         stopped = (folder / STOPPED).exists()
         if process is not None and process.poll() is None:
             if process.stdin and process.stdin.closed:
-                return State("stopping" if stopped else "pausing")
-            return State("running" if (folder / CHECKPOINT).exists() else "starting")
+                return RunState("stopping" if stopped else "pausing")
+            return RunState("running" if (folder / CHECKPOINT).exists() else "starting")
         if stopped:
-            return State("stopped")
+            return RunState("stopped")
         return _ended(folder, process.returncode if process else None)
 
     def _evict(self) -> None:
@@ -238,14 +237,14 @@ class TrainingJobs:
 _ENDINGS = {"done": "done", "cancelled": "paused", "stopped": "halted", "failed": "failed"}
 
 
-def _ended(folder: Path, code: int | None) -> State:
+def _ended(folder: Path, code: int | None) -> RunState:
     """How a process that is gone left its run."""
     try:
         outcome = json.loads((folder / OUTCOME).read_text("utf-8"))
-        return State(_ENDINGS[outcome["status"]], outcome.get("error", ""))
+        return RunState(_ENDINGS[outcome["status"]], outcome.get("error", ""))
     except (OSError, ValueError, KeyError):
         how = f" with code {code}" if code is not None else ""
-        return State("interrupted", f"The process of this run ended{how} without saying why.")
+        return RunState("interrupted", f"The process of this run ended{how} without saying why.")
 
 
 def require_drawable(config: TrainConfig) -> None:
@@ -256,21 +255,6 @@ def require_drawable(config: TrainConfig) -> None:
             f"snapshot_every: this run would keep {count:,} snapshots, the app keeps {SNAPSHOTS}; "
             f"use {fewer} or more, or train it from Python, where nothing is limited"
         )
-
-
-def labels(configs: Iterable[TrainConfig]) -> list[str]:
-    """What sets runs that are shown together apart, in a few words each."""
-    shown = list(configs)
-    differing = [name for name, value in shown[0] if any(getattr(other, name) != value for other in shown[1:])]
-    return [_label(config, differing) for config in shown]
-
-
-def _label(config: TrainConfig, differing: list[str]) -> str:
-    if "cell" in differing or not differing:
-        return f"{config.activation} RNN" if config.cell == "elman" else config.cell.replace("_", " ").upper()
-    if "clip" in differing:
-        return "no clipping" if config.clip == "off" else "clipped"
-    return ", ".join(f"{name.replace('_', ' ')} {getattr(config, name)}" for name in differing[:2])
 
 
 TRAINING = TrainingJobs()

@@ -3,6 +3,6 @@
 Each has PATH, LABEL, HELP (heading -> text of "How to read this page"), layout() and register(app).
 """
 
-from . import explore, phase
+from . import explore, phase, train
 
-PAGES = (explore, phase)
+PAGES = (explore, phase, train)

@@ -49,8 +49,9 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
         raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}")
     look, time = THEMES[theme], ds.time.values
     own, several = shares(ds), ds.sizes["sample"] > 1
+    name = str(ds.attrs.get("label", "this run")) if pins else ""
     low, _, high = (q / LN10 for q in over_samples(own.pop("")))
-    curves = [*_run_curves(own, look, bool(pins)), *_extra_curves(ds, look), *_pin_curves(ds, pins, look)]
+    curves = [*_run_curves(own, look, name), *_extra_curves(ds, look), *_pin_curves(ds, pins, look)]
     curves += theory_curves(ds, look)
     y_range = span([low, high, *(curve.y for curve in curves)], least=2)
     traces = band(time, low, high, look.run, y_range[0]) if several else []
@@ -78,9 +79,8 @@ def _rules(curves: list[_Curve], y_range: tuple[float, float]) -> list[Rule]:
     return [one, Rule(FLOAT32_PRECISION, text, right=True, below=True)]
 
 
-def _run_curves(states: dict[str, np.ndarray], look: Theme, pinned: bool) -> list[_Curve]:
-    """The states of this run: the first solid, the second dashed."""
-    own = "this run" if pinned else ""
+def _run_curves(states: dict[str, np.ndarray], look: Theme, own: str) -> list[_Curve]:
+    """The states of this run, which has a name beside others: the first solid, the second dashed."""
     labels = {state: f"{own} {state}".strip() if len(states) > 1 or not own else own for state in states}
     colours = (look.run, look.second, *look.pins)
     return [

@@ -18,7 +18,7 @@ from .series import TIME_BINS, bins, largest_in, log, require
 
 LOSS, SCORE, NORM, SURFACE, GATES = 150, 80, 110, 110, 90  # px of each panel below its heading
 MAX_RUNS = 6
-SMOOTHED = 50  # the thick line averages a fiftieth of what is drawn
+SMOOTHED, LEAST = 50, 5  # the thick line averages a fiftieth of what is drawn, or so many values
 LATE = 0.1  # of the iterations, by which a run is judged
 SURFACE_ABOUT = (
     "Norm of dL/dstate at step t as a share of what it is at the last step, whenever the run looked: median over "
@@ -68,8 +68,8 @@ def _legend(runs: Sequence[xr.Dataset], look: Theme) -> str:
 
 
 def smooth(y: np.ndarray) -> np.ndarray:
-    """A running mean over a fiftieth of the values, up to each; infinite and missing ones are left out."""
-    width = max(1, len(y) // SMOOTHED)
+    """A running mean over the last fiftieth of the values, at least 5; infinite and missing ones are left out."""
+    width = max(LEAST, len(y) // SMOOTHED)
     finite = np.isfinite(y)
     sums, counts = (np.cumsum(np.concatenate([[0.0], part])) for part in (np.where(finite, y, 0.0), finite))
     start = np.maximum(np.arange(1, len(y) + 1) - width, 0)

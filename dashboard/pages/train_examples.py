@@ -1,0 +1,109 @@
+"""Set-ups that show something within a minute, the pairs of runs that one click compares, and what runs are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gradlab.config.train import TrainConfig
+from gradlab.tasks import TASKS
+from gradlab.training.network import task_name
+
+
+@dataclass(frozen=True)
+class Example:
+    """A set-up worth training: what the button says, what it is about, the configuration."""
+
+    label: str
+    text: str
+    config: TrainConfig
+
+
+_OFTEN = TrainConfig(snapshot_every=10, evaluate_every=50)  # for runs of some hundred iterations
+_ADDING = _OFTEN.replace(task="adding", steps=50, cell="lstm", hidden_size=32, learning_rate=0.01, iterations=600)
+_ORDER = _OFTEN.replace(
+    task="temporal_order",
+    steps=30,
+    gain=1.5,
+    input_scale=0.1,
+    hidden_size=50,
+    batch_size=20,
+    optimizer="sgd",
+    learning_rate=0.1,
+    clip="norm",
+    clip_threshold=1.0,
+    iterations=1000,
+)
+_SERIES = _OFTEN.replace(task="mackey_glass", steps=50, cell="gru", hidden_size=32, learning_rate=0.01, iterations=400)
+EXAMPLES = {
+    "adding": Example(
+        "Remembering",
+        "Two of 50 numbers are marked; the net is to add them. Press “tanh against LSTM”: the gradient of the tanh net "
+        "fades before it reaches the first number, the LSTM's arrives.",
+        _ADDING,
+    ),
+    "order": Example(
+        "Clipping",
+        "Two symbols, 12 steps apart, came in which order? Press “With and without clipping”: single exploding "
+        "gradients throw the unclipped net back again and again.",
+        _ORDER,
+    ),
+    "series": Example("Forecasting", "The next value of a chaotic series. Press “Train”.", _SERIES),
+}
+FIRST = _ADDING
+
+
+def one(config: TrainConfig) -> list[TrainConfig]:
+    """The set-up itself."""
+    return [config]
+
+
+def cells(config: TrainConfig) -> list[TrainConfig]:
+    """With a plain cell, and with an LSTM."""
+    return [config.replace(cell="elman"), config.replace(cell="lstm")]
+
+
+def clips(config: TrainConfig) -> list[TrainConfig]:
+    """With clipping, by norm at 1 where none is set, and without."""
+    clipped = config if config.clip != "off" else config.replace(clip="norm", clip_threshold=1.0)
+    return [clipped, config.replace(clip="off")]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What one click trains."""
+
+    label: str
+    text: str
+    configs: Callable[[TrainConfig], list[TrainConfig]]
+
+
+OFFERS = {
+    "train-one": Offer("Train", "the set-up as it is", one),
+    "train-cells": Offer("tanh against LSTM", "the same set-up with both cells, overlaid", cells),
+    "train-clips": Offer("With and without clipping", "the same set-up twice, overlaid", clips),
+}
+
+
+def title(config: TrainConfig) -> str:
+    """A run in a few words."""
+    return f"{TASKS[task_name(config)].title}, {config.steps} steps, {cell_label(config)}"
+
+
+def cell_label(config: TrainConfig) -> str:
+    """The cell as a person calls it."""
+    return f"{config.activation} RNN" if config.cell == "elman" else config.cell.replace("_", " ").upper()
+
+
+def labels(configs: Sequence[TrainConfig]) -> list[str]:
+    """What sets runs that are shown together apart, in a few words each."""
+    differing = [name for name, value in configs[0] if any(getattr(other, name) != value for other in configs[1:])]
+    return [_label(config, differing) for config in configs]
+
+
+def _label(config: TrainConfig, differing: Sequence[str]) -> str:
+    if "cell" in differing or not differing:
+        return cell_label(config)
+    if "clip" in differing:
+        return "unclipped net" if config.clip == "off" else "clipped net"
+    return "net with " + ", ".join(f"{name.replace('_', ' ')} {getattr(config, name)}" for name in differing[:2])

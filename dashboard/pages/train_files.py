@@ -1,0 +1,111 @@
+"""Downloads of training runs: Dataset, curves, report, picture, weights; of two runs together in one archive."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from dash import Dash, Input, Output, State, ctx, dcc, no_update
+
+import gradlab
+from gradlab.errors import InputError
+
+from .. import components, ids
+from ..training_jobs import TRAINING
+from ..training_worker import CHECKPOINT
+from .explore_files import can_draw_pictures, netcdf
+from .train_view import Shown, look_up
+
+LABELS = {
+    "nc": "Dataset (.nc)",
+    "csv": "Curves (.csv)",
+    "html": "Figure (.html, works offline)",
+    "png": "Picture (.png)",
+    "safetensors": "Weights and state (.safetensors)",
+}
+ROWS = ("loss", "log_grad_norm_before", "log_grad_norm_after", "clipped", "skipped", "update_ratio", "learning_rate")
+
+
+def formats() -> dict[str, str]:
+    """What can be downloaded; a picture only where something can draw one."""
+    return {fmt: label for fmt, label in LABELS.items() if fmt != "png" or can_draw_pictures()}
+
+
+def curves(ds: xr.Dataset) -> bytes:
+    """One row per iteration."""
+    table = ds[list(ROWS)].to_dataframe()
+    text: str = table.to_csv(float_format="%.8g")
+    return text.encode()
+
+
+def checkpoint(run: Shown) -> bytes:
+    """What `gradlab train --resume` goes on from, with the weights."""
+    return (TRAINING.folder(run.run_id) / CHECKPOINT).read_bytes()
+
+
+OF_ONE: Mapping[str, Callable[[Shown], bytes]] = {
+    "nc": lambda run: netcdf(run.ds, ""),
+    "csv": lambda run: curves(run.ds),
+    "safetensors": checkpoint,
+}
+
+
+def drawn(runs: Sequence[Shown], fmt: str, theme: str) -> bytes:
+    """The figure of all runs as a file."""
+    fig = gradlab.plots.training_course(runs[0].ds, [run.ds for run in runs[1:]], theme)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"training.{fmt}"
+        gradlab.plots.save(fig, path)
+        return path.read_bytes()
+
+
+def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
+    """The file, or a message where it cannot be made."""
+    try:
+        runs = [run for run in look_up(run_ids) if run.record]
+        if not runs:
+            raise InputError("There is nothing to download before a run has begun.")
+        name = f"gradlab-{runs[0].config.task}"
+        if fmt not in OF_ONE:
+            return dcc.send_bytes(drawn(runs, fmt, theme), f"{name}.{fmt}"), ""
+        files = {f"{name}{_suffix(run, runs)}.{fmt}": OF_ONE[fmt](run) for run in runs}
+    except (InputError, OSError) as error:
+        return no_update, components.message(str(error), "error")
+    if len(files) == 1:
+        return dcc.send_bytes(*reversed(next(iter(files.items())))), ""
+    return dcc.send_bytes(archive(files), f"{name}.zip"), ""
+
+
+def _suffix(run: Shown, runs: Sequence[Shown]) -> str:
+    return f"-{run.name.replace(' ', '-')}" if len(runs) > 1 else ""
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Several files in one .zip."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archived:
+        for name, data in files.items():
+            archived.writestr(name, data)
+    return content.getvalue()
+
+
+def send(*arguments: Any) -> tuple[Any, Any]:
+    """The callback: which entry was chosen, and the runs on the page."""
+    *_clicks, run_ids, look = arguments
+    fmt = next((fmt for fmt in LABELS if ctx.triggered_id == f"train-{ids.download(fmt)}"), None)
+    if not fmt or not ctx.triggered[0]["value"]:
+        return no_update, no_update
+    return download(fmt, run_ids or [], (look or {}).get("theme", "light"))
+
+
+def register(app: Dash) -> None:
+    """One callback for the menu."""
+    outputs = Output(ids.TRAIN_DOWNLOAD, "data"), Output(ids.TRAIN_FAILURE, "children", allow_duplicate=True)
+    clicks = [Input(f"train-{ids.download(fmt)}", "n_clicks") for fmt in formats()]
+    page = State(ids.TRAIN_RUNS, "data"), State(ids.TRAIN_LOOK, "data")
+    app.callback(*outputs, *clicks, *page, prevent_initial_call=True)(send)

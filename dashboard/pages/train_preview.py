@@ -1,0 +1,61 @@
+"""What a set-up is about, before anything is trained: one sample of its task, and what the page will show."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+from dash import html
+from dash.development.base_component import Component
+
+import gradlab
+from gradlab.config.train import TrainConfig
+from gradlab.errors import InputError
+from gradlab.tasks import Batch, Task
+from gradlab.tasks.text import LanguageModel
+from gradlab.training.network import build_task
+
+from .. import components
+
+COMING = {
+    "Loss": "how well the net does, against the best that is possible without memory",
+    "Gradient norm": "how long the gradient of the weights is, and when it was clipped",
+    "Gradient through time": "at every iteration, how much of the loss's gradient reaches each earlier step: lost "
+    "gradient fades into the page, exploding gradient burns",
+}
+
+
+def content(config: TrainConfig, theme: str) -> list[Component]:
+    """The sample and its answer; a file or length that does not suit the task is told here."""
+    try:
+        task = build_task(config)
+    except InputError as error:
+        return [components.message(str(error), "error")]
+    batch = task.batch(np.random.default_rng([config.seed, 0]), 1)
+    about = (inspect.getdoc(type(task)) or "").partition("\n")[0].replace("`", "")
+    words = [
+        html.H2("One sample of the task"),
+        html.P(about),
+        *_sample(task, batch, theme),
+        html.P(_answer(task, batch)),
+    ]
+    items = [html.Li([html.B(f"{name}: "), text]) for name, text in COMING.items()]
+    coming = html.Div([html.H2("What you will see"), html.Ul(items)], className="coming")
+    return [html.Div(words), coming]
+
+
+def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
+    """The input over its steps; symbols, which come as one-hot vectors, by their number, a text as text."""
+    x = batch.x
+    symbols = x.shape[2] > 1 and bool(((x == 0) | (x == 1)).all() and (x.sum(axis=2) == 1).all())
+    if symbols and isinstance(task, LanguageModel):
+        return [html.Pre(bytes(task.codes[1][k] for k in x[:, 0].argmax(axis=-1)).decode("utf-8", "replace"))]
+    shown = x.argmax(axis=2)[..., None].astype(float) if symbols else x
+    return [components.figure(gradlab.plots.data(shown, theme), "Input of one sample over its steps")]
+
+
+def _answer(task: Task, batch: Batch) -> str:
+    wanted = "An answer is wanted at every step."
+    if task.output == "last":
+        wanted = f"The answer here: {float(batch.targets.reshape(-1)[0]):.3g}."
+    return f"{wanted} Without memory the loss is {task.baseline:.3g} at best ({task.baseline_text})."
