@@ -69,16 +69,7 @@ def test_it_prints_the_outcome_a_table_and_where_the_run_is_kept() -> None:
         lines[0],
     )
     assert lines[2] == "Elman(2 -> 5, tanh), 8 steps"
-    assert [line.split()[0] for line in lines if re.match(r" +\d", line)] == [
-        "5",
-        "10",
-        "15",
-        "20",
-        "25",
-        "30",
-        "35",
-        "40",
-    ]
+    assert [int(line.split()[0]) for line in lines if re.match(r" +\d", line)] == list(range(5, 41, 5))
     assert lines[-1] == "Saved adding.safetensors at iteration 40"
     told = result.stderr.splitlines()
     assert re.fullmatch(r"1 of 40  loss \S+  gradient \S+  \d+/s  \d+:\d\d left", told[0])
