@@ -10,7 +10,13 @@ from .scaled import ScaledVectors
 
 TOL = 1e-2  # of the relative residual, which bounds the error of the spectral norm; the error is about its square
 NOISE = 0.02  # share of a random direction in every start, so that a value that overtakes the leading one is noticed
-MORE, CYCLES = 8, 6  # Golub-Kahan steps where one from the neighbouring product's vector is too few, and how often
+FIRST = {
+    1: TOL,
+    2: TOL / 5,
+    4: TOL / 5,
+    8: TOL,
+}  # Golub-Kahan steps from the neighbour's vector -> residual that will do
+LATER, CYCLES = {8: TOL}, 6  # the same where that is too few, and how often
 RIVAL, UNSEEN = 0.5, 0.01  # a row with that share of sigma^2, and less than that of the singular vector, joins in
 EMPTY = -(2**30)  # the exponent of a row of zeros
 
@@ -31,12 +37,11 @@ class Growth:
             self.top, self.scales = row_scales(self.product)
             self.weights = self.scales.astype(self.xp.float64) ** 2
             self.exponents = self.product.exponents
-        with quiet():
-            rows = self.product.squares * self.weights
-            self.tops.append(self.top)
-            self.squares.append(rows.sum(axis=-1))
-            if self.leading is not None:
-                self.leading.record(self.scales, rows)
+        rows = self.product.squares * self.weights
+        self.tops.append(self.top)
+        self.squares.append(rows.sum(axis=-1))
+        if self.leading is not None:
+            self.leading.record(self.scales, rows)
 
     def frobenius(self) -> Array:
         """ln ||.||_F (recorded, *M, B)."""
@@ -63,7 +68,11 @@ def row_scales(product: ScaledVectors) -> tuple[Array, Array]:
 
 
 class _Leading:
-    """The leading singular value and left singular vector, found each time from the vector before."""
+    """The leading singular value and left singular vector, found each time from the vector before.
+
+    A singular value lies within the residual. That it is the largest is very likely (of 32,000 products of saturated
+    random nets, 2 were off by more than 1 %) and not proven; what is found is never above the largest.
+    """
 
     def __init__(self, product: ScaledVectors) -> None:
         self.product, self.xp = product, product.xp
@@ -80,16 +89,23 @@ class _Leading:
         self.residuals.append(residual.astype(self.xp.float64))
 
     def _found(self, apply: Operator, apply_transpose: Operator, rows: Array) -> tuple[Array, Array]:
-        xp, steps = self.xp, 1
+        xp, tolerances = self.xp, FIRST
         for _ in range(CYCLES):
             start = apply_transpose(self.left + self.noise)
-            sigma, self.left, residual = leading_triplet(xp, apply, apply_transpose, start, steps)
-            rivals = (rows > RIVAL * sigma * sigma) & (self.left * self.left < UNSEEN)
-            unseen = steps == 1 and bool(rivals.any())
-            if not unseen and bool((residual <= TOL).all()):
+            sigma, self.left, residual = leading_triplet(xp, apply, apply_transpose, start, tolerances)
+            rivals = self._rivals(rows, sigma) if tolerances is FIRST else None
+            if rivals is None and bool((residual <= TOL).all()):
                 return sigma[..., 0], residual[..., 0]
-            self.left, steps = self.left + RIVAL * rivals, MORE
+            self.left, tolerances = self.left if rivals is None else self.left + rivals, LATER
         return largest_singular_values(xp, apply, apply_transpose, start, (-1,), TOL)
+
+    def _rivals(self, rows: Array, sigma: Array) -> Array | None:
+        """1 for each row that is nearly as long as sigma and hardly part of the singular vector; None without any."""
+        level = RIVAL * sigma * sigma
+        if not bool((self.xp.max(rows, axis=-1) > level[..., 0]).any()):
+            return None
+        rivals = (rows > level) & (self.left * self.left < UNSEEN)
+        return rivals.astype(self.left.dtype) if bool(rivals.any()) else None
 
 
 def _operators(xp: Namespace, matrix: Array, scales: Array) -> tuple[Operator, Operator]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from .arrays import Array, Namespace, quiet
 
@@ -49,26 +49,32 @@ def largest_singular_values(
 
 
 def leading_triplet(
-    xp: Namespace, apply: Operator, apply_transpose: Operator, start: Array, steps: int
+    xp: Namespace, apply: Operator, apply_transpose: Operator, start: Array, tolerances: Mapping[int, float]
 ) -> tuple[Array, Array, Array]:
-    """sigma, the left singular vector and the relative residual after a few Golub-Kahan steps from `start`.
+    """sigma, the left singular vector and the relative residual after as many Golub-Kahan steps as it takes.
 
-    Vectors lie along the last axis; sigma and the residual keep it with length 1. For operators of moderate norm.
+    tolerances: number of steps -> residual that is small enough there; after the last of them it ends. Vectors lie
+    along the last axis; sigma and the residual keep it with length 1. For operators of moderate norm.
     """
-    lefts, alphas, betas = [], [], []
+    lefts: list[Array] = []
+    alphas: list[Array] = []
+    betas: list[Array] = []
     v = _over_norm(xp, start.copy())[0]
     u = apply(v)
-    for step in range(steps):
+    for step in range(1, max(tolerances) + 1):
         u, alpha = _over_norm(xp, u)
         w, beta = _over_norm(xp, _less(apply_transpose(u), alpha, v))
         lefts.append(u)
         alphas.append(alpha)
+        if step in tolerances:
+            sigma, x = _leading_left(xp, alphas, betas)
+            residual = beta * xp.abs(x[..., -1:]) / xp.maximum(sigma, NOTHING)
+            if bool((residual <= tolerances[step]).all()):
+                break
         betas.append(beta)
-        if step + 1 < steps:
-            v, u = w, _less(apply(w), beta, u)
-    sigma, x = _leading_left(xp, alphas, betas[:-1])
-    residual = betas[-1] * xp.abs(x[..., -1:]) / xp.maximum(sigma, NOTHING)
-    return sigma, xp.matmul(x[..., None, :].astype(u.dtype), xp.stack(lefts, axis=-2))[..., 0, :], residual
+        v, u = w, _less(apply(w), beta, u)
+    left = xp.matmul(x[..., None, :].astype(u.dtype), xp.stack(lefts, axis=-2))[..., 0, :]
+    return sigma, left, residual
 
 
 def _over_norm(xp: Namespace, x: Array) -> tuple[Array, Array]:
@@ -90,8 +96,8 @@ def _leading_left(xp: Namespace, alphas: list[Array], betas: list[Array]) -> tup
         b[..., i, i + 1] = beta[..., 0]
     bt = xp.swapaxes(b, -1, -2)
     power = xp.matmul(b, bt)
-    for squaring in range(12):  # to the 4096th power, brought near 1 on the way
-        if squaring % 4 == 0:
+    for squaring in range(10):  # to the 1024th power, brought near 1 on the way
+        if squaring % 5 == 0:
             power = power / xp.maximum(xp.einsum("...ii->...", power), NOTHING)[..., None, None]
         power = xp.matmul(power, power)
     x = _over_norm(xp, power[..., 0].copy())[0]

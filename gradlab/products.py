@@ -21,7 +21,7 @@ from .jacobian import CARRY, StateJacobian
 from .scaled import ScaledVectors, pull_back
 
 BUDGET = 2e10  # B (SH)^3 T up to which whole products are multiplied out
-CACHE_BYTES = 2**19  # of the matrices that are multiplied together
+CACHE_BYTES = 2**20  # of the matrices that are multiplied together
 LONGEST = 16  # steps that rows go without being made orthonormal, at most
 METHODS = ("auto", "exact", "subset", "probes")
 INTERACTION = "interaction"
@@ -266,8 +266,9 @@ def _exact(jacobian: StateJacobian, t: int, s: int, spectral: bool, on_progress:
     walk = _multiplied(jacobian, t, s, on_progress)
     growth = Growth(next(walk), spectral)
     growth.record()
-    for _ in walk:
-        growth.record()
+    with quiet():
+        for _ in walk:
+            growth.record()
     return [None if values is None else values[::-1] for values in (growth.frobenius(), *growth.spectral())]
 
 
@@ -304,8 +305,7 @@ def _multiplied(jacobian: StateJacobian, t: int, s: int, on_progress: Progress =
     matrix = xp.empty_like(product.mantissas)
     yield product
     for step in jacobian.each_step(s, t, backwards=True):
-        with quiet():
-            product.multiply(partial(_matmul, xp, step.dense(matrix)), step)
+        product.multiply(partial(_matmul, xp, step.dense(matrix)), step)
         if on_progress is not None:
             on_progress((t - step.t + 1) / (t - s))
         yield product

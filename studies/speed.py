@@ -29,9 +29,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import gradlab
 from gradlab.jacobian import FrobeniusNorms
+from gradlab.products import log_norms
 from gradlab.quantities import GateStatistics
+from gradlab.quantities.base import SPECTRAL_TOL
 
 SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T
+LONG = ((32, 64, 200), *SIZES[1:])  # of long products
 DTYPES = ("float32", "float64")
 INPUTS = 3
 # what the child process runs under: the processor detected afresh, one thread, freed memory kept
@@ -47,13 +50,10 @@ Comparison = tuple[str, str, Maker, Maker, str, float | None, tuple[Size, ...], 
 
 def ours(cell_name: str, size: Size, dtype: str) -> Contender:
     """Forward and backward with all closed-form recordings."""
-    b, h, t = size
-    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=h)
-    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
-    x, loss = arrays(size, dtype)
+    net, loss = network(cell_name, size, dtype), arrays(size, dtype)[1]
 
     def run() -> Any:
-        traj = gradlab.unroll(cell, params, x)
+        traj = gradlab.unroll(*net)
         frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
 
         def observe(lin: Any) -> None:
@@ -64,6 +64,13 @@ def ours(cell_name: str, size: Size, dtype: str) -> Contender:
         return traj, grads, grads.params, grads.inputs, frobenius.values, gates.mean, grads.log_norms
 
     return run
+
+
+def network(cell_name: str, size: Size, dtype: str) -> tuple[gradlab.Cell, dict[str, Any], np.ndarray]:
+    """A cell, its parameters and its input."""
+    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
+    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
+    return cell, params, arrays(size, dtype)[0]
 
 
 def arrays(size: Size, dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -125,26 +132,59 @@ def cell_loop(cell_name: str, size: Size, dtype: str) -> Contender:
 
 def jacobian_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """||J_t||_F at every step and sample, in closed form, forward included."""
-    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
-    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
-    x, _ = arrays(size, dtype)
-    return lambda: gradlab.unroll(cell, params, x).jacobian().frobenius()
+    net = network(cell_name, size, dtype)
+    return lambda: gradlab.unroll(*net).jacobian().frobenius()
 
 
 def exponents(cell_name: str, size: Size, dtype: str) -> Contender:
     """The 8 leading Lyapunov exponents, forward included."""
-    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
-    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
-    x, _ = arrays(size, dtype)
-    return lambda: gradlab.lyapunov(cell, params, x, k=8)
+    net = network(cell_name, size, dtype)
+    return lambda: gradlab.lyapunov(*net, k=8)
 
 
 def one_bptt(cell_name: str, size: Size, dtype: str) -> Contender:
     """Our forward and backward with the parameters' gradients alone."""
-    cell = gradlab.make_cell(cell_name, input_size=INPUTS, hidden_size=size[1])
-    params = cell.init(0, recurrent_init="uniform", input_scale=0.1, dtype=dtype)
-    x, loss = arrays(size, dtype)
-    return lambda: gradlab.bptt(gradlab.unroll(cell, params, x), loss).params
+    net, loss = network(cell_name, size, dtype), arrays(size, dtype)[1]
+    return lambda: gradlab.bptt(gradlab.unroll(*net), loss).params
+
+
+def product_norms(cell_name: str, size: Size, dtype: str) -> Contender:
+    """ln ||d state_T / d state_t||_F for all t, exactly."""
+    jacobian = gradlab.unroll(*network(cell_name, size, dtype)).jacobian()
+    return lambda: log_norms(jacobian, method="exact", spectral=False)
+
+
+def spectral_product_norms(cell_name: str, size: Size, dtype: str) -> Contender:
+    """The same, and ln ||d state_T / d state_t||_2 with its residual."""
+    jacobian = gradlab.unroll(*network(cell_name, size, dtype)).jacobian()
+    return lambda: log_norms(jacobian, method="exact")
+
+
+def square_products(cell_name: str, size: Size, dtype: str) -> Contender:
+    """One product (B*SH, SH) (SH, SH) per step: the floor of exact product norms."""
+    b, h, t = size
+    side = h * (1 if cell_name == "elman" else 2)
+    rng = np.random.default_rng(0)
+    rows, matrix = rng.normal(size=(b * side, side)).astype(dtype), rng.normal(size=(side, side)).astype(dtype)
+    out = np.empty_like(rows)
+
+    def run() -> None:
+        for _ in range(t):
+            np.matmul(rows, matrix, out=out)
+
+    return run
+
+
+def spectral_norms(cell_name: str, size: Size, dtype: str) -> Contender:
+    """||J_t||_2 of all steps and samples, as every run records them."""
+    jacobian = gradlab.unroll(*network(cell_name, size, dtype)).jacobian()
+    return lambda: jacobian.spectral(SPECTRAL_TOL)
+
+
+def batched_svd(cell_name: str, size: Size, dtype: str) -> Contender:
+    """The same from the singular values of the dense Jacobians, step by step."""
+    dense = gradlab.unroll(*network(cell_name, size, dtype)).jacobian().dense()
+    return lambda: [np.linalg.svd(j, compute_uv=False)[..., 0] for j in dense]
 
 
 def autodiff_norms(cell_name: str, size: Size, dtype: str) -> Contender:
@@ -183,6 +223,10 @@ COMPARISONS: list[Comparison] = [  # title, cell, ours, theirs, what it is compa
     ("LSTM, all recordings", "lstm", ours, cell_loop, "LSTMCell loop, retain_grad", 1.0, SIZES, ("float32",)),
     ("Elman, Jacobian norms", "elman", jacobian_norms, autodiff_norms, "vmap(jacrev)", 1 / 25, SIZES[:1], ("float32",)),
     ("LSTM, Jacobian norms", "lstm", jacobian_norms, autodiff_norms, "vmap(jacrev)", 1 / 25, SIZES[:1], ("float32",)),
+    ("Elman, product norms", "elman", product_norms, square_products, "the products alone", 2.0, LONG, DTYPES),
+    ("Elman, with spectral", "elman", spectral_product_norms, square_products, "the products alone", 3.0, LONG, DTYPES),
+    ("LSTM, product norms", "lstm", product_norms, square_products, "the products alone", 2.0, LONG[:1], DTYPES),
+    ("Elman, spectral norms", "elman", spectral_norms, batched_svd, "batched SVD", 1 / 20, SIZES[1:2], DTYPES),
     ("Elman, 8 exponents", "elman", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
     ("LSTM, 8 exponents", "lstm", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
 ]
