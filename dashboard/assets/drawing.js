@@ -99,7 +99,7 @@ window.gradlab = {};
   narrow.addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 
-  window.gradlab.drawing = { want, drawn, dress, held: () => held, latest: () => latest };
+  window.gradlab.drawing = { want, drawn, dress, askServer, held: () => held, latest: () => latest };
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     drawing: {

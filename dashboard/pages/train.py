@@ -33,16 +33,14 @@ HELP = {
     "Pause and reload": "A run is a process of its own. The address names it: reload the page, or close it and come "
     "back, and it is still there. It pauses when the app ends.",
 }
-TICK_MS = 1000
 
 
 def layout() -> Component:
     """The page: state, controls, stage."""
     stores = (ids.TRAIN_SEARCH, ids.TRAIN_REST, ids.TRAIN_REQUEST, ids.TRAIN_SETTLED, ids.TRAIN_DRAWN, ids.TRAIN_LOOK)
-    more = (ids.TRAIN_ADDRESS, ids.TRAIN_COPIES, ids.TRAIN_SHOWN, ids.TRAIN_POKE)
+    more = (ids.TRAIN_ADDRESS, ids.TRAIN_COPIES, ids.TRAIN_SHOWN, ids.TRAIN_POKE, ids.TRAIN_TICK)
     state = [*(dcc.Store(id=name) for name in (*stores, *more)), dcc.Store(id=ids.TRAIN_RUNS, data=[])]
-    tick = dcc.Interval(id=ids.TRAIN_TICK, interval=TICK_MS, disabled=True)
-    return html.Div([*state, tick, dcc.Download(id=ids.TRAIN_DOWNLOAD), panel(), stage()], className="explore train")
+    return html.Div([*state, dcc.Download(id=ids.TRAIN_DOWNLOAD), panel(), stage()], className="explore train")
 
 
 def panel() -> Component:
@@ -139,9 +137,12 @@ def advice() -> Component:
         html.Button("Try it in a short run", id=ids.TRAIN_CHECK),
     ]
     parts = [html.H2("Clip advisor"), html.Div(id=ids.TRAIN_ADVICE)]
-    parts += [html.Div(buttons, className="actions"), html.Div(id=ids.TRAIN_EFFECT, className="effect", role="status")]
+    parts += [
+        html.Div(buttons, id=ids.TRAIN_ADVICE_BUTTONS, className="hidden"),
+        html.Div(id=ids.TRAIN_EFFECT, className="effect", role="status"),
+    ]
     label = aria(label="Clip advisor")
-    return html.Section(parts, id=f"{ids.TRAIN_ADVICE}-card", className="card hidden", **label)
+    return html.Section(parts, id=ids.TRAIN_CARD, className="card hidden", **label)
 
 
 def register(app: Dash) -> None:
@@ -153,7 +154,7 @@ def register(app: Dash) -> None:
     app.clientside_callback(start, Output(ids.TRAIN_SEARCH, "data"), Input(ids.TRAIN_STAGE, "id"))
     watched = [*controls.values(Input, TrainConfig).values(), Input(ids.TRAIN_RUNS, "data")]
     app.clientside_callback(ClientsideFunction("train", "collect"), *watched, prevent_initial_call=True)
-    for name, store in {"drawn": ids.TRAIN_DRAWN, "address": ids.TRAIN_ADDRESS}.items():
+    for name, store in {"drawn": ids.TRAIN_DRAWN, "shown": ids.TRAIN_SHOWN, "address": ids.TRAIN_ADDRESS}.items():
         app.clientside_callback(ClientsideFunction("train", name), Input(store, "data"), prevent_initial_call=True)
     clicks = [Input(f"train-{name}", "n_clicks") for name in (ids.COPY_LINK, ids.COPY_PYTHON, ids.COPY_COMMAND)]
     copy = ClientsideFunction("explore", "copy")

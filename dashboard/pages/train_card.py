@@ -9,10 +9,12 @@ from dash import Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
 from gradlab.errors import InputError
+from gradlab.plots import late_loss
 from gradlab.training import ClipAdvice, TrainingRun, advise
 
 from .. import components, ids
 from ..jobs import JOBS
+from .train_words import Shown, look_up
 
 
 def key(run_id: str) -> str:
@@ -32,37 +34,41 @@ def stamp(run_id: str) -> Any:
     return None if job is None else [job.state, round(job.share, 2)]
 
 
-def chosen(runs: Sequence[TrainingRun], run_ids: Sequence[str]) -> tuple[TrainingRun, str] | None:
-    """The run to advise on: one without clipping tells most."""
-    both = list(zip(runs, run_ids, strict=False))
-    return min(both, key=lambda pair: pair[0].config.clip != "off") if both else None
+def advised(runs: Sequence[Shown]) -> tuple[str, TrainingRun] | None:
+    """The run to advise on: one without clipping tells most. None before any has recorded something."""
+    found = [(run.run_id, run.record.run) for run in runs if run.record]
+    return min(found, key=lambda pair: pair[1].config.clip != "off") if found else None
 
 
-def content(runs: Sequence[TrainingRun], run_ids: Sequence[str]) -> dict[str, Any]:
+def content(runs: Sequence[Shown]) -> dict[str, Any]:
     """The card; hidden until there is something to say."""
-    nothing = {"advice": [], "card": "card hidden", "use": "hidden", "check": "hidden", "effect": ""}
-    if (found := chosen(runs, run_ids)) is None:
+    nothing = {"advice": [], "card": "card hidden", "buttons": "hidden", "effect": ""}
+    if (found := advised(runs)) is None:
         return nothing
     try:
-        advice = advise(found[0])
+        advice = advise(found[1])
     except InputError:
         return nothing
-    wanted = "" if advice.threshold is not None else "hidden"
-    under_way = busy(found[1])
-    return {
-        "advice": words(advice),
-        "card": "card",
-        "use": wanted,
-        "check": wanted if not under_way else "hidden",
-        "effect": effect(found[1]),
-    }
+    seen = measured(runs)
+    buttons = "actions" if advice.threshold is not None and not seen else "hidden"
+    said = html.P(components.typeset(seen or advice.reason))
+    return {"advice": [said, norms(advice)], "card": "card", "buttons": buttons, "effect": effect(found[0])}
 
 
-def words(advice: ClipAdvice) -> list[Component]:
-    """The reason, and the percentiles it rests on."""
+def measured(runs: Sequence[Shown]) -> str:
+    """Of two runs that differ in clipping alone, what it changed: no advice is worth as much. Empty for others."""
+    by_clip = {run.config.clip != "off": run for run in runs}
+    if len(by_clip) < 2 or len({run.config.replace(clip="off", clip_threshold=None) for run in runs}) > 1:
+        return ""
+    clipped, plain = by_clip[True], by_clip[False]
+    at = f" at {clipped.ds.attrs['threshold']:g}" if clipped.config.clip == "norm" else ""
+    return f"Measured here: loss {late_loss(clipped.ds):.2g} with clipping{at}, {late_loss(plain.ds):.2g} without."
+
+
+def norms(advice: ClipAdvice) -> Component:
+    """The percentiles that the advice rests on."""
     rows = [{"percentile": f"{rank} %", "norm": f"{norm:.3g}"} for rank, norm in advice.percentiles.items()]
-    table = components.table_details(rows, "Gradient norm before clipping")
-    return [html.P(components.typeset(advice.reason)), table]
+    return components.table_details(rows, "Gradient norm before clipping")
 
 
 def effect(run_id: str) -> Any:
@@ -75,24 +81,19 @@ def effect(run_id: str) -> Any:
     return components.message(job.error, "error") if job.error else str(job.result.effect or "")
 
 
-def check(_clicks: Any, run_ids: list[str], records: Any = None) -> Any:
+def check(clicks: Any, run_ids: list[str]) -> Any:
     """The callback: try the suggestion in two short runs, from the same start and on the same data."""
-    from ..training_jobs import TRAINING
-
-    if not _clicks:
+    if not clicks or (found := advised(look_up(run_ids))) is None:
         return no_update
-    kept = {run_id: record.run for run_id in run_ids if (record := TRAINING.read(run_id))}
-    if found := chosen(list(kept.values()), list(kept)):
-        run, run_id = found
-        JOBS.start(key(run_id), lambda on_progress: advise(run, verify=True, on_progress=on_progress))
-    return _clicks
+    run_id, run = found
+    JOBS.start(key(run_id), lambda on_progress: advise(run, verify=True, on_progress=on_progress))
+    return clicks
 
 
 OUTPUTS = {
     "advice": Output(ids.TRAIN_ADVICE, "children"),
-    "card": Output(f"{ids.TRAIN_ADVICE}-card", "className"),
-    "use": Output(ids.TRAIN_USE, "className"),
-    "check": Output(ids.TRAIN_CHECK, "className"),
+    "card": Output(ids.TRAIN_CARD, "className"),
+    "buttons": Output(ids.TRAIN_ADVICE_BUTTONS, "className"),
     "effect": Output(ids.TRAIN_EFFECT, "children"),
 }
 

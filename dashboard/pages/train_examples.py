@@ -24,7 +24,8 @@ _ADDING = _OFTEN.replace(task="adding", steps=50, cell="lstm", hidden_size=32, l
 _ORDER = _OFTEN.replace(
     task="temporal_order",
     steps=30,
-    gain=1.5,
+    recurrent_init="orthogonal",
+    gain=1.2,
     input_scale=0.1,
     hidden_size=50,
     batch_size=20,
@@ -44,8 +45,8 @@ EXAMPLES = {
     ),
     "order": Example(
         "Clipping",
-        "Two symbols, 12 steps apart, came in which order? Press “With and without clipping”: single exploding "
-        "gradients throw the unclipped net back again and again.",
+        "Two symbols, about 12 of 30 steps apart, came in which order? Press “With and without clipping”: exploding "
+        "gradients throw the unclipped net back before it has learnt.",
         _ORDER,
     ),
     "series": Example("Forecasting", "The next value of a chaotic series. Press “Train”.", _SERIES),

@@ -19,7 +19,7 @@ from .. import components, ids
 from ..training_jobs import TRAINING
 from ..training_worker import CHECKPOINT
 from .explore_files import can_draw_pictures, netcdf
-from .train_view import Shown, look_up
+from .train_words import Shown, look_up
 
 LABELS = {
     "nc": "Dataset (.nc)",

@@ -31,7 +31,7 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
         task = build_task(config)
     except InputError as error:
         return [components.message(str(error), "error")]
-    batch = task.batch(np.random.default_rng([config.seed, 0]), 1)
+    batch = task.batch(np.random.default_rng([config.seed, 0]), config.batch_size)
     about = (inspect.getdoc(type(task)) or "").partition("\n")[0].replace("`", "")
     words = [
         html.H2("One sample of the task"),
@@ -51,11 +51,11 @@ def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
     if symbols and isinstance(task, LanguageModel):
         return [html.Pre(bytes(task.codes[1][k] for k in x[:, 0].argmax(axis=-1)).decode("utf-8", "replace"))]
     shown = x.argmax(axis=2)[..., None].astype(float) if symbols else x
-    return [components.figure(gradlab.plots.data(shown, theme), "Input of one sample over its steps")]
+    return [components.figure(gradlab.plots.data(shown, theme), "Input of the sample over its steps")]
 
 
 def _answer(task: Task, batch: Batch) -> str:
     wanted = "An answer is wanted at every step."
     if task.output == "last":
-        wanted = f"The answer here: {float(batch.targets.reshape(-1)[0]):.3g}."
+        wanted = f"The answer here: {float(batch.targets[0].reshape(-1)[0]):.3g}."
     return f"{wanted} Without memory the loss is {task.baseline:.3g} at best ({task.baseline_text})."

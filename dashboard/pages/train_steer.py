@@ -22,6 +22,7 @@ from ..training_jobs import TRAINING
 from . import train_address, train_card, train_preview
 from .explore_steer import columns, decode, keep
 from .train_examples import EXAMPLES, OFFERS
+from .train_words import look_up
 
 FILE, COLUMN, SEED = (form.key(name, TrainConfig) for name in ("input", "column", "seed"))
 REROLL = form.key(ids.REROLL, TrainConfig)
@@ -74,9 +75,8 @@ def take_file(contents: str, name: str, page: Page) -> dict[str, Any]:
 
 def use_threshold(page: Page) -> dict[str, Any]:
     """Clipping as the advisor suggests."""
-    runs = [record.run for run_id in page.runs if (record := TRAINING.read(run_id))]
-    found = train_card.chosen(runs, page.runs)
-    threshold = advise(found[0]).threshold if found else None
+    found = train_card.advised(look_up(page.runs))
+    threshold = advise(found[1]).threshold if found else None
     return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": f"{threshold:g}"}}
 
 
@@ -120,7 +120,8 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
     """The callback: messages and looks of the controls for a request."""
     filled = form.read(request["raw"], TrainConfig)
     shown = [config for run_id in request["runs"] if (config := TRAINING.config(run_id))]
-    classes = form.class_names(filled.config, shown[0] if shown else filled.config)
+    base = min(shown, key=lambda config: len(form.changed(config, filled.config)), default=filled.config)
+    classes = form.class_names(filled.config, base)
     fields = {ids.field(form.key(name, TrainConfig)): {"className": value} for name, value in classes.items()}
     messages = {ids.control(form.key(name, TrainConfig)): {"error": filled.errors.get(name, "")} for name in classes}
     opened = {ids.TRAIN_MORE: {"open": True}} if any(_in_more(name) for name in filled.errors) else {}
