@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,13 +77,13 @@ def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
 
 def _snapshots(run: TrainingRun) -> xr.Dataset:
     layers, cell = range(run.config.layers), run.cell
-    made = [[_summary(snapshot, n, len(cell.states)) for n in layers] for snapshot in run.history.snapshots]
+    made = [_summary(run.history.snapshots, n, len(cell.states)) for n in layers]
     dims = {"surface": "time", "typical_factor": "step", "mean_gate": "gate", "spectral_radius": "recurrent_gate"}
     variables = {
-        name: (("snapshot", "layer", own), np.array([[layer[name] for layer in row] for row in made]))
+        name: (("snapshot", "layer", own), np.stack([layer[name] for layer in made], axis=1))
         for name, own in dims.items()
     }
-    steps = made[0][0]["typical_factor"].size
+    steps = made[0]["typical_factor"].shape[1]
     coords = {
         "snapshot": [int(snapshot["iteration"]) for snapshot in run.history.snapshots],
         "layer": list(layers),
@@ -95,11 +95,15 @@ def _snapshots(run: TrainingRun) -> xr.Dataset:
     return xr.Dataset(variables, coords)
 
 
-def _summary(snapshot: Mapping[str, Any], layer: int, states: int) -> dict[str, np.ndarray]:
-    """One layer's part of a snapshot, medians over samples and means over steps."""
-    norms = joint(np.moveaxis(_array(snapshot, layer, "log_grad_norm"), 1, -1))
-    factors, gates = _array(snapshot, layer, "jacobian_frobenius"), _array(snapshot, layer, "gate_mean")
-    side = states * int(snapshot[f"{layer}.units"])
+def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, states: int) -> dict[str, np.ndarray]:
+    """One layer's part of all snapshots (snapshot, ...), medians over samples and means over steps."""
+
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([_array(snapshot, layer, name) for snapshot in snapshots])
+
+    norms = joint(np.moveaxis(stacked("log_grad_norm"), 2, -1))
+    factors, gates = stacked("jacobian_frobenius"), stacked("gate_mean")
+    side = states * int(snapshots[0][f"{layer}.units"])
     with np.errstate(divide="ignore"):
         typical = np.exp(median(np.log(factors))) / math.sqrt(side)
     alive = ~np.isnan(gates)
@@ -107,7 +111,7 @@ def _summary(snapshot: Mapping[str, Any], layer: int, states: int) -> dict[str, 
         "surface": median(norms),
         "typical_factor": typical,
         "mean_gate": np.where(alive, gates, 0.0).sum(axis=-1) / np.maximum(alive.sum(axis=-1), 1),
-        "spectral_radius": _array(snapshot, layer, "spectral_radius"),
+        "spectral_radius": stacked("spectral_radius"),
     }
 
 
