@@ -33,7 +33,7 @@ from .training_worker import CHECKPOINT, CONFIG, OUTCOME
 KEPT = 24  # runs
 KEPT_BYTES = 500 * 1000**2
 AT_ONCE = 4  # processes
-SNAPSHOTS = 400  # of a run: what a checkpoint holds is written every second and drawn
+SNAPSHOTS = 300  # of a run: what a checkpoint holds is written every second and drawn
 READ = 4  # runs whose records are kept in memory
 PATIENCE = 10.0  # seconds that a process has to save and end
 STOPPED = "stopped.txt"  # marks a run that was ended for good

@@ -14,7 +14,7 @@ from .colours import LN10, THEMES, Theme, series_style
 from .marks import SWATCHES, Trace, faint, line, plain_numbers, power_numbers, swatch
 from .overview import heat_map
 from .panels import Panel, Rule, factor_axis, heading, quiet_title, span, stack
-from .series import TIME_BINS, bins, largest_in, log, require
+from .series import TIME_BINS, bins, decimate, largest_in, log, require
 
 LOSS, SCORE, NORM, SURFACE, GATES = 150, 80, 110, 110, 90  # px of each panel below its heading
 MAX_RUNS = 6
@@ -101,10 +101,20 @@ def _noisy(run: xr.Dataset, y: np.ndarray, mean: np.ndarray, name: str, n: int, 
     """What changes at every iteration, faintly, and its running mean, of the n-th run."""
     colour, dash = series_style(n, look)
     x = run.iteration.values
-    return [
-        line(x, y, name, faint(colour, 0.35), width=1),
-        line(x, mean, name, colour, power_numbers, width=2.2, dash=dash),
-    ]
+    shown = decimate(mean)
+    thick = line(x[shown], mean[shown], name, colour, width=2.2, dash=dash)
+    return [line(x, y, name, faint(colour, 0.35), width=1), thick | _valued(mean[shown], name, colour, dash)]
+
+
+def _valued(logs: np.ndarray, name: str, colour: str, dash: str) -> Trace:
+    """Hover labels with the values of log10 values, written by the browser: the figure is drawn every second."""
+    with np.errstate(over="ignore"):
+        values = (10.0**logs).astype(np.float32)
+    return {
+        "customdata": values,
+        "hoverinfo": None,
+        "hovertemplate": f"%{{customdata:.3g}}  {swatch(colour, dash)} {name}<extra></extra>",
+    }
 
 
 def _marks_of_loss(runs: Sequence[xr.Dataset]) -> dict[float, str]:
