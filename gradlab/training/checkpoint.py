@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..config.train import TrainConfig
 from ..errors import InputError
 
 KEY = "gradlab.training"
+WAITS = 100 if os.name == "nt" else 0  # for whoever reads the last checkpoint, 10 ms each
 MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
 
@@ -36,13 +38,23 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **f
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        _replace(unfinished, path)
         _sync_directory(path.parent)
     except OSError as error:
         raise InputError(f"cannot write the checkpoint {path}: {error.strerror}; the last one is intact") from None
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def _replace(unfinished: Path, path: Path) -> None:
+    """Rename; on Windows again and again for a while, as nothing can take the place of a file that is being read."""
+    for _ in range(WAITS):
+        with suppress(PermissionError):
+            os.replace(unfinished, path)
+            return
+        time.sleep(0.01)
+    os.replace(unfinished, path)
 
 
 def _sync_directory(folder: Path) -> None:
