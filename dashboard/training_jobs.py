@@ -37,6 +37,7 @@ SNAPSHOTS = 300  # of a run: what a checkpoint holds is written every second and
 READ = 4  # runs whose records are kept in memory
 PATIENCE = 10.0  # seconds that a process has to save and end
 STOPPED = "stopped.txt"  # marks a run that was ended for good
+LOG = "log.txt"  # what the process says, if it says anything
 _ID = re.compile(r"[0-9a-f]{8}")
 _PACKAGES = Path(__file__).parents[1]  # where the process finds them, too
 _WINDOW = 0x08000000 if sys.platform == "win32" else 0  # CREATE_NO_WINDOW
@@ -192,10 +193,12 @@ class TrainingJobs:
 
     def _launch(self, run_id: str) -> None:
         folder = self.folder(run_id)
+        if (ended := self._processes.get(run_id)) and ended.stdin:
+            ended.stdin.close()
         paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
         command = [sys.executable, "-m", "dashboard.training_worker"]
-        with (folder / "log.txt").open("ab") as log:
+        with (folder / LOG).open("wb") as log:
             self._processes[run_id] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder, env=env, creationflags=_WINDOW
             )
@@ -244,7 +247,16 @@ def _ended(folder: Path, code: int | None) -> RunState:
         return RunState(_ENDINGS[outcome["status"]], outcome.get("error", ""))
     except (OSError, ValueError, KeyError):
         how = f" with code {code}" if code is not None else ""
-        return RunState("interrupted", f"The process of this run ended{how} without saying why.")
+        return RunState("interrupted", f"The process of this run ended{how} before it was done.{_last_words(folder)}")
+
+
+def _last_words(folder: Path) -> str:
+    """The last line that the process has said."""
+    try:
+        said = (folder / LOG).read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    return f" Its last words: {said.splitlines()[-1]}." if said else ""
 
 
 def require_drawable(config: TrainConfig) -> None:
