@@ -217,4 +217,6 @@ def test_the_worker_says_how_it_ended(tmp_path, monkeypatch):
     assert wrong["status"] == "failed" and wrong["error"].startswith("steps: expected at least 1")
     monkeypatch.setattr(training_worker, "train", lambda *a, **k: 1 / 0)
     failed = worked(tmp_path / "d", SHORT.model_dump())
-    assert failed["error"] == "gradlab failed on this run, which is its own fault (ZeroDivisionError: division by zero)."
+    assert (
+        failed["error"] == "gradlab failed on this run, which is its own fault (ZeroDivisionError: division by zero)."
+    )

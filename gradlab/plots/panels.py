@@ -71,7 +71,7 @@ class Panel:
 def span(curves: Iterable[np.ndarray], least: float, always: Sequence[float] = (0.0,)) -> tuple[float, float]:
     """The range that holds every finite value and `always`, at least `least` long, rounded outwards to quiet steps."""
     values = np.concatenate([np.asarray(always, dtype=float), *(c[np.isfinite(c)] for c in curves)])
-    low, high = float(values.min()), float(values.max())
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     margin = max(0.08 * (high - low), 0.5 * (least - (high - low)))
     step = _nice((high - low + 2 * margin) / 20)
     return math.floor((low - margin) / step) * step, math.ceil((high + margin) / step) * step
