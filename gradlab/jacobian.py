@@ -20,6 +20,7 @@ ROUNDINGS = 16  # units in the last place that the bound on a spectral norm allo
 TINY = 1e-15  # spectral norms beyond this or its inverse are left to the trajectory's own precision
 SINGLE = 1e-4  # a tolerance that single precision reaches
 BLOCK_VALUES = 2**18  # what the spectral norm treats together, in numbers per state variable: near the cache
+DEVICE_VALUES = 2**26  # the same on a device, which wants more at once
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ class StateJacobian:
         if not tol > 0:
             raise InputError(f"tol: expected a positive number, got {tol}")
         traj, xp = self.traj, self.traj.xp
-        block = max(1, BLOCK_VALUES // int(np.prod(traj.states.shape[1:])))
+        together = BLOCK_VALUES if xp is np else DEVICE_VALUES
+        block = max(1, together // int(np.prod(traj.states.shape[1:])))
         coarse = "float32" if tol >= SINGLE else traj.states.dtype
         with quiet():
             found = [self._spectral_of(part, tol, coarse) for part in self._parts(block)]
@@ -201,7 +203,7 @@ class StepJacobian:
         model = f" of model {at[:-1]}" if at[:-1] else ""
         raise InputError(
             f"the Jacobian of step {self.t} is not finite, or too large to multiply, in sample {at[-1]}{model}; "
-            f"end the span before that step, or unroll with lengths of at most {self.t - 1} for that sample"
+            f"choose a span without that step, or unroll with lengths of at most {self.t - 1} for that sample"
         )
 
 

@@ -34,9 +34,10 @@ Found = TypeVar("Found", "SingularValues", "PathSplit")
 class ProductNorms:
     """ln ||d state_t / d state_r|| at r = s..t, index r - s.
 
-    frobenius (t-s+1, *M, n); spectral (the same shape, None where it was not asked for or is not exact) and its
-    relative residual, which bounds its error. method: "exact" or "subset" (exact, for `samples` only), or "probes", an
-    estimate of the Frobenius norm with the standard error `stderr` of its logarithm. samples: the n samples computed.
+    frobenius (t-s+1, *M, n); spectral (the same shape, None where it was not asked for or with probes) and its relative
+    residual, within which there is a singular value: very likely the largest, and never more than that. method: "exact"
+    or "subset" (exact, for `samples` only), or "probes", an estimate of the Frobenius norm with the standard error
+    `stderr` of its logarithm. samples: the n samples computed.
     """
 
     frobenius: Array
@@ -300,7 +301,10 @@ def _mean_square(vectors: ScaledVectors) -> tuple[Array, Array]:
 
 
 def _multiplied(jacobian: StateJacobian, t: int, s: int, on_progress: Progress = None) -> Iterator[ScaledVectors]:
-    """d state_t / d state_r for r = t, t-1 ... s: the scaled rows (*M, B, SH, SH), the same object all along."""
+    """d state_t / d state_r for r = t, t-1 ... s: the scaled rows (*M, B, SH, SH), the same object all along.
+
+    Whoever asks for the next does so under `quiet()`: entering it at every step costs as much as a small product.
+    """
     product, xp = _identity(jacobian), jacobian.traj.xp
     matrix = xp.empty_like(product.mantissas)
     yield product
@@ -329,7 +333,7 @@ def _joint(jacobian: StateJacobian, states: Array) -> Array:
 def _blocks(jacobian: StateJacobian, samples: range) -> Iterator[tuple[StateJacobian, int, int]]:
     """Samples in blocks whose products stay in the cache: (their Jacobian, number of the block, number of blocks)."""
     one = int(np.prod(jacobian.traj.models)) * _side(jacobian) ** 2 * jacobian.traj.states.dtype.itemsize
-    size = max(1, CACHE_BYTES // one)
+    size = max(1, CACHE_BYTES // one) if jacobian.traj.xp is np else len(samples)
     for i, start in enumerate(samples[::size]):
         yield jacobian.of_samples(slice(start, min(start + size, samples.stop))), i, -(-len(samples) // size)
 

@@ -395,7 +395,7 @@ def test_a_jacobian_that_is_not_finite_is_named(value):
     inputs = traj.gate_inputs.copy()
     inputs[6, 1, 1, 2] = value  # a forget gate, which is the carry of c
     jacobian = dataclasses.replace(traj, gate_inputs=inputs).jacobian()
-    message = "the Jacobian of step 7 is not finite, or too large to multiply, in sample 1; end the span before"
+    message = "the Jacobian of step 7 is not finite, or too large to multiply, in sample 1; choose a span without that"
     for work in (log_norms, lambda j: log_norms(j, method="probes"), lambda j: singular_values(j, 12, 0)):
         with pytest.raises(InputError, match=message):
             work(jacobian)
