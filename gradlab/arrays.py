@@ -162,13 +162,18 @@ def outer_sum(xp: Namespace, a: Array, b: Array) -> Array:
     return xp.matmul(xp.swapaxes(rows_last(a), -1, -2), rows_last(b))
 
 
+def over_largest(xp: Namespace, x: Array, axes: int | tuple[int, ...]) -> tuple[Array, Array]:
+    """x over its largest absolute value along `axes`, zeros as they are, and that value; dimensions are kept."""
+    largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
+    return x / xp.where(largest > 0, largest, xp.ones_like(largest)), largest
+
+
 def log_norm(xp: Namespace, x: Array, axis: int = -1) -> Array:
     """ln of the Euclidean norm along `axis`, float64; exact zero gives -inf and no square under- or overflows."""
     if x.shape[axis] == 0:
         return xp.full(xp.sum(x, axis=axis).shape, -xp.inf, dtype=xp.float64)
     with quiet():
-        largest = xp.max(xp.abs(x), axis=axis, keepdims=True)
-        scaled = x / xp.where(largest > 0, largest, xp.ones_like(largest))
+        scaled, largest = over_largest(xp, x, axis)
         squares = xp.sum(scaled * scaled, axis=axis, dtype=xp.float64)
         return xp.log(xp.squeeze(largest, axis=axis).astype(xp.float64)) + 0.5 * xp.log(xp.maximum(squares, 1.0))
 

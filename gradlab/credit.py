@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from .adjoint import EMPTY
-from .arrays import LN2, Array, Namespace, quiet
+from .arrays import LN2, Array, Namespace, over_largest, quiet
 from .bptt import Gradients, check_gradients
 from .errors import InputError
 from .scaled import ScaledVectors
@@ -127,8 +127,7 @@ def _step_norms(grads: Gradients, steps: slice) -> Array:
 
 def _outer_logs(xp: Namespace, deltas: Array, r: Array) -> Array:
     """ln ||sum_b delta_b r_b^T||_F over gates: (G, C, *M, B, H), (C, *M, B, D) -> (C, *M); deltas of order 1."""
-    largest = xp.max(xp.abs(r), axis=(-2, -1), keepdims=True)
-    r = r / xp.where(largest > 0, largest, xp.ones_like(largest))
+    r, largest = over_largest(xp, r, (-2, -1))
     grams = xp.matmul(deltas, xp.swapaxes(deltas, -1, -2)).sum(axis=0)
     squares = (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
     return 0.5 * xp.log(xp.maximum(squares, 0.0)) + xp.log(largest[..., 0, 0])

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .arrays import Array, Namespace, quiet, require_namespace, to_numpy
+from .arrays import Array, over_largest, quiet, require_namespace, to_numpy
 from .blocks import Part, RowProducts, Weights
 from .errors import InputError
 from .lanczos import largest_singular_values
@@ -77,12 +77,13 @@ class StateJacobian:
         shape = (len(paths), traj.steps, *traj.states.shape[2:-1])
         norms, shares = (xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
         for lin in traj.linearizations():
-            steps, cotangent = slice(lin.start, lin.stop), _normalised(xp, u[lin.start : lin.stop])
+            steps = slice(lin.start, lin.stop)
+            cotangent, _ = over_largest(xp, u[steps], (1, -1))
             parts = [path._part(lin) for path in paths]
             pulled = [part.apply_transpose(cotangent) for part in parts]
             total = sum(pulled[1:], pulled[0])
             with quiet():
-                unit = _normalised(xp, total)
+                unit, _ = over_largest(xp, total, (1, -1))
                 for p, (part, vector) in enumerate(zip(parts, pulled, strict=True)):
                     norms[p, steps] = xp.sqrt(xp.maximum(part.squares(products), 0.0))
                     shares[p, steps] = (vector * unit).sum(axis=(1, -1)) / (total * unit).sum(axis=(1, -1))
@@ -220,9 +221,3 @@ class FrobeniusNorms:
         xp = self.jacobian.traj.xp
         squares = self.jacobian._part(lin).squares(self.products)
         self.values[lin.start : lin.stop] = xp.sqrt(xp.maximum(squares, 0.0))
-
-
-def _normalised(xp: Namespace, u: Array) -> Array:
-    """u (C, S, *M, B, H) with its largest entry per step and sample brought to 1."""
-    largest = xp.max(xp.abs(u), axis=(1, -1), keepdims=True)
-    return u / xp.where(largest > 0, largest, xp.ones_like(largest))

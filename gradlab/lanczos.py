@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from .arrays import Array, Namespace, quiet
+from .arrays import Array, Namespace, over_largest, quiet
 
 Operator = Callable[[Array], Array]
 
@@ -31,19 +31,19 @@ def largest_singular_values(
     after 48 steps. Without reorthogonalisation B gets copies of its leading value, harmless to the value itself.
     Source: Golub & Kahan 1965; the residual bound: Larsen 1998.
     """
-    v, _ = _unit(xp, start.copy(), axes)
-    u, alpha = _unit(xp, apply(v), axes)
+    v, _ = unit(xp, start.copy(), axes)
+    u, alpha = unit(xp, apply(v), axes)
     alphas, betas = [alpha], []
     bound = xp.full(1, xp.inf)
     for step in range(1, MAX_STEPS + 1):
-        v, beta = _unit(xp, _less(apply_transpose(u), alpha, v), axes)
+        v, beta = unit(xp, _less(apply_transpose(u), alpha, v), axes)
         betas.append(beta)
         if step % CHECK_EVERY == 0:
             sigma, latest = _leading_value(xp, _flat(xp, alphas, axes), _flat(xp, betas, axes), tol)
             bound = xp.minimum(bound, latest)  # sigma only grows, so an earlier bound stays one
             if bool((bound <= tol).all()):
                 break
-        u, alpha = _unit(xp, _less(apply(v), beta, u), axes)
+        u, alpha = unit(xp, _less(apply(v), beta, u), axes)
         alphas.append(alpha)
     return sigma, bound
 
@@ -114,13 +114,12 @@ def _less(x: Array, factor: Array, y: Array) -> Array:
     return x
 
 
-def _unit(xp: Namespace, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+def unit(xp: Namespace, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """x over its norm, in place (zero stays zero), and the norm; dimensions are kept."""
     norm = _norm(xp, x, axes)
     if not bool(((norm > TINY) & (norm < 1 / TINY)).all()):  # squares may have left the range
-        largest = xp.max(xp.abs(x), axis=axes, keepdims=True)
-        largest = xp.where(largest > 0, largest, xp.ones_like(largest))
-        norm = largest * _norm(xp, x / largest, axes)
+        scaled, largest = over_largest(xp, x, axes)
+        norm = largest * _norm(xp, scaled, axes)
     x /= xp.where(norm > 0, norm, xp.ones_like(norm))
     return x, norm
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import math
 
-from .arrays import LN2, Array, Namespace, outer_sum, quiet
+from .arrays import LN2, Array, outer_sum, quiet
 from .bptt import Gradients
+from .lanczos import unit
 from .registry import unknown
 from .trajectory import Trajectory, read
 
@@ -37,22 +38,14 @@ def omega(traj: Trajectory, gradients: Gradients, form: str = "paper") -> tuple[
         raise unknown("form of Omega", form, list(FORMS))
     xp = traj.xp
     with quiet():
-        adjoints, sizes = _units(xp, gradients.mantissas[1:])
-        pulled, ratio = _units(xp, traj.jacobian().apply_transpose(adjoints))
+        adjoints, sizes = unit(xp, gradients.mantissas[1:].copy(), (1, -1))
+        pulled, ratio = unit(xp, traj.jacobian().apply_transpose(adjoints), (1, -1))
+        sizes, ratio = sizes[:, 0, ..., 0], ratio[:, 0, ..., 0]
         weight = _weights(gradients, sizes, form)
         term, slope = ((ratio - 1), 1.0) if form == "paper" else ((ratio**2 - 1), 2 * ratio)
         factor = xp.where(weight > 0, 2 * weight * slope * term / sizes, 0.0).astype(sizes.dtype)
         value = xp.sum(weight * term**2, axis=(0, -1), dtype=xp.float64)
         return value, _derivative(traj, gradients.deltas * factor[..., None], pulled)
-
-
-def _units(xp: Namespace, vectors: Array) -> tuple[Array, Array]:
-    """Vectors (T, S, *M, B, H) over their joint norms, zero where that is zero, and the norms (T, *M, B)."""
-    largest = xp.max(xp.abs(vectors), axis=(1, -1), keepdims=True)
-    scaled = vectors / xp.where(largest > 0, largest, xp.ones_like(largest))
-    norms = xp.sqrt(xp.sum(scaled * scaled, axis=(1, -1), keepdims=True))
-    scaled /= xp.where(norms > 0, norms, xp.ones_like(norms))
-    return scaled, (largest * norms)[:, 0, ..., 0]
 
 
 def _weights(gradients: Gradients, sizes: Array, form: str) -> Array:

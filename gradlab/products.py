@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .arrays import LN2, Array, Namespace, log_norm, quiet, require_namespace, require_shape
+from .arrays import LN2, Array, Namespace, log_norm, over_largest, quiet, require_namespace, require_shape
 from .errors import InputError
 from .graded import GradedMatrix
 from .growth import Growth
@@ -325,9 +325,7 @@ def _identity(jacobian: StateJacobian) -> ScaledVectors:
 def _joint(jacobian: StateJacobian, states: Array) -> Array:
     """(S, *M, B, H) -> (*M, B, S*H), normalised to a largest entry of 1."""
     xp = jacobian.traj.xp
-    joint = xp.concatenate(list(states), axis=-1)
-    largest = xp.max(xp.abs(joint), axis=-1, keepdims=True)
-    return joint / xp.where(largest > 0, largest, xp.ones_like(largest))
+    return over_largest(xp, xp.concatenate(list(states), axis=-1), -1)[0]
 
 
 def _blocks(jacobian: StateJacobian, samples: range) -> Iterator[tuple[StateJacobian, int, int]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..arrays import Array, Namespace
+from ..arrays import Array, Namespace, over_largest
 from ..registry import Registry
 
 STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adjoint clipping")
@@ -16,12 +16,10 @@ STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adj
 @STEP_MODES.register("step_norm")
 def step_by_norm(xp: Namespace, adjoint: Array, threshold: Array) -> Array:
     """Scale each sample's joint-state adjoint to at most the threshold, at every step."""
-    largest = xp.max(xp.abs(adjoint), axis=(0, -1))
-    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
-    unit = adjoint / safe[None, ..., None]
-    norm = safe * xp.sqrt(xp.sum(unit * unit, axis=(0, -1)))
-    factor = xp.where(norm > threshold, threshold / norm, xp.ones_like(norm))
-    return adjoint * factor[None, ..., None].astype(adjoint.dtype)
+    unit, largest = over_largest(xp, adjoint, (0, -1))
+    norm = largest * xp.sqrt(xp.sum(unit * unit, axis=(0, -1), keepdims=True))
+    limit = threshold[None, ..., None]
+    return adjoint * xp.where(norm > limit, limit / norm, xp.ones_like(norm)).astype(adjoint.dtype)
 
 
 @STEP_MODES.register("step_value")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..adjoint import EMPTY
-from ..arrays import LN2, Array, linear, log_norm, quiet, to_numpy
+from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet, to_numpy
 from ..credit import contributions
 from .base import Recording, quantity
 
@@ -97,8 +97,7 @@ def input_drive(run: Recording) -> Array:
 def state_rms(run: Recording) -> Array:
     """Root mean square of the state over units and samples."""
     xp, states = run.xp, run.traj.states
-    largest = xp.max(xp.abs(states), axis=(-2, -1), keepdims=True)
-    scaled = states / xp.where(largest > 0, largest, xp.ones_like(largest))
+    scaled, largest = over_largest(xp, states, (-2, -1))
     squares = (scaled * scaled).mean(axis=-1)
     if run.traj.mask is None:
         return xp.sqrt(squares.mean(axis=-1)) * largest[..., 0, 0]
