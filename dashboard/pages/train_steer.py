@@ -157,18 +157,21 @@ def settle(request: Mapping[str, Any], rest: Sequence[Sequence[str]] | None) -> 
 
 
 def act(clicks: Mapping[str, Any], raw: Mapping[str, Any], run_ids: list[str] | None) -> dict[str, Any]:
-    """The callback: what a button of the runs does."""
-    trigger, same = str(ctx.triggered_id), {"runs": no_update, "poke": no_update, "failure": ""}
-    if not clicks.get(trigger):
-        return same | {"failure": no_update}
+    """The callback: nothing where a button came up without having been pressed."""
+    trigger = str(ctx.triggered_id)
+    return press(trigger, raw, run_ids or []) if clicks.get(trigger) else dict.fromkeys(ACTED, no_update)
+
+
+def press(trigger: str, raw: Mapping[str, Any], run_ids: Sequence[str]) -> dict[str, Any]:
+    """What a button of the runs does."""
+    same: dict[str, Any] = {"runs": no_update, "poke": no_update, "failure": ""}
     try:
         if trigger in OFFERS:
             return same | {"runs": start(trigger, raw)}
-        for run_id in run_ids or []:
+        for run_id in run_ids:
             ACTIONS[trigger](run_id)
     except InputError as error:
-        field = blame_field(str(error))
-        return same | {"failure": message(f"{field}{error}", "error")}
+        return same | {"failure": message(labelled(str(error)), "error")}
     return same | {"poke": random.random()}
 
 
@@ -190,13 +193,18 @@ def start(offer: str, raw: Mapping[str, Any]) -> list[str]:
     return started
 
 
-def blame_field(text: str) -> str:
-    """The label of the control that an error of the engine is about, where it names one."""
-    name = text.partition(":")[0]
+def labelled(text: str) -> str:
+    """An error of the engine, with the control's label where it begins with a field's name."""
+    name, colon, rest = text.partition(":")
     found = config_controls(TrainConfig).get(name)
-    return f"{found.label}, " if found else ""
+    return f"{found.label}{colon}{rest}" if found else text
 
 
+ACTED = {
+    "runs": Output(ids.TRAIN_RUNS, "data", allow_duplicate=True),
+    "poke": Output(ids.TRAIN_POKE, "data"),
+    "failure": Output(ids.TRAIN_FAILURE, "children"),
+}
 ACTIONS = {ids.TRAIN_PAUSE: TRAINING.pause, ids.TRAIN_RESUME: TRAINING.resume, ids.TRAIN_STOP: TRAINING.stop}
 
 
@@ -224,14 +232,9 @@ def register(app: Dash) -> None:
     settled = {"address": Output(ids.TRAIN_ADDRESS, "data"), "copies": Output(ids.TRAIN_COPIES, "data")}
     wanted = [Input(ids.TRAIN_SETTLED, "data"), State(ids.TRAIN_REST, "data")]
     app.callback(output=settled, inputs=wanted, prevent_initial_call=True)(settle)
-    acted = {
-        "runs": Output(ids.TRAIN_RUNS, "data", allow_duplicate=True),
-        "poke": Output(ids.TRAIN_POKE, "data"),
-        "failure": Output(ids.TRAIN_FAILURE, "children"),
-    }
     pressed = {
         "clicks": {name: Input(name, "n_clicks") for name in (*OFFERS, *ACTIONS)},
         "raw": controls.values(State, TrainConfig),
         "run_ids": State(ids.TRAIN_RUNS, "data"),
     }
-    app.callback(output=acted, inputs=pressed, prevent_initial_call=True)(act)
+    app.callback(output=ACTED, inputs=pressed, prevent_initial_call=True)(act)

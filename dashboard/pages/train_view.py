@@ -94,7 +94,19 @@ def follow(
     _poke: Any,
     shown: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The callback: the page as its runs stand. A tick that finds nothing new, or the slider, changes little.
+    """The callback."""
+    return answer(ctx.triggered_id, run_ids or [], look, int(layer or 0), back or 0, shown)
+
+
+def answer(
+    trigger: Any,
+    run_ids: Sequence[str],
+    look: Mapping[str, Any] | None,
+    layer: int,
+    back: int,
+    shown: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The page as its runs stand. A tick that finds nothing new, or the slider, changes little.
 
     The answer always holds what is shown, from which the browser knows when to ask again (assets/train.js).
     """
@@ -103,15 +115,14 @@ def follow(
         return same
     before = shown or {"stamp": None, "last": -1, "runs": None}
     try:
-        runs = look_up(run_ids or [])
+        runs = look_up(run_ids)
         stamp = [look, layer, *(part for run in runs for part in [*run.stamp, train_card.stamp(run.run_id)])]
-        chosen = moment(runs, back or 0, before["last"] if before["runs"] == run_ids else -1)
-        number = int(layer or 0)
-        if stamp != before["stamp"] or ctx.triggered_id not in (ids.TRAIN_TICK, ids.TRAIN_BACK):
-            same |= show(runs, look["theme"], number)
-            same |= train_flow.slider(runs, chosen, back or 0) | train_flow.flow(runs, chosen, number, look["theme"])
-        elif ctx.triggered_id == ids.TRAIN_BACK:
-            same |= train_flow.flow(runs, chosen, number, look["theme"])
+        chosen = moment(runs, back, before["last"] if before["runs"] == run_ids else -1)
+        if stamp != before["stamp"] or trigger not in (ids.TRAIN_TICK, ids.TRAIN_BACK):
+            same |= show(runs, look["theme"], layer) | train_flow.slider(runs, chosen, back)
+            same |= train_flow.flow(runs, chosen, layer, look["theme"])
+        elif trigger == ids.TRAIN_BACK:
+            same |= train_flow.flow(runs, chosen, layer, look["theme"])
     except InputError as error:
         failed = {"stamp": None, "last": -1, "runs": run_ids, "more": False}
         return same | {"trouble": [components.message(str(error), "error")], "shown": failed}

@@ -136,8 +136,9 @@ def headline(runs: Sequence[Shown]) -> list[Component] | str:
     best = found[0][0]
     if len(runs) == 1:
         ds = seen[0].ds
-        numbers = f"loss {gradlab.plots.late_loss(ds):.2g}, without memory {ds.attrs['baseline']:.2g}"
-        return components.statement(*WORDS[best].look, f"The net {WORDS[best].one(alive)}: {numbers}.")
+        numbers = f": loss {gradlab.plots.late_loss(ds):.2g}, without memory {ds.attrs['baseline']:.2g}"
+        clause = WORDS[best].one(alive) + (numbers if best != "broke" else "")
+        return components.statement(*WORDS[best].look, f"The net {clause}.")
     if len({word for word, _ in found}) == 1:
         return components.statement(*WORDS[best].look, f"{WORDS[best].both(alive)}.")
     clauses = "; ".join(f"the {name} {WORDS[word].one(alive)}" for word, name in found)
