@@ -32,6 +32,7 @@ from gradlab.jacobian import FrobeniusNorms
 from gradlab.products import log_norms
 from gradlab.quantities import GateStatistics
 from gradlab.quantities.base import SPECTRAL_TOL
+from studies import speed_training as training
 
 SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T
 LONG = ((32, 64, 200), *SIZES[1:])  # of long products
@@ -229,6 +230,10 @@ COMPARISONS: list[Comparison] = [  # title, cell, ours, theirs, what it is compa
     ("Elman, spectral norms", "elman", spectral_norms, batched_svd, "batched SVD", 1 / 20, SIZES[1:2], DTYPES),
     ("Elman, 8 exponents", "elman", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
     ("LSTM, 8 exponents", "lstm", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
+    ("Elman, training step", "elman", training.plain, training.fused, "nn.RNN + Adam", 0.7, SIZES[:1], ("float32",)),
+    ("LSTM, training step", "lstm", training.plain, training.cell_loop, "LSTMCell loop", 1.0, SIZES[:1], ("float32",)),
+    ("Elman, recorded step", "elman", training.recorded, training.plain, "the same, off", 1.3, SIZES[:1], ("float32",)),
+    ("LSTM, recorded step", "lstm", training.recorded, training.plain, "the same, off", 1.3, SIZES[:1], ("float32",)),
 ]
 
 

@@ -104,8 +104,8 @@ class TrainingRun:
 
     def _update(self, batch: Batch, rate: float, taken: bool) -> dict[str, float]:
         """Forward, backward, clip, step; what it showed. Nothing is updated where a number overflows."""
-        rng = np.random.default_rng([self.config.seed, self.iteration, DROPOUT_STREAM])
-        outputs, tape = self._forward(batch, rng)
+        stream = [self.config.seed, self.iteration, DROPOUT_STREAM]
+        outputs, tape = self._forward(batch, np.random.default_rng(stream) if self.config.dropout else None)
         value, gradient = self._loss(outputs, batch)
         row = {"loss": value}
         recurrent = recurrent_tapes(tape)
