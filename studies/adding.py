@@ -1,9 +1,9 @@
 """What it takes to add over 100 steps: an identity ReLU net learns it soon, an LSTM with chrono biases later.
 
 Claim: Le, Jaitly & Hinton 2015; Tallec & Ollivier 2018. The task of Arjovsky, Shah & Bengio 2016, 64 units, batches of
-32, Adam at 0.001, gradients clipped at 1, at most 2600 updates, three seeds. Solved: a held-out mean squared error below
-0.02; always answering 1 has 1/6. Every IRNN solves it by update 2000, most LSTMs with chrono biases by 2600; an LSTM
-without a forget bias and a tanh RNN are then still where no memory gets. A forget bias of 1 is not enough in that time.
+32, Adam at 0.001, gradients clipped at 1, at most 2600 updates, three seeds. Solved: a held-out mean squared error
+below 0.02; always answering 1 has 1/6. Every IRNN solves it by update 2000, most LSTMs with chrono biases by 2600; an
+LSTM without a forget bias and a tanh RNN are then still where no memory gets, and a forget bias of 1 is not enough.
 Not the papers': the IRNN's input weights are N(0, 1/2), not N(0, 0.001^2), from which it takes far longer.
 Run it with `python3 -m studies.adding`; it takes five to ten minutes.
 """

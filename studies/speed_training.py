@@ -39,8 +39,8 @@ def recorded(cell_name: str, size: Size, dtype: str) -> Callable[[], Any]:
 
 def _run(cell_name: str, size: Size, dtype: str, snapshot_every: int) -> TrainingRun:
     b, h, t = size
-    sizes = {"batch_size": b, "hidden_size": h, "steps": t, "dtype": dtype}
-    rare = {"iterations": NEVER, "evaluate_every": NEVER, "snapshot_every": snapshot_every}
+    sizes: dict[str, Any] = {"batch_size": b, "hidden_size": h, "steps": t, "dtype": dtype}
+    rare: dict[str, Any] = {"iterations": NEVER, "evaluate_every": NEVER, "snapshot_every": snapshot_every}
     return TrainingRun(TrainConfig(task="adding", cell=cell_name, recurrent_init="uniform", **sizes, **rare))
 
 
