@@ -1,6 +1,7 @@
 """Clippers of a training: each mode against a computation by hand, at any magnitude, over many updates."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_only_autoclip_remembers(mode):
     assert list(clipper.state) == (["norms"] if mode == "autoclip" else [])
 
 
-# sizes that squares cannot hold, and what is not finite
+# sizes that squares cannot hold
 
 
 @pytest.mark.parametrize("scale", [2.0**-900, 2.0**-400, 2.0**400, 2.0**1010])
@@ -206,6 +207,77 @@ def test_a_huge_gradient_meets_an_ordinary_threshold(mode, dtype):
     assert found.angle == pytest.approx(angle(small, expected), abs=1e-7 if mode == "norm" else 1e-12)
 
 
+# gradients over a power of two
+
+
+def started(mode):
+    """A clipper with the mode's own threshold; one that remembers has seen an ordinary gradient."""
+    clipper = make_clipper(mode)
+    if mode == "autoclip":
+        clipper.clip({}, arrays(5))
+    return clipper
+
+
+@each_dtype
+@each_library
+@each_mode
+@pytest.mark.parametrize("exponent", [-60, -3, 4, 60])
+def test_an_exponent_is_a_factor(exponent, mode, library, dtype):
+    xp = LIBRARIES[library]()
+    params, grads = ({n: a.astype(dtype) for n, a in arrays(s).items()} for s in (1, 2))
+    whole = {name: g * np.dtype(dtype).type(2.0**exponent) for name, g in grads.items()}
+    params, grads, whole = ({n: xp.asarray(a) for n, a in part.items()} for part in (params, grads, whole))
+    expected, found = started(mode), started(mode)
+    expected, found = expected.clip(params, whole), found.clip(params, grads, exponent)
+    assert found.clipped == expected.clipped
+    assert found.clipped == (mode != "off" and exponent > 0) or abs(exponent) < 60
+    for name, g in found.grads.items():
+        assert g.dtype == dtype
+        np.testing.assert_allclose(to_numpy(g), to_numpy(expected.grads[name]), rtol=4 * EPS[dtype], atol=0)
+    for field in ("log_norm_before", "log_norm_after"):
+        assert getattr(found, field) == pytest.approx(getattr(expected, field), abs=1e-12)
+    assert found.angle == pytest.approx(expected.angle, abs=1e-12)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in CLIPPERS if mode != "off"])
+@pytest.mark.parametrize("exponent", [2000, 100_000])
+def test_gradients_beyond_the_range_are_clipped_exactly(exponent, mode):
+    """Every entry, unit and norm is above its threshold, whatever the exponent."""
+    params, grads = arrays(1), arrays(2)
+    found = started(mode).clip(params, grads, exponent)
+    expected = {
+        "norm": {name: g / float(norm(grads)) for name, g in grads.items()},
+        "value": {name: np.sign(g) for name, g in grads.items()},
+        "agc": by_unit(params, {name: 1e30 * g for name, g in grads.items()}, 0.01),
+        "autoclip": None,
+    }[mode]
+    if mode == "autoclip":  # 10 % of the way from the first norm to the largest number
+        first, most = float(norm(arrays(5))), np.finfo(float).max
+        limit = first + 0.1 * (most - first)
+        expected = {name: g * (limit / float(norm(grads))) for name, g in grads.items()}
+    assert found.clipped
+    for name, g in found.grads.items():
+        np.testing.assert_allclose(g, expected[name], rtol=1e-14)
+    assert found.log_norm_before == pytest.approx(math.log(norm(grads)) + exponent * math.log(2), rel=1e-13)
+    assert found.log_norm_after == pytest.approx(math.log(norm(expected)), rel=1e-13)
+    assert found.angle == pytest.approx(angle(grads, expected), abs=1e-7)
+
+
+@each_mode
+def test_gradients_below_the_range_are_left_alone(mode):
+    params, grads = arrays(1), arrays(2)
+    clipper = started(mode)
+    found = clipper.clip(params, grads, -2000)
+    assert not found.clipped and not any(g.any() for g in found.grads.values())
+    log_norm = math.log(norm(grads)) - 2000 * math.log(2)
+    assert found.log_norm_before == found.log_norm_after == pytest.approx(log_norm, rel=1e-13)
+    if mode == "autoclip":
+        assert list(clipper.state["norms"]) == [0.0, pytest.approx(float(norm(arrays(5))), rel=1e-14)]
+
+
+# what is not finite
+
+
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 @each_dtype
 @each_mode
@@ -230,10 +302,11 @@ def test_nothing_to_clip_in_zeros(mode):
 # what is refused
 
 
-@pytest.mark.parametrize("threshold", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("threshold", [0.0, -1.0, math.nan, "1", [2.0]])
 @each_mode
-def test_thresholds_must_be_positive(mode, threshold):
-    with pytest.raises(InputError, match=f"clip_threshold: expected a positive number, got {threshold}"):
+def test_thresholds_must_be_positive_numbers(mode, threshold):
+    message = re.escape(f"clip_threshold: expected a positive number, got {threshold!r}")
+    with pytest.raises(InputError, match=message):
         make_clipper(mode, threshold)
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import LN2, Array, namespace, quiet
+from ..arrays import LN2, Array, namespace, over_largest, quiet
 from ..errors import InputError
 from ..registry import Registry
 from .norms import Norm, angle, flatten, largest, row_norms
@@ -90,8 +90,8 @@ class Clipper(ABC):
     turns = True  # whether it may change the gradient's direction
 
     def __init__(self, threshold: float) -> None:
-        if not threshold > 0:
-            raise InputError(f"clip_threshold: expected a positive number, got {threshold}")
+        if not (isinstance(threshold, int | float | np.number) and threshold > 0):
+            raise InputError(f"clip_threshold: expected a positive number, got {threshold!r}")
         self.threshold = float(threshold)
         self.state: dict[str, Array] = {}
 
@@ -167,30 +167,21 @@ class Adaptive(Clipper):
     default = 0.01
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
-        plain, extreme = gradient.split(gradient.plain), gradient.norm.exponent != 0
+        plain = gradient.split(gradient.plain)
         with quiet():
-            after = [self._one(params[name], g, extreme) for name, g in plain.items()]
-        if all(g is None for g in after):
-            return None
-        return flatten([old if new is None else new for old, new in zip(plain.values(), after, strict=True)])
+            parts = gradient.split(gradient.vector).items()
+            after = [self._one(params[name], g, gradient.exponent, plain[name]) for name, g in parts]
+        changed = any(new is not old for new, old in zip(after, plain.values(), strict=True))
+        return flatten(after) if changed else None
 
-    def _one(self, weights: Array, gradient: Array, extreme: bool) -> Array | None:
-        xp = namespace(gradient)
+    def _one(self, weights: Array, mantissas: Array, exponent: int, plain: Array) -> Array:
+        """`plain`, the mantissas times 2^exponent, with every unit inside its limit; itself where all are."""
+        xp = namespace(mantissas)
         limits = self.threshold * xp.maximum(row_norms(weights.astype(xp.float64, copy=False)), AGC_FLOOR)
-        scale = _powers_below(gradient) if extreme else 1.0
-        scaled = gradient / scale if extreme else gradient
+        scaled, largest = over_largest(xp, mantissas, -1)
         norms = row_norms(scaled)
-        over = norms * scale > limits
-        if not bool(over.any()):
-            return None
-        return scaled / xp.where(over, norms, 1.0) * xp.where(over, limits, scale)
-
-
-def _powers_below(array: Array) -> Array:
-    """The power of two at or below the largest entry along the last axis, which stays as 1."""
-    xp = namespace(array)
-    largest = xp.max(xp.abs(array), axis=-1, keepdims=True)
-    return xp.ldexp(xp.ones_like(largest), xp.frexp(largest)[1] - 1)
+        over = xp.log(largest) + xp.log(norms) + exponent * LN2 > xp.log(limits)
+        return xp.where(over, scaled / norms * limits, plain) if bool(over.any()) else plain
 
 
 @CLIPPERS.register("autoclip")
@@ -212,7 +203,8 @@ class AutoClip(Clipper):
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
         with quiet():
-            norm = min(float(np.ldexp(gradient.norm.mantissa, gradient.norm.exponent)), np.finfo(float).max)
+            norm = float(np.ldexp(gradient.norm.mantissa, gradient.norm.exponent + gradient.exponent))
+        norm = min(norm, np.finfo(float).max)
         norms, place = self.state["norms"], np.searchsorted(self.state["norms"], norm)
         self.state["norms"] = np.concatenate([norms[:place], [norm], norms[place:]])
         threshold = self._percentile(self.state["norms"])
