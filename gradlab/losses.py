@@ -9,8 +9,8 @@ as PyTorch's reduction "mean" has it. Targets and weights may have the outputs' 
 how many there are. Where the weight is zero, outputs and targets may hold anything, and the gradient is zero: a step
 beyond a sample's length has weight zero (`step_weights`). Non-finite outputs elsewhere give a value that is not finite.
 
-Raise InputError for shapes that do not fit, targets that are non-finite or out of range, and weights that are negative,
-non-finite or all zero.
+Raise InputError for shapes that do not fit or are empty, targets that are non-finite or out of range, and weights that
+are negative, non-finite or all zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 from math import prod
 from typing import Protocol
 
-from .activations import ACTIVATIONS
 from .arrays import Array, namespace, quiet, require_finite, require_namespace, require_type
 from .errors import InputError
 from .registry import Registry
@@ -72,14 +71,16 @@ def binary_cross_entropy(
     outputs: Array, targets: Array, weights: Array | None = None, *, model_axes: int = 0
 ) -> tuple[Array, Array]:
     """-t ln s - (1 - t) ln(1 - s), s = sigmoid(logits), mean over outputs; targets (T, B, O) or (B, O) in [0, 1]."""
-    xp, softplus = namespace(outputs), ACTIVATIONS["softplus"]
+    xp = namespace(outputs)
     logits, targets, weights = _prepared(outputs, targets, weights, outputs.shape, model_axes)
     least, most = float(targets.min()), float(targets.max())
     if not (least >= 0 and most <= 1):
         raise InputError(f"targets: expected numbers from 0 to 1, got {least} to {most}")
-    with quiet():
-        t = targets.astype(logits.dtype, copy=False)
-        return _mean(softplus.value(xp, logits) - t * logits, softplus.slope(xp, logits) - t, weights, model_axes)
+    with quiet():  # no difference of two numbers that nearly agree where logit and target do
+        t, right, e = targets.astype(logits.dtype, copy=False), logits > 0, xp.exp(-xp.abs(logits))
+        losses = xp.log1p(e) + xp.where(right, 1 - t, -t) * logits
+        slopes = xp.where(right, (1 - t) - t * e, (1 - t) * e - t) / (1 + e)
+        return _mean(losses, slopes, weights, model_axes)
 
 
 def step_weights(lengths: Array, steps: int) -> Array:
@@ -95,6 +96,8 @@ def _prepared(
     require_type("outputs", outputs, "f", "float32 or float64")
     if not 0 <= outputs.ndim - 2 - model_axes <= 1:
         raise InputError(f"outputs: expected shape (T, *M, B, O) or (*M, B, O), got {tuple(outputs.shape)}")
+    if 0 in outputs.shape:
+        raise InputError(f"outputs: expected at least one step, sample and output, got shape {tuple(outputs.shape)}")
     targets = _fitted("targets", targets, outputs, shape, model_axes)
     if len(shape) < outputs.ndim:
         targets = targets[..., None]

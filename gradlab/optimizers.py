@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Array, Namespace, namespace
+from .arrays import Array, Namespace, namespace, require_shape
 from .errors import InputError
 from .registry import Registry
 
@@ -44,10 +44,12 @@ class Optimizer(ABC):
     def step(self, params: Mapping[str, Array], grads: Mapping[str, Array], state: State, learning_rate: float) -> None:
         """One update of `params` and `state`, in place; `grads`, shaped as the parameters, must be finite.
 
-        Raises InputError for gradients of other names, and for a learning rate that is negative or not finite.
+        Raises InputError for gradients of other names or shapes, and a learning rate that is negative or not finite.
         """
         if grads.keys() != params.keys():
             raise InputError(f"gradients: expected those of {', '.join(params)}, got {', '.join(grads) or 'none'}")
+        for name, p in params.items():
+            require_shape(f"gradient of {name}", grads[name], tuple(p.shape))
         if not 0 <= learning_rate < math.inf:
             raise InputError(f"learning_rate: expected a finite number of at least 0, got {learning_rate}")
         state["updates"] += 1
@@ -199,7 +201,13 @@ class AdamW(Adam):
         super()._update(xp, p, g, rate, count, *kept)
 
 
-# Schedules: (number of the update 0, 1 ... total - 1, total) -> the factor of the learning rate
+# Schedules: (number of the update 0, 1 ... total - 1, total) -> the factor of the learning rate;
+# InputError without any updates
+
+
+def _require_total(total: int) -> None:
+    if total < 1:
+        raise InputError(f"total: expected a positive number of updates, got {total}")
 
 
 @SCHEDULES.register("constant")
@@ -211,10 +219,12 @@ def constant(iteration: int, total: int) -> float:
 @SCHEDULES.register("cosine")
 def cosine(iteration: int, total: int) -> float:
     """Half a period of a cosine, from the learning rate down to 0 (Loshchilov & Hutter 2017, eq. 5, no restarts)."""
+    _require_total(total)
     return 0.5 * (1 + math.cos(math.pi * iteration / total))
 
 
 @SCHEDULES.register("step")
 def step(iteration: int, total: int) -> float:
     """A tenth of the learning rate after each third of the updates."""
+    _require_total(total)
     return float(0.1 ** (3 * iteration // total))

@@ -1,5 +1,7 @@
 """Losses: values against plain formulas, gradients against differences on every library, weights, padding, messages."""
 
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ from gradlab.arrays import namespace
 from gradlab.errors import InputError
 from gradlab.losses import LOSSES, step_weights
 
-from .contract import LIBRARIES, assert_array, each_dtype, each_library, each_models
+from .contract import EPS, LIBRARIES, assert_array, each_dtype, each_library, each_models
 from .networks import NETS, T, network, slope
 
 STEPS, SAMPLES, OUTPUTS = 5, 2, 4
@@ -134,6 +136,23 @@ def test_extreme_logits(dtype):
     np.testing.assert_array_equal(gradient, np.array([[0, -0.25], [0, 0.25]]))
 
 
+@each_dtype
+@each_library
+@pytest.mark.parametrize("logit", [0.0, 1e-3, 3.0, 12.0, 40.0, 80.0])
+def test_binary_cross_entropy_keeps_its_digits(logit, library, dtype):
+    """Of the class that is right, and of the wrong one: ln(1 + e^-z) and z + ln(1 + e^-z), slopes -s(-z) and s(z)."""
+    xp = LIBRARIES[library]()
+    outputs = np.array([[logit], [-logit]], dtype)
+    z = float(outputs[0, 0])
+    for targets, value, rate in (
+        ([[1], [0]], math.log1p(math.exp(-z)), -math.exp(-z) / (1 + math.exp(-z))),
+        ([[0], [1]], z + math.log1p(math.exp(-z)), 1 / (1 + math.exp(-z))),
+    ):
+        found, gradient = LOSSES["binary_cross_entropy"](*moved(xp, dtype, outputs, np.array(targets)))
+        assert float(found) == pytest.approx(value, rel=4 * EPS[dtype], abs=0)
+        np.testing.assert_allclose(host(gradient), [[rate / 2], [-rate / 2]], rtol=4 * EPS[dtype])
+
+
 @each_loss
 def test_outputs_that_overflowed_give_a_value_that_is_not_finite(name):
     outputs, targets, _ = problem(name, "sequence")
@@ -232,6 +251,15 @@ def test_a_training_step(name, library, dtype, models):
 def test_bad_input(name, outputs, targets, weights, message):
     with pytest.raises(InputError, match=message):
         LOSSES[name](np.zeros(outputs), targets, weights)
+
+
+@each_loss
+@pytest.mark.parametrize("shape", [(0, 2, 3), (4, 0, 3), (4, 2, 0), (0, 3)])
+def test_nothing_to_lose(name, shape):
+    targets = np.zeros(shape[:-1], int) if name == "cross_entropy" else np.zeros(shape)
+    message = f"outputs: expected at least one step, sample and output, got shape {shape}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        LOSSES[name](np.zeros(shape), targets)
 
 
 def test_bad_types():

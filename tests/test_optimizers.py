@@ -1,6 +1,7 @@
 """Optimizers against PyTorch's trajectories, and the same on every array library; schedules; what is refused."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -178,14 +179,23 @@ def test_bad_options(name, options, message):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_bad_updates_change_nothing(name):
-    optimizer, params = OPTIMIZERS[name](), {"W": np.ones(2)}
+    optimizer, params = OPTIMIZERS[name](), {"W": np.ones(2), "b": np.ones(2)}
     state = optimizer.init(params)
     for rate in (-0.1, math.nan, math.inf):
         with pytest.raises(InputError, match=f"learning_rate: expected a finite number of at least 0, got {rate}"):
-            optimizer.step(params, {"W": np.ones(2)}, state, rate)
-    with pytest.raises(InputError, match="gradients: expected those of W, got w, b"):
+            optimizer.step(params, {"W": np.ones(2), "b": np.ones(2)}, state, rate)
+    with pytest.raises(InputError, match="gradients: expected those of W, b, got w, b"):
         optimizer.step(params, {"w": np.ones(2), "b": np.ones(2)}, state, 0.1)
-    assert (params["W"] == 1).all() and not state["updates"]
+    for shape in ((1,), (1, 2), (3,)):
+        with pytest.raises(InputError, match=re.escape(f"gradient of b: expected shape (2,), got {shape}")):
+            optimizer.step(params, {"W": np.ones(2), "b": np.ones(shape)}, state, 0.1)
+    assert (params["W"] == 1).all() and not any(array.any() for array in state.values())
+
+
+@pytest.mark.parametrize("name", ["cosine", "step"])
+def test_a_schedule_needs_updates(name):
+    with pytest.raises(InputError, match="total: expected a positive number of updates, got 0"):
+        SCHEDULES[name](0, 0)
 
 
 def test_unknown_names():
