@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import integrate, optimize
 
 import gradlab
 from gradlab import theory
@@ -118,6 +119,38 @@ def test_the_rate_at_rest_is_that_of_the_dense_jacobian(name, activation, models
     np.testing.assert_allclose(found, dense_rate(cell, params), rtol=1e-10, atol=1e-12)
 
 
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+@pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "gru"])
+def test_the_rate_at_rest_is_that_of_the_reduced_jacobian(name):
+    """ln rho(diag(f) + diag(i s) U_g diag(o s)) and ln rho(diag(z) + diag((1 - z) s r) U_n), with slopes s = 1 at 0."""
+    cell, params = gated(name)
+    gate, w, eye = dict(zip(cell.gates, sigmoid(params["b_h"]), strict=True)), params["W_hh"][2], np.eye(H)
+    if name == "gru":
+        reduced = gate["z"] * eye + ((1 - gate["z"]) * gate["r"])[:, None] * w
+    else:
+        reduced = gate["f"] * eye + gate["i"][:, None] * w * gate["o"]
+    expected = math.log(np.abs(np.linalg.eigvals(reduced)).max())
+    assert theory.zero_input_rate(cell, params) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_state_that_settles_slowly_is_waited_for():
+    """One unit h = tanh(h + b) loses 2 % of its distance per step."""
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=1)
+    params = cell.init(0) | {"W_hh": np.ones((1, 1, 1)), "b_h": np.full((1, 1), 1e-3)}
+    rest = optimize.brentq(lambda h: math.tanh(h + 1e-3) - h, 1e-3, 1, xtol=1e-15)
+    assert theory.zero_input_rate(cell, params) == pytest.approx(math.log(1 - rest**2), rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_a_state_that_rests_on_a_kink_has_no_rate(name):
+    cell = gradlab.make_cell(name, input_size=1, hidden_size=6, activation="relu")
+    with pytest.raises(InputError, match=r"expected a Jacobian where the network rests; .* rests on a kink"):
+        theory.zero_input_rate(cell, cell.init(0))
+
+
 @pytest.mark.parametrize("bias", [0.0, 1.0, 3.0])
 def test_the_rate_of_default_biases_is_the_textbooks(bias):
     def radius(m):
@@ -203,6 +236,25 @@ def test_minimal_rnn_measured(gain, bias):
     assert np.mean(rates) == pytest.approx(np.mean(predicted), abs=0.01)
 
 
+def test_the_variance_of_minimal_rnn_is_a_fixed_point():
+    """Q = R E (1 - u)^2 / (1 - E u^2) solved by bisection over adaptive integrals; iterating approaches it slowly."""
+    w, v, mean_b = 20.0, 0.5, 6.0
+
+    def mean(f, state):
+        root = math.sqrt(w * w * state + v * v)
+        integrand = lambda a: f(sigmoid(mean_b + root * a)) * math.exp(-0.5 * a * a)  # noqa: E731
+        return integrate.quad(integrand, -12, 12, points=[-mean_b / root], epsabs=1e-14, limit=400)[0] / math.sqrt(
+            2 * math.pi
+        )
+
+    state = optimize.brentq(
+        lambda q: mean(lambda u: (1 - u) ** 2, q) / mean(lambda u: 1 - u * u, q) - q, 1e-9, 1, xtol=1e-15
+    )
+    slope = mean(lambda u: (u * (1 - u)) ** 2, state)
+    expected = mean(lambda u: u * u, state) + w * w * slope * (state + 1)
+    assert theory.minimal_rnn_chi(w, v, 1.0, mean_b) == pytest.approx(expected, rel=1e-9)
+
+
 def test_gates_that_hardly_open_pass_everything_on():
     assert theory.minimal_rnn_chi(1.0, 0.5, 1.0, 60.0) == pytest.approx(1, abs=1e-15)
     assert theory.minimal_rnn_chi(1.0, 0.0, 0.0) == pytest.approx(0.25)
@@ -223,9 +275,17 @@ def test_gates_that_hardly_open_pass_everything_on():
         (lambda: theory.pascanu_bound("tanh", np.eye(2), -1), "steps: expected a whole number from 0 on, got -1"),
         (lambda: theory.chrono_memory(2), "t_max: expected the longest lag expected, at least 3, got 2"),
         (lambda: theory.chrono_memory(10, [1, -1]), r"lag: expected numbers of steps from 0 on, got \[1, -1\]"),
-        (lambda: theory.minimal_rnn_chi(-1.0, 0.5, 1.0), "sigma_w: expected a number from 0 on, got -1.0"),
-        (lambda: theory.minimal_rnn_chi(1.0, math.inf, 1.0), "sigma_v: expected a number from 0 on, got inf"),
-        (lambda: theory.minimal_rnn_chi(1.0, 0.5, math.nan), "square: expected a number from 0 on, got nan"),
+        (lambda: theory.minimal_rnn_chi(-1.0, 0.5, 1.0), "sigma_w: expected a standard deviation .* got -1"),
+        (lambda: theory.minimal_rnn_chi(1.0, math.inf, 1.0), "sigma_v: expected a standard deviation .* got inf"),
+        (lambda: theory.minimal_rnn_chi(1.0, 0.5, math.nan), r"square: expected a number from 0 to 1e\+06, got nan"),
+        (lambda: theory.minimal_rnn_chi(1e200, 0.5, 1.0), r"sigma_w: expected .* from 0 to 1000, got 1e\+200"),
+        (lambda: theory.newman_exponents(2.5, 1.0), "n: expected a whole number from 1 on, got 2.5"),
+        (lambda: theory.pascanu_bound("tanh", np.eye(2), 2.5), "steps: expected a whole number from 0 on, got 2.5"),
+        (lambda: theory.pascanu_bound("tanh", np.eye(2), math.nan), "steps: expected a whole number .* got nan"),
+        (lambda: theory.pascanu_bound("tanh", np.eye(2)[0]), r"w: expected shape \(\*M, H, H\), got \(2,\)"),
+        (lambda: theory.pascanu_bound("tanh", np.ones((2, 3))), r"w: expected shape \(\*M, H, H\), got \(2, 3\)"),
+        (lambda: theory.pascanu_bound("tanh", np.nan * np.eye(2)), r"w holds nan at index \(0, 0\)"),
+        (lambda: theory.chrono_memory(math.nan), "t_max: expected the longest lag expected, at least 3, got nan"),
         (
             lambda: theory.minimal_rnn_chi(1.0, 0.5, 1.0, math.nan),
             "mean_b: expected a number from -100 to 100, got nan",

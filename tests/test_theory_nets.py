@@ -66,6 +66,21 @@ def test_a_net_that_never_rests_has_no_rate_at_rest():
     assert names(theory.predictions(*net("lstm", gain=30.0, bias_scale=1.0))) == []
 
 
+@pytest.mark.parametrize("factor", [1e6, 1e200])
+@pytest.mark.parametrize("name", ["elman", "minimal_rnn"])
+def test_a_net_beyond_the_range_of_mean_field_has_none(name, factor):
+    """The bounded state of tanh has a variance whatever the scales; its gradient's rate is not told."""
+    cell, params, x = net(name)
+    assert theory.predictions(cell, params, factor * x) == []
+    assert theory.predictions(cell, params | {"W_hh": factor * params["W_hh"]}, x) == []
+
+
+def test_a_rest_on_the_kink_of_a_relu_is_left_out():
+    assert names(theory.predictions(*net(activation="relu", input_scale=0.0))) == ["mean_field"]
+    options = {"activation": "relu", "input_scale": 0.0, "gain": 0.5, "bias_scale": 0.3}
+    assert names(theory.predictions(*net(**options))) == ["zero_input", "mean_field"]
+
+
 # values
 
 
@@ -217,6 +232,14 @@ def test_bad_input():
     params["b_h"][:] = 0
     with pytest.raises(InputError, match=r"x: expected shape \(T, B, 5\).* got \(30, 3, 4\)"):
         theory.predictions(cell, params, x[..., :4])
+    for lengths, message in (
+        ([30, 3], r"lengths: expected shape \(3,\), got \(2,\)"),
+        ([30, 3, 31], "lengths: expected values from 0 to T=30, got 3 to 31"),
+        ([30, 3, -1], "lengths: expected values from 0 to T=30, got -1 to 30"),
+        ([30.0, 3.0, 1.0], "lengths: expected whole numbers, got float64"),
+    ):
+        with pytest.raises(InputError, match=message):
+            theory.predictions(cell, params, x, lengths)
     x[4, 1] = np.inf
     with pytest.raises(InputError, match="x holds inf at step 5, sample 1"):
         theory.predictions(cell, params, x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -11,15 +10,18 @@ from ..activations import ACTIVATIONS
 from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
 from ..errors import InputError
+from ..jacobian import StateJacobian
 from ..unroll import unroll
 from .gaussian import average
+from .phases import LARGEST_SCALE, single_scales
 
 SIGMOID = ACTIVATIONS["sigmoid"]
 SETTLE_STEPS = 256  # between two looks at whether the state rests
 SETTLE_ROUNDS = 40
 AT_REST = 1e-12  # relative change of a state that rests
 SETTLED = 1e-12  # and of a variance
-LARGEST_BIAS = 100
+LARGEST_BIAS, LARGEST_SQUARE = 100, LARGEST_SCALE**2
+HAIR, JUMP = 1e-9, 1e-2  # beside the state; share of the Jacobian by which it changes over that at a kink
 
 Params = Mapping[str, np.ndarray]
 
@@ -32,12 +34,10 @@ def zero_input_rate(cell: Cell, params: Mapping[str, Array]) -> np.ndarray:
         LSTM   ln rho(diag(f) + diag(i s) U_g diag(o s))      default biases: sigma(b_f) I + U_g / 4
         GRU    ln rho(diag(z) + diag((1 - z) s r) U_n)        default biases: z I + (1 - z) U_n / 2
 
-    Raises InputError for parameters that are not the cell's or not finite, and where the state does not come to rest.
+    Raises InputError for parameters that are not the cell's or not finite, and where the state does not come to rest or
+    rests on a kink of phi, as that of a ReLU without bias does.
     """
-    host = host_parameters(cell, params)
-    reduced = AT_ZERO.get(cell.name, lambda cell, params: None)(cell, host)
-    matrix = _jacobian_at_rest(cell, host) if reduced is None else reduced
-    return log_spectral_radius(matrix)
+    return log_spectral_radius(_jacobian_at_rest(cell, host_parameters(cell, params)))
 
 
 def host_parameters(cell: Cell, params: Mapping[str, Array]) -> dict[str, np.ndarray]:
@@ -54,34 +54,6 @@ def log_spectral_radius(w: np.ndarray) -> np.ndarray:
         return np.log(np.abs(np.linalg.eigvals(w)).max(axis=-1))
 
 
-def _lstm(cell: Cell, params: Params) -> np.ndarray | None:
-    """J has the nonzero eigenvalues of d c / d c + (d c / d h)(d h / d c); c = 0 shuts all other paths."""
-    i, f, o = (SIGMOID.value(np, params["b_h"][k]) for k in (0, 1, 3))
-    if np.any(cell.activation.value(np, params["b_h"][2])) or np.any(cell.activation.value(np, np.zeros(()))):
-        return None
-    into = i * cell.activation.slope(np, params["b_h"][2])
-    out = o * cell.activation.slope(np, np.zeros(()))
-    return _diagonal(f) + into[..., :, None] * params["W_hh"][2] * out[..., None, :]
-
-
-def _gru(cell: Cell, params: Params) -> np.ndarray | None:
-    """The candidate's a = b_n + r m moves with m through W_m and with r through W_r."""
-    b_n, b_r, b_z, m = params["b_h"]
-    r, z, (w_r, _, w_m) = SIGMOID.value(np, b_r), SIGMOID.value(np, b_z), params["W_hh"]
-    a = b_n + r * m
-    if np.any(cell.activation.value(np, a)):
-        return None
-    into = (1 - z) * cell.activation.slope(np, a)
-    return _diagonal(z) + into[..., None] * (r[..., None] * w_m + (m * SIGMOID.slope(np, b_r))[..., None] * w_r)
-
-
-AT_ZERO: dict[str, Callable[[Cell, Params], np.ndarray | None]] = {"lstm": _lstm, "peephole_lstm": _lstm, "gru": _gru}
-
-
-def _diagonal(d: np.ndarray) -> np.ndarray:
-    return d[..., None] * np.eye(d.shape[-1])
-
-
 def _jacobian_at_rest(cell: Cell, params: Params) -> np.ndarray:
     """The dense state Jacobian (*M, SH, SH) where the state rests without input, reached from zero."""
     state = None
@@ -91,7 +63,8 @@ def _jacobian_at_rest(cell: Cell, params: Params) -> np.ndarray:
         with quiet():
             moved = np.abs(state - last).max()
         if moved <= AT_REST * max(1.0, np.abs(state).max()):
-            return unroll(cell, params, np.zeros((1, 1, cell.input_size)), state).jacobian().dense()[0, ..., 0, :, :]
+            _require_smooth(cell, params, state)
+            return _jacobian_at(cell, params, state).dense()[0, ..., 0, :, :]
         if not np.isfinite(moved):
             break
     doing = f"still moved by {moved:.2g} per step" if np.isfinite(moved) else "overflowed"
@@ -101,16 +74,33 @@ def _jacobian_at_rest(cell: Cell, params: Params) -> np.ndarray:
     )
 
 
+def _jacobian_at(cell: Cell, params: Params, state: np.ndarray) -> StateJacobian:
+    return unroll(cell, params, np.zeros((1, 1, cell.input_size)), state).jacobian()
+
+
+def _require_smooth(cell: Cell, params: Params, state: np.ndarray) -> None:
+    """InputError where the Jacobian jumps within a hair of the state."""
+    nudge, vector = np.random.default_rng(0).normal(size=(2, *state.shape))
+    sides = [_jacobian_at(cell, params, state + hair * nudge).apply(vector[None]) for hair in (HAIR, -HAIR)]
+    jump, size = (np.abs(v).max(axis=(0, 1, -2, -1)) for v in (sides[1] - sides[0], sides[0]))
+    if (jump > JUMP * size).any():
+        raise InputError(
+            f"zero_input_rate: expected a Jacobian where the network rests; {cell!r} rests on a kink of its "
+            "activation. Give it a bias or an input"
+        )
+
+
 def minimal_rnn_chi(sigma_w: float, sigma_v: float, square: float, mean_b: float = 0.0, sigma_b: float = 0.0) -> float:
     """chi_1 of h' = u h + (1 - u) z, u = sigmoid(W h + V x + b): the factor of the squared gradient norm per step.
 
     chi = E u^2 + sigma_w^2 E[(u (1 - u))^2] (Q + R), with Q = E h^2 = R E (1 - u)^2 / (1 - E u^2) and R = `square`, the
     mean square of the embedded input z. mean_b, sigma_b: mean and standard deviation of the gate's bias.
-    Raises InputError for scales that are negative or not finite. Source: Chen, Pennington & Schoenholz 2018.
+    Raises InputError for scales outside [0, 1000], squares beyond 1e6 and means of the bias beyond 100.
+    Source: Chen, Pennington & Schoenholz 2018.
     """
-    for name, value in {"sigma_w": sigma_w, "sigma_v": sigma_v, "sigma_b": sigma_b, "square": square}.items():
-        if not 0 <= value < math.inf:
-            raise InputError(f"{name}: expected a number from 0 on, got {value}")
+    sigma_w, sigma_v, sigma_b = single_scales(sigma_w=sigma_w, sigma_v=sigma_v, sigma_b=sigma_b)
+    if not 0 <= square <= LARGEST_SQUARE:
+        raise InputError(f"square: expected a number from 0 to {LARGEST_SQUARE:g}, got {square}")
     if not abs(mean_b) <= LARGEST_BIAS:
         raise InputError(f"mean_b: expected a number from -{LARGEST_BIAS} to {LARGEST_BIAS}, got {mean_b}")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..activations import ACTIVATIONS, Activation
 
 Function = Callable[[np.ndarray], np.ndarray]
 Moments = tuple[Function, Function]  # of q: A, B
+Correlated = Callable[[float, float], float]  # of q and c
 
 REACH = 10.0  # standard deviations; beyond lies a share of 1e-23
 GAUSS_BREAKS = np.arange(-REACH, REACH + 1, 2.0)  # panels on which the Gaussian density is easy
@@ -75,6 +76,14 @@ def quadrature(phi: Activation) -> Moments:
     return mean_square(phi.value), mean_square(phi.slope)
 
 
+def correlations(phi: Activation) -> tuple[Correlated, Correlated]:
+    """E phi(u1) phi(u2) and E phi'(u1) phi'(u2) as functions of q and c: closed forms for waves, else quadrature."""
+    if phi.name in CLOSED_CORRELATED:
+        return CLOSED_CORRELATED[phi.name]
+    value, slope = (partial(correlated, partial(f, np)) for f in (phi.value, phi.slope))
+    return value, slope
+
+
 def correlated(f: Function, q: float, c: float) -> float:
     """E f(u1) f(u2) for u1, u2 ~ N(0, q) with correlation c, by quadrature within quadrature."""
     if abs(c) == 1:
@@ -124,6 +133,19 @@ CLOSED: dict[str, Callable[[], Moments]] = {
     "sin": _sin,
     "hard_tanh": _hard_tanh,
 }
+
+
+def _sines(q: float, c: float) -> float:
+    """(exp(-q (1 - c)) - exp(-q (1 + c))) / 2, to full precision for small q."""
+    return 0.5 * (math.expm1(-q * (1 - c)) - math.expm1(-q * (1 + c)))
+
+
+def _cosines(q: float, c: float) -> float:
+    return 0.5 * (math.exp(-q * (1 - c)) + math.exp(-q * (1 + c)))
+
+
+# the panels do not follow the many waves of a large q
+CLOSED_CORRELATED: dict[str, tuple[Correlated, Correlated]] = {"sin": (_sines, _cosines)}
 
 # tables, for what needs A and B at very many q
 

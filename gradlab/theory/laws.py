@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..activations import Activation
-from ..arrays import Array, to_numpy
+from ..arrays import Array, require_finite, to_numpy
 from ..errors import InputError
 from .gaussian import find
 
@@ -44,12 +44,17 @@ def gaussian_growth(n: int, scale: float, steps: int = 1) -> tuple[float, float]
 
 def _freedom(n: int, scale: float, steps: int = 1) -> np.ndarray:
     """Degrees of freedom n, n-1 ... 1 of the chi-squared variables; InputError for what no product has."""
-    for name, value in (("n", n), ("steps", steps)):
-        if value < 1:
-            raise InputError(f"{name}: expected a whole number from 1 on, got {value}")
+    require_whole(1, n=n, steps=steps)
     if not 0 < scale < math.inf:
         raise InputError(f"scale: expected a positive number, got {scale}")
     return np.arange(n, 0, -1)
+
+
+def require_whole(low: int, **counts: int) -> None:
+    """InputError, by name, for what is no whole number from `low` on."""
+    for name, value in counts.items():
+        if not hasattr(value, "__index__") or value < low:
+            raise InputError(f"{name}: expected a whole number from {low} on, got {value!r}")
 
 
 def _special() -> Any:
@@ -61,11 +66,15 @@ def pascanu_bound(activation: str | Activation, w: Array, steps: int = 1) -> np.
 
     gamma: the activation's largest slope; sigma_max: the largest singular value of the recurrent weights of
     h' = phi(W h + V x + b). Below 0 is sufficient for vanishing, above 0 only necessary for exploding.
-    Raises InputError for unknown names and fewer than 0 steps. Source: Pascanu, Mikolov & Bengio 2013, section 2.1.
+    Raises InputError for unknown names, weights that are not square or not finite, and steps that are no whole number
+    from 0 on. Source: Pascanu, Mikolov & Bengio 2013, section 2.1.
     """
-    if steps < 0:
-        raise InputError(f"steps: expected a whole number from 0 on, got {steps}")
-    largest = np.linalg.norm(to_numpy(w).astype(float), 2, axis=(-2, -1))
+    require_whole(0, steps=steps)
+    host = to_numpy(w).astype(float)
+    if host.ndim < 2 or host.shape[-1] != host.shape[-2] or 0 in host.shape:
+        raise InputError(f"w: expected shape (*M, H, H), got {host.shape}")
+    require_finite("w", host)
+    largest = np.linalg.norm(host, 2, axis=(-2, -1))
     with np.errstate(divide="ignore"):
         return steps * (math.log(find(activation).max_slope) + np.log(largest)) if steps else 0 * largest
 
@@ -76,7 +85,7 @@ def chrono_memory(t_max: int, lag: Any = None) -> np.ndarray:
     f = sigmoid(b) with b = ln u, u uniform in [1, t_max - 1], so f = u / (1 + u): a unit forgets by e over about u
     steps. Raises InputError for t_max below 3 and negative lags. Source: Tallec & Ollivier 2018.
     """
-    if t_max < 3:
+    if not 3 <= t_max < math.inf:
         raise InputError(f"t_max: expected the longest lag expected, at least 3, got {t_max}")
     lags = np.asarray(t_max if lag is None else lag, float)
     if not (lags >= 0).all():

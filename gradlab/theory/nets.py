@@ -12,10 +12,10 @@ from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
 from ..errors import InputError
 from ..trajectory import length_mask
-from ..unroll import full_inputs
+from ..unroll import full_inputs, require_lengths
 from .gates import host_parameters, log_spectral_radius, minimal_rnn_chi, zero_input_rate
 from .gaussian import moments
-from .phases import DIVERGES, chi_1, variance
+from .phases import DIVERGES, chi_1, scales, variance
 from .where import WHERE
 
 ROTATION = 1e-5  # relative distance from a multiple of an orthogonal matrix; weights in float32 have 1e-6
@@ -43,11 +43,13 @@ def predictions(
     """Every prediction that applies to this very net, the most trustworthy first; empty where theory has none.
 
     x, lengths: its input as `unroll` takes it, None for no input. The standard deviations are the realised ones: of W
-    times sqrt(H), of b, and of V x. Raises InputError for parameters that are not the cell's or not finite.
+    times sqrt(H), of b, and of V x. Raises InputError for parameters, input and lengths that are not the cell's or not
+    finite.
     """
     host, models = host_parameters(cell, params), cell.require(params)
-    net = Net(cell, host, models, _second_moment(x, lengths, cell, models))
-    return [*RULES.get(cell.name, _gated)(net)]
+    with quiet():  # what overflows is beyond every theory's range
+        net = Net(cell, host, models, _second_moment(x, lengths, cell, models))
+        return [*RULES.get(cell.name, _gated)(net)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ def _second_moment(x: Array | None, lengths: Array | None, cell: Cell, models: t
     if x is None:
         return np.zeros((*(1,) * len(models), cell.input_size, cell.input_size))
     full = full_inputs(cell, to_numpy(x), models, float)
-    mask = None if lengths is None else length_mask(to_numpy(lengths), full.shape[0], len(models))
+    mask = None
+    if lengths is not None:
+        lengths = require_lengths(to_numpy(lengths), full, (*models, full.shape[-2]))
+        mask = length_mask(lengths, full.shape[0], len(models))
     require_finite("x", full, mask)
     if mask is None:
         return np.einsum("t...bi,t...bj->...ij", full, full) / (full.shape[0] * full.shape[-2])
@@ -114,7 +119,8 @@ def _elman(net: Net) -> Iterator[Prediction]:
     if phi != "identity":
         yield from _at_rest(net, always=False)
     if leak == 1 and _independent(w):
-        yield _mean_field(net)
+        with suppress(InputError):  # beyond the theory's range
+            yield _mean_field(net)
 
 
 def _minimal_rnn(net: Net) -> Iterator[Prediction]:
@@ -142,10 +148,10 @@ def _at_rest(net: Net, always: bool) -> Iterator[Prediction]:
 
 
 def _mean_field(net: Net) -> Prediction:
-    w, b, v, phi = net.sigma_w, net.sigma_b(), net.sigma_v(), net.cell.activation
+    w, b, v = scales(sigma_w=net.sigma_w, sigma_b=net.sigma_b(), sigma_v=net.sigma_v())
+    phi = net.cell.activation
     q = variance(phi, w, b * b + v * v)
-    with quiet():
-        log_rate = 0.5 * np.log(chi_1(phi, w, q))
+    log_rate = 0.5 * np.log(chi_1(phi, w, q))
     here = ", ".join(f"sigma_{name} = {float(np.mean(s)):.3g}" for name, s in (("w", w), ("b", b), ("v", v)))
     return _prediction("mean_field", log_rate, f"Here {here}.", DIVERGES if np.isinf(q).any() else "")
 
@@ -165,8 +171,7 @@ def _rotation_scale(w: np.ndarray) -> np.ndarray | None:
     gram = np.swapaxes(w, -1, -2) @ w
     square = np.trace(gram, axis1=-2, axis2=-1) / w.shape[-1]
     distance = np.abs(gram - square[..., None, None] * np.eye(w.shape[-1])).max(axis=(-2, -1))
-    with quiet():
-        return 0.5 * np.log(square) if (distance <= ROTATION * square).all() else None
+    return 0.5 * np.log(square) if (distance <= ROTATION * square).all() else None
 
 
 def _independent(w: np.ndarray) -> bool:

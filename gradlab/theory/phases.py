@@ -23,7 +23,7 @@ from ..activations import Activation
 from ..arrays import quiet
 from ..errors import InputError
 from ..registry import unknown
-from .gaussian import blockwise, correlated, find, moments, table
+from .gaussian import blockwise, correlations, find, moments, table
 from .where import WHERE
 
 PARAMETERS = ("sigma_w", "sigma_b", "sigma_v")
@@ -122,7 +122,7 @@ def mean_field(activation: str | Activation, sigma_w: float, sigma_b: float = 0.
     reached from a small state is taken. Raises InputError for unknown names and scales outside [0, 1000].
     """
     phi = find(activation)
-    w, b, v = (float(x) for x in _scales(sigma_w=sigma_w, sigma_b=sigma_b, sigma_v=sigma_v))
+    w, b, v = single_scales(sigma_w=sigma_w, sigma_b=sigma_b, sigma_v=sigma_v)
     q = float(variance(phi, w, b * b + v * v))
     return MeanField(phi, w, b, v, q, float(chi_1(phi, w, q)))
 
@@ -163,7 +163,7 @@ def _log(x: float) -> float:
     return math.log(x) if x > 0 else math.nan if math.isnan(x) else -math.inf
 
 
-def _scales(**given: Any) -> list[np.ndarray]:
+def scales(**given: Any) -> list[np.ndarray]:
     """The standard deviations as arrays; InputError, by name, for what is none."""
     for name, value in given.items():
         try:
@@ -176,6 +176,15 @@ def _scales(**given: Any) -> list[np.ndarray]:
                 f"{name}: expected a standard deviation (not a variance) from 0 to {LARGEST_SCALE:g}, got {wrong[0]:g}"
             )
     return [np.asarray(value, float) for value in given.values()]
+
+
+def single_scales(**given: Any) -> list[float]:
+    """The same where each has to be one number."""
+    found = scales(**given)
+    for name, array in zip(given, found, strict=True):
+        if array.ndim:
+            raise InputError(f"{name}: expected one standard deviation, got an array of shape {array.shape}")
+    return [float(array) for array in found]
 
 
 # the variance's fixed points, on a logarithmic scale of q
@@ -233,7 +242,7 @@ def correlation_map(
     that is not positive and scales outside [0, 1000].
     """
     phi = find(activation)
-    w, b, v = (float(x) for x in _scales(sigma_w=sigma_w, sigma_b=sigma_b, sigma_v=sigma_v))
+    w, b, v = single_scales(sigma_w=sigma_w, sigma_b=sigma_b, sigma_v=sigma_v)
     for name, value in (("c", c), ("input_correlation", input_correlation)):
         if not -1 <= value <= 1:
             raise InputError(f"{name}: expected a correlation from -1 to 1, got {value}")
@@ -243,11 +252,11 @@ def correlation_map(
 
 
 def _mapped(phi: Activation, q: float, c: float, sigma_w: float, shared: float) -> float:
-    return (sigma_w**2 * correlated(lambda a: phi.value(np, a), q, c) + shared) / q
+    return (sigma_w**2 * correlations(phi)[0](q, c) + shared) / q
 
 
 def _slope(phi: Activation, q: float, c: float, sigma_w: float) -> float:
-    return sigma_w**2 * correlated(lambda a: phi.slope(np, a), q, c)
+    return sigma_w**2 * correlations(phi)[1](q, c)
 
 
 def _stable_correlation(phi: Activation, q: float, sigma_w: float, shared: float, chi: float) -> float:
@@ -281,7 +290,7 @@ def critical_line(activation: str | Activation, sigma_b: Any, sigma_v: Any = 0.0
     Raises InputError for unknown names and scales outside [0, 1000].
     """
     phi = find(activation)
-    b, v = _scales(sigma_b=sigma_b, sigma_v=sigma_v)
+    b, v = scales(sigma_b=sigma_b, sigma_v=sigma_v)
     drive = np.asarray(b * b + v * v)
     flat = drive.ravel()
     point, q = _critical_variances(phi, flat)
@@ -332,9 +341,10 @@ def phase_map(
             raise unknown("parameter", name, list(PARAMETERS))
     if len(set(names)) < len(names) or "sigma_w" not in names:
         raise InputError(f"phase_map: expected sigma_w and others of {', '.join(PARAMETERS)}, each once; got {names}")
+    single_scales(**fixed)
     across, along = np.meshgrid(np.atleast_1d(x[1]), np.atleast_1d(y[1]))
     given: dict[str, Any] = dict.fromkeys(PARAMETERS, 0.0) | fixed | {x[0]: across, y[0]: along}
-    sigma_w, sigma_b, sigma_v = np.broadcast_arrays(*_scales(**{name: given[name] for name in PARAMETERS}))
+    sigma_w, sigma_b, sigma_v = np.broadcast_arrays(*scales(**{name: given[name] for name in PARAMETERS}))
     q = variance(phi, sigma_w, sigma_b**2 + sigma_v**2)
     chi = chi_1(phi, sigma_w, q)
     with quiet():
