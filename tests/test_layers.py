@@ -22,9 +22,10 @@ from gradlab.layers import (
     Sequential,
     recurrent_tapes,
 )
+from gradlab.layers.base import is_finite
 
 from .contract import LIBRARIES, each_dtype, each_library, each_models
-from .networks import NETS, OUT, B, D, H, T, cell, network, slope, slopes, translator
+from .networks import NETS, OUT, B, D, H, Network, T, cell, network, slope, slopes, translator
 from .strict import strict
 
 NEAR = {"float64": 1e-8, "float32": 2e-5}  # of the largest derivative of an array
@@ -165,6 +166,33 @@ def test_lower_layers_get_nan_where_the_gradient_overflows_between_layers():
     assert all(np.isnan(grads[f"encoder.{name}"]).all() for name in ("W_xh", "W_hh", "b_h"))
 
 
+def test_lower_layers_get_nan_where_a_layer_above_overflows():
+    decoder = Sequential(cell("elman"), Dense(H, OUT))
+    x = np.zeros((T, B, D))
+    for net, inputs, top in (
+        (Sequential(Dense(D, D), cell("gru"), Dense(H, OUT)), x, "2."),
+        (EncoderDecoder(cell("elman"), decoder), (x, x), "decoder.1."),
+        (Sequential(EncoderDecoder(cell("elman"), cell("elman")), Dense(H, OUT)), (x, x), "1."),
+    ):
+        params = net.init(0)
+        params[top + "W_hy"] *= 1e200
+        y, tape = net.forward(params, inputs)
+        with np.errstate(all="ignore"):
+            dx, grads = net.backward(params, tape, np.full_like(y, 1e200))
+        assert list(grads) == list(params) and (dx is None or dx == (None, None))
+        for name, g in grads.items():
+            assert np.isfinite(g).all() if name.startswith(top) else np.isnan(g).all()
+
+
+def test_numbers_are_finite_though_their_sum_is_not():
+    for dtype in ("float32", "float64"):
+        array = np.full((2, 3), np.finfo(dtype).max)
+        assert is_finite(array)
+        for bad in (np.inf, -np.inf, np.nan):
+            array[1, 2] = bad
+            assert not is_finite(array)
+
+
 # drawing
 
 
@@ -204,6 +232,40 @@ def test_dropout():
         np.testing.assert_array_equal(layer.backward({}, tape, y)[0], y)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("axes", [(), (1,)], ids=["no axis", "axis of 1"])
+def test_dropout_below_models_that_share_one_input(axes, rate):
+    """Each model is as if alone with the same draw."""
+    layer, rng = Sequential(Dropout(rate), cell("lstm"), Dense(H, OUT)), np.random.default_rng(3)
+    x, dy = rng.normal(size=(T, *axes, B, D)), rng.normal(size=(T, 3, B, OUT))
+    net = Network(layer, layer.init(3, models=(3,)), x, dy=dy)
+    grads = net.gradients()
+    assert grads["x"].shape == (T, 3, B, D) and grads["x"].any()
+    whole = replace(net, x=np.repeat(x.reshape(T, 1, B, D), 3, axis=1))
+    found = replace(whole, params={name: grads[name] for name in net.params}, x=grads["x"])
+    for m in range(3):
+        alone = whole.of_model(m).gradients()
+        for key, expected in alone.items():
+            np.testing.assert_allclose(found.of_model(m).arrays()[key], expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(1)], ids=["evaluation", "training"])
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones((4, 2, 3), int), "x: expected float32 or float64, got int64"),
+        (np.ones((4, 2, 3), bool), "x: expected float32 or float64, got bool"),
+        (np.ones((4, 2, 3), np.float16), "x: expected float32 or float64, got float16"),
+        (np.full((4, 2, 3), "1"), "x: expected float32 or float64, got <U1"),
+        ([[[1.0]]], "expected a NumPy or CuPy array, got list"),
+        ("x", "expected a NumPy or CuPy array, got str"),
+    ],
+)
+def test_dropout_of_what_is_no_real_number(x, message, rng):
+    with pytest.raises(InputError, match=message):
+        Dropout(0.3).forward({}, x, rng=rng)
+
+
 def test_layer_norm_has_the_jacobian_norm_of_the_books():
     """||J||_F^2 = (d - 2) / s^2 without gamma, beta and epsilon."""
     d, layer = 9, LayerNorm(9)
@@ -232,6 +294,14 @@ def x_of(*shape):
         (lambda: LayerNorm(0), "size: expected a positive integer"),
         (lambda: Once(0), "steps: expected a positive integer"),
         (lambda: Dropout(1.0), r"rate: expected a probability in \[0, 1\), got 1.0"),
+        (lambda: Dropout("0.5"), r"rate: expected a probability in \[0, 1\), got '0.5'"),
+        (lambda: Residual(3), r"Residual: expected a layer such as Recurrent\(cell\), got 3"),
+        (lambda: Recurrent("lstm"), r"Recurrent: expected a cell such as make_cell\('lstm', ...\), got 'lstm'"),
+        (
+            lambda: Recurrent(cell("lstm").cell, gian=2),
+            "unknown option of a cell's init 'gian'. Did you mean 'gain'\\? Valid: bias_scale, ",
+        ),
+        (lambda: Recurrent(cell("lstm").cell, dtype="float32"), "unknown option of a cell's init 'dtype'"),
         (lambda: Sequential(), "Sequential: expected layers such as .* got none"),
         (lambda: Sequential(3), "Sequential: expected layers such as"),
         (lambda: EncoderDecoder(Dense(2, 2), cell("lstm")), "encoder: expected a Recurrent, or a Sequential with one"),
@@ -254,6 +324,15 @@ def x_of(*shape):
         (lambda: run(Embedding(3, 2), np.array([[0, -1]])), "x: expected symbols from 0 to 2, got -1 to 0"),
         (lambda: run(Embedding(3, 2), np.zeros((2, 2, 2), int)), r"x: expected shape \(T, B\), time first, or \(B\)"),
         (lambda: run(Residual(Dense(3, 2)), x_of(4, 3)), r"Residual: expected .* input's shape \(4, 3\), got \(4, 2\)"),
+        (lambda: run(Dense(3, 2), x_of(0, 5, 3)), r"x: expected shape \(T, B, 3\), .* got \(0, 5, 3\)"),
+        (lambda: run(LayerNorm(3), x_of(4, 0, 3)), r"x: expected shape \(T, B, 3\), .* got \(4, 0, 3\)"),
+        (lambda: run(Embedding(3, 2), np.zeros((0, 2), int)), r"x: expected shape \(T, B\), .* got \(0, 2\)"),
+        (lambda: run(Last(), x_of(0, 2, 3)), r"x: expected shape \(T, B, F\), time first, got \(0, 2, 3\)"),
+        (lambda: run(Last(), x_of(4, 0, 3), np.zeros(0, int)), r"x: expected shape .* got \(4, 0, 3\)"),
+        (lambda: run(pair(), x_of(2, 1, D)), r"x: expected the pair \(the encoder's, the decoder's\), got ndarray"),
+        (lambda: run(pair(), (x_of(2, 1, D),) * 3), "x: expected the pair .* got 3 values"),
+        (lambda: run(pair(), (x_of(2, 1, D),) * 2, np.array([1, 2])), "lengths: expected the pair .* got ndarray"),
+        (lambda: pair().output_lengths([np.array([1])]), "lengths: expected the pair .* got 1 values"),
         (lambda: run(Last(), x_of(4, 3)), r"x: expected shape \(T, B, F\), time first, got \(4, 3\)"),
         (lambda: run(Last(), x_of(4, 2, 3), np.array([1.0, 2])), "lengths: expected whole numbers"),
         (
@@ -265,6 +344,10 @@ def x_of(*shape):
 def test_bad_input(mistake, message):
     with pytest.raises(InputError, match=message):
         mistake()
+
+
+def pair():
+    return EncoderDecoder(cell("lstm"), cell("lstm"))
 
 
 def run(layer, x, lengths=None):
@@ -287,3 +370,5 @@ def test_wrong_parameters_are_named():
         Dense(3, 2).forward(params | {"b_y": x_of(3)}, x_of(4, 3))
     with pytest.raises(InputError, match="W_hy: expected float32 or float64"):
         Dense(3, 2).forward(params | {"W_hy": np.zeros((2, 3), int)}, x_of(4, 3))
+    with pytest.raises(InputError, match="b_y: expected float64 as W_hy, got float32; convert it"):
+        Dense(3, 2).forward(params | {"b_y": np.zeros(2, np.float32)}, x_of(4, 3))

@@ -8,6 +8,7 @@ import pytest
 from gradlab import to_numpy as host
 from gradlab.layers import (
     Dense,
+    Dropout,
     Embedding,
     EncoderDecoder,
     Last,
@@ -108,6 +109,32 @@ def test_lengths_may_differ_between_models(name, library):
         found = replace(net, params=of_params, x=grads["x"], initial=grads.get("initial")).of_model(m)
         for key, gradient in own.gradients().items():
             assert_close(found.arrays()[key], gradient, "float64")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        cell("lstm"),
+        Dense(D, OUT, "softmax"),
+        LayerNorm(D),
+        Embedding(7, D),
+        Last(),
+        Dropout(0.4),
+        Residual(Dense(D, D)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_what_comes_back_for_padding_counts_for_nothing(layer):
+    """dL/dy that is zero but in the padding; only what hands dL/dy on has a gradient there, of the input."""
+    rng, lengths = np.random.default_rng(6), np.array(LENGTHS)
+    net = Network(layer, layer.init(3), nonsense_padded(rng, lengths, isinstance(layer, Embedding), "float64"), lengths)
+    outside = ~step_weights(lengths, max(LENGTHS))
+    dy = rng.normal(size=net.forward()[0].shape) * outside[..., None]
+    grads = replace(net, dy=dy).gradients()
+    handed_on = isinstance(layer, Dropout | Residual)
+    for name, g in grads.items():
+        assert not (g[~outside] if name == "x" and handed_on else g).any()
+    assert ("x" in grads) == (not isinstance(layer, Embedding))
 
 
 def test_one_vector_may_become_sequences_of_several_lengths():

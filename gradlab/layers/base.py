@@ -34,7 +34,8 @@ class Layer(ABC):
     """A map of sequences (T, *M, B, F) or single vectors (*M, B, F) with parameters and a derivative.
 
     lengths (B,) or (*M, B): steps beyond a sample's length may hold anything on the way in, count for nothing, and get
-    no gradient. All layers raise InputError for shapes, types and values that they cannot use.
+    no gradient, but that Dropout and Residual hand on what came for them to the layer below, where it counts for
+    nothing. All layers raise InputError for shapes, types and values that they cannot use.
     """
 
     def init(
@@ -91,6 +92,9 @@ def require_params(layer: Layer, params: Mapping[str, Array], shapes: Mapping[st
     for name, shape in shapes.items():
         require_shape(name, params[name], (*models, *shape))
         require_type(name, params[name], "f", "float32 or float64")
+        if params[name].dtype != params[first].dtype:
+            wanted, got = params[first].dtype, params[name].dtype
+            raise InputError(f"{name}: expected {wanted} as {first}, got {got}; convert it with {name}.astype(...)")
     return models
 
 
@@ -100,7 +104,7 @@ def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> 
     require_type("x", x, "fiub", "real numbers")
     axes = tuple(x.shape[-2 - len(models) : -2])
     fits = len(axes) == len(models) and all(n in (1, m) for n, m in zip(axes, models, strict=True))
-    if not fits or x.ndim - len(models) not in (2, 3) or x.shape[-1] != size:
+    if not fits or x.ndim - len(models) not in (2, 3) or x.shape[-1] != size or 0 in x.shape:
         vector = ", ".join([*map(str, models), "B", str(size)])
         raise InputError(f"x: expected shape (T, {vector}), time first, or ({vector}); got {tuple(x.shape)}")
     return x.astype(like.dtype, copy=False)
@@ -128,9 +132,10 @@ def unpadded(x: Array, mask: Array | None) -> Array:
 
 
 def is_finite(array: Array) -> bool:
-    """Whether every number is finite, as far as their sum can tell."""
-    with quiet():
-        return bool(namespace(array).isfinite(array.sum()))
+    """Whether every number is finite."""
+    xp = namespace(array)
+    with quiet():  # a sum that is finite is the fast answer, but it may overflow by itself
+        return bool(xp.isfinite(array.sum())) or bool(xp.isfinite(array).all())
 
 
 def prefixed(name: str, params: Mapping[str, Array]) -> Params:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, namespace
+from ..arrays import Array, namespace, require_namespace, require_shape, require_type
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, require_gradient
+from .base import Clip, Layer, Lengths, Params
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Dropout(Layer):
     rate: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate < 1:
+        if not (isinstance(self.rate, int | float | np.number) and 0 <= self.rate < 1):
             raise InputError(f"rate: expected a probability in [0, 1), got {self.rate!r}")
 
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -40,17 +40,22 @@ class Dropout(Layer):
     def forward(
         self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
     ) -> tuple[Array, DropoutTape]:
-        """x times a factor that is drawn by NumPy from rng, then moved."""
+        """x times a factor that is drawn by NumPy from rng, then moved; x may lack model axes or have them as 1."""
+        xp = namespace(x)
+        require_type("x", x, "f", "float32 or float64")
         if rng is None or self.rate == 0:
             return x, DropoutTape(x, None)
         kept = rng.random(tuple(x.shape), dtype=np.float32) >= self.rate
-        factor = namespace(x).asarray((kept / (1 - self.rate)).astype(x.dtype))
+        factor = xp.asarray((kept / (1 - self.rate)).astype(x.dtype))
         y = x * factor
         return y, DropoutTape(y, factor)
 
     def backward(
         self, params: Mapping[str, Array], tape: DropoutTape, dy: Array, *, clip: Clip = None, record: bool = False
     ) -> tuple[Array, Params]:
-        """dL/dy times the same factor."""
-        require_gradient(dy, tape.y)
-        return (dy if tape.factor is None else dy * tape.factor), {}
+        """dL/dy times the same factor, for each model where dy has model axes that x lacked."""
+        shape = tuple(tape.y.shape)
+        shape = (*shape[:1], *(1,) * (dy.ndim - len(shape)), *shape[1:])
+        require_namespace(namespace(tape.y), dy=dy)
+        require_shape("dy", dy, (*("M" if n == 1 else n for n in shape[:-2]), *shape[-2:]))
+        return (dy if tape.factor is None else dy * tape.factor.reshape(shape)), {}

@@ -46,7 +46,8 @@ class Embedding(Layer):
         table, xp = params["W_emb"], namespace(params["W_emb"])
         require_namespace(xp, x=x)
         require_type("x", x, "iu", "whole numbers")
-        if tuple(x.shape[-1 - len(models) : -1]) != models or not 0 <= x.ndim - len(models) - 1 <= 1:
+        fits = tuple(x.shape[-1 - len(models) : -1]) == models and x.ndim - len(models) in (1, 2)
+        if not fits or 0 in x.shape:
             symbols = ", ".join([*map(str, models), "B"])
             raise InputError(f"x: expected shape (T, {symbols}), time first, or ({symbols}); got {tuple(x.shape)}")
         mask = step_mask(x[..., None], lengths, models)

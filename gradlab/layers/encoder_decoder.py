@@ -58,7 +58,7 @@ class EncoderDecoder(Layer):
 
     def output_lengths(self, lengths: Lengths) -> Lengths:
         """Those of the decoder's sequences."""
-        return None if lengths is None else self.decoder.output_lengths(lengths[1])
+        return self.decoder.output_lengths(_pair("lengths", lengths)[1])
 
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Both nets'."""
@@ -74,7 +74,7 @@ class EncoderDecoder(Layer):
     ) -> tuple[Array, EncoderDecoderTape]:
         """The decoder's output."""
         of_encoder, of_decoder = parts(params, PARTS)
-        (source, target), (source_lengths, target_lengths) = x, lengths or (None, None)
+        (source, target), (source_lengths, target_lengths) = _pair("x", x), _pair("lengths", lengths)
         encoded, read = self.encoder.forward(of_encoder, source, source_lengths, rng=rng)
         tape = EncoderDecoderTape(read, None, encoded)
         own: dict[str, Any] = {"initial_state": tape.last.trajectory.states[-1]}
@@ -100,3 +100,13 @@ class EncoderDecoder(Layer):
             d_source, found = self.encoder.backward(of_encoder, tape.encoder, nothing, **how)
             grads |= prefixed("encoder", found)
         return (d_source, d_target), completed(grads, params)
+
+
+def _pair(name: str, value: Any) -> tuple[Any, Any]:
+    """`value` as the encoder's and the decoder's; None for both where there are no lengths."""
+    if name == "lengths" and value is None:
+        return None, None
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return value[0], value[1]
+    got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
+    raise InputError(f"{name}: expected the pair (the encoder's, the decoder's), got {got}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,15 @@ import numpy as np
 from ..arrays import Array
 from ..bptt import Gradients, bptt
 from ..cells import Cell
+from ..errors import InputError
 from ..jacobian import FrobeniusNorms
 from ..quantities import GateStatistics, Recording
+from ..registry import unknown
 from ..trajectory import Linearization, Trajectory
 from ..unroll import unroll
 from .base import Clip, Layer, Lengths, Params
+
+ELSEWHERE = {"seed", "models", "dtype", "device"}  # arguments of a cell's init that those of the layer's decide
 
 
 @dataclass
@@ -47,13 +52,18 @@ class RecurrentTape:
 class Recurrent(Layer):
     """h_1 ... h_T of a cell (T, *M, B, H) over x (T, *M, B, D); masked steps keep the state as it is.
 
-    options: keywords of the cell's `init`, such as gain or forget_bias.
+    options: keywords of the cell's `init` on how to draw, such as gain or forget_bias.
     """
 
     cell: Cell
     options: Mapping[str, Any] = field(hash=False)
 
     def __init__(self, cell: Cell, **options: Any) -> None:
+        if not isinstance(cell, Cell):
+            raise InputError(f"Recurrent: expected a cell such as make_cell('lstm', ...), got {cell!r}")
+        known = signature(cell.init).parameters.keys() - ELSEWHERE
+        for name in options.keys() - known:
+            raise unknown("option of a cell's init", name, sorted(known))
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "options", options)
 

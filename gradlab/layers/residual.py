@@ -19,6 +19,10 @@ class Residual(Layer):
 
     layer: Layer
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.layer, Layer):
+            raise InputError(f"Residual: expected a layer such as Recurrent(cell), got {self.layer!r}")
+
     @property
     def stateful(self) -> bool:
         """Whether the layer is."""

@@ -11,7 +11,6 @@ import numpy as np
 from ..arrays import Array
 from ..errors import InputError
 from .base import Clip, Layer, Lengths, Params, completed, is_finite, parts, prefixed
-from .recurrent import recurrent_tapes
 
 
 @dataclass
@@ -100,7 +99,7 @@ class Sequential(Layer):
             end: dict[str, Any] = {"dL_dfinal": dL_dfinal} if i in self._stateful[-1:] else {}
             dx, found = layer.backward(own[i], tape.tapes[i], dx, clip=clip, record=record, **end)
             grads |= prefixed(str(i), found)
-            if dx is None or (i > 0 and recurrent_tapes(tape.tapes[i]) and not is_finite(dx)):
+            if dx is None or (i > 0 and not is_finite(dx)):
                 dx = None
                 break
         return dx, completed(grads, params)

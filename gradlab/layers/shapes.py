@@ -41,7 +41,7 @@ class Last(Layer):
         self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
     ) -> tuple[Array, LastTape]:
         """Step T, or `lengths` of each sample."""
-        if x.ndim < 3:
+        if x.ndim < 3 or 0 in x.shape:
             raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}")
         if lengths is None:
             return x[-1], LastTape(tuple(x.shape), None)
