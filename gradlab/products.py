@@ -30,7 +30,7 @@ Progress = Callable[[float], None] | None
 Found = TypeVar("Found", "SingularValues", "PathSplit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProductNorms:
     """ln ||d state_t / d state_r|| at r = s..t, index r - s.
 
@@ -47,8 +47,11 @@ class ProductNorms:
     samples: list[int]
     stderr: Array | None
 
+    def __repr__(self) -> str:
+        return f"ProductNorms({len(self.frobenius)} times, {len(self.samples)} samples, {self.method})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class SingularValues:
     """logs (k, *M, B): ln sigma_i of d state_t / d state_s, largest first.
 
@@ -58,8 +61,11 @@ class SingularValues:
     logs: Array
     alignment: Array | None
 
+    def __repr__(self) -> str:
+        return f"SingularValues(logs {tuple(self.logs.shape)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class PathSplit:
     """The gradient that a span passes back, split by path.
 
@@ -74,6 +80,9 @@ class PathSplit:
     shares: Array
     whole: Array
     off: Array
+
+    def __repr__(self) -> str:
+        return f"PathSplit({', '.join(self.names)}; shares {tuple(self.shares.shape)})"
 
 
 def log_norms(

@@ -400,3 +400,12 @@ def test_a_jacobian_that_is_not_finite_is_named(value):
         with pytest.raises(InputError, match=message):
             work(jacobian)
     assert np.isfinite(log_norms(jacobian, 12, 7).frobenius).all()
+
+
+def test_results_are_shown_in_a_line():
+    jacobian = random_problem("lstm").unroll().jacobian()
+    steps, samples = jacobian.traj.steps, jacobian.traj.states.shape[-2]
+    assert repr(products.log_norms(jacobian)) == f"ProductNorms({steps + 1} times, {samples} samples, exact)"
+    assert repr(products.singular_values(jacobian, 4, 1, k=2)) == f"SingularValues(logs (2, {samples}))"
+    split = products.path_split(jacobian, 4, 1, jacobian.traj.states[4])
+    assert repr(split) == f"PathSplit(carry, i, f, g, o, interaction; shares (6, {samples}))"

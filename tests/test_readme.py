@@ -27,7 +27,8 @@ def test_the_library_example_runs():
     assert names["traj"].states.shape == (101, 2, 8, 64)
     assert names["ds"].log_grad_norm.sizes["time"] == 101
     exec(second, names)  # noqa: S102
-    assert names["norms"].frobenius.shape == (101, 8)
+    assert names["norms"].shape == (101, 8)
+    assert names["chaos"].exponents[0] == pytest.approx(0.693, abs=0.01)
     assert names["spectrum"].exponents.shape == (8,)
     assert names["ds"].surface.sizes == {"snapshot": 3, "layer": 1, "time": 31}
 
