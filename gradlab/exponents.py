@@ -19,8 +19,8 @@ class LyapunovSpectrum:
     exponents (K, *M): means over samples, largest first; -inf where a Jacobian is singular. stderr (K, *M): theirs,
     over samples, or over blocks of time where there is one sample. samples (K, *M, B): each sample's own.
     running (R, K, *M): finite-time means over the first running_steps (R,) counted steps. steps: counted, after
-    `warmup`. every: mean number of steps between orthonormalisations. kaplan_yorke (*M): dimension, NaN where K
-    exponents do not suffice. entropy_rate (*M): sum of the positive exponents (Pesin).
+    `warmup`. every: mean number of steps between orthonormalisations. kaplan_yorke (*M): dimension; entropy_rate (*M):
+    sum of the positive exponents (Pesin); both are NaN where K exponents do not suffice.
     converged: whether both halves of the run agree and standard errors are small. notes: what to know besides.
     """
 
@@ -72,6 +72,12 @@ def kaplan_yorke(exponents: np.ndarray, complete: bool = True) -> np.ndarray:
     return dimension if complete else np.where(j == len(exponents), np.nan, dimension)
 
 
+def entropy_rate(exponents: np.ndarray, complete: bool = True) -> np.ndarray:
+    """Sum of the positive exponents (*M) of (K, *M); NaN where those beyond K may be positive. Source: Pesin 1977."""
+    total = np.where(exponents > 0, exponents, 0.0).sum(axis=0)
+    return total if complete else np.where(exponents[-1] > 0, np.nan, total)
+
+
 def spectrum(
     samples: np.ndarray,
     times: np.ndarray,
@@ -90,7 +96,7 @@ def spectrum(
     running = np.take_along_axis(running, order[None], axis=1)
     exponents = sample_mean(samples)
     stderr = _block_error(times, running) if samples.shape[-1] == 1 else _sample_error(samples)
-    dimension = kaplan_yorke(exponents, complete)
+    dimension, entropy = kaplan_yorke(exponents, complete), entropy_rate(exponents, complete)
     doubts = _doubts(exponents, stderr, times, running)
     return LyapunovSpectrum(
         exponents=exponents,
@@ -102,13 +108,13 @@ def spectrum(
         warmup=warmup,
         every=every,
         kaplan_yorke=dimension,
-        entropy_rate=np.where(exponents > 0, exponents, 0.0).sum(axis=0),
+        entropy_rate=entropy,
         converged=not doubts,
-        notes=[*doubts, *_remarks(exponents, dimension), *notes],
+        notes=[*doubts, *_remarks(exponents, dimension, entropy), *notes],
     )
 
 
-def _remarks(exponents: np.ndarray, dimension: np.ndarray) -> list[str]:
+def _remarks(exponents: np.ndarray, dimension: np.ndarray, entropy: np.ndarray) -> list[str]:
     remarks = []
     if singular := int(np.isneginf(exponents).sum()):
         remarks.append(
@@ -116,7 +122,8 @@ def _remarks(exponents: np.ndarray, dimension: np.ndarray) -> list[str]:
             "(dead or saturated units, closed gates)"
         )
     if np.isnan(dimension).any():
-        remarks.append("the dimension, and perhaps the entropy rate, need more exponents than these")
+        both = np.isnan(entropy).any()
+        remarks.append(f"the dimension {'and the entropy rate need' if both else 'needs'} more exponents than these")
     return remarks
 
 
@@ -170,6 +177,7 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
         )
     if wide.any():
         doubts.append(
-            f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g} or 1 %, up to {stderr[wide].max():.2g}"
+            f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g} or 1 %, up to "
+            f"{stderr[wide].max():.2g}"
         )
     return [f"{doubt} per step; use more steps" for doubt in doubts]

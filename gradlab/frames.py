@@ -27,11 +27,13 @@ class Frame:
     """K tangent vectors per sample, (K, S, *M, B, H), orthonormal again after every interval.
 
     every: the interval, shortened where it breaks the limit on R's diagonal; None chooses it as it goes.
+    asked: the interval as it was given.
     dead: (K, *M, B), columns that a Jacobian made dependent on those before them; their exponents are -inf.
     """
 
     def __init__(self, xp: Namespace, shape: tuple[int, ...], dtype: np.dtype, k: int, every: int | None) -> None:
-        self.xp, self.every, self.interval = xp, every, min(every or 1, LONGEST)
+        self.xp, self.asked, self.every = xp, every, every and min(every, LONGEST)
+        self.interval = self.every or 1
         self.size = shape[0] * shape[-1]  # exponents that there are
         self.limit, self.magnitude = LIMITS[dtype.itemsize], MAGNITUDES[dtype.itemsize]
         start = np.linalg.qr(np.random.default_rng(0).normal(size=(self.size, k)))[0].T

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Namespace, namespace, require_shape, require_type, to_numpy
+from .arrays import Array, Namespace, namespace, quiet, require_finite, require_shape, require_type, to_numpy
 from .cells import Cell
 from .errors import InputError
 from .exponents import LyapunovSpectrum, sample_mean, spectrum
@@ -59,6 +59,7 @@ def lyapunov(
     if x is None and initial_state is None:
         initial_state = _random_state(cell, params, models)
     if initial_state is not None:
+        _require_array("initial_state", initial_state)
         require_shape("initial_state", initial_state, (len(cell.states), *models, "B", cell.hidden_size))
     chunks, total = _chunks(cell, params, x, steps, initial_state, piece_steps(every))
     run: _Run | None = None
@@ -104,11 +105,13 @@ def lyapunov_of_map(
 
     x0 (n,) or (B, n): B orbits at once; step maps that shape to itself, jacobian to (n, n) or (B, n, n). For a flow,
     step is one step of an integrator: divide by its length. The options are those of `lyapunov`.
-    Raises InputError for wrong shapes and sizes, and where a Jacobian is not finite.
+    Raises InputError for wrong shapes and sizes, and where an orbit or a Jacobian is not finite.
     """
+    _require_array("x0", x0)
     require_type("x0", x0, "f", "float32 or float64")
     if x0.ndim not in (1, 2) or 0 in x0.shape:
         raise InputError(f"x0: expected shape (n,) or (B, n), got {tuple(x0.shape)}")
+    require_finite("x0", x0)
     n = x0.shape[-1]
     _require_counts(n, k=k, every=every, warmup=warmup, steps=steps)
     shape = (1, x0.shape[0] if x0.ndim == 2 else 1, n)
@@ -139,9 +142,10 @@ def _chunks(
         w, batch = params["W_hh"], initial_state.shape[-2]
         nothing = namespace(w).zeros((chunk, batch, cell.input_size), dtype=w.dtype)
         return (nothing[: steps - a] for a in range(0, steps, chunk)), steps
-    if hasattr(x, "shape"):
+    shape = getattr(x, "shape", None)
+    if shape:
         return (x[a : a + chunk] for a in range(0, x.shape[0], chunk)), x.shape[0]
-    if not isinstance(x, Iterable):
+    if shape == () or not isinstance(x, Iterable):
         raise InputError(f"x: expected an array (T, *M, B, D) or an iterator of such, got {type(x).__name__}")
     return iter(x), None
 
@@ -153,10 +157,12 @@ def _unrolled(
     done = 0
     for chunk in chunks:
         traj = unroll(cell, params, chunk, state)
-        for place in traj.overflow:
+        if traj.overflow:
+            first = min(traj.overflow, key=lambda place: place.step)
+            model = f" of model {first.model}" if first.model else ""
             raise InputError(
-                f"the forward pass leaves the finite numbers at step {done + place.step} (gate {place.gate}, sample "
-                f"{place.sample}); Lyapunov exponents need finite states: use a smaller gain or input"
+                f"the forward pass leaves the finite numbers at step {done + first.step} (gate {first.gate}, sample "
+                f"{first.sample}{model}); Lyapunov exponents need finite states: use a smaller gain or input"
             )
         state, done = traj.states[-1], done + traj.steps
         yield traj
@@ -184,13 +190,29 @@ def _map_pieces(
     xp, n, shape = namespace(x), x.shape[-1], tuple(x.shape)
     for a in range(0, steps, piece):
         operators: list[Operator] = []
-        for _ in range(min(piece, steps - a)):
-            matrix = jacobian(x)
-            require_shape("jacobian(x)", matrix, (*shape[:-1], n, n))
-            operators.append(partial(_times, xp, matrix.reshape(-1, n, n)))
-            x = step(x)
-            require_shape("step(x)", x, shape)
+        orbit = []
+        with quiet():
+            for _ in range(min(piece, steps - a)):
+                matrix = jacobian(x)
+                _require_array("jacobian(x)", matrix)
+                require_shape("jacobian(x)", matrix, (*shape[:-1], n, n))
+                operators.append(partial(_times, xp, matrix.reshape(-1, n, n)))
+                x = step(x)
+                _require_array("step(x)", x)
+                require_shape("step(x)", x, shape)
+                orbit.append(x)
+        _require_finite_orbit(xp.stack(orbit), a)
         yield operators, None
+
+
+def _require_finite_orbit(orbit: Array, done: int) -> None:
+    """InputError that names the first of the steps done+1 ... after which a state is not finite."""
+    bad = ~np.isfinite(to_numpy(orbit)).reshape(len(orbit), -1).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"step(x) leaves the finite numbers at step {done + 1 + int(bad.argmax())}; Lyapunov exponents need an "
+            "orbit that stays: use another x0"
+        )
 
 
 def _times(xp: Namespace, matrix: Array, vectors: Array) -> Array:
@@ -207,7 +229,7 @@ class _Run:
 
     def __init__(self, frame: Frame, warmup: int | None, total: int | None, on_progress: Progress | None) -> None:
         self.frame, self.total, self.on_progress = frame, total, on_progress
-        self.warmup, self.asked = default_warmup(total) if warmup is None else warmup, frame.every
+        self.warmup = default_warmup(total) if warmup is None else warmup
         if total is not None and self.warmup >= total:
             raise InputError(f"warmup: expected fewer than the {total} steps, got {self.warmup}")
         self.sums = frame.xp.zeros(frame.dead.shape, dtype=frame.xp.float64)
@@ -271,12 +293,20 @@ class _Run:
 
     def _notes(self) -> list[str]:
         frame = self.frame
-        if frame.every == self.asked:
+        if frame.every == frame.asked:
             return []
-        return [
-            f"every={self.asked} lets max|R_ii| / min|R_ii| pass {frame.limit:.0e}, or numbers leave their safe range; "
-            f"it was shortened to {frame.every}"
-        ]
+        reason = f"lets max|R_ii| / min|R_ii| pass {frame.limit:.0e}, or numbers leave their safe range"
+        if frame.every == LONGEST:
+            reason = f"is more than the {LONGEST} steps that fit"
+        return [f"every={frame.asked} {reason}; it was shortened to {frame.every}"]
+
+
+def _require_array(name: str, array: Array) -> None:
+    """InputError, by name, for what is no array."""
+    try:
+        namespace(array)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def _require_counts(size: int, **counts: int | None) -> None:

@@ -77,6 +77,16 @@ def test_chaos_is_called_so_and_a_long_table_is_cut() -> None:
     assert [line.split()[0] for line in lines[-3:]] == ["20", "...", "40"]
 
 
+def test_one_of_something_is_not_many() -> None:
+    lines = run("--batch-size", 1, "--steps", 2, "--warmup", 1).stdout.splitlines()
+    assert "Elman(3 -> 8, tanh), 1 step after 1 not counted, 1 sample of noise; nats per step" in lines
+
+
+def test_too_few_exponents_give_no_entropy_rate() -> None:
+    result = run("--gain", 3, "--hidden-size", 40, "--input-scale", 0.1, "--exponents", 1)
+    assert result.stdout.splitlines()[1:3] == ["Kaplan-Yorke dimension: unknown", "Entropy rate: unknown"]
+
+
 def test_options_of_the_spectrum_and_of_the_network() -> None:
     found = answer("--exponents", 3, "--every", 5, "--warmup", 50, "--cell", "lstm", "--forget-bias", "chrono")
     assert len(found["exponents"]) == 3

@@ -72,6 +72,25 @@ def test_quiet_prints_the_headline_only(options: tuple, headline: str) -> None:
     assert run(*options).stdout.splitlines()[0] == headline
 
 
+def test_words_follow_what_decided() -> None:
+    still = run("--gain", 0).stdout
+    assert "steps over which the squared norm falls by a factor e" in still
+    assert "by chi_1 against 1" in still
+    assert "the squared norm grows by" in run("--gain", 3).stdout
+    divergent = run("--activation", "relu", "--gain", 1.5).stdout
+    assert "q* has no limit" in divergent
+    assert "by chi_1 against 1" not in divergent
+
+
+def test_a_sine_of_a_large_gain() -> None:
+    """q = 100^2 / 2 + 1, and only the input is left in common: c* = 1 / q."""
+    found = answer("--activation", "sin", "--gain", 100)
+    assert found["q"] == pytest.approx(5001)
+    assert found["chi"] == pytest.approx(5000)
+    assert found["c_star"] == pytest.approx(1 / 5001, rel=1e-6)
+    assert (found["slope_c"], found["depth_c"]) == (0, 0)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_json_of_every_activation(name: str) -> None:
     found, expected = answer("--activation", name, "--gain", 1.3), theory.mean_field(name, 1.3, 0.0, 1.0)

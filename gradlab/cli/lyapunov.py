@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -19,7 +18,7 @@ from ..config import RunConfig
 from ..errors import InputError
 from ..lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
 from ..terminal import Terminal
-from .options import GroupedCommand, as_json_text, config_options, flag, option, read_config, start_options
+from .options import GroupedCommand, as_json_text, config_options, flag, number_text, option, read_config, start_options
 
 SHOWN = 20  # exponents in the table
 OPTIONS = {"k": "--exponents", "every": "--every", "warmup": "--warmup"}
@@ -117,24 +116,26 @@ def headline(found: LyapunovSpectrum) -> str:
     return f"{word}: the largest exponent is {_number(largest)}, {factor_text(largest)} per step."
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
+_number = partial(number_text, digits=".4f", missing="-")
+_short = partial(number_text, digits=".3g", missing="unknown")
 
 
-def _short(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{value:.3g}"
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _print_report(found: LyapunovSpectrum, cell: str, config: RunConfig) -> None:
     out = Terminal()
     out.say(headline(found), "bold")
     out.say(f"Kaplan-Yorke dimension: {_short(float(found.kaplan_yorke))}")
-    out.say(f"Entropy rate: {_short(float(found.entropy_rate))} nats per step")
+    entropy = _short(float(found.entropy_rate))
+    out.say(f"Entropy rate: {entropy}" + ("" if np.isnan(found.entropy_rate) else " nats per step"))
     out.say("The spectrum has converged." if found.converged else "The spectrum has not converged.")
     for note in found.notes:
         out.note(note)
-    counted = f"{found.steps:,} steps after {found.warmup:,} not counted"
-    out.say(f"\n{cell}, {counted}, {config.batch_size} samples of {Path(config.input).name}; nats per step\n")
+    counted = f"{_counted(found.steps, 'step')} after {found.warmup:,} not counted"
+    samples = _counted(config.batch_size, "sample")
+    out.say(f"\n{cell}, {counted}, {samples} of {Path(config.input).name}; nats per step\n")
     out.print(_table(found))
 
 

@@ -131,6 +131,11 @@ def layered(
     return found
 
 
+def number_text(value: float, digits: str, missing: str) -> str:
+    """A number in the given format, or a word for NaN."""
+    return missing if math.isnan(value) else format(value, digits)
+
+
 def as_json_text(value: Any) -> str:
     """A result as JSON, with null for numbers that JSON does not have."""
     return json.dumps(_finite(value), indent=2)

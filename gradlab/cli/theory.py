@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ from ..config import RunConfig
 from ..errors import InputError
 from ..terminal import Terminal
 from ..theory import MeanField, critical_line, mean_field
-from .options import GroupedCommand, as_json_text, field_option, flag
+from .options import GroupedCommand, as_json_text, field_option, flag, number_text
 
 FIELDS = {"gain": "sigma_w", "bias_scale": "sigma_b", "input_scale": "sigma_v"}
 SCALES = (
@@ -89,7 +89,7 @@ def _table(found: MeanField, critical: float) -> Table:
     shown.add_column()
     shown.add_column(justify="right")
     shown.add_column()
-    verb = "falls" if found.depth > 0 else "grows"
+    verb = "grows" if found.chi > 1 else "falls"
     for name, value, meaning in (
         ("q*", _number(found.q), "variance of the pre-activations"),
         ("chi_1", _number(found.chi), "factor of the gradient's squared norm per step"),
@@ -102,7 +102,7 @@ def _table(found: MeanField, critical: float) -> Table:
         ("c*", _number(found.c_star), f"where the correlation of two states under one input ends{_memory(found)}"),
         ("depth of c*", _number(found.depth_c), "steps over which the distance to c* falls by a factor e"),
         ("critical gain", _number(critical), "chi_1 = 1 at this bias and input"),
-        ("phase", found.phase, "by chi_1 against 1"),
+        ("phase", found.phase, "q* has no limit" if found.phase == "divergent" else "by chi_1 against 1"),
     ):
         shown.add_row(name, value, meaning)
     return shown
@@ -115,8 +115,7 @@ def _memory(found: MeanField) -> str:
     return ""
 
 
-def _number(value: float) -> str:
-    return "none" if math.isnan(value) else f"{value:.6g}"
+_number = partial(number_text, digits=".6g", missing="none")
 
 
 def _summary(found: MeanField, critical: float) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,7 @@ MOST = 128  # exponents: the cost grows with their square
 
 def _samples(run: Recording) -> Trajectory:
     """The trajectory of the first samples alone."""
-    traj = run.traj
-    some = (..., slice(SAMPLES), slice(None))
-    lengths = None if traj.lengths is None else traj.lengths[..., :SAMPLES]
-    return replace(traj, states=traj.states[some], gate_inputs=traj.gate_inputs[some], x=traj.x[some], lengths=lengths)
+    return run.jacobian.of_samples(slice(SAMPLES)).traj
 
 
 @once
@@ -77,7 +73,7 @@ def lyapunov_dimension(run: Recording) -> np.ndarray:
 
 @quantity(("*",), "H", **NATS)
 def lyapunov_entropy(run: Recording) -> np.ndarray:
-    """Entropy rate, the sum of the positive Lyapunov exponents."""
+    """Entropy rate, the sum of the positive Lyapunov exponents; missing where it needs more of them."""
     return spectrum(run).entropy_rate
 
 

@@ -173,9 +173,10 @@ def rest(outcome: Outcome, run: Run) -> str:
 
 def _size_of_chaos(outcome: Outcome, positive: int) -> list[str]:
     spectrum, wanted = outcome.spectrum, outcome.plan
-    dimension, entropy = float(spectrum.kaplan_yorke), float(spectrum.entropy_rate)
+    dimension, entropy = float(spectrum.kaplan_yorke), float(spectrum.exponents[spectrum.exponents > 0].sum())
+    least = "at least " if np.isnan(spectrum.entropy_rate) else ""
     of_all = f"of {wanted.size} directions" if wanted.k == wanted.size else f"of the leading {wanted.k} directions"
-    texts = [f"{positive} {of_all} drift apart, together by {entropy:.3g} nats per step (entropy rate)."]
+    texts = [f"{positive} {of_all} drift apart, together by {least}{entropy:.3g} nats per step (entropy rate)."]
     if np.isnan(dimension):
         return [*texts, f"The Kaplan-Yorke dimension needs more than these {wanted.k} exponents."]
     return [*texts, f"The states fill about {dimension:.1f} of {wanted.size} dimensions (Kaplan-Yorke)."]
