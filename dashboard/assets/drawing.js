@@ -63,10 +63,17 @@ window.gradlab = {};
     });
   }
 
+  // The file inputs come without a name.
+  function nameUploads() {
+    for (const zone of document.querySelectorAll(".upload"))
+      zone.querySelector("input")?.setAttribute("aria-label", zone.textContent);
+  }
+
   function drawn(something) {
     busy = false;
     if (something) first = false;
     clearInterval(watch);
+    nameUploads();
     document.body.classList.remove("busy");
     pump();
   }

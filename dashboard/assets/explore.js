@@ -78,12 +78,6 @@
     setProps(zone.parentElement.id.replace("upload-", "upload-message-"), { children: text });
   }
 
-  // The file inputs come without a name.
-  function nameUploads() {
-    for (const zone of document.querySelectorAll(".upload"))
-      zone.querySelector("input")?.setAttribute("aria-label", zone.innerText);
-  }
-
   function closeMenus(event) {
     const own = event.target.closest && event.target.closest("summary")?.parentElement;
     for (const menu of document.querySelectorAll(".menu[open], .theory [open]"))
@@ -117,7 +111,6 @@
       drawn: function (data) {
         drawing.dress(data.props);
         if (data.strip) paintStrip(data.strip);
-        nameUploads();
         playLightUp();
         drawing.drawn(Boolean(data.strip));
         return noUpdate();
