@@ -118,7 +118,6 @@ def test_lengths_may_differ_between_models(name, library):
         Dense(D, OUT, "softmax"),
         LayerNorm(D),
         Embedding(7, D),
-        Last(),
         Dropout(0.4),
         Residual(Dense(D, D)),
     ],
