@@ -141,6 +141,8 @@ def test_how_large_the_chaos_is():
     some = chaos.rest(outcome(chaos.Plan(2000, 4, 3, 9), kaplan_yorke=np.float64(np.nan)), run)
     assert "1 of the leading 3 directions" in some
     assert "needs more than these 3 exponents" in some
+    few = chaos.rest(outcome(chaos.Plan(2000, 4, 3, 9), entropy_rate=np.float64(np.nan)), run)
+    assert "together by at least 0.2 nats per step" in few
     assert "Kaplan" not in chaos.rest(outcome(exponents=(-0.1, -0.2, -0.3)), run)
 
 
