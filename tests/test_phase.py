@@ -128,15 +128,15 @@ def test_the_class_is_that_of_a_run_of_a_hundred_steps():
 def test_a_dead_net_has_words_too():
     found = theory.mean_field("tanh", 0.0, 0.0, 1.0)
     assert phase_view.headline(found) == "Ordered phase: the gradient vanishes, x0 per step back."
-    assert "Mean-field theory: chi_1 = 0." in phase_view.details(found)
+    assert "Mean-field theory: chi_1 = 0." in phase_view.details(found, math.nan)
 
 
 # the table
 
 
 def test_the_table_holds_the_rates_at_points_of_the_map():
-    x, y = (("sigma_w", phase_view.grid("sigma_w")), ("sigma_b", phase_view.grid("sigma_b")))
-    rows = phase_view.rows(phase_view.phase_map("tanh", "w-b", 1.0), x, y)
+    x, y = (("sigma_w", phase_view.grid("sigma_w", 4.0)), ("sigma_b", phase_view.grid("sigma_b", 2.0)))
+    rows = phase_view.rows(phase_view.phase_map("tanh", ("sigma_w", 4.0), ("sigma_b", 2.0), 1.0), x, y)
     assert [row["σ_b"] for row in rows][0] == "2" and [row["σ_b"] for row in rows][-1] == "0"
     gain = list(rows[0])[-1]
     assert gain == "4"
@@ -186,7 +186,7 @@ def test_what_a_link_says_wrong_is_named():
 @pytest.mark.parametrize("value, text", [(None, "empty field"), ("", "empty field"), (-1, "at least 0"), (1e4, "1000")])
 def test_a_wrong_value_stands_beside_its_control_and_the_map_stays(value, text):
     drawn = phase_view.show(request(sigma_b=value))
-    said = drawn["errors"]["sigma_b"] or words(drawn["failure"])
+    said = drawn["errors"]["sigma_b"] or words(drawn["verdict"])
     assert text in said
     assert drawn["figure"] is phase_view.no_update and drawn["drawn"]["address"] is None
 
@@ -205,10 +205,35 @@ def test_the_axes_say_what_each_scale_is():
 def test_the_grid_is_of_values_that_the_controls_have():
     for name, field in phase_view.SIGMAS.items():
         control = gradlab.config.controls()[field]
-        values = phase_view.grid(name)
+        values = phase_view.grid(name, control.max)
         assert (values[0], values[-1]) == (control.min, control.max)
         np.testing.assert_allclose(np.round(values / control.step), values / control.step, atol=1e-9)
         assert 20 < len(values) < 90
+
+
+@pytest.mark.parametrize(
+    "query, ends",
+    [
+        ("", (4, 2)),
+        ("activation=sigmoid", (16, 2)),  # critical at 10.3
+        ("activation=sigmoid&gain=40&bias_scale=3", (64, 4)),
+        ("gain=1000&axes=w-v&input_scale=700", (1000, 1000)),  # the theory's range
+    ],
+)
+def test_the_axes_reach_the_point_and_the_critical_gain(query, ends):
+    view = phase_view.read(f"?{query}")[0]
+    fig = phase_view.draw(view, "light", False)["figure"]
+    assert (fig.layout.xaxis.range[1], fig.layout.yaxis.range[1]) == ends
+    assert (fig.data[-1].x[0], fig.data[-1].y[0]) == tuple(view.scales[name] for name in phase_view.AXES[view.axes])
+    assert len(fig.data[0].x) < 90 and fig.data[0].x[-1] == ends[0]
+
+
+def test_beyond_the_theory_the_headline_says_so():
+    drawn = phase_view.show(request(sigma_w=1e9))
+    assert words(drawn["verdict"]) == (
+        "No prediction: σw: expected a standard deviation (not a variance) from 0 to 1000, got 1e+09"
+    )
+    assert drawn["figure"] is phase_view.no_update and words(drawn["details"]) == ""
 
 
 # speed and shell

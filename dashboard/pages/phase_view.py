@@ -16,6 +16,7 @@ import gradlab
 from gradlab.config import ConfigError, RunConfig, controls
 from gradlab.errors import InputError
 from gradlab.links import from_query, to_query
+from gradlab.theory.phases import LARGEST_SCALE
 from gradlab.verdicts import FACTOR, ICONS, factor_text, power_text
 
 from .. import components, ids
@@ -101,7 +102,12 @@ def show(data: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return shown | draw(view, data["theme"], bool(data["narrow"]))
     except InputError as error:
-        return shown | {"failure": components.message(str(error), "error")}
+        return shown | nothing(str(error))
+
+
+def nothing(why: str) -> dict[str, Any]:
+    """What the page says where theory has no answer; the map stays."""
+    return {"verdict": components.typeset(f"No prediction: {why}"), "details": [], "where": [], "failure": ""}
 
 
 def wanted(data: Mapping[str, Any]) -> tuple[View, dict[str, str]]:
@@ -121,8 +127,9 @@ def wanted(data: Mapping[str, Any]) -> tuple[View, dict[str, str]]:
 def draw(view: View, theme: str, narrow: bool) -> dict[str, Any]:
     """Everything that shows a view."""
     found = gradlab.theory.mean_field(view.config.activation, **view.scales)
-    x, y = ((name, grid(name)) for name in AXES[view.axes])
-    fields = phase_map(view.config.activation, view.axes, view.scales[view.third])
+    critical = float(gradlab.theory.critical_line(found.activation, found.sigma_b, found.sigma_v))
+    x, y = ((name, grid(name, end)) for name, end in ends(view, critical).items())
+    fields = phase_map(view.config.activation, (x[0], x[1][-1]), (y[0], y[1][-1]), view.scales[view.third])
     point = (view.scales[x[0]], view.scales[y[0]])
     height = HEIGHT_NARROW if narrow else HEIGHT
     fig = gradlab.plots.phase_diagram(fields, x, y, point, theme, height)
@@ -131,7 +138,7 @@ def draw(view: View, theme: str, narrow: bool) -> dict[str, Any]:
         "figure": fig,
         "style": {"height": f"{fig.layout.height}px"},
         "verdict": components.statement(kind(found), ICONS[kind(found)], said),
-        "details": components.typeset(details(found)),
+        "details": components.typeset(details(found, critical)),
         "where": [html.P(components.typeset(text)) for text in (found.holds, found.fails)],
         "link": f"/{view.explore}",
         "label": f"Map of the gradient's rate over {SYMBOLS[x[0]]} and {SYMBOLS[y[0]]}. {said}",
@@ -145,20 +152,33 @@ def draw(view: View, theme: str, narrow: bool) -> dict[str, Any]:
     }
 
 
-def grid(name: str) -> np.ndarray:
-    """The values along an axis: the control's range, in a multiple of its steps."""
+def ends(view: View, critical: float) -> dict[str, float]:
+    """Where the axes end: the controls' ends, doubled until the chosen point and its critical gain lie inside."""
+    inside = {name: [view.scales[name]] for name in AXES[view.axes]}
+    if "sigma_w" in inside and math.isfinite(critical):
+        inside["sigma_w"].append(critical)
+    return {name: _end(float(controls()[SIGMAS[name]].max or 1), max(values)) for name, values in inside.items()}
+
+
+def _end(end: float, inside: float) -> float:
+    while end < min(inside, LARGEST_SCALE):
+        end *= 2
+    return min(end, LARGEST_SCALE)
+
+
+def grid(name: str, end: float) -> np.ndarray:
+    """The values along an axis, in a multiple of its control's steps."""
     control = controls()[SIGMAS[name]]
-    low, high, step = float(control.min or 0), float(control.max or 0), float(control.step or 1)
-    step *= max(1, round((high - low) / step / POINTS))
-    return np.round(np.arange(low, high + step / 2, step), 6)
+    low, step = float(control.min or 0), float(control.step or 1)
+    step *= max(1, round((end - low) / step / POINTS))
+    return np.round(np.append(np.arange(low, end - step / 2, step), end), 6)
 
 
 @lru_cache(maxsize=64)
-def phase_map(activation: str, axes: str, third: float) -> dict[str, np.ndarray]:
-    """The theory's map over a pair of axes, the third scale held."""
-    x, y = AXES[axes]
-    fixed = next(name for name in SIGMAS if name not in (x, y))
-    return gradlab.theory.phase_map(activation, (x, grid(x)), (y, grid(y)), **{fixed: third})
+def phase_map(activation: str, x: tuple[str, float], y: tuple[str, float], third: float) -> dict[str, np.ndarray]:
+    """The theory's map over a pair of axes, each a scale and its end, the third scale held."""
+    fixed = next(name for name in SIGMAS if name not in (x[0], y[0]))
+    return gradlab.theory.phase_map(activation, (x[0], grid(*x)), (y[0], grid(*y)), **{fixed: third})
 
 
 # words
@@ -184,7 +204,7 @@ def headline(found: Any) -> str:
     return f"{found.phase.capitalize()} phase: the gradient {verb}, {rate}."
 
 
-def details(found: Any) -> str:
+def details(found: Any, critical: float) -> str:
     """What the sentence rests on: chi_1, depth, and where the critical line is."""
     sentences = [f"Mean-field theory: chi_1 = {found.chi:.3g}."]
     if found.log_rate and math.isfinite(found.log_rate):
@@ -192,7 +212,6 @@ def details(found: Any) -> str:
         depth = f" (depth scale ξ = {found.depth:.3g})" if found.depth > 0 else ""
         sentences.append(f"The gradient {verb} by a factor e in {1 / abs(found.log_rate):.3g} steps{depth};")
         sentences.append(f"{STEPS} steps back {power_text(STEPS * found.log_rate)} is left.")
-    critical = float(gradlab.theory.critical_line(found.activation, found.sigma_b, found.sigma_v))
     if math.isfinite(critical):
         sentences.append(f"With these biases and this input the critical gain is {critical:.3g}.")
     return " ".join(sentences)
