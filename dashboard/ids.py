@@ -124,6 +124,7 @@ TRAIN_BACK = "train-back"  # the slider back through training
 TRAIN_WHEN = "train-when"
 TRAIN_FLOW = "train-flow"
 TRAIN_FLOW_FRAME = "train-flow-frame"
+TRAIN_FLOW_TABLE = "train-flow-table"
 TRAIN_FLOW_VERDICT = "train-flow-verdict"
 TRAIN_CARD = "train-card"
 TRAIN_ADVICE = "train-advice"

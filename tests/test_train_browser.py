@@ -76,7 +76,7 @@ def test_two_runs_from_one_click_the_slider_and_a_killed_process(open_page: Call
     expect(page.locator("#train-when")).to_have_text("at iteration 0")  # the slider was not dragged along
     page.click("#train-stop")
     expect(page.locator("#train-stop")).to_be_hidden()
-    page.click(".columns .as-table summary")
+    page.click(".course .as-table summary")
     expect(page.locator("#train-table tbody tr")).to_have_count(2)
 
 

@@ -244,6 +244,11 @@ def stored(name, content):
 def test_a_dropped_file_is_what_is_learnt():
     taken = train_steer.take_file(upload(b"a,b\n" + b"1,2\n3,5\n" * 20), "two.csv", page())
     assert taken["values"]["input"].endswith("-two.csv") and taken["values"]["column"] is None
+    assert taken["values"]["task"] == "forecast"
+    labelled = train_steer.take_file(
+        upload(b"a,label\n" + b"1,x\n3,y\n" * 20), "c.csv", page(SMALL.replace(task="classification"))
+    )
+    assert labelled["values"]["task"] == "classification"
     assert [entry["label"] for entry in taken["files"]] == ["two.csv"] and taken["upload"] == "40 steps, 2 features"
     bad = train_steer.take_file(upload(b""), "empty.csv", page())
     assert list(bad) == ["upload"] and "the file is empty" in words(bad["upload"])
@@ -316,6 +321,8 @@ def test_a_run_is_shown_whole(pair):
     assert "clipped net" in shown["label"] and shown["figure"].data and shown["flow"].data
     assert (shown["back"], shown["most"], shown["when"]) == (5, 5, "at iteration 50, the latest")
     assert words(shown["flow_verdict"]).startswith("clipped net: gradient ")
+    body = [words(part) for part in walk(shown["flow_table"]) if type(part).__name__ == "Tr"]
+    assert body[0] == "steps backclipped netunclipped net" and len(body) == 6 and body[1].startswith("011")
     assert "Temporal" not in words(shown["recent"]) and words(shown["recent"]).count("done") == 2
     assert [type(part).__name__ for part in walk(shown["table"])].count("Tr") == 3
 
@@ -330,7 +337,7 @@ def test_a_tick_that_finds_nothing_new_changes_nothing_but_says_when_to_ask_agai
 def test_the_slider_leads_back_and_stays_there(pair):
     first = answer(ids.TRAIN_RUNS, pair)
     moved = answer(ids.TRAIN_BACK, pair, first["shown"], back=2)
-    assert changed(moved) == {"flow", "flow_style", "flow_label", "flow_verdict", "when", "shown"}
+    assert changed(moved) == {"flow", "flow_style", "flow_label", "flow_table", "flow_verdict", "when", "shown"}
     assert moved["when"] == "at iteration 20"
     redrawn = answer(ids.TRAIN_LOOK, pair, moved["shown"], back=2)
     assert redrawn["when"] == "at iteration 20" and redrawn["back"] is train_view.no_update

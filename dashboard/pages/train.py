@@ -104,9 +104,14 @@ def course() -> Component:
     """The runs over their iterations."""
     graph = dcc.Graph(id=ids.TRAIN_COURSE, config=GRAPH_CONFIG, figure=EMPTY, style={"height": "600px"})
     frame = html.Div(graph, id=ids.TRAIN_COURSE_FRAME, role="img", className="figure", **aria(label="The runs"))
-    table = html.Div(id=ids.TRAIN_TABLE, className="table", tabIndex=0)
-    shown = html.Details([html.Summary("Show as table"), table], className="as-table")
-    return html.Section([frame, shown], className="course", **aria(label="The runs over their iterations"))
+    parts = [frame, table(ids.TRAIN_TABLE)]
+    return html.Section(parts, className="course", **aria(label="The runs over their iterations"))
+
+
+def table(component_id: str) -> Component:
+    """Room for the same as a figure in numbers."""
+    inner = html.Div(id=component_id, className="table", tabIndex=0)
+    return html.Details([html.Summary("Show as table"), inner], className="as-table")
 
 
 def flow() -> Component:
@@ -127,7 +132,8 @@ def flow() -> Component:
     title = html.H2(["The gradient ", html.Span(id=ids.TRAIN_WHEN)])
     parts = [title, layers, html.Div(slider, className="slider"), frame]
     said = html.Div(id=ids.TRAIN_FLOW_VERDICT, className="said")
-    return html.Section([*parts, said, advice()], className="flow", **aria(label="The gradient through time"))
+    parts += [said, table(ids.TRAIN_FLOW_TABLE), advice()]
+    return html.Section(parts, className="flow", **aria(label="The gradient through time"))
 
 
 def advice() -> Component:

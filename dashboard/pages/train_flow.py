@@ -10,7 +10,7 @@ from dash import Output, html, no_update
 
 import gradlab
 from gradlab import training
-from gradlab.verdicts import verdict
+from gradlab.verdicts import power_text, share_left, verdict
 
 from .. import components, ids
 from .train_words import Shown
@@ -45,9 +45,22 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
         "flow": fig,
         "flow_style": {"height": f"{fig.layout.height}px"},
         "flow_label": f"Gradient at every step at iteration {when}. {' '.join(said)}",
+        "flow_table": components.table(rows([ds for _, ds in chosen.values()]), f"Share left at iteration {when}"),
         "flow_verdict": [html.P(components.typeset(text)) for text in said],
         "when": f"at iteration {when:,}" + (", the latest" if index >= last_snapshot(runs) else ""),
     }
+
+
+def rows(seen: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
+    """How much of the last step's gradient is left 0, 1, 2, 5, 10 ... steps back, of each run."""
+    shares = {ds.attrs["label"]: share_left(ds).values[::-1].tolist() for ds in seen}
+    back = [0, *(digit * 10**power for power in range(6) for digit in (1, 2, 5))]
+    longest = max(len(share) for share in shares.values())
+    return [
+        {"steps back": k} | {name: power_text(share[k]) if k < len(share) else "" for name, share in shares.items()}
+        for k in back
+        if k < longest
+    ]
 
 
 def snapshot(run: Shown, index: int, layer: int) -> tuple[int, xr.Dataset] | None:
@@ -75,6 +88,7 @@ OUTPUTS = {
     "flow": Output(ids.TRAIN_FLOW, "figure"),
     "flow_style": Output(ids.TRAIN_FLOW, "style"),
     "flow_label": Output(ids.TRAIN_FLOW_FRAME, "aria-label"),
+    "flow_table": Output(ids.TRAIN_FLOW_TABLE, "children"),
     "flow_verdict": Output(ids.TRAIN_FLOW_VERDICT, "children"),
     "when": Output(ids.TRAIN_WHEN, "children"),
     "most": Output(ids.TRAIN_BACK, "max"),

@@ -34,7 +34,7 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
     batch = task.batch(np.random.default_rng([config.seed, 0]), config.batch_size)
     about = (inspect.getdoc(type(task)) or "").partition("\n")[0].replace("`", "")
     words = [
-        html.H2("One sample of the task"),
+        html.H2(f"One sample of the task: {task.title}"),
         html.P(about),
         *_sample(task, batch, theme),
         html.P(_answer(task, batch)),

@@ -14,6 +14,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.links import to_command, to_python
 from gradlab.training import advise
+from gradlab.training.network import task_name
 
 from .. import controls, form, ids
 from ..components import message
@@ -69,8 +70,13 @@ def take_file(contents: str, name: str, page: Page) -> dict[str, Any]:
     except InputError as error:
         return {"upload": message(str(error), "error")}
     keys = (*(entry["value"] for entry in page.files), key)
-    values = {"input": key, "column": None}
+    values = {"input": key, "column": None, "task": task_of(key, page)}
     return {"values": values, "files": controls.file_options("input", *keys, of=TrainConfig), "upload": summary}
+
+
+def task_of(key: str, page: Page) -> str:
+    """The task that a file stands for: the chosen one where it reads files, else what the file can be used for."""
+    return task_name(form.read({**page.raw, "input": key}, TrainConfig).config)
 
 
 def use_threshold(page: Page) -> dict[str, Any]:

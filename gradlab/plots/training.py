@@ -167,7 +167,7 @@ def _norm_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
     traces: list[Trace] = []
     for n, run in enumerate(runs):
         colour, x = series_style(n, look)[0], run.iteration.values
-        traces += _noisy(run, before[n], smooth(after[n]), _name(run, runs, "after clipping"), n, look)
+        traces += _noisy(run, before[n], smooth(after[n]), _name(run, runs, _norm_name(run)), n, look)
         traces += _marks(x, run.clipped.values, high + room * (n + 0.5), "clipped", "line-ns-open", colour)
         traces += _marks(x, run.skipped.values, low + room / 2, "skipped: not finite", "x", look.above)
     clipped = any(run.clipped.values.any() for run in runs)
@@ -178,6 +178,10 @@ def _norm_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
     axis = factor_axis(low, high + room * len(runs) * clipped)
     title = heading("Gradient norm", _norm_caption(runs), look)
     return Panel(title, NORM, axis, traces, rules=rules, notes=notes, about=NORM_ABOUT)
+
+
+def _norm_name(run: xr.Dataset) -> str:
+    return "norm" if run.attrs["clip"] == "off" else "after clipping"
 
 
 def _by_norm(run: xr.Dataset) -> bool:
