@@ -13,7 +13,7 @@ from dashboard import controls, form, ids, runs
 from dashboard.pages import explore_card, explore_steer, explore_theory, explore_view
 from gradlab import plots
 from gradlab.config import RunConfig
-from gradlab.diagnosis import Change, diagnose
+from gradlab.diagnosis import Change
 from gradlab.errors import InputError
 from gradlab.filecache import find, original_name, store
 from gradlab.importers import load_weights, save_safetensors, to_state_dict
@@ -109,6 +109,19 @@ def test_theory_and_measured_rate_stand_side_by_side():
     assert "Holds for wide networks" in behind and "Fails for trained" in behind and "sigma" not in behind
 
 
+@pytest.mark.parametrize("config", [RunConfig(cell="gru", gain=3.0, steps=60), RunConfig(gain=1000.0, steps=40)])
+def test_a_prediction_that_misses_is_grey_and_says_why(config):
+    drawn = explore_view.show(data(config, run=True))
+    (line,) = (t for t in drawn["figure"].data if (t.name or "").startswith("theory: "))
+    assert line.line.color == plots.THEMES["light"].muted
+    note = drawn["drawn"]["props"]["note"]["children"]
+    assert note.startswith("Theory misses this run; its line is grey. ") and "Fails " in note
+    fine = explore_view.show(data())
+    assert fine["drawn"]["props"]["note"]["children"] == ""
+    (line,) = named(fine["figure"], "theory: mean field")
+    assert line.line.color == plots.THEMES["light"].text
+
+
 def test_no_theory_says_so():
     ds = fading(20)
     assert words(explore_theory.line(ds, verdict(runs.RUNS.get(SMALL)))) == explore_theory.NOTHING
@@ -131,7 +144,7 @@ def test_a_change_is_still_drawn_in_time():
 
 def test_the_card_holds_cause_factors_and_buttons():
     ds = runs.RUNS.get(SMALL)
-    found = diagnose(ds)
+    found = explore_card.diagnosed(SMALL)
     card = explore_card.content(data(), None)
     text = words(card)
     assert words(explore_card.components.typeset(found.cause)) in text
@@ -156,9 +169,26 @@ def test_a_run_that_is_carried_needs_no_remedy():
     assert "Slope and weights balance" in words(card) and not parts(card, "Button")
 
 
+@pytest.mark.parametrize("fields", [{}, {"cell": "lstm", "forget_bias": 1.0, "steps": 200}], ids=["tanh", "lstm"])
+def test_the_first_button_keeps_its_promise(fields):
+    """What is predicted for it was corrected by running it, and the run after it is carried."""
+    config = SMALL.replace(**fields)
+    runs.RUNS.get(config)
+    assert "when run" in words(explore_card.content(data(config), None))
+    assert verdict(runs.RUNS.get(explore_card.changed(config, 0)[0])).word == "carried"
+
+
+def test_remedies_of_a_large_run_are_estimates(monkeypatch):
+    monkeypatch.setattr("gradlab.diagnosis.QUICK", 0)
+    config = SMALL.replace(seed=3)
+    runs.RUNS.get(config)
+    said = words(explore_card.content(data(config), None))
+    assert "an estimate" in said and "when run" not in said
+
+
 def test_a_remedy_becomes_the_run_and_the_old_one_a_pin():
     runs.RUNS.get(SMALL)
-    remedy = diagnose(runs.RUNS.get(SMALL)).remedies[0]
+    remedy = explore_card.diagnosed(SMALL).remedies[0]
     changes = explore_steer.try_remedy(data(), 0, page())
     new = form.read(changes["values"]).config
     assert new == remedy.change.apply(SMALL) != SMALL
@@ -200,7 +230,7 @@ def slow_net() -> RunConfig:
 
 def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
     runs.RUNS.get(slow_net)
-    found = diagnose(runs.RUNS.get(slow_net))
+    found = explore_card.diagnosed(slow_net)
     n, remedy = next((n, r) for n, r in enumerate(found.remedies) if r.change.transform)
     before = Path(slow_net.weights).read_bytes()
     changes = explore_steer.try_remedy(data(slow_net), n, page(slow_net))
@@ -227,7 +257,7 @@ def test_the_same_change_twice_goes_on_from_the_first(slow_net, change):
 
 def test_a_remedy_that_cannot_be_kept_is_a_message(slow_net, monkeypatch):
     runs.RUNS.get(slow_net)
-    n = next(n for n, r in enumerate(diagnose(runs.RUNS.get(slow_net)).remedies) if r.change.transform)
+    n = next(n for n, r in enumerate(explore_card.diagnosed(slow_net).remedies) if r.change.transform)
 
     def refuse(name: str, content: bytes) -> str:
         raise InputError("cannot keep it; set GRADLAB_CACHE to a directory that can be written")

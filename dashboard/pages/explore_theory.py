@@ -10,7 +10,7 @@ import xarray as xr
 from dash import Dash, Input, Output, html
 from dash.development.base_component import Component
 
-from gradlab.plots import short_label
+from gradlab.plots import short_label, theory_misses
 from gradlab.verdicts import Verdict, factor_text
 
 from .. import components, form, ids
@@ -34,6 +34,13 @@ def line(ds: xr.Dataset, found: Verdict) -> list[components.Content]:
     predicted = factor_text(float(ds.theory_log_rate[0]))
     measured = f", measured {factor_text(found.log_rate)}" if found.steps > 1 else ""
     return components.typeset(f"Theory {predicted} ({short_label(ds)}){measured}")
+
+
+def miss(ds: xr.Dataset) -> str:
+    """Why the best prediction is far from the measured rate; empty where it is not."""
+    if not theory_misses(ds):
+        return ""
+    return f"Theory misses this run; its line is grey. {ds.theory_fails.values[0]}".replace("chi_1", "χ₁")
 
 
 def where(ds: xr.Dataset) -> list[Component]:

@@ -182,7 +182,7 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
         "theory": explore_theory.line(ds, found),
         "failure": "",
     }
-    note = CLIP_NOTE if config.clip in UPDATE_CLIPS else ""
+    note = " ".join(filter(None, [CLIP_NOTE if config.clip in UPDATE_CLIPS else "", explore_theory.miss(ds)]))
     return Drawing(
         outputs, components.strip(boxes, ds.sizes["step"]), page_props(config, request, {}, "stage", note=note)
     )

@@ -13,7 +13,7 @@ from ..verdicts import power_text
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
-from .gradient import short_label
+from .gradient import short_label, theory_misses
 from .marks import plot_text
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
@@ -74,6 +74,7 @@ __all__ = [
     "span_paths",
     "strip",
     "table",
+    "theory_misses",
     "training_course",
     "unit_map",
     "weights",

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
+from ..verdicts import log_rate_per_step
 from .colours import DASHES, LN10, THEMES, Theme
 from .marks import SWATCHES, Trace, band, line, power_texts, zeros
 from .panels import End, Panel, Rule, heading, power_axis, span
@@ -17,6 +18,7 @@ from .series import first_known, loss_curve, over_samples, require, shares
 FLOAT32_PRECISION = -7  # power of ten
 MOST_DECADES = 150  # beyond this, the lines at 1 and at the precision of float32 are one
 MAX_PINS = 5
+MISS = 0.1  # ln per step: a prediction farther from the measured rate is none
 LABEL = 16  # letters of a pin's label
 
 
@@ -102,12 +104,19 @@ def _extra_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
 def theory_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
     """What the best of the recorded predictions would leave at every step; none where theory has none.
 
-    It starts where the run does on its way back: at the last step that was analysed.
+    It starts where the run does on its way back: at the last step that was analysed. Grey where it misses the run.
     """
     if "theory_log_rate" not in ds or not np.isfinite(rate := float(ds.theory_log_rate[0])):
         return []
     name, back = f"theory: {short_label(ds)}", int(ds.valid_steps.median()) - ds.time.values
-    return [_Curve(np.where(back < 0, np.nan, rate * back), "theory", look.text, 1.4, "4px,4px", name)]
+    logs, misses = np.where(back < 0, np.nan, rate * back), theory_misses(ds)
+    label, colour, width = ("theory fails", look.muted, 1.0) if misses else ("theory", look.text, 1.4)
+    return [_Curve(logs, label, colour, width, "4px,4px", name)]
+
+
+def theory_misses(ds: xr.Dataset) -> bool:
+    """Whether the best of the recorded predictions is far from the measured rate."""
+    return "theory_log_rate" in ds and abs(float(ds.theory_log_rate[0]) - log_rate_per_step(ds)) > MISS
 
 
 def short_label(ds: xr.Dataset) -> str:
