@@ -16,7 +16,6 @@ from . import form, ids
 from .components import icon_button
 
 SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
-ACCEPTED = {"input": ".csv,.npy,.wav,.txt,text/*", "weights": ".safetensors"}
 UPLOAD_TEXT = {"input": "your own: .csv .npy .wav or text", "weights": "your own: .safetensors"}
 
 
@@ -83,12 +82,12 @@ def _file(name: str, control: Control, value: Any, of: type[Config]) -> list[Com
     key, placeholder = form.key(name, of), "drawn at random" if name == "weights" else "none"
     optional = {"clearable": True, "placeholder": placeholder} if value is None else {}
     select = _select(key, control, value=value, data=file_options(name, of=of), allowDeselect=False, **optional)
-    return [select, upload(key, UPLOAD_TEXT[name], ACCEPTED[name])]
+    return [select, upload(key, UPLOAD_TEXT[name])]
 
 
-def upload(key: str, text: str, accept: str = "") -> Component:
-    """A place to drop or choose a file, with room for a message."""
-    zone = dcc.Upload(html.Span(text), id=ids.upload(key), className="upload", accept=accept or None)
+def upload(key: str, text: str) -> Component:
+    """A place to drop or choose a file, with room for a message; of any kind, as one that is shut out gets no word."""
+    zone = dcc.Upload(html.Span(text), id=ids.upload(key), className="upload")
     result = html.Div(id=ids.upload_message(key), className="message", role="status")
     return html.Div([zone, result], className="dropzone")
 

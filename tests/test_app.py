@@ -490,6 +490,11 @@ def test_files_become_input_or_weights() -> None:
     taken = explore_steer.take_file("weights", upload(weights), "encoder.safetensors", page())
     assert taken["values"]["weights"].endswith("-encoder.safetensors")
     assert taken["upload_messages"]["weights"].startswith("LSTM(")
+    plain = (GOLDEN / "rnn_relu_no_bias.safetensors").read_bytes()
+    taken = explore_steer.take_file("weights", upload(plain), "plain.safetensors", page())
+    assert "The file does not say tanh or ReLU" in taken["upload_messages"]["weights"]
+    own = SMALL.replace(weights=form.file_path(taken["values"]["weights"]))
+    assert form.applies("activation", own), "there it is chosen"
     array = io.BytesIO()
     np.save(array, np.ones((30, 2, 3)))
     taken = explore_steer.take_file("input", upload(array.getvalue()), "cut.npy", page())
@@ -503,6 +508,7 @@ def test_files_become_input_or_weights() -> None:
         ("input", b"", "empty.csv", r"empty\.csv: the file is empty"),
         ("input", b"\xff\xfe\x00", "a.txt", "not UTF-8 text"),
         ("weights", b"\x80\x02", "net.safetensors", "is a pickle"),
+        ("weights", b"PK\x03\x04", "net.pt", r"save_file\(torch\.load"),
         ("input", b"1\n" * 8_000_001, "huge.csv", r"16\.0 MB; the app takes 16 MB\. Cut the file"),
     ],
 )
@@ -510,6 +516,11 @@ def test_files_that_cannot_be_used_change_only_the_message(slot: str, content: b
     changes = explore_steer.take_file(slot, upload(content), name, page())
     assert list(changes) == ["upload_messages"]
     assert re.search(text, words(changes["upload_messages"][slot]))
+
+
+def test_no_file_is_shut_out_without_a_word() -> None:
+    zones = [part for part in walk([controls.block(name) for name in form.FILES]) if type(part).__name__ == "Upload"]
+    assert len(zones) == 2 and not any(getattr(zone, "accept", None) for zone in zones)
 
 
 def test_an_upload_that_breaks_off_is_an_error() -> None:

@@ -139,11 +139,20 @@ def decode(contents: str) -> bytes:
 
 def keep(field: str, name: str, data: bytes) -> tuple[str, str]:
     """Store a file that can be used; returns its key and what it holds. InputError says why it cannot."""
-    summary = str(load_weights(data)[0]) if field == "weights" else describe(parse(name, data))
+    summary = weights_summary(data) if field == "weights" else describe(parse(name, data))
     path = find(store(name, data), name)
     if path is None:
         raise InputError(f"{name} is larger than what is kept in all; drop a smaller file")
     return path.name, summary
+
+
+def weights_summary(data: bytes) -> str:
+    """The cell that a file holds; of a plain one, that its nonlinearity is not in the file."""
+    cell, _ = load_weights(data)
+    if cell.name != "elman":
+        return str(cell)
+    size = f"nn.RNN, {cell.input_size} inputs, {cell.hidden_size} units"
+    return f"{size}. The file does not say tanh or ReLU: choose what it was trained with under Activation."
 
 
 def describe(content: Series | Batch) -> str:
