@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
-from gradlab.config import controls
+from gradlab.config import RunConfig, controls
 from gradlab.config.train import TrainConfig
 from gradlab.links import SHORT_FIELD, from_query, to_query
 
@@ -14,6 +14,8 @@ from ..training_jobs import TRAINING
 from .train_examples import FIRST
 
 MOST_RUNS = 2
+GONE = "The run of this link is not kept on this machine; train it again to see it."
+ELSEWHERE = {*controls(RunConfig)} - {*controls(TrainConfig)} | {"pin", "axes"}  # what only other pages know
 
 
 @dataclass(frozen=True)
@@ -37,26 +39,14 @@ def read(search: str) -> Address:
     pairs = parse_qsl(search.removeprefix("?"), keep_blank_values=True)
     asked = [value for name, value in pairs if name == "run"][:MOST_RUNS]
     known = {run: config for run in asked if (config := TRAINING.config(run)) is not None}
-    gone = (
-        ["The run of this link is not kept on this machine; train it again to see it."]
-        if len(known) < len(asked)
-        else []
-    )
-    own = [pair for pair in pairs if _is_own(pair[0])]
-    rest = tuple(pair for pair in pairs if not _is_own(pair[0]) and pair[0] not in ("run", "v"))
-    if not own:
-        config = next(iter(known.values()), None) or (TrainConfig() if ("v", "1") in pairs else FIRST)
-        return Address(config, tuple(known), rest, tuple(gone))
-    link = from_query(urlencode([pair for pair in pairs if _is_own(pair[0]) or pair[0] == "v"]), TrainConfig)
+    gone = (GONE,) if len(known) < len(asked) else ()
+    rest = tuple(pair for pair in pairs if SHORT_FIELD.get(pair[0], pair[0]) in ELSEWHERE)
+    own = [pair for pair in pairs if pair not in rest and pair[0] != "run"]
+    if not [pair for pair in own if pair[0] != "v"]:
+        alone = TrainConfig() if own else FIRST
+        return Address(next(iter(known.values()), alone), tuple(known), rest, gone)
+    link = from_query(urlencode(own), TrainConfig)
     return Address(link.config, tuple(known), rest, (*link.notices, *gone), link.missing)
-
-
-def _is_own(name: str) -> bool:
-    """Whether a name of the query is about the set-up; one that nobody knows counts, so that it is told."""
-    from gradlab.config import RunConfig
-
-    others = {*controls(RunConfig)} - {*controls(TrainConfig)} | {"pin", "run", "v", "axes"}
-    return SHORT_FIELD.get(name, name) not in others
 
 
 def _tail(pairs: Sequence[tuple[str, str]]) -> str:
