@@ -21,9 +21,11 @@ from .verdicts import Verdict, standard_error, verdict
 
 MOST = 3  # remedies
 TRIES = 4  # runs of one remedy, each corrected by how much the one before missed
+QUICK = 2**20  # numbers in all states of a run up to which remedies are run too
+NOTHING = "No single change was found that carries the gradient."
 Rerun = Callable[[Change], xr.Dataset]
 
-__all__ = ["Change", "Diagnosis", "Remedy", "diagnose", "rerunner"]
+__all__ = ["Change", "Diagnosis", "Remedy", "diagnose", "is_quick", "rerunner"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,15 @@ class Diagnosis:
         return f"Diagnosis: {self.word}; {self.rate_text}."
 
     def advice(self) -> list[str]:
-        """The remedies in lines, each with its reason; none where there are none."""
+        """The remedies in lines, each with its reason, and whether none of them carries the gradient."""
         lines = [line for n, r in enumerate(self.remedies, 1) for line in (f"{n}. {r.text}", f"   {r.why}")]
-        return ["Try:", *lines] if lines else []
+        return [*([NOTHING] if self.nothing_carries else []), *(["Try:", *lines] if lines else [])]
+
+    @property
+    def nothing_carries(self) -> bool:
+        """Whether the gradient is not carried and no remedy was found after which it is."""
+        needed = self.word not in ("carried", "too short")
+        return needed and not any(remedy.carries(self.steps) for remedy in self.remedies)
 
     def _repr_html_(self) -> str:
         """For notebooks: colours are inherited, so that it reads in light and in dark."""
@@ -85,7 +93,8 @@ class Diagnosis:
             f"<p><strong>{text(f'{self.verdict.icon} {self.verdict.headline}')}</strong><br>"
             f"{text(' '.join(self.verdict.details))}</p>"
             f"<p>{text(self.word_text)}<br>{text(self.cause)}</p>"
-            f"<table>{rows}</table>{f'<p>Try:</p><ol>{items}</ol>' if items else ''}</div>"
+            f"<table>{rows}</table>{f'<p>{NOTHING}</p>' if self.nothing_carries else ''}"
+            f"{f'<p>Try:</p><ol>{items}</ol>' if items else ''}</div>"
         )
 
 
@@ -105,7 +114,7 @@ def diagnose(ds: xr.Dataset, rerun: Rerun | None = None) -> Diagnosis:
     flow = verdict(without_step_clipping(ds)) if factors.clipped else found
     flow_word = refined(flow, factors)
     proposed = candidates(flow_word, factors, ds.sizes["step"], _config(ds))
-    remedies = list(islice(proposed, MOST)) if rerun is None else _verified(proposed, rerun, flow)
+    tried = proposed if rerun is None else _verified(proposed, rerun, flow.word == "too short")
     return Diagnosis(
         verdict=found,
         word=word,
@@ -116,7 +125,7 @@ def diagnose(ds: xr.Dataset, rerun: Rerun | None = None) -> Diagnosis:
         steps=found.steps,
         cause=cause(flow_word, factors),
         factors=factor_lines(factors),
-        remedies=remedies,
+        remedies=sorted(islice(tried, MOST), key=is_clip),
     )
 
 
@@ -133,23 +142,20 @@ def _config(ds: xr.Dataset) -> RunConfig | None:
     return RunConfig.model_validate_json(ds.attrs["config"]) if "config" in ds.attrs else None
 
 
-def _verified(proposed: Iterator[Remedy], rerun: Rerun, before: Verdict) -> list[Remedy]:
-    """The remedies that help when they are run, those after which the gradient is carried first.
+def is_quick(ds: xr.Dataset) -> bool:
+    """Whether a run is so small that the command line and the app run its remedies too."""
+    return math.prod(ds.sizes[dim] for dim in ("step", "sample", "unit")) <= QUICK
 
-    Clipping of the update is not meant to change the flow and counts as it is.
+
+def _verified(proposed: Iterator[Remedy], rerun: Rerun, too_short: bool) -> Iterator[Remedy]:
+    """The remedies after which the gradient is carried when they are run.
+
+    Clipping of the update is not meant to change the flow and counts as it is, so do more steps of a run too short.
     """
-    good: list[Remedy] = []
-    better: list[Remedy] = []
     for remedy in proposed:
         tried = _run(remedy, rerun)
-        if _carried(tried) or is_clip(tried):
-            good.append(tried)
-        elif _nearer(tried, before):
-            better.append(tried)
-        if len(good) == MOST:
-            break
-    better.sort(key=lambda remedy: abs(_log_rate(remedy)))
-    return (good + better)[:MOST]
+        if _carried(tried) or is_clip(tried) or too_short:
+            yield tried
 
 
 def _run(remedy: Remedy, rerun: Rerun) -> Remedy:
@@ -179,14 +185,6 @@ def _log_rate(remedy: Remedy) -> float:
 
 def _carried(remedy: Remedy) -> bool:
     return remedy.verified is not None and remedy.verified.word == "carried"
-
-
-def _nearer(remedy: Remedy, before: Verdict) -> bool:
-    """Whether the rate came nearer to 1 from the same side, or a verdict came about where there was none."""
-    found = remedy.verified
-    if found is None or before.word == "too short":
-        return found is not None
-    return found.word == before.word and abs(found.log_rate) < abs(before.log_rate)
 
 
 def rerunner(config: RunConfig) -> Rerun:

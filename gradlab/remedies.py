@@ -75,9 +75,19 @@ class Remedy:
     verified: Verdict | None = None
     retry: Retry | None = field(default=None, repr=False, compare=False)
 
+    def carries(self, steps: int) -> bool:
+        """Whether the gradient is carried over `steps` steps: when run, else as predicted. Clipping carries nothing."""
+        if is_clip(self):
+            return False
+        if self.verified is not None:
+            return self.verified.word == "carried"
+        return abs(self.predicted_log_rate) * max(steps - 1, 1) <= FACTOR
+
     @property
     def text(self) -> str:
         """Change, predicted and measured rate in one line."""
+        if is_clip(self):
+            return f"{self.change.label}: a safety measure for training"
         predicted = f"{self.change.label}: {factor_text(self.predicted_log_rate)} per step back"
         if self.verified is None:
             return f"{predicted} (predicted, not verified)"
@@ -292,12 +302,14 @@ class _Case:
     def shifted(self, shift: np.ndarray) -> np.ndarray:
         """The rate after a shift of the forget gate's pre-activation, which the carry follows.
 
-        What comes through the gates stays, unless the gate weighs the candidate against the state.
+        What comes through the gates stays, unless the gate weighs the candidate against the state. A path that keeps
+        off the carry while the gate is shut takes it once it is open: the rate is no lower than the gate's value.
         """
         f = self.f
         keep = 1 / (1 + (1 - f.keep) / f.keep * np.exp(-shift))
         weighed = f.cell is not None and f.cell.input_gate is None
-        return _log(f.carry * keep / f.keep + f.gates * ((1 - keep) / (1 - f.keep) if weighed else 1.0))
+        parts = f.carry * keep / f.keep + f.gates * ((1 - keep) / (1 - f.keep) if weighed else 1.0)
+        return _log(np.where(np.asarray(shift) > 0, np.maximum(parts, keep), parts))
 
     def chrono(self) -> Remedy | None:
         """Chrono forget biases."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ from dash import Dash, Input, Output, State, html
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
-from gradlab.diagnosis import Change, Diagnosis, Remedy, diagnose
+from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_quick, rerunner
 from gradlab.errors import InputError
 from gradlab.filecache import find, original_name, store
 from gradlab.importers import load_weights, save_safetensors, to_state_dict
 from gradlab.links import to_query
+from gradlab.remedies import is_clip
 from gradlab.verdicts import factor_text
 
 from .. import components, form, ids
-from ..runs import RUNS
+from ..runs import KEPT, RUNS
 
 Tried = Mapping[str, Any]  # {"query": the changed run, "label": the change, "predicted": its ln rate}
 
@@ -29,10 +31,17 @@ def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
     if filled.errors or filled.config not in RUNS:
         return []
     try:
-        found = diagnose(RUNS.get(filled.config))
+        found = diagnosed(filled.config)
     except InputError as error:
         return [components.message(str(error), "error")]
     return card(found, outcome(found, to_query(filled.config), tried))
+
+
+@lru_cache(KEPT)
+def diagnosed(config: RunConfig) -> Diagnosis:
+    """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too."""
+    ds = RUNS.get(config)
+    return diagnose(ds, rerunner(config) if is_quick(ds) else None)
 
 
 def card(found: Diagnosis, result: str) -> list[Component]:
@@ -40,7 +49,8 @@ def card(found: Diagnosis, result: str) -> list[Component]:
     came = [html.P(components.typeset(result), className="outcome")] if result else []
     cause = [*came, html.P(components.typeset(found.cause)), measured(found)]
     buttons = [_button(n, remedy) for n, remedy in enumerate(found.remedies)]
-    advice = [html.H2("Try this"), html.Ul(buttons)] if buttons else []
+    nothing = [html.P(NOTHING)] if found.nothing_carries else []
+    advice = nothing + ([html.H2("Try this"), html.Ul(buttons)] if buttons else [])
     return [html.Div(cause, className="cause"), html.Div(advice, className="advice")]
 
 
@@ -61,13 +71,22 @@ def measured(found: Diagnosis) -> Component:
 
 def _button(n: int, remedy: Remedy) -> Component:
     button = html.Button(remedy.change.label, id=ids.try_remedy(n), className="try", title=remedy.why)
-    predicted = components.typeset(f"predicted {factor_text(remedy.predicted_log_rate)}")
-    return html.Li([button, html.Span(predicted)])
+    return html.Li([button, html.Span(components.typeset(_promise(remedy)))])
+
+
+def _promise(remedy: Remedy) -> str:
+    """What a remedy is expected to do, and what it did where it was run."""
+    if is_clip(remedy):
+        return "a safety measure for training"
+    predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
+    if remedy.verified is None:
+        return f"{predicted}, an estimate"
+    return f"{predicted}, {factor_text(remedy.verified.log_rate)} when run"
 
 
 def changed(config: RunConfig, n: int) -> tuple[RunConfig, Tried]:
     """The run after its n-th remedy. Weights from a file are transformed and kept as a new file; InputError if not."""
-    remedy = diagnose(RUNS.get(config)).remedies[n]
+    remedy = diagnosed(config).remedies[n]
     new = remedy.change.apply(config)
     if remedy.change.transform is not None and config.weights is not None:
         new = new.replace(weights=transformed(config.weights, config.activation, remedy.change))

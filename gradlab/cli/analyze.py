@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is somethin
     from ..remedies import Change
     from ..verdicts import Verdict
 
-QUICK = 2**20  # numbers in all states of a run up to which remedies are run too
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
 NARROW = 50  # columns below which a heading of the table takes two lines
 STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold green"}
@@ -85,12 +84,11 @@ def _measure(
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
         from ..analysis import analyze
-        from ..diagnosis import diagnose, rerunner
+        from ..diagnosis import diagnose, is_quick, rerunner
 
         ds = analyze(config)
-        quick = math.prod(ds.sizes[dim] for dim in ("step", "sample", "unit")) <= QUICK
         unread = headline_only and not report_file
-        found = diagnose(ds, _shown(rerunner(config), working_on) if quick and not unread else None)
+        found = diagnose(ds, _shown(rerunner(config), working_on) if is_quick(ds) and not unread else None)
         for file in files:
             working_on(f"Writing {file.path}")
             file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
