@@ -329,6 +329,25 @@ def test_narrow_screens_keep_the_gain_under_the_thumb(open_page: Callable[..., P
     expect(page.locator("#field-cell")).to_be_visible()
 
 
+def test_the_hint_is_for_the_first_run_alone(open_page: Callable[..., Page]) -> None:
+    linked = open_page(SMALL, hint=True)
+    expect(linked.locator("#hint")).to_be_hidden()
+    page = open_page("", hint=True)
+    expect(page.locator("#hint")).to_be_visible()
+    page.click("#chip-lstm_forget_1")
+    expect(page.locator("#hint")).to_be_hidden()
+
+
+def test_the_preset_says_that_the_run_is_changed(open_page: Callable[..., Page]) -> None:
+    page = open_page("")
+    label = page.locator("label[for=preset]")
+    expect(label).to_have_text("Preset")
+    page.locator("#control-gain").fill("2")
+    expect(label).to_have_text("Preset (changed)")
+    page.click("#reset")
+    expect(label).to_have_text("Preset")
+
+
 def test_nothing_moves_where_motion_is_unwelcome(open_page: Callable[..., Page]) -> None:
     page = open_page(reduced_motion="reduce")
     watch_light(page)

@@ -9,6 +9,8 @@
 
   let lightUp = false;   // the next drawing came from a link, a preset or a file
 
+  let firstPreset = null;
+
   const want = (wish) => drawing.want(wish, PAGE);
 
   function element(className, text, attributes) {
@@ -39,12 +41,14 @@
     setTimeout(() => strip.classList.remove("lit"), LIT_MS);
   }
 
-  function hint(gain) {
+  // Only for a first visit's first run: a link, a file or another preset has a subject of its own.
+  function hint(raw, preset) {
     const box = byId("hint");
     if (!box) return;
+    firstPreset ??= preset;
     let seen = null;
     try { seen = localStorage.getItem("gradlab-hint"); } catch (error) { /* storage may be closed */ }
-    if (gain !== 1) closeHint();
+    if (raw.gain !== 1 || raw.weights || preset !== firstPreset || location.search) closeHint();
     else if (!seen) box.classList.add("shown");
   }
 
@@ -96,7 +100,7 @@
           if (input.id.startsWith("control-")) raw[input.id.slice("control-".length)] = input.value;
           else rest[input.id] = input.value;
         }
-        hint(raw.gain);
+        hint(raw, rest.preset);
         want({ raw, preset: rest.preset, pins: rest.pins || [], theory: rest["theory-line"], run: false });
         return noUpdate();
       },

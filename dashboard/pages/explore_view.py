@@ -128,9 +128,10 @@ def page_props(
     classes = form.class_names(config, request.base)
     fields = {ids.field(name): {"className": value} for name, value in classes.items()}
     messages = {ids.control(name): {"error": errors.get(name, "")} for name in classes}
+    preset = {"label": "Preset" if config == request.base else "Preset (changed)"}
     bar = {"className": "run-bar" if question else "run-bar hidden"}
     rest = {ids.STAGE: {"className": stage}, ids.RUN_BAR: bar, ids.RUN_TEXT: {"children": question}}
-    return fields | messages | rest | {ids.NOTE: {"children": note}}
+    return fields | messages | rest | {ids.PRESET: preset, ids.NOTE: {"children": note}}
 
 
 def duration(seconds: float) -> str:
