@@ -397,6 +397,16 @@ def test_a_gradient_beyond_squares_is_skipped_unless_it_is_clipped():
     assert clipped.history.rows["log_grad_norm_before"][0] > 45 > clipped.history.rows["log_grad_norm_after"][0]
 
 
+def test_a_gradient_that_overflows_between_two_layers_is_skipped():
+    """Both layers rest at 0, where the gradient grows by 60 per step; it leaves the upper one as 1e45."""
+    config = TrainConfig(**PLAIN | {"layers": 2, "gain": 60.0, "input_scale": 0.0, "dtype": "float32", "omega": 1.0})
+    run = TrainingRun(config.replace(steps=24))
+    run.params["1.W_xh"][:] = 1e3
+    before, row = copied(run.params), run.advance()
+    assert row["skipped"] == 1 and math.isfinite(row["loss"]) and not run.history.snapshots
+    assert all(np.array_equal(p, before[name]) for name, p in run.params.items())
+
+
 # tasks, devices, messages
 
 

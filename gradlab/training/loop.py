@@ -112,6 +112,8 @@ class TrainingRun:
         if not math.isfinite(value) or any(t.trajectory.overflow for t in recurrent.values()):
             return row
         _, grads = self.network.backward(self.params, tape, gradient, clip=self.step_clip, record=taken)
+        if any(t.gradients is None for t in recurrent.values()):  # it overflowed between two layers
+            return row
         if taken:
             self.history.snapshots.append(snapshot(self.iteration, tape))
         if self.config.omega > 0:
