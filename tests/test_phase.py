@@ -231,7 +231,7 @@ def test_the_axes_reach_the_point_and_the_critical_gain(query, ends):
 def test_beyond_the_theory_the_headline_says_so():
     drawn = phase_view.show(request(sigma_w=1e9))
     assert words(drawn["verdict"]) == (
-        "No prediction: σw: expected a standard deviation (not a variance) from 0 to 1000, got 1e+09"
+        "No prediction: gain σw: expected a standard deviation (not a variance) from 0 to 1000, got 1e+09"
     )
     assert drawn["figure"] is phase_view.no_update and words(drawn["details"]) == ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -107,6 +108,8 @@ def show(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def nothing(why: str) -> dict[str, Any]:
     """What the page says where theory has no answer; the map stays."""
+    for name, field in SIGMAS.items():
+        why = re.sub(rf"^{name}\b", f"{controls()[field].label.lower()} {name}", why)
     return {"verdict": components.typeset(f"No prediction: {why}"), "details": [], "where": [], "failure": ""}
 
 
