@@ -165,7 +165,9 @@ def _run(remedy: Remedy, rerun: Rerun) -> Remedy:
     miss = 0.0
     while again is not None and len(tried) < TRIES:
         tried.append(replace(again, verified=_judged(rerun(again.change))))
-        miss += _log_rate(tried[-1]) - again.predicted_log_rate
+        off = _log_rate(tried[-1]) - again.predicted_log_rate
+        overshot = len(tried) > 1 and off * _log_rate(tried[-2]) < 0  # the rate follows more steeply than predicted
+        miss += off / 2 if overshot else off
         done = _carried(tried[-1]) or again.retry is None or not math.isfinite(miss)
         again = None if done or again.retry is None else again.retry(miss)
     return min(tried, key=lambda one: (not _carried(one), abs(_log_rate(one))))

@@ -161,9 +161,9 @@ class _Case:
         elif self.f.carries:
             yield from (self.leak(), self.scale_through_gates(), self.lstm())
         elif self.grows:
-            yield from (self.scale_recurrent(), self.clip(), self.bounded(), self.orthogonal(), self.lstm())
+            yield from (self.gain(), self.clip(), self.bounded(), self.orthogonal(), self.lstm())
         else:
-            yield from (self.milder(), self.never_off(), self.wider_slope(), self.scale_recurrent(), self.lstm())
+            yield from (self.milder(), self.never_off(), self.wider_slope(), self.gain(), self.lstm())
             yield from (self.orthogonal(), self.weaker_input())
         if self.f.carries:
             yield self.clip()
@@ -201,6 +201,13 @@ class _Case:
         gain = rounded(self.drawn.gain * factor)
         return Remedy(self._change(f"Gain {gain:g}", gain=gain), why, predicted(gain / self.drawn.gain), retry=retry)
 
+    def gain(self) -> Remedy | None:
+        """The gain that the measured rate points at; far from any, as after a gain of 0 or 1000, the one of theory."""
+        why = "The gain at which, by theory for this input, weights x slope is 1."
+        if self.word == "dead units":
+            return None
+        return self.scale_recurrent() or self.at_edge("", why, self.f.drive, self.f.activation)
+
     def at_edge(self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any) -> Remedy | None:
         """Other weights at the gain of the edge, for a drive and an activation."""
         gain = edge_gain(phi, drive, miss) if self.drawn is not None else None
@@ -210,7 +217,8 @@ class _Case:
         retry = partial(self.at_edge, label, why, drive, phi, **fields)
         if self.drawn.recurrent_init not in UNIT_SCALE and "recurrent_init" not in fields:
             fields, label = fields | {"recurrent_init": "gaussian"}, f"{label}, gaussian weights"
-        return Remedy(self._change(f"{label}, gain {gain:g}", **fields, gain=gain), why, rate, retry=retry)
+        label = f"{label}, gain {gain:g}".removeprefix(", ")
+        return Remedy(self._change(label[0].upper() + label[1:], **fields, gain=gain), why, rate, retry=retry)
 
     def orthogonal(self) -> Remedy | None:
         """Orthogonal weights."""

@@ -129,6 +129,17 @@ def test_a_remedy_that_misses_is_corrected_by_what_it_missed():
     assert sum(label.startswith("Gain") for label in tried) <= 4
 
 
+FAR = [{"gain": 1000.0}, {"gain": 10.0, "input_scale": 0.01}, {"gain": 0.0}]
+FAR += [{"activation": "relu", "bias_scale": 3.0, "gain": 0.5}]
+
+
+@pytest.mark.parametrize("fields", FAR, ids=str)
+def test_a_gain_is_found_from_far_away(fields):
+    config = gradlab.RunConfig(batch_size=4, steps=80, **fields)
+    found = diagnose(gradlab.analyze(config), rerunner(config))
+    assert any(set(r.change.fields) == {"gain"} and r.verified.word == "carried" for r in found.remedies)
+
+
 def test_clipping_says_what_it_does_and_does_not_do():
     found = diagnosed(gain=6.0)
     clip = next(r for r in found.remedies if "clip" in r.change.fields)
