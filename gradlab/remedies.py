@@ -33,7 +33,8 @@ Retry = Callable[[float], "Remedy | None"]
 class Change:
     """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
 
-    transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, and the delta of
+    transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, ("scale_bias", factor) b_h,
+    and the delta of
     ("shift_forget_bias", delta) is added to the forget gate's bias. Given weights are never drawn anew.
     """
 
@@ -52,7 +53,7 @@ class Change:
             return changed
         kind, amount = self.transform
         if kind != "shift_forget_bias":
-            name = {"scale_recurrent": "W_hh", "scale_input": "W_xh"}[kind]
+            name = {"scale_recurrent": "W_hh", "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
             return changed | {name: params[name] * amount}
         if cell.forget_gate is None:
             raise InputError(f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead")
@@ -163,7 +164,7 @@ class _Case:
         elif self.grows:
             yield from (self.gain(), self.clip(), self.bounded(), self.orthogonal(), self.lstm())
         else:
-            yield from (self.milder(), self.never_off(), self.wider_slope(), self.gain(), self.lstm())
+            yield from (self.milder(), self.no_biases(), self.never_off(), self.wider_slope(), self.gain(), self.lstm())
             yield from (self.orthogonal(), self.weaker_input())
         if self.f.carries:
             yield self.clip()
@@ -259,6 +260,14 @@ class _Case:
         drive = math.hypot(*merged.values())  # inputs are standardised
         label = " and ".join({"input_scale": "Input scale 1", "bias_scale": "biases 0"}[name] for name in fields)
         return self.at_edge(label[0].upper() + label[1:], why, drive, self.f.activation, **fields)
+
+    def no_biases(self) -> Remedy | None:
+        """Given biases set to 0, where units are dead or saturated; what the input alone drives is taken as 1."""
+        if self.drawn is not None or self.word not in ("dead units", "saturated"):
+            return None
+        why = "Biases can hold units where the activation is flat, whatever the input is; at 0 the input decides."
+        rate = float(typical(self.f.activation, self.f.weights, 1.0)[0])
+        return Remedy(self._change("Biases 0 (b_h)", ("scale_bias", 0.0)), why, rate)
 
     def weaker_input(self) -> Remedy | None:
         """Less input, where it drives the units to small slopes."""

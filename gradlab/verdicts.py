@@ -12,7 +12,6 @@ import xarray as xr
 TOO_SHORT = 10  # steps
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)
-CLOSE = 0.1  # rates whose logarithms differ by less are about the same
 ICONS = {"vanishing": "▼", "exploding": "▲", "carried": "■", "too short": "·", "overflow": "!"}
 HEADLINES = {
     "vanishing": "The gradient vanishes",
@@ -254,11 +253,11 @@ def _why(ds: xr.Dataset, log_rate: float) -> str:
         split = path_factors(ds, log_rate)
         carry = split.pop("carry")
         return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"
-    log_typical, (slope, weights) = _log_typical(ds), slope_and_weights(ds)
-    typical, rate = (factor_text(log).removeprefix("x") for log in (log_typical, log_rate))
-    close = log_typical == log_rate or abs(log_typical - log_rate) < CLOSE
-    result = f"about {rate}" if close else f"{typical}, measured {rate}"
-    return f"{slope:.2f} (mean slope of {ds.attrs['activation']}) x {weights:.2f} (weights) = {result}"
+    (slope, weights), logs = slope_and_weights(ds), (_log_typical(ds), log_rate)
+    typical, rate = (factor_text(log).removeprefix("x") for log in logs)
+    result = rate if typical == rate else f"{typical}, measured {rate}"
+    slope_text, weights_text = (f"{x:.2f}" if 0.1 <= x < 1000 else f"{x:.2g}" for x in (slope, weights))
+    return f"{slope_text} (mean slope of {ds.attrs['activation']}) x {weights_text} (weights) = {result}"
 
 
 def _overflow_text(ds: xr.Dataset) -> list[str]:

@@ -143,7 +143,7 @@ def test_a_change_is_still_drawn_in_time():
 
 
 def test_the_card_holds_cause_factors_and_buttons():
-    ds = runs.RUNS.get(SMALL)
+    runs.RUNS.get(SMALL)
     found = explore_card.diagnosed(SMALL)
     card = explore_card.content(data(), None)
     text = words(card)

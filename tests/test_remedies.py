@@ -193,6 +193,22 @@ def test_a_network_of_ones_own_is_cured_by_a_transformation(name, gain):
         np.testing.assert_array_equal(value, kept[key])
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_biases_that_switch_units_off_are_set_to_zero(activation):
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=64, activation=activation)
+    params = cell.init(0, gain=1.28 if activation == "relu" else 1.85)
+    params["b_h"][..., :40] = -30.0
+    x = np.random.default_rng(1).normal(size=(60, 8, 1))
+
+    def rerun(change):
+        return gradlab.analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **change.fields)
+
+    found = diagnose(rerun(Change("as it is")), rerun)
+    assert found.word == ("dead units" if activation == "relu" else "saturated")
+    assert found.remedies[0].change.transform == ("scale_bias", 0.0)
+    assert found.remedies[0].verified.word == "carried"
+
+
 @pytest.mark.parametrize("models", [(), (2,)], ids=["one", "models"])
 def test_each_transformation_changes_what_it_names(models):
     cell = gradlab.make_cell("gru", input_size=2, hidden_size=3)
