@@ -310,6 +310,7 @@ KINDS = {  # words in a remedy's label -> its kind
     "chrono": "chrono forget biases",
     "Forget bias": "shift of the forget bias",
     "Orthogonal": "orthogonal weights at their edge",
+    "Gaussian": "gaussian weights at their edge",
     "Leak": "smaller leak",
     "nput": "weaker input, or no biases",
     "iases": "weaker input, or no biases",
@@ -318,6 +319,7 @@ KINDS = {  # words in a remedy's label -> its kind
     "Gain": "gain, or a factor of given weights",
     "Recurrent": "gain, or a factor of given weights",
 }
+OTHERS = "other changes"
 
 
 def missed(indices: range) -> dict[str, list[float]]:
@@ -329,7 +331,7 @@ def missed(indices: range) -> dict[str, list[float]]:
             if "steps" in remedy.change.fields or "Clip" in remedy.change.label:
                 continue
             measured = verdict(case.rerun()(remedy.change)).log_rate
-            kind = next(kind for part, kind in KINDS.items() if part in remedy.change.label)
+            kind = next((kind for part, kind in KINDS.items() if part in remedy.change.label), OTHERS)
             found.setdefault(kind, []).append(measured - remedy.predicted_log_rate)
     return found
 
