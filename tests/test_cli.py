@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import gradlab
 from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS
-from gradlab.cli import cli
 from gradlab.cli.names import KINDS
 from gradlab.clipping import CLIP_MODES, CLIPPERS
 from gradlab.config import LOSSES, RunConfig, controls
@@ -26,9 +25,8 @@ from gradlab.presets import PRESETS
 from gradlab.quantities import QUANTITIES
 from gradlab.tasks import TASKS
 from gradlab.terminal import option_name
+from tests.commands import CO2, ROOT, call, parsed, refused
 
-ROOT = Path(__file__).parents[1]
-CO2 = str(ROOT / "studies" / "data" / "co2_mauna_loa.csv")
 GOLDEN = ROOT / "tests" / "golden"
 SMALL = ("--hidden-size", "8", "--batch-size", "4", "--steps", "40")
 
@@ -40,7 +38,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: object, command: str = "analyze") -> Result:
-    return CliRunner().invoke(cli, [command, *map(str, arguments)])
+    return call(command, *arguments)
 
 
 def small(*arguments: object) -> Result:
@@ -48,21 +46,7 @@ def small(*arguments: object) -> Result:
 
 
 def answer(*arguments: object) -> dict:
-    """The JSON of a small run, read as strictly as the standard has it."""
-    result = small("--json", *arguments)
-    assert result.exit_code == 0, result.stderr
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(result.stdout, parse_constant=refuse)
-
-
-def refused(result: Result) -> str:
-    """The message of a run that ended with bad input, on stderr alone and without a traceback."""
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "Traceback" not in result.stderr
-    return result.stderr
+    return parsed(small("--json", *arguments))
 
 
 # --- What is printed
@@ -142,7 +126,7 @@ def test_an_option_that_does_not_apply_is_noted() -> None:
 
 def test_the_link_survives_the_shell_and_finds_the_file(tmp_path: Path) -> None:
     file = tmp_path / "it's 100% $HOME & more.csv"
-    file.write_text(Path(CO2).read_text())
+    file.write_text(CO2.read_text())
     program, query = shlex.split(answer("--input", file, "--column", "co2_ppm")["dashboard"])
     link = from_query(query)
     assert program == "gradlab-dashboard"
@@ -303,7 +287,7 @@ def test_list_of_one_kind() -> None:
 
 def test_version_and_help() -> None:
     assert run(command="--version").stdout == f"gradlab {gradlab.__version__}\n"
-    bare = CliRunner().invoke(cli, [])
+    bare = call()
     assert bare.exit_code == 0
     assert bare.stdout == run(command="-h").stdout
     assert re.search(r"^  analyze +Measure .*\.\n  list +Show .*\.$", bare.stdout, re.MULTILINE)

@@ -1,40 +1,31 @@
 """`gradlab lyapunov` as its users meet it."""
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from gradlab.analysis import build
-from gradlab.cli import cli
 from gradlab.config import RunConfig
 from gradlab.lyapunov import lyapunov
+from tests.commands import call, parsed, posix, process, read_terminal, refused
 
-ROOT = Path(__file__).parents[1]
 SMALL = {"hidden_size": 8, "batch_size": 4, "steps": 300}
-posix = pytest.mark.skipif(os.name != "posix", reason="needs a terminal or signals")
 
 
 def run(*arguments: object) -> Result:
     small = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
-    return CliRunner().invoke(cli, ["lyapunov", *small, *map(str, arguments)])
+    return call("lyapunov", *small, *arguments)
 
 
 def answer(*arguments: object) -> dict:
     result = run("--json", *arguments)
-    assert (result.exit_code, result.stderr) == (0, "")
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(result.stdout, parse_constant=refuse)
+    assert result.stderr == ""
+    return parsed(result)
 
 
 @pytest.mark.parametrize("every", [(), ("--every", 40)])
@@ -131,14 +122,7 @@ def test_files_and_configurations(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input(arguments: tuple, message: str) -> None:
-    result = run(*arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert f"error: {message}" in result.stderr or message in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def process(*arguments: str, **options: object) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "gradlab", "lyapunov", *arguments], cwd=ROOT, **options)
+    assert message in refused(run(*arguments))
 
 
 @posix
@@ -146,26 +130,13 @@ def test_a_long_run_shows_its_progress_and_can_be_cancelled() -> None:
     import pty
 
     ours, theirs = pty.openpty()
-    running = process(
-        "--steps=100000000",
-        "--exponents=1",
-        "--batch-size=1",
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    options = ("--steps=100000000", "--exponents=1", "--batch-size=1")
+    running = process("lyapunov", *options, stderr=theirs, env={"TERM": "xterm", "COLUMNS": "80"})
     os.close(theirs)
     shown = b""
     while b"0 % of 100,000,000 steps" not in shown:
         shown += os.read(ours, 4096)
     running.send_signal(signal.SIGINT)
-    try:
-        while part := os.read(ours, 4096):
-            shown += part
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    assert running.communicate(timeout=30)[0] == b""
+    assert read_terminal(ours).rstrip().endswith("cancelled")
+    assert running.communicate(timeout=30)[0] == ""
     assert running.returncode == 130
-    assert shown.decode().rstrip().endswith("cancelled")

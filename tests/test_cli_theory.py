@@ -1,39 +1,25 @@
 """`gradlab theory` as its users meet it."""
 
-import json
 import math
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from gradlab import theory
 from gradlab.activations import ACTIVATIONS
-from gradlab.cli import cli
+from tests.commands import call, parsed, refused
 
 EXAMPLE = ("--activation", "tanh", "--gain", "1.5", "--bias-scale", ".05", "--input-scale", "1")
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["theory", *map(str, arguments)])
+    return call("theory", *arguments)
 
 
 def answer(*arguments: object) -> dict:
-    """The JSON, read as strictly as the standard has it."""
     result = run(*arguments, "--json")
-    assert (result.exit_code, result.stderr) == (0, "")
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(result.stdout, parse_constant=refuse)
-
-
-def refused(*arguments: object) -> str:
-    """The message of a call that ended with bad input, on stderr alone and without a traceback."""
-    result = run(*arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "Traceback" not in result.stderr
-    return result.stderr
+    assert result.stderr == ""
+    return parsed(result)
 
 
 def test_it_prints_phase_numbers_and_limits() -> None:
@@ -120,10 +106,10 @@ def test_json_where_numbers_are_missing() -> None:
     (("--sigma", 1), "No such option"),
 ])  # fmt: skip
 def test_bad_input(options: tuple, message: str) -> None:
-    assert message in refused(*options)
+    assert message in refused(run(*options))
 
 
 def test_help_names_its_options_and_an_example() -> None:
     text = run("--help").stdout
     assert all(word in text for word in ("--activation", "--gain", "--bias-scale", "--input-scale", "Examples:"))
-    assert "theory" in CliRunner().invoke(cli, ["--help"]).stdout
+    assert "theory" in call("--help").stdout

@@ -1,28 +1,21 @@
 """`gradlab train` as its users meet it: what it prints where, its files, Ctrl-C, exit codes."""
 
-import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from gradlab.cli import cli
 from gradlab.config import controls
 from gradlab.terminal import option_name
 from gradlab.training import TrainConfig, TrainingRun, train
+from tests.commands import CO2, call, is_plain, on_a_terminal, parsed, posix, process, refused
 
-ROOT = Path(__file__).parents[1]
-CO2 = ROOT / "studies" / "data" / "co2_mauna_loa.csv"
 FIELDS = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 40, "snapshot_every": 20, "evaluate_every": 20}
 SMALL = tuple(word for field, value in FIELDS.items() for word in (option_name(field), str(value)))
-posix = pytest.mark.skipif(os.name == "nt", reason="signals and terminals as POSIX has them")
 
 
 @pytest.fixture(autouse=True)
@@ -31,29 +24,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["train", *map(str, arguments)])
+    return call("train", *arguments)
 
 
 def answer(*arguments: object) -> dict:
-    """The JSON, read as strictly as the standard has it."""
-    result = run(*SMALL, "--json", *arguments)
-    assert result.exit_code == 0, result.stderr
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(result.stdout, parse_constant=refuse)
-
-
-def refused(result: Result) -> str:
-    """The message of a run that ended with bad input, on stderr alone and without a traceback."""
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "Traceback" not in result.stderr
-    return result.stderr
-
-
-def is_plain(text: str) -> bool:
-    return all(character.isprintable() or character == "\n" for character in text)
+    return parsed(run(*SMALL, "--json", *arguments))
 
 
 # --- What is printed
@@ -200,24 +175,13 @@ def test_going_on_needs_no_fields_again() -> None:
     assert message in refused(run("--resume", "--hidden-size", 6))
 
 
-def interruptible(*arguments: str, **options: object) -> subprocess.Popen:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": ""}
-    return subprocess.Popen(
-        [sys.executable, "-m", "gradlab", "train", *SMALL, *arguments],
-        env=environment,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background jobs ignore it
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
-    )
-
-
 @posix
 def test_ctrl_c_keeps_the_run_and_it_goes_on_bit_for_bit() -> None:
-    process = interruptible("--iterations", "100000000")
-    first = process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and first.startswith("1 of 100,000,000  loss ") and "Traceback" not in err
+    running = process("train", *SMALL, "--iterations", "100000000")
+    first = running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and first.startswith("1 of 100,000,000  loss ") and "Traceback" not in err
     found = re.search(r"Saved adding.safetensors at iteration ([\d,]+)\n(.*)\n", out)
     assert found[2] == "Go on with: gradlab train --resume --checkpoint adding.safetensors"
     done = int(found[1].replace(",", ""))
@@ -232,20 +196,7 @@ def test_ctrl_c_keeps_the_run_and_it_goes_on_bit_for_bit() -> None:
 
 @posix
 def test_a_terminal_sees_a_line_that_is_redrawn() -> None:
-    import pty
-
-    ours, theirs = pty.openpty()
-    process = interruptible("--iterations", "400", stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 4096):
-            shown += part
-    except OSError:  # Linux's way to say that the other end is closed
-        pass
-    os.close(ours)
-    assert process.wait(30) == 0
-    text = shown.decode()
+    text = on_a_terminal("train", *SMALL, "--iterations", "400", NO_COLOR="")
     assert re.search(r"\d+ of 400 +loss", text) and "\x1b[2K" in text and "Adding: " in text
 
 

@@ -5,7 +5,6 @@ import math
 import os
 import re
 import signal
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -17,16 +16,8 @@ import gradlab
 from gradlab import analysis
 from gradlab.config import RunConfig
 from gradlab.terminal import Terminal
-from tests.test_cli import ROOT, SMALL, cache, refused, run, small  # noqa: F401 - a fixture of every test
-
-posix = pytest.mark.skipif(os.name == "nt", reason="signals, pipes and terminals as POSIX has them")
-
-
-def process(*arguments: str, **options) -> subprocess.Popen:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    return subprocess.Popen([sys.executable, "-m", "gradlab", *arguments], env=environment, **options)
-
+from tests.commands import is_plain, on_a_terminal, posix, process, refused
+from tests.test_cli import SMALL, cache, run, small  # noqa: F401 - a fixture of every test
 
 # --- Files
 
@@ -129,8 +120,7 @@ def test_too_little_memory_says_what_to_make_smaller(monkeypatch: pytest.MonkeyP
 def test_cancelling_ends_with_one_line(tmp_path: Path) -> None:
     pipe = tmp_path / "input.txt"
     os.mkfifo(pipe)
-    interruptible = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # background jobs ignore it
-    running = process("analyze", "--input", str(pipe), **interruptible)
+    running = process("analyze", "--input", str(pipe))
     writer = os.open(pipe, os.O_WRONLY)  # returns once the command reads its input, and keeps it waiting
     running.send_signal(signal.SIGINT)
     try:
@@ -156,38 +146,18 @@ def test_output_that_cannot_be_written_is_a_failure() -> None:
     assert running.returncode == 1
 
 
-def on_a_terminal(**environment: str) -> str:
-    """What a terminal of 40 columns gets."""
-    import pty
-
-    ours, theirs = pty.openpty()
-    running = process(
-        "analyze", *SMALL, stdout=theirs, stderr=theirs, env={"TERM": "xterm", "COLUMNS": "40", **environment}
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 4096):
-            shown += part
-    except OSError:  # Linux's way to say that the other end is closed
-        pass
-    os.close(ours)
-    assert running.wait(30) == 0
-    return shown.decode()
-
-
 @posix
 def test_a_terminal_gets_colours_and_progress() -> None:
-    shown = on_a_terminal(NO_COLOR="")
+    shown = on_a_terminal("analyze", *SMALL, NO_COLOR="", COLUMNS="40")
     assert "Analysing 40 steps of 4 samples" in shown
     assert re.search(r"\x1b\[1;\d+mThe gradient", shown)
 
 
 @posix
 def test_no_color_means_no_control_characters() -> None:
-    shown = on_a_terminal(NO_COLOR="1").replace("\r\n", "\n")
+    shown = on_a_terminal("analyze", *SMALL, NO_COLOR="1", COLUMNS="40").replace("\r\n", "\n")
     assert "saturated" in shown
-    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert is_plain(shown)
     assert max(map(len, shown.splitlines()[:-1])) <= 40  # the last line, to be copied, is one
 
 
@@ -198,7 +168,7 @@ def test_elsewhere_there_is_plain_text_whatever_the_encoding(tmp_path: Path) -> 
     out, err = process("analyze", *SMALL, "--input", str(file), env=plain).communicate(timeout=30)
     assert err == ""
     assert r"4 samples of na\xefve.csv" in out
-    assert all(character.isprintable() or character == "\n" for character in out)
+    assert is_plain(out)
 
 
 def test_a_terminal_without_streams_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
