@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard import controls, form, ids, runs
+from dashboard import form, ids, runs
 from dashboard.pages import explore_card, explore_steer, explore_theory, explore_view
 from gradlab import plots
 from gradlab.config import RunConfig
@@ -19,40 +19,23 @@ from gradlab.filecache import find, original_name, store
 from gradlab.importers import load_weights, save_safetensors, to_state_dict
 from gradlab.links import from_query, to_query
 from gradlab.verdicts import share_left, verdict
+from tests import views
 from tests.plotting import LN10, each_theme, fading, named
+from tests.views import parts, words
 
 SMALL = RunConfig(hidden_size=24, batch_size=4, steps=40)
 LSTM = Path(__file__).parent / "golden" / "encoder_lstm.safetensors"
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
-    """A settled request as the browser sends it."""
-    state = {"pins": [], "theme": "light", "narrow": False, "theory": True, "first": False, "run": False, "search": ""}
-    return {"raw": form.raw(config), "preset": "vanishing_tanh"} | state | more
+    return views.data(config, **more)
 
 
 def page(config: RunConfig = SMALL, pins: tuple[str, ...] = ()) -> explore_steer.Page:
-    options = {name: controls.file_options(name) for name in form.FILES}
-    return explore_steer.Page(form.raw(config), "vanishing_tanh", "", options, pins)
-
-
-def words(part: Any) -> str:
-    if isinstance(part, list | tuple):
-        return "".join(map(words, part))
-    return part if isinstance(part, str) else words(getattr(part, "children", None) or "")
-
-
-def parts(part: Any, kind: str) -> list[Any]:
-    """Every component of a kind in a tree."""
-    if isinstance(part, list | tuple):
-        return [found for child in part for found in parts(child, kind)]
-    own = [part] if type(part).__name__ == kind else []
-    return own + (parts(part.children, kind) if getattr(part, "children", None) else [])
+    return views.page(config, pins=pins)
 
 
 def predicted(ds: xr.Dataset, rate: float, label: str = "mean field: 1/2 ln chi_1") -> xr.Dataset:

@@ -18,6 +18,7 @@ from gradlab.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.plots.colours import THEMES
 
 from .plotting import each_theme, words_of
+from .views import props_of
 
 TINY = {"steps": 20, "hidden_size": 4, "batch_size": 3}
 PATIENCE = 10.0  # s
@@ -200,7 +201,7 @@ def test_own_data_are_used_as_far_as_they_go(tmp_path):
     doubtful = replace(result, spectrum=replace(result.spectrum, converged=False, notes=["too few steps"]))
     assert chaos.offer(config, doubtful) is None  # there is nothing more to compute it from
     run = Run(gradlab.analyze(config), config, "light")
-    assert "Not converged: too few steps." in text_of(chaos.show(doubtful, run))
+    assert "Not converged: too few steps." in props_of(chaos.show(doubtful, run))
 
 
 def test_cut_samples_are_used_as_they_are(tmp_path):
@@ -228,10 +229,6 @@ def test_an_overflow_is_a_sentence():
 # the states of the tab
 
 
-def text_of(parts) -> str:
-    return str([part.to_plotly_json() for part in parts])
-
-
 @pytest.fixture
 def run(request):
     """A run of its own for each test, whose job ends with it."""
@@ -251,7 +248,7 @@ def wait(run: Run) -> None:
 
 
 def test_before(run):
-    text = text_of(chaos.content(run))
+    text = props_of(chaos.content(run))
     assert "Compute the spectrum" in text and "All 4 exponents over 2,000 steps" in text
     assert JOBS.get(chaos.WORK.key(run.config)) is None  # on demand only, however quick
 
@@ -282,11 +279,11 @@ def test_done(run):
     click(run, "start")
     wait(run)
     shown = click(run, "tick")
-    text = text_of(shown["body"])
+    text = props_of(shown["body"])
     assert shown["idle"] and shown["progress_class"] == "run-bar hidden"
     assert text.count("role='img'") == 2
     assert "haotic" in text and "An estimate" in text and "Show as table" in text
-    assert text_of(chaos.content(run)).count("role='img'") == 2  # a page that is loaded again
+    assert props_of(chaos.content(run)).count("role='img'") == 2  # a page that is loaded again
 
 
 def test_failed(run):
@@ -296,7 +293,7 @@ def test_failed(run):
     click(run, "start", broken)
     wait(run)
     shown = click(run, "tick")
-    assert "leaves the finite numbers" in text_of([shown["outcome"]])
+    assert "leaves the finite numbers" in props_of([shown["outcome"]])
     assert shown["button"] == "Try again" and shown["offer_class"] == "run-bar"
 
 

@@ -19,6 +19,7 @@ from gradlab.links import from_query
 from gradlab.plots import PHASE_STEPS, phase_diagram
 from gradlab.plots.colours import LN10, THEMES
 from tests.plotting import each_theme, words_of
+from tests.views import words
 
 X, Y = ("sigma_w", np.array([0.5, 1.0, 1.5, 2.0])), ("sigma_b", np.array([0.0, 0.5, 1.0]))
 CHI = np.outer([1.0, 0.8, 0.6], [0.25, 0.9, 1.5, 2.5])
@@ -29,12 +30,6 @@ def request(base: str = "v=1", axes: str = "w-b", activation: str = "tanh", **si
     """A request as the browser sends it."""
     values = {"activation": activation, "axes": axes, "sigma_w": 1.0, "sigma_b": 0.1, "sigma_v": 1.0} | sigmas
     return {"values": values, "base": base, "theme": "light", "narrow": False}
-
-
-def words(part: Any) -> str:
-    if isinstance(part, list | tuple):
-        return "".join(map(words, part))
-    return words(getattr(part, "children", None) or "") if not isinstance(part, str) else part
 
 
 # the figure

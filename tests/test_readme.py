@@ -33,9 +33,8 @@ def test_the_library_example_runs():
     assert names["ds"].surface.sizes == {"snapshot": 3, "layer": 1, "time": 31}
 
 
-def test_the_commands_run(tmp_path, monkeypatch):
+def test_the_commands_run(tmp_path, own_cache, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "cache"))
     commands = [line for line in "\n".join(blocks(README, "")).splitlines() if line.startswith("gradlab ")]
     assert len(commands) == 9
     for command in commands:

@@ -17,16 +17,16 @@ from dashboard.training_worker import CHECKPOINT, CONFIG, OUTCOME
 from gradlab import InputError, train
 from gradlab.config.train import TrainConfig
 
+from .views import until
+
 ROOT = Path(__file__).parents[1]
-PATIENCE = 30.0  # s
 SHORT = TrainConfig(task="adding", steps=10, hidden_size=8, batch_size=4, iterations=40, evaluate_every=20)
 LONG = SHORT.replace(iterations=100_000, snapshot_every=1000)
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path))
-    return tmp_path / "training"
+def folder(own_cache):
+    return own_cache / "training"
 
 
 @pytest.fixture
@@ -41,14 +41,6 @@ def unstarted(jobs, monkeypatch):
     """Jobs whose runs get a folder but no process."""
     monkeypatch.setattr(TrainingJobs, "_launch", lambda self, run_id: None)
     return jobs
-
-
-def until(condition):
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end, "never true"
-        time.sleep(0.02)
-    return found
 
 
 def status(jobs, run_id):
@@ -97,7 +89,7 @@ def test_a_killed_process_is_noticed_and_a_stopped_run_has_ended_for_good(jobs):
     assert status(jobs, run_id) == "stopped" and jobs.read(run_id).run.iteration > saved
 
 
-def test_runs_pause_when_the_app_is_killed(own_cache):
+def test_runs_pause_when_the_app_is_killed(folder):
     code = (
         "import sys; from dashboard.training_jobs import TRAINING; from gradlab.config.train import TrainConfig\n"
         f"print(TRAINING.start(TrainConfig(**{LONG.changes()!r})), flush=True); sys.stdin.read()"
@@ -107,9 +99,9 @@ def test_runs_pause_when_the_app_is_killed(own_cache):
     )
     with app:
         run_id = app.stdout.readline().strip()
-        until((own_cache / run_id / CHECKPOINT).exists)
+        until((folder / run_id / CHECKPOINT).exists)
         app.kill()
-    until((own_cache / run_id / OUTCOME).exists)
+    until((folder / run_id / OUTCOME).exists)
     later = TrainingJobs()
     assert later.state(run_id) == RunState("paused") and later.read(run_id).run.iteration > 0
 
@@ -125,29 +117,29 @@ def test_so_many_at_once(jobs, monkeypatch):
     jobs.stop(first)
 
 
-def test_the_oldest_that_have_ended_go_first(unstarted, own_cache, monkeypatch):
+def test_the_oldest_that_have_ended_go_first(unstarted, folder, monkeypatch):
     monkeypatch.setattr(training_jobs, "KEPT", 3)
     ids = []
     for age in range(5, 0, -1):
         ids.append(unstarted.start(SHORT))
-        os.utime(own_cache / ids[-1], (time.time() - 100 * age,) * 2)
+        os.utime(folder / ids[-1], (time.time() - 100 * age,) * 2)
     assert set(unstarted.recent()) == set(ids[2:]) and unstarted.recent()[0] == ids[-1]
     monkeypatch.setattr(training_jobs, "KEPT_BYTES", 10)
     last = unstarted.start(SHORT)
     assert unstarted.recent() == [last]
 
 
-def test_more_snapshots_than_are_drawn_are_refused(unstarted, own_cache):
+def test_more_snapshots_than_are_drawn_are_refused(unstarted, folder):
     with pytest.raises(InputError, match=r"snapshot_every: this run would keep 1,000 snapshots, .* use 34 or more"):
         unstarted.start(SHORT.replace(iterations=10_000, snapshot_every=10))
     require_drawable(SHORT.replace(iterations=10_000, snapshot_every=34))
-    assert not own_cache.exists()
+    assert not folder.exists()
 
 
-def test_what_cannot_be_trained_gets_no_process(unstarted, own_cache):
+def test_what_cannot_be_trained_gets_no_process(unstarted, folder):
     with pytest.raises(InputError, match="the task forecast learns from a file"):
         unstarted.start(SHORT.replace(task="forecast"))
-    assert not own_cache.exists()
+    assert not folder.exists()
 
 
 def test_a_folder_that_cannot_be_written(unstarted, tmp_path, monkeypatch):
@@ -158,15 +150,15 @@ def test_a_folder_that_cannot_be_written(unstarted, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("run_id", ["", "../up", "0123abcd", "0123ABCD", "0123abcd/.."])
-def test_ids_that_are_none(jobs, run_id, own_cache):
-    own_cache.mkdir()
-    (own_cache.parent / "up").mkdir()
-    (own_cache.parent / "up" / CONFIG).write_text(SHORT.model_dump_json())
+def test_ids_that_are_none(jobs, run_id, folder):
+    folder.mkdir(parents=True)
+    (folder.parent / "up").mkdir()
+    (folder.parent / "up" / CONFIG).write_text(SHORT.model_dump_json())
     assert jobs.state(run_id) == RunState("missing") and jobs.config(run_id) is None
     jobs.pause(run_id)
     jobs.stop(run_id)
     jobs.resume(run_id)
-    assert not list(own_cache.iterdir())
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -177,22 +169,22 @@ def test_ids_that_are_none(jobs, run_id, own_cache):
         ("{", RunState("interrupted", "The process of this run ended before it was done.")),
     ],
 )
-def test_how_runs_of_an_earlier_app_ended(unstarted, own_cache, content, expected):
+def test_how_runs_of_an_earlier_app_ended(unstarted, folder, content, expected):
     run_id = unstarted.start(SHORT)
-    (own_cache / run_id / OUTCOME).write_text(content)
+    (folder / run_id / OUTCOME).write_text(content)
     assert unstarted.state(run_id) == expected
     assert unstarted.config(run_id) == SHORT
 
 
-def test_last_words_are_passed_on(unstarted, own_cache):
+def test_last_words_are_passed_on(unstarted, folder):
     run_id = unstarted.start(SHORT)
-    (own_cache / run_id / training_jobs.LOG).write_text("Traceback\nMemoryError\n")
+    (folder / run_id / training_jobs.LOG).write_text("Traceback\nMemoryError\n")
     assert unstarted.state(run_id).error.endswith("Its last words: MemoryError.")
 
 
-def test_a_damaged_checkpoint_is_told(unstarted, own_cache):
+def test_a_damaged_checkpoint_is_told(unstarted, folder):
     run_id = unstarted.start(SHORT)
-    (own_cache / run_id / CHECKPOINT).write_bytes(b"half")
+    (folder / run_id / CHECKPOINT).write_bytes(b"half")
     with pytest.raises(InputError, match="not a whole checkpoint"):
         unstarted.read(run_id)
 
@@ -201,7 +193,7 @@ def test_a_damaged_checkpoint_is_told(unstarted, own_cache):
 
 
 def worked(folder, config, closed=False):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / CONFIG).write_text(json.dumps(config))
     event = Event()
     if closed:

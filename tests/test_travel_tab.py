@@ -14,6 +14,7 @@ from gradlab.config import RunConfig
 from gradlab.plots import lags
 
 from .plotting import LN10, each_theme, named, words_of
+from .views import props_of
 
 STEPS, SAMPLES, UNITS = 40, 3, 4
 LAGS = [1, 2, 5, 10, 20, 40]
@@ -287,25 +288,21 @@ def test_tables_tell_what_the_figures_show():
     assert [row["lag"] for row in travel.path_rows(ds)] == [str(k) for k in LAGS]
 
 
-def text_of(parts) -> str:
-    return str([part.to_plotly_json() for part in parts])
-
-
 def test_the_tab_shows_what_is_quick_at_once():
     config = RunConfig(**TINY, seed=11)
     run = Run(gradlab.analyze(config), config, "light")
-    text = text_of(travel.content(run))
+    text = props_of(travel.content(run))
     assert text.count("Show as table") == 3  # an Elman net has one path only
     assert text.count("role='img'") == 3
     assert "the samples of the run above" in text
     lstm = config.replace(cell="lstm")
-    assert text_of(travel.content(Run(gradlab.analyze(lstm), lstm, "dark"))).count("Show as table") == 4
+    assert props_of(travel.content(Run(gradlab.analyze(lstm), lstm, "dark"))).count("Show as table") == 4
 
 
 def test_the_tab_asks_before_it_takes_long(monkeypatch):
     monkeypatch.setattr(ondemand, "LIVE", 0.0)
     config = RunConfig(**TINY, seed=12)
-    text = text_of(travel.content(Run(gradlab.analyze(config), config, "light")))
+    text = props_of(travel.content(Run(gradlab.analyze(config), config, "light")))
     assert "6 samples over 20 steps. Takes about 1 s." in text
     assert JOBS.get(travel.WORK.key(config)) is None
 

@@ -1,0 +1,230 @@
+"""Page Train without a browser: what it shows and says of its runs, the clip advisor, downloads."""
+
+import base64
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from dashboard import ids, training_jobs
+from dashboard.pages import train_card, train_files, train_flow, train_steer, train_view, train_words
+from dashboard.training_jobs import TRAINING, RunState
+from dashboard.training_worker import CHECKPOINT, OUTCOME
+from gradlab import train
+
+from .plotting import words_of
+from .trained import LOOK, PAIR, SMALL, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
+from .views import walk, words
+
+
+def answer(trigger, run_ids, shown=None, back=0, layer=0):
+    return train_view.answer(trigger, run_ids, LOOK, layer, back, shown)
+
+
+def changed(shown):
+    return {name for name, value in shown.items() if value is not train_view.no_update}
+
+
+# what is shown
+
+
+def test_without_runs_the_page_is_ready():
+    shown = answer(ids.TRAIN_RUNS, [])
+    assert shown["verdict"] == train_view.READY and shown["stage"] == "stage ready"
+    assert shown["shown"]["more"] is False
+    assert train_view.answer(ids.TRAIN_RUNS, [], None, 0, 0, None)["verdict"] is train_view.no_update
+
+
+def test_a_run_is_shown_whole(pair):
+    shown = answer(ids.TRAIN_RUNS, pair)
+    assert shown["stage"] == "stage seen" and shown["share"] == "1.0"
+    assert words(shown["details"]) == (
+        "Adding, 12 steps. clipped net: 60 iterations done. unclipped net: 60 iterations done."
+    )
+    assert "clipped net" in shown["label"] and shown["figure"].data and shown["flow"].data
+    assert (shown["back"], shown["most"], shown["when"]) == (5, 5, "at iteration 50, the latest")
+    assert words(shown["flow_verdict"]).startswith("clipped net: gradient ")
+    body = [words(part) for part in walk(shown["flow_table"]) if type(part).__name__ == "Tr"]
+    assert body[0] == "steps backclipped netunclipped net" and len(body) == 6 and body[1].startswith("011")
+    assert "Temporal" not in words(shown["recent"]) and words(shown["recent"]).count("done") == 2
+    assert [type(part).__name__ for part in walk(shown["table"])].count("Tr") == 3
+
+
+def test_a_tick_that_finds_nothing_new_changes_nothing_but_says_when_to_ask_again(pair):
+    first = answer(ids.TRAIN_RUNS, pair)
+    again = answer(ids.TRAIN_TICK, pair, json.loads(json.dumps(first["shown"])), back=5)
+    assert changed(again) == {"shown"} and again["shown"]["stamp"] == first["shown"]["stamp"]
+    assert changed(answer(ids.TRAIN_LOOK, pair, first["shown"], back=5)) > {"figure", "flow", "verdict"}
+
+
+def test_the_slider_leads_back_and_stays_there(pair):
+    first = answer(ids.TRAIN_RUNS, pair)
+    moved = answer(ids.TRAIN_BACK, pair, first["shown"], back=2)
+    assert changed(moved) == {"flow", "flow_style", "flow_label", "flow_table", "flow_verdict", "when", "shown"}
+    assert moved["when"] == "at iteration 20"
+    redrawn = answer(ids.TRAIN_LOOK, pair, moved["shown"], back=2)
+    assert redrawn["when"] == "at iteration 20" and redrawn["back"] is train_view.no_update
+    other = answer(ids.TRAIN_RUNS, pair[:1], moved["shown"], back=2)
+    assert other["back"] == 5, "other runs are shown from their latest"
+
+
+@pytest.mark.parametrize("back, before, expected", [(0, -1, 9), (9, 9, 9), (7, 7, 9), (3, 7, 3), (12, 20, 9)])
+def test_the_moment_that_is_shown(monkeypatch, back, before, expected):
+    monkeypatch.setattr(train_flow, "last_snapshot", lambda runs: 9)
+    assert train_view.moment([], back, before) == expected
+
+
+def test_a_run_that_is_behind_says_at_which_iteration_it_is_shown():
+    ahead = kept(SMALL, "00000001")
+    behind = kept(SMALL.replace(cell="lstm"), "00000002", "cancelled", iterations=25)
+    shown = answer(ids.TRAIN_RUNS, [ahead, behind])
+    assert "LSTM at iteration 20: gradient" in words(shown["flow_verdict"])
+    assert "LSTM: 25 of 60 iterations, paused" in words(shown["details"])
+    assert shown["stage"] == "stage resumable seen"
+
+
+def test_layers_can_be_chosen_and_a_loss_at_every_step_is_no_verdict():
+    run_id = kept(SMALL.replace(layers=2, task="parity"))
+    shown = answer(ids.TRAIN_RUNS, [run_id], layer=1)
+    assert [entry["label"] for entry in shown["layers"]] == ["Layer 1", "Layer 2"]
+    assert shown["layer_class"] == "layers" and "layer 2" in words_of(shown["figure"])
+    assert "says nothing about distance" in words(shown["flow_verdict"])
+
+
+def test_what_went_wrong_is_told():
+    run_id = kept(outcome="failed", iterations=30)
+    (TRAINING.folder(run_id) / OUTCOME).write_text('{"status": "failed", "error": "cannot write: disk full."}')
+    text = words(answer(ids.TRAIN_RUNS, [run_id])["trouble"])
+    assert text == "tanh RNN: cannot write: disk full. It was last saved at iteration 30. Resume goes on from there."
+    (TRAINING.folder(run_id) / CHECKPOINT).write_bytes(b"torn")
+    broken = answer(ids.TRAIN_POKE, [run_id])
+    assert "not a whole checkpoint" in words(broken["trouble"]) and broken["shown"]["more"] is False
+
+
+def test_a_run_that_has_recorded_nothing():
+    run_id = kept(outcome="failed", iterations=0)
+    shown = answer(ids.TRAIN_RUNS, [run_id])
+    assert shown["verdict"] == "Nothing was recorded" and shown["figure"] is train_view.no_update
+    assert words(shown["details"]) == "Adding, 12 steps. 0 of 60 iterations, failed."
+    assert words(train_words.headline([train_words.Shown(run_id, SMALL, RunState("starting"), "x")])) == "Starting …"
+
+
+def test_time_left_comes_from_the_pace(monkeypatch):
+    run_id = kept(outcome="cancelled", iterations=20)
+    (run,) = train_words.look_up([run_id])
+    going = train_words.Shown(run_id, SMALL, RunState("running"), "x", run.record)
+    monkeypatch.setattr(TRAINING, "pace", lambda _: 2.0)
+    assert train_words.progress_text(going) == "20 of 60 iterations, about 20 s left"
+    monkeypatch.setattr(TRAINING, "pace", lambda _: None)
+    assert train_words.progress_text(going) == "20 of 60 iterations, running"
+
+
+# words
+
+
+def told(losses, status="done", score=1.0, skipped=0.0, name="net"):
+    """A run with these numbers."""
+    run_id = f"{len(TRAINING.recent()):08x}"
+    (run,) = train_words.look_up([kept(SMALL, run_id)])
+    ds = run.record.ds.copy()
+    ds["loss"] = ds.loss.copy(data=np.full(60, losses))
+    ds["skipped"] = ds.skipped.copy(data=np.full(60, skipped))
+    ds["held_out_score"] = ds.held_out_score.copy(data=np.full(3, score))
+    record = training_jobs.Record(run.record.run, ds, 0.0)
+    return train_words.Shown(run_id, SMALL, RunState(status), name, record)
+
+
+@pytest.mark.parametrize(
+    "run, text",
+    [
+        ({"losses": 0.01, "score": 0.01}, "✓The net has solved the task: loss 0.01, without memory 0.17."),
+        ({"losses": 0.05, "status": "running"}, "✓The net is learning: loss 0.05"),
+        ({"losses": 0.16, "status": "running"}, "○The net has learnt nothing yet: loss 0.16"),
+        ({"losses": 0.16}, "○The net has learnt nothing: loss 0.16"),
+        ({"losses": np.nan}, "✗The net broke: its numbers were not finite."),
+        ({"losses": 0.1, "skipped": 1.0}, "✗The net broke"),
+    ],
+)
+def test_the_headline_of_one_run(run, text):
+    assert words(train_words.headline([told(**run)])).startswith(text)
+
+
+def test_the_headline_of_two_runs_names_the_better_first():
+    good, poor = told(0.01, score=0.01, name="LSTM"), told(0.2, name="tanh RNN")
+    text = words(train_words.headline([poor, good]))
+    assert text == "✓The LSTM has solved the task; the tanh RNN has learnt nothing."
+    assert words(train_words.headline([poor, poor])) == "○Neither net has learnt anything."
+    waiting = train_words.Shown("0", SMALL, RunState("starting"), "LSTM")
+    assert words(train_words.headline([poor, waiting])) == "○Neither net has learnt anything yet."
+
+
+# clip advisor
+
+
+def test_of_a_pair_that_was_clipped_and_not_the_card_says_what_was_measured(pair):
+    shown = train_card.content(train_words.look_up(pair))
+    assert re.match(r"Measured here: loss \S+ with clipping at 0\.5, \S+ without\.", words(shown["advice"]))
+    assert shown["card"] == "card" and shown["buttons"] == "hidden"
+    assert train_card.advised(train_words.look_up(pair))[0] == pair[1], "norms of a run without clipping tell most"
+
+
+def test_a_suggestion_can_be_tried_and_used(monkeypatch):
+    run_id = kept()
+    monkeypatch.setattr("gradlab.training.advisor.HEAVY", 0.0)
+    shown = train_card.content(train_words.look_up([run_id]))
+    assert shown["buttons"] == "actions" and "90th percentile" in words(shown["advice"])
+    threshold = re.search(r"At ([\d.]+),", words(shown["advice"]))[1]
+    values = train_steer.use_threshold(page(runs=[run_id]))["values"]
+    assert values == {"clip": "norm", "clip_threshold": threshold}
+    assert train_card.check(1, [run_id]) == 1
+    train_card.JOBS.get(train_card.key(run_id)).wait(20)
+    assert "Over 60 iterations from the start the loss came to" in train_card.effect(run_id)
+    assert not train_card.busy(run_id) and train_card.stamp(run_id) == ["done", 1.0]
+
+
+def test_without_enough_norms_there_is_no_card():
+    run_id = kept(SMALL.replace(iterations=15))
+    assert train_card.content(train_words.look_up([run_id]))["card"] == "card hidden"
+    assert train_card.content([])["card"] == "card hidden"
+    assert train_steer.use_threshold(page()) == {}
+    assert train_card.check(1, []) is train_card.no_update is train_card.check(None, [run_id])
+
+
+# downloads
+
+
+def content_of(sent):
+    return base64.b64decode(sent["content"])
+
+
+def test_one_run_is_one_file(tmp_path):
+    run_id = kept()
+    sent, text = train_files.download("csv", [run_id], "light")
+    rows = content_of(sent).decode().splitlines()
+    assert rows[0].startswith("iteration,loss,log_grad_norm_before") and len(rows) == 61 and text == ""
+    sent, _ = train_files.download("nc", [run_id], "light")
+    with xr.open_dataset(io.BytesIO(content_of(sent))) as read:
+        assert read.sizes["iteration"] == 60 and sent["filename"] == "gradlab-adding.nc"
+    sent, _ = train_files.download("safetensors", [run_id], "light")
+    path = tmp_path / "run.safetensors"
+    path.write_bytes(content_of(sent))
+    assert train(checkpoint=path, resume=True).iteration == 60
+    sent, _ = train_files.download("html", [run_id], "dark")
+    assert b"plotly" in content_of(sent)
+
+
+def test_two_runs_are_an_archive(pair):
+    sent, _ = train_files.download("csv", pair, "light")
+    with zipfile.ZipFile(io.BytesIO(content_of(sent))) as archive:
+        assert archive.namelist() == ["gradlab-adding-clipped-net.csv", "gradlab-adding-unclipped-net.csv"]
+    assert sent["filename"] == "gradlab-adding.zip"
+
+
+def test_nothing_to_download():
+    sent, text = train_files.download("csv", [], "light")
+    assert sent is train_files.no_update and "before a run has begun" in words(text)
+    assert set(train_files.formats()) <= set(train_files.LABELS)

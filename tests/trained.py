@@ -1,0 +1,45 @@
+"""Training runs as page Train finds them in their folders, trained here instead of in processes of their own."""
+
+import json
+
+import pytest
+
+from dashboard import form, jobs
+from dashboard.pages import train_card, train_steer
+from dashboard.training_jobs import TRAINING, TrainingJobs
+from dashboard.training_worker import CHECKPOINT, CONFIG, OUTCOME
+from gradlab import train
+from gradlab.config.train import TrainConfig
+
+LOOK = {"theme": "light", "narrow": False}
+SMALL = TrainConfig(
+    task="adding", steps=12, hidden_size=6, batch_size=4, iterations=60, snapshot_every=10, evaluate_every=20
+)
+PAIR = [SMALL.replace(clip="norm", clip_threshold=0.5), SMALL]
+
+
+@pytest.fixture(autouse=True)
+def no_processes(own_cache, monkeypatch):
+    monkeypatch.setattr(train_card, "JOBS", jobs.Jobs())
+    monkeypatch.setattr(TrainingJobs, "_launch", lambda self, run_id: None)
+    TRAINING._records.clear()
+
+
+def kept(config=SMALL, run_id="0000aaaa", outcome="done", iterations=None):
+    """A run in its folder, trained here."""
+    folder = TRAINING.folder(run_id)
+    folder.mkdir(parents=True)
+    (folder / CONFIG).write_text(config.model_dump_json())
+    if iterations != 0:
+        train(config.replace(iterations=iterations or config.iterations), checkpoint=folder / CHECKPOINT)
+    (folder / OUTCOME).write_text(json.dumps({"status": outcome}))
+    return run_id
+
+
+@pytest.fixture(name="pair")
+def kept_pair():
+    return [kept(config, f"0000000{n}") for n, config in enumerate(PAIR)]
+
+
+def page(config=SMALL, runs=()):
+    return train_steer.Page(form.raw(config), list(runs), [])
