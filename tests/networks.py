@@ -11,19 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradlab.cells import make_cell
-from gradlab.layers import (
-    Dense,
-    Dropout,
-    Embedding,
-    EncoderDecoder,
-    Last,
-    LayerNorm,
-    Once,
-    Recurrent,
-    Residual,
-    Sequential,
-    recurrent_tapes,
-)
+from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Residual, Sequential
+from gradlab.layers.recurrent import Recurrent, recurrent_tapes
 
 T, B, D, H, OUT = 4, 2, 3, 4, 2  # steps, samples, inputs, units, outputs; none equals the number of models
 SOURCE_STEPS, SYMBOLS = 6, 7

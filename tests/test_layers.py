@@ -9,20 +9,9 @@ import gradlab
 from gradlab.arrays import namespace
 from gradlab.cells import make_cell
 from gradlab.errors import InputError
-from gradlab.layers import (
-    Dense,
-    Dropout,
-    Embedding,
-    EncoderDecoder,
-    Last,
-    LayerNorm,
-    Once,
-    Recurrent,
-    Residual,
-    Sequential,
-    recurrent_tapes,
-)
+from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Residual, Sequential
 from gradlab.layers.base import is_finite
+from gradlab.layers.recurrent import Recurrent, recurrent_tapes
 
 from .contract import LIBRARIES, each_dtype, each_library, each_models
 from .networks import NETS, OUT, B, D, H, Network, T, cell, network, slope, slopes, translator
