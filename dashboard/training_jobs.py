@@ -80,7 +80,7 @@ class TrainingJobs:
 
     def __init__(self) -> None:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._records: OrderedDict[str, tuple[int, Record]] = OrderedDict()
+        self._records: OrderedDict[str, tuple[tuple[int, int], Record]] = OrderedDict()
         self._paces: dict[str, tuple[float, int, float]] = {}
         self._lock = Lock()
 
@@ -146,14 +146,15 @@ class TrainingJobs:
             stat = path.stat()
         except OSError:
             return None
+        stamp = (stat.st_mtime_ns, stat.st_size)
         with self._lock:
-            if (kept := self._records.get(run_id)) and kept[0] == stat.st_mtime_ns:
+            if (kept := self._records.get(run_id)) and kept[0] == stamp:
                 self._records.move_to_end(run_id)
                 return kept[1]
         run = TrainingRun.load(path)
-        record = Record(run, dataset(run), stat.st_mtime)
+        record = Record(run, dataset(run, kept[1].ds if kept else None), stat.st_mtime)
         with self._lock:
-            self._records[run_id] = (stat.st_mtime_ns, record)
+            self._records[run_id] = (stamp, record)
             while len(self._records) > READ:
                 self._records.popitem(last=False)
             self._follow(run_id, record)

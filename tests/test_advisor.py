@@ -30,25 +30,30 @@ def test_percentiles_leave_the_first_tenth_out():
     assert list(advice.percentiles) == [1, 10, 50, 90, 99, 100]
     assert advice.share_clipped == 0.25
     assert advice.threshold is None and advice.effect is None
-    assert advice.reason.startswith("No clipping is needed: the largest norm is only 1.")
+    assert re.fullmatch(
+        r"Nothing here asks for clipping: of 180 norms the largest is 1\.6 times the median. No threshold was tried.",
+        advice.reason,
+    )
     assert "25 % clipped so far." in str(advice)
 
 
-@pytest.mark.parametrize(("tail", "words"), [(40.0, "40 times the median"), (math.exp(40), r"10\^17 times the median")])
+@pytest.mark.parametrize(
+    ("tail", "words"), [(40.0, "40"), (930.0, "930"), (1e4, r"10\^4"), (math.exp(40), r"2\.4×10\^17")]
+)
 def test_a_tail_is_cut_off_at_the_ninetieth_percentile(tail, words):
     norms = np.full(200, 1.0)
     norms[180:] = 3.137
     norms[199] = tail
     advice = advise(run_with(np.log(norms)))
     assert advice.threshold == 3.1  # rounded: nobody sets 3.137
-    assert "At 3.1, the 90th percentile, one update in ten is shortened" in advice.reason
-    assert re.search(words, advice.reason)
+    assert "At 3.1, the 90th percentile, one in ten of them would have been shortened" in advice.reason
+    assert re.search(f"^Of 180 norms the largest is {words} times the median", advice.reason)
 
 
 def test_lost_updates_ask_for_a_threshold_without_any_tail():
     advice = advise(run_with([math.log(2.0)] * 60 + [math.nan, math.inf], skipped=(60, 61)))
     assert advice.threshold == 2.0
-    assert advice.reason.startswith("2 updates overflowed; the largest norm is 1 times the median")
+    assert advice.reason.startswith("2 updates overflowed; of 54 norms the largest is 1 times the median")
 
 
 def test_norms_beyond_the_floating_point_range():
@@ -83,6 +88,7 @@ def test_the_effect_is_that_of_a_run_with_the_threshold(exploding):
     assert effect.loss_with < 1 < 100 < effect.loss_without
     assert effect.share_clipped == np.mean(clipped.history.rows["clipped"]) > 0
     assert effect.iterations == 120 and str(effect) in str(advice)
+    assert str(effect).endswith(f"it clipped {sum(clipped.history.rows['clipped']):.0f} of 120 updates.")
     assert shares == sorted(shares) and len(shares) == 240 and shares[-1] == 1
 
 
@@ -104,3 +110,5 @@ def test_losses_that_are_not_finite_count_as_infinite():
     run = run_with(norms, activation="relu", gain=1e20, dtype="float32", iterations=40)
     effect = advise(run, verify=True).effect
     assert (effect.skipped_without, effect.loss_without) == (40, math.inf)
+    assert "and not finite without;" in str(effect)
+    assert str(effect).endswith(f" {effect.skipped_with} updates overflowed with it, 40 without.")

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from gradlab.errors import InputError
 from gradlab.plots import late_loss
 from gradlab.training import ClipAdvice, TrainingRun, advise
+from gradlab.verdicts import value_text
 
 from .. import components, ids
 from ..jobs import JOBS
@@ -61,13 +62,16 @@ def measured(runs: Sequence[Shown]) -> str:
     if len(by_clip) < 2 or len({run.config.replace(clip="off", clip_threshold=None) for run in runs}) > 1:
         return ""
     clipped, plain = by_clip[True], by_clip[False]
-    at = f" at {clipped.ds.attrs['threshold']:g}" if clipped.config.clip == "norm" else ""
-    return f"Measured here: loss {late_loss(clipped.ds):.2g} with clipping{at}, {late_loss(plain.ds):.2g} without."
+    at = f" at {value_text(clipped.ds.attrs['threshold'])}" if clipped.config.clip == "norm" else ""
+    losses = [value_text(late_loss(run.ds), 2) for run in (clipped, plain)]
+    count, of_all = int(clipped.ds.clipped.sum()), clipped.ds.sizes["iteration"]
+    start = f"Measured here: loss {losses[0]} with clipping{at}, {losses[1]} without."
+    return f"{start} {count:,} of {of_all:,} updates were clipped."
 
 
 def norms(advice: ClipAdvice) -> Component:
     """The percentiles that the advice rests on."""
-    rows = [{"percentile": f"{rank} %", "norm": f"{norm:.3g}"} for rank, norm in advice.percentiles.items()]
+    rows = [{"percentile": f"{rank} %", "norm": value_text(norm)} for rank, norm in advice.percentiles.items()]
     return components.table_details(rows, "Gradient norm before clipping")
 
 

@@ -14,6 +14,7 @@ from gradlab.errors import InputError
 from gradlab.tasks import Batch, Task
 from gradlab.tasks.text import LanguageModel
 from gradlab.training.network import build_task
+from gradlab.verdicts import value_text
 
 from .. import components
 
@@ -57,5 +58,5 @@ def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
 def _answer(task: Task, batch: Batch) -> str:
     wanted = "An answer is wanted at every step."
     if task.output == "last":
-        wanted = f"The answer here: {float(batch.targets[0].reshape(-1)[0]):.3g}."
-    return f"{wanted} Without memory the loss is {task.baseline:.3g} at best ({task.baseline_text})."
+        wanted = f"The answer here: {value_text(float(batch.targets[0].reshape(-1)[0]))}."
+    return f"{wanted} Without memory the loss is {value_text(task.baseline)} at best ({task.baseline_text})."

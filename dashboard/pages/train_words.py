@@ -10,8 +10,9 @@ from typing import Any
 import xarray as xr
 from dash.development.base_component import Component
 
-import gradlab
 from gradlab.config.train import TrainConfig
+from gradlab.plots import late_loss
+from gradlab.verdicts import value_text
 
 from .. import components
 from ..training_jobs import TRAINING, Record, RunState
@@ -118,7 +119,7 @@ def look_up(run_ids: Sequence[str]) -> list[Shown]:
 def outcome(run: Shown) -> str:
     """What the net has done: "solved", "learnt", "nothing" or "broke"."""
     ds = run.ds
-    scores, late = ds.held_out_score.values, gradlab.plots.late_loss(ds)
+    scores, late = ds.held_out_score.values, late_loss(ds)
     if scores.size and scores[-1] < ds.attrs.get("solved_below", -math.inf):
         return "solved"
     if not math.isfinite(late) or int(ds.skipped.sum()) > ds.sizes["iteration"] / 2:
@@ -136,7 +137,7 @@ def headline(runs: Sequence[Shown]) -> list[Component] | str:
     best = found[0][0]
     if len(runs) == 1:
         ds = seen[0].ds
-        numbers = f": loss {gradlab.plots.late_loss(ds):.2g}, without memory {ds.attrs['baseline']:.2g}"
+        numbers = f": loss {value_text(late_loss(ds), 2)}, without memory {value_text(ds.attrs['baseline'], 2)}"
         clause = WORDS[best].one(alive) + (numbers if best != "broke" else "")
         return components.statement(*WORDS[best].look, f"The net {clause}.")
     if len({word for word, _ in found}) == 1:

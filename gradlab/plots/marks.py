@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..verdicts import power_text
+from ..verdicts import digits_text, number_text, power_text
 from .colours import LN10
 from .series import decimate
 
@@ -29,23 +29,6 @@ def power_texts(logs: np.ndarray) -> list[str]:
     return ["" if math.isnan(v) else plot_text(power_text(v)) for v in logs.tolist()]
 
 
-def number_text(log_value: float) -> str:
-    """exp(log_value) with three digits, or as 4.6×10^12 where that is too long."""
-    if np.isneginf(log_value):
-        return "0"
-    tens = log_value / LN10
-    if -3 <= tens < 4:
-        return _digits(10**tens)
-    power = math.floor(tens + 0.005)  # 9.9 and more is the next power
-    digits = f"{10 ** (tens - power):.2g}"
-    return f"10^{power}" if digits in ("1", "0.99") else f"{digits}×10^{power}"
-
-
-def _digits(value: float) -> str:
-    """Three digits, without an exponent up to 100000."""
-    return f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
-
-
 def power_numbers(y: np.ndarray) -> list[str]:
     """Factors and norms, given as powers of ten, for hover labels; empty where there is none."""
     return ["" if math.isnan(v) else plot_text(number_text(v * LN10)) for v in y.tolist()]
@@ -53,7 +36,7 @@ def power_numbers(y: np.ndarray) -> list[str]:
 
 def plain_numbers(y: np.ndarray) -> list[str]:
     """Plain values for hover labels; empty where there is none."""
-    return ["" if math.isnan(v) else _digits(v) for v in y.tolist()]
+    return ["" if math.isnan(v) else digits_text(v) for v in y.tolist()]
 
 
 # traces

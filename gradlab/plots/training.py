@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..errors import InputError
+from ..verdicts import value_text
 from .colours import LN10, THEMES, Theme, series_style
-from .marks import SWATCHES, Trace, faint, line, plain_numbers, power_numbers, swatch
+from .marks import SWATCHES, Trace, faint, line, plain_numbers, plot_text, power_numbers, swatch
 from .overview import heat_map
 from .panels import Panel, Rule, factor_axis, heading, quiet_title, span, stack
 from .series import TIME_BINS, bins, decimate, largest_in, log, require
@@ -91,7 +92,7 @@ def _loss_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
         seen += [log(loss) / LN10, held]
     marks = _marks_of_loss(runs)
     rules = [Rule(float(log(np.array(value))) / LN10) for value in marks]
-    note = f"{SWATCHES['dot']} " + "; ".join(f"{value:.3g}: {text}" for value, text in marks.items())
+    note = f"{SWATCHES['dot']} " + "; ".join(f"{plot_text(value_text(value))}: {text}" for value, text in marks.items())
     y_range = span(seen, least=0.7, always=[rule.y for rule in rules])
     caption = _legend(runs, look) or "line: training, dots: held out"
     return Panel(heading("Loss", caption, look), LOSS, factor_axis(*y_range), traces, rules=rules, notes=[note])
@@ -173,7 +174,7 @@ def _norm_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
     clipped = any(run.clipped.values.any() for run in runs)
     notes = ["thin: before clipping; thick: after, smoothed", "marks on top: clipped"] if clipped else []
     if thresholds:
-        notes.append(f"{SWATCHES['dot']} threshold {', '.join(f'{t:.3g}' for t in thresholds)}")
+        notes.append(f"{SWATCHES['dot']} threshold {', '.join(plot_text(value_text(t)) for t in thresholds)}")
     notes = [*notes[:1], "; ".join(notes[1:])] if len(notes) > 2 else notes
     axis = factor_axis(low, high + room * len(runs) * clipped)
     title = heading("Gradient norm", _norm_caption(runs), look)
@@ -283,13 +284,13 @@ def late_loss(run: xr.Dataset) -> float:
 
 def _last_score(run: xr.Dataset) -> str:
     scores = run.held_out_score.values
-    return f"{scores[-1]:.3g} {run.attrs['metric']}" if scores.size else ""
+    return f"{value_text(scores[-1])} {run.attrs['metric']}" if scores.size else ""
 
 
 TABLE: Mapping[str, Callable[[xr.Dataset], Any]] = {
     "iterations": lambda run: str(run.sizes["iteration"]),
-    "training loss": lambda run: f"{late_loss(run):.3g}",
-    "without memory": lambda run: f"{run.attrs['baseline']:.3g}",
+    "training loss": lambda run: value_text(late_loss(run)) if run.sizes["iteration"] else "",
+    "without memory": lambda run: value_text(run.attrs["baseline"]),
     "held out": _last_score,
     "clipped": lambda run: f"{100 * clipped_share(run):.0f} %",
     "skipped": lambda run: str(int(run.skipped.sum())),

@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import quiet
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
+from ..verdicts import number_text, value_text
 from .loop import Step, TrainingRun, train
 
 PERCENTILES = (1, 10, 50, 90, 99, 100)
@@ -33,9 +34,12 @@ class Effect:
     share_clipped: float
 
     def __str__(self) -> str:
+        clipped = round(self.share_clipped * self.iterations)
+        lost = f" {self.skipped_with} updates overflowed with it, {self.skipped_without} without."
         return (
-            f"Over {self.iterations} iterations from the start the loss came to {self.loss_with:.3g} with it and "
-            f"{self.loss_without:.3g} without; it clipped {100 * self.share_clipped:.0f} % of the updates."
+            f"Over {self.iterations} iterations from the start the loss came to {value_text(self.loss_with)} with it "
+            f"and {value_text(self.loss_without)} without; it clipped {clipped} of {self.iterations} updates."
+            f"{lost if self.skipped_with or self.skipped_without else ''}"
         )
 
 
@@ -53,7 +57,7 @@ class ClipAdvice:
     effect: Effect | None = None
 
     def __str__(self) -> str:
-        ranks = ", ".join(f"{p} %: {value:.3g}" for p, value in self.percentiles.items())
+        ranks = ", ".join(f"{p} %: {value_text(value)}" for p, value in self.percentiles.items())
         lines = [
             f"Norm before clipping, percentiles: {ranks}.",
             f"{100 * self.share_clipped:.0f} % clipped so far.",
@@ -74,7 +78,7 @@ def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float]
         raise InputError(f"the run shows {len(known)} gradient norms; advice needs at least {LEAST}: train longer")
     lost = int(np.sum(run.history.rows["skipped"]))
     ranks = dict(zip(PERCENTILES, np.percentile(known, PERCENTILES), strict=True))
-    threshold, reason = _suggestion(ranks, lost)
+    threshold, reason = _suggestion(ranks, len(known), lost)
     with quiet():
         percentiles = {p: float(np.exp(value)) for p, value in ranks.items()}
     share = float(np.mean(run.history.rows["clipped"]))
@@ -82,24 +86,18 @@ def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float]
     return ClipAdvice(percentiles, share, threshold, reason, effect)
 
 
-def _suggestion(ranks: dict[int, float], lost: int) -> tuple[float | None, str]:
-    """Threshold and reason from ln of the percentiles."""
+def _suggestion(ranks: dict[int, float], count: int, lost: int) -> tuple[float | None, str]:
+    """Threshold and reason from ln of the percentiles of `count` norms."""
     tail = ranks[100] - ranks[50]
+    largest = f"of {count:,} norms the largest is {number_text(tail, 2)} times the median"
     if tail < HEAVY and not lost:
-        return None, (
-            f"No clipping is needed: the largest norm is only {math.exp(tail):.2g} times the median. "
-            "A threshold would do nothing, or shorten every update."
-        )
+        return None, f"Nothing here asks for clipping: {largest}. No threshold was tried."
     threshold = float(f"{math.exp(min(ranks[AT], 600)):.2g}")
-    start = f"{lost} updates overflowed; " if lost else ""
+    start = f"{lost:,} updates overflowed; {largest}" if lost else f"{largest[0].upper()}{largest[1:]}"
     return threshold, (
-        f"{start}{'the' if start else 'The'} largest norm is {_times(tail)} the median. At {threshold:g}, "
-        f"the {AT}th percentile, one update in ten is shortened and the tail is cut off; nine in ten stay as they are."
+        f"{start}. At {value_text(threshold)}, the {AT}th percentile, one in ten of them would have been shortened, "
+        "and the tail cut off; nine in ten stay as they are."
     )
-
-
-def _times(log_ratio: float) -> str:
-    return f"{math.exp(log_ratio):.2g} times" if log_ratio < 14 else f"10^{log_ratio / math.log(10):.0f} times"
 
 
 def _effect(config: TrainConfig, threshold: float, on_progress: Callable[[float], None] | None) -> Effect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from ..data import is_text
 from ..errors import InputError
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
 from ..tasks import TASKS, Task, make_task
+
+KEPT = 4  # files as tasks
 
 
 def task_name(config: TrainConfig) -> str:
@@ -28,12 +31,25 @@ def build_task(config: TrainConfig) -> Task:
         return make_task(name, steps=config.steps)
     if config.input is None:
         raise InputError(f"input: the task {name} learns from a file; name one")
-    options: dict[str, Any] = {"path": Path(config.input)}
-    if config.column is not None:
-        if "column" not in TASKS[name].__dataclass_fields__:
-            raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out")
-        options["column"] = config.column
-    return make_task(name, steps=config.steps, **options)
+    if config.column is not None and "column" not in TASKS[name].__dataclass_fields__:
+        raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out")
+    return _file_task(name, config.steps, Path(config.input), config.column, _stamp(Path(config.input)))
+
+
+@lru_cache(KEPT)
+def _file_task(name: str, steps: int, path: Path, column: str | None, stamp: tuple[int, int] | None) -> Task:
+    """A task of a file as it stood at `stamp`: a run that is followed while it trains does not parse it every time."""
+    own = {} if column is None else {"column": column}
+    return make_task(name, steps=steps, path=path, **own)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
 
 
 def build_network(config: TrainConfig, task: Task) -> Sequential:

@@ -17,11 +17,19 @@ from .checkpoint import versions
 from .history import COLUMNS
 from .loop import TrainingRun
 
+SUMMARY = {  # of a snapshot -> its last dimension
+    "surface": "time",
+    "typical_factor": "step",
+    "mean_gate": "gate",
+    "spectral_radius": "recurrent_gate",
+}
 
-def dataset(run: TrainingRun) -> xr.Dataset:
+
+def dataset(run: TrainingRun, earlier: xr.Dataset | None = None) -> xr.Dataset:
     """Everything recorded: rows by `iteration`, held-out scores by `evaluation`, snapshots by `snapshot`.
 
     surface (snapshot, layer, time): ln ||dL/dstate_t||, median over samples; of shorter samples, their own steps.
+    earlier: of the same run, whose snapshots are taken over: a run that is followed is summarised as it grows.
     """
     history = run.history
     first = {name: ("iteration", values, {"long_name": COLUMNS[name]}) for name, values in history.rows.items()}
@@ -32,7 +40,7 @@ def dataset(run: TrainingRun) -> xr.Dataset:
     }
     coords: dict[str, Any] = {"iteration": np.arange(1, run.iteration + 1), "evaluation": scores[:, 0].astype(int)}
     ds = xr.Dataset({**first, **second}, coords, _attributes(run))
-    return ds.merge(_snapshots(run)) if history.snapshots else ds
+    return ds.merge(_snapshots(run, earlier)) if history.snapshots else ds
 
 
 def snapshot_dataset(run: TrainingRun, index: int = -1, layer: int = 0) -> xr.Dataset:
@@ -75,17 +83,25 @@ def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
     return array if array.dtype.kind == "i" else array.astype(float)
 
 
-def _snapshots(run: TrainingRun) -> xr.Dataset:
+def _snapshots(run: TrainingRun, earlier: xr.Dataset | None) -> xr.Dataset:
+    """All snapshots; what `earlier` holds of them is not computed again."""
+    known = earlier[list(SUMMARY)] if earlier is not None and "surface" in earlier else None
+    fresh = run.history.snapshots[known.sizes["snapshot"] if known is not None else 0 :]
+    if known is None or not fresh:
+        return _summaries(run, fresh) if known is None else known
+    return xr.concat([known, _summaries(run, fresh)], "snapshot", join="exact")
+
+
+def _summaries(run: TrainingRun, snapshots: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     layers, cell = range(run.config.layers), run.cell
-    made = [_summary(run.history.snapshots, n, len(cell.states)) for n in layers]
-    dims = {"surface": "time", "typical_factor": "step", "mean_gate": "gate", "spectral_radius": "recurrent_gate"}
+    made = [_summary(snapshots, n, len(cell.states)) for n in layers]
     variables = {
         name: (("snapshot", "layer", own), np.stack([layer[name] for layer in made], axis=1))
-        for name, own in dims.items()
+        for name, own in SUMMARY.items()
     }
     steps = made[0]["typical_factor"].shape[1]
     coords = {
-        "snapshot": [int(snapshot["iteration"]) for snapshot in run.history.snapshots],
+        "snapshot": [int(snapshot["iteration"]) for snapshot in snapshots],
         "layer": list(layers),
         "time": np.arange(steps + 1),
         "step": np.arange(1, steps + 1),
