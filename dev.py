@@ -2,7 +2,7 @@
 """Set gradlab up in .venv and run it; needs nothing but a Python >= 3.11.
 
     python3 dev.py dashboard [ARGS]   open the app
-    python3 dev.py test [ARGS]        run the tests; ARGS go to pytest
+    python3 dev.py test [ARGS]        run the tests on two cores; ARGS go to pytest (-n 0: in one process)
     python3 dev.py check              run the linter, the formatter's check and the type checker
     python3 dev.py speed [ARGS]       run the benchmark against PyTorch
 
@@ -181,7 +181,7 @@ def test(args):
     """Run the tests, with a browser where one is found or can be installed."""
     set_up("test")
     subprocess.call([PYTHON, "-m", "tests.browser"], cwd=ROOT)
-    return hand_over([PYTHON, "-m", "pytest"] + args)
+    return hand_over([PYTHON, "-m", "pytest", "-n", "2", "--dist", "worksteal"] + args)
 
 
 def check(args):
