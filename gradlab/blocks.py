@@ -13,22 +13,30 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Weights:
-    """The recurrent weights W_k (*M, H, R*H) of some gates, one by one and, contiguous, side by side.
-
-    columns (*M, R*H, n*H): W^T, for r W^T. rows (*M, n*H, R*H): W, for delta W. units (*M, H, n, R*H): each unit's own
-    rows, n at least 2 (the other is zero), as products with one row in the middle are not left to BLAS.
-    """
+    """The recurrent weights W_k (*M, H, R*H) of some gates, one by one and, contiguous, side by side."""
 
     def __init__(self, xp: Namespace, gates: list[int], weights: list[Array]) -> None:
-        self.gates = dict(zip(gates, weights, strict=True))
-        if weights:
-            self.rows = xp.concatenate(weights, axis=-2)
-            self.columns = xp.ascontiguousarray(xp.swapaxes(self.rows, -1, -2))
-            self.units = xp.stack([*weights, xp.zeros_like(weights[0])][: max(2, len(weights))], axis=-2)
+        self.xp, self.gates = xp, dict(zip(gates, weights, strict=True))
 
-    def astype(self, xp: Namespace, dtype: Any) -> Weights:
+    @cached_property
+    def rows(self) -> Array:
+        """W (*M, n*H, R*H)."""
+        return self.xp.concatenate(list(self.gates.values()), axis=-2)
+
+    @cached_property
+    def columns(self) -> Array:
+        """W^T (*M, R*H, n*H), for r W^T."""
+        return self.xp.ascontiguousarray(self.xp.swapaxes(self.rows, -1, -2))
+
+    @cached_property
+    def units(self) -> Array:
+        """Each unit's own rows (*M, H, n, R*H), n at least 2 (one is zero), as single rows are not left to BLAS."""
+        weights = list(self.gates.values())
+        return self.xp.stack([*weights, self.xp.zeros_like(weights[0])][: max(2, len(weights))], axis=-2)
+
+    def astype(self, dtype: Any) -> Weights:
         """The same in another precision."""
-        return Weights(xp, list(self.gates), [w.astype(dtype) for w in self.gates.values()])
+        return Weights(self.xp, list(self.gates), [w.astype(dtype) for w in self.gates.values()])
 
 
 class Part:
@@ -62,7 +70,7 @@ class Part:
     def astype(self, dtype: Any) -> Part:
         """The same operator in another precision."""
         part = self._copy()
-        part.weights = self.weights.astype(self.xp, dtype)
+        part.weights = self.weights.astype(dtype)
         part.carry = {key: e.astype(dtype) for key, e in self.carry.items()}
         part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
         return part

@@ -73,13 +73,14 @@ class Gradients:
         """Exponent and mantissas of the parameter gradients; factors far from 1 are brought there before they meet."""
         xp, traj = self.traj.xp, self.traj
         exponent = self._largest_exponent
-        deltas = self._scaled(exponent)
+        weight = self._weight(exponent)
         r = xp.ascontiguousarray(read(traj.cell, traj.states[:-1]))
         x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
         with quiet():
-            found = self._products(deltas, r, x)
+            found = self._products(self.deltas, r, x, weight)
             if all(_moderate(xp, g) for g in found.values()):
                 return exponent, found
+            deltas = self.deltas if weight is None else self.deltas * weight
             (deltas, kd), (r, kr), (x, kx) = (_near_one(xp, a) for a in (deltas, r, x))
             top = max(kr, kx)
             shifts = {"W_xh": kx - top, "W_hh": kr - top, "b_h": kx - top, "p": -top}
@@ -94,28 +95,29 @@ class Gradients:
         largest = xp.max(exponents, axis=(0, -1))
         return xp.where(largest > EMPTY, largest, xp.zeros_like(largest))
 
-    def _scaled(self, exponent: Array) -> Array:
-        """deltas over 2^exponent; what lies far below the last digit of the sum becomes zero."""
+    def _weight(self, exponent: Array) -> Array | None:
+        """2^(exponents - exponent) (T, *M, B, 1), 0 for what lies far below a sum's last digit; None if all 1."""
         xp = self.traj.xp
         shift = xp.where(self.alive[1:], self.exponents[1:] - exponent[..., None], 0)
         if not bool(shift.any()):
-            return self.deltas
+            return None
         with quiet():
-            factor = xp.ldexp(xp.ones(shift.shape, dtype=self.deltas.dtype), shift)
-            factor = xp.where(shift < FLUSHED * scale_range(self.deltas), xp.zeros_like(factor), factor)
-            return self.deltas * factor[None, ..., None]
+            weight = xp.ldexp(xp.ones(shift.shape, dtype=self.deltas.dtype), shift)
+            return xp.where(shift < FLUSHED * scale_range(self.deltas), xp.zeros_like(weight), weight)[..., None]
 
-    def _products(self, deltas: Array, r: Array, x: Array) -> dict[str, Array]:
-        """sum_t delta_t r_{t-1}^T, sum_t delta_t (x_t, 1)^T, and the sums of the elementwise parameters' deltas."""
+    def _products(self, deltas: Array, r: Array, x: Array, weight: Array | None = None) -> dict[str, Array]:
+        """sum_t w_t delta_t r_{t-1}^T, sum_t w_t delta_t (x_t, 1)^T, and the elementwise parameters' w_t delta_t."""
         cell, xp = self.traj.cell, self.traj.xp
-        gates = deltas[: len(cell.gates)]
+        gates, own = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
+        if weight is not None:  # the deltas are many, one per gate
+            r, x, own = r * weight, x * weight, own * weight
         inputs = [outer_sum(xp, d, x) for d in gates]
         grads = {
             "W_xh": self._stacked("W_xh", [g[..., :-1] for g in inputs[cell.driven]]),
             "W_hh": self._stacked("W_hh", [outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
             "b_h": xp.stack([g[..., -1] for g in inputs]),
         }
-        return grads | ({"p": deltas[len(cell.gates) :].sum(axis=(1, -2))} if cell.elementwise else {})
+        return grads | ({"p": own.sum(axis=(1, -2))} if cell.elementwise else {})
 
     def _stacked(self, name: str, gates: list[Array]) -> Array:
         """One gradient per gate, side by side; a parameter without gates keeps its empty shape."""

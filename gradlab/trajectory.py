@@ -179,6 +179,10 @@ class Trajectory:
         names = (*self.cell.gates, *self.cell.elementwise)
         used = sorted(names.index(c) for c in columns)
         span = slice(used[0], used[-1] + 1)
+        if len(used) == 1 and used[0] < len(slopes) and _is_one(columns[names[used[0]]]):
+            alone = slopes[used[0]]
+            if alone is not None:
+                return span, alone[None]
         shape = self.gate_inputs[steps, 0].shape
         stacked = self.xp.empty((span.stop - span.start, *shape), dtype=self.states.dtype)
         for row, name in zip(stacked, names[span], strict=True):
@@ -263,6 +267,10 @@ def _full(like: Array, value: Any, shape: tuple[int, ...]) -> Array:
     return value if hasattr(value, "shape") else namespace(like).full(shape, value, dtype=like.dtype)
 
 
+def _is_one(value: Any) -> bool:
+    return not hasattr(value, "shape") and value == 1
+
+
 def exceeds(values: Array, level: float) -> bool:
     """Whether |values| exceeds `level` or is NaN anywhere; two reductions are much faster than a comparison or abs."""
     return not (float(values.max()) <= level and float(values.min()) >= -level)
@@ -310,11 +318,11 @@ def input_projection(
     for g, factor in enumerate(factors):
         b = params["b_h"][g][..., None]
         v = params["W_xh"][driven.index(g)] if g in driven else xp.zeros((*b.shape[:-1], x.shape[-1]), dtype=b.dtype)
-        weights.append(factor * xp.concatenate([v, b], axis=-1))
+        weights.append(xp.ascontiguousarray(xp.swapaxes(factor * xp.concatenate([v, b], axis=-1), -1, -2)))
 
     def project(steps: slice, gates: Array) -> None:
         for g, w in enumerate(weights):
-            gates[steps, g] = linear(xp, with_one[steps], w)
+            xp.matmul(with_one[steps], w, out=gates[steps, g])
 
     return project
 

@@ -43,10 +43,19 @@ def unroll(
     if lengths is not None:
         mask = length_mask(require_lengths(lengths, x, size[:-1]), x.shape[0], len(models))
         x = xp.where(mask[..., None], x, xp.zeros((), dtype=x.dtype))  # padding may hold anything, NaN too
-    gates = xp.empty((x.shape[0], len(cell.gates), *size), dtype=states.dtype)
+    shared = mask is None and _state_is_gate(cell, xp)
+    gates = states[1:] if shared else xp.empty((x.shape[0], len(cell.gates), *size), dtype=states.dtype)
     with quiet():
-        finite = _run(cell, params, x, gates, states, mask)
+        finite = _run(cell, params, x, gates, states, mask, shared)
     return Trajectory(cell, dict(params), x, states, gates, lengths, finite)
+
+
+def _state_is_gate(cell: Cell, xp: Namespace) -> bool:
+    """Whether the new state is the gate's value as it is (Elman's without a leak), so that one array holds both."""
+    if len(cell.states) > 1 or len(cell.gates) > 1 or cell.elementwise:
+        return False
+    gate, state = xp.zeros((1, 1)), xp.zeros((1, 1))
+    return cell.step(xp, gate, state)[0] is gate
 
 
 def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Array:
@@ -82,10 +91,13 @@ def require_lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
     return lengths
 
 
-def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None) -> bool:
+def _run(
+    cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None, shared: bool
+) -> bool:
     """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead.
 
-    Returns whether every number is finite, as far as sums of squares can tell.
+    shared: whether the gate values are the new states. Returns whether every number is finite, as far as sums of
+    squares can tell.
     """
     xp = namespace(states)
     step, p = fused(xp, _Step(cell)), elementwise(cell, params)
@@ -97,18 +109,22 @@ def _run(cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states
         steps = slice(start, min(start + chunk, x.shape[0]))
         project(steps, gates)
         gate, old, new = gates[steps], states[steps], states[start + 1 : steps.stop + 1]
-        plan, activations, targets = recur(old, gate), _activations(cell, gate), _columns(new)
-        for i, arguments in enumerate(zip(*_columns(gate), *_columns(old), strict=True)):
+        plan, activations = recur(old, gate), _activations(cell, gate)
+        arguments, targets = [*_columns(gate), *_columns(old)], _columns(new)
+        for i in range(len(gate)):
             for function, left, right, out in plan:
                 function(left[i], right[i], out=out[i])
             for in_place, values in activations:
                 in_place(xp, values[i])
-            for target, value in zip(targets, step(*arguments, *p), strict=True):
+            if shared:
+                continue
+            for target, value in zip(targets, step(*[a[i] for a in arguments], *p), strict=True):
                 target[i] = value
             if mask is not None:
                 new[i] = xp.where(mask[start + i, ..., None], new[i], old[i])
                 gate[i] = xp.where(mask[start + i, ..., None], gate[i], xp.zeros((), dtype=gate.dtype))
-        finite = finite and all(bool(xp.isfinite(xp.dot(flat, flat))) for flat in (gate.reshape(-1), new.reshape(-1)))
+        filled = [new] if shared else [gate, new]
+        finite = finite and all(bool(xp.isfinite(xp.dot(flat, flat))) for flat in (a.reshape(-1) for a in filled))
     return finite
 
 

@@ -36,6 +36,8 @@ class GateStatistics:
         self.mean, self.saturation = (traj.xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
         self.slope = traj.xp.empty(shape[1:], dtype=traj.states.dtype)
         self.dead = traj.xp.ones((*traj.models, traj.cell.hidden_size), dtype=bool)
+        size = traj.states.shape[-2] * traj.states.shape[-1]
+        self.shares = traj.xp.full(size, 1 / size, dtype=traj.states.dtype)  # a product with them is the fastest mean
 
     def __call__(self, lin: Linearization) -> None:
         """Fill in the steps of one chunk."""
@@ -58,10 +60,8 @@ class GateStatistics:
     def _mean(self, values: Array, steps: slice) -> Array:
         """(C, *M, B, H) -> (C, *M): the mean over the units of all samples whose step is not masked."""
         dtype = self.traj.states.dtype
-        if self.traj.mask is None:  # a product with ones is the fastest sum
-            size = values.shape[-2] * values.shape[-1]
-            ones = self.traj.xp.full(size, 1 / size, dtype=dtype)
-            return values.reshape(*values.shape[:-2], size).astype(dtype, copy=False) @ ones
+        if self.traj.mask is None:
+            return values.reshape(*values.shape[:-2], -1).astype(dtype, copy=False) @ self.shares
         mask = self.traj.mask[steps]
         with quiet():
             total = self.traj.xp.where(mask, values.mean(axis=-1, dtype=dtype), 0.0).sum(axis=-1)
