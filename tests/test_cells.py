@@ -72,7 +72,7 @@ def test_states_follow_the_equations(name):
 def test_one_array_holds_states_and_gates_where_they_are_the_same(leak, lengths, shared):
     cell = make_cell("elman", input_size=3, hidden_size=5, leak=leak)
     x = np.random.default_rng(0).normal(size=(4, 2, 3))
-    traj = unroll(cell, cell.init(0), x, lengths=None if lengths is None else np.array(lengths))
+    traj = gradlab.unroll(cell, cell.init(0), x, lengths=None if lengths is None else np.array(lengths))
     assert np.shares_memory(traj.states, traj.gate_inputs) == shared
 
 
