@@ -60,10 +60,13 @@ def cross_entropy(
     chosen = targets == xp.arange(classes)
     with quiet():
         shifted = logits - xp.max(logits, axis=-1, keepdims=True)
-        e = xp.exp(shifted)
-        total = e.sum(axis=-1, keepdims=True)
-        losses = xp.log(total) - xp.where(chosen, shifted, xp.zeros_like(shifted)).sum(axis=-1, keepdims=True)
-        return _mean(losses, e / total - chosen, weights, model_axes)
+        zero = xp.zeros_like(shifted)
+        own = xp.where(chosen, shifted, zero).sum(axis=-1, keepdims=True)
+        others = xp.where(chosen, zero, xp.exp(shifted))  # apart, or a confident right answer would lose its digits
+        rest = others.sum(axis=-1, keepdims=True)
+        total = rest + xp.exp(own)
+        losses = xp.where(own == 0, xp.log1p(rest), xp.log(total)) - own
+        return _mean(losses, xp.where(chosen, -rest, others) / total, weights, model_axes)
 
 
 @LOSSES.register("binary_cross_entropy")

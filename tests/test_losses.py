@@ -153,6 +153,24 @@ def test_binary_cross_entropy_keeps_its_digits(logit, library, dtype):
         np.testing.assert_allclose(host(gradient), [[rate / 2], [-rate / 2]], rtol=4 * EPS[dtype])
 
 
+@each_dtype
+@each_library
+@pytest.mark.parametrize("logit", [0.0, 1e-3, 3.0, 12.0, 40.0, 80.0])
+def test_cross_entropy_keeps_its_digits(logit, library, dtype):
+    """Of two classes whose logits differ by z: as the binary loss has it."""
+    xp = LIBRARIES[library]()
+    outputs = np.array([[logit, 0], [0, logit]], dtype)
+    z = float(outputs[0, 0])
+    rates = np.array([-1, 1]) / (1 + math.exp(-z))
+    for targets, value, rate in (
+        ([0, 1], math.log1p(math.exp(-z)), rates * math.exp(-z)),
+        ([1, 0], z + math.log1p(math.exp(-z)), -rates),
+    ):
+        found, gradient = LOSSES["cross_entropy"](*moved(xp, dtype, outputs, np.array(targets)))
+        assert float(found) == pytest.approx(value, rel=4 * EPS[dtype], abs=0)
+        np.testing.assert_allclose(host(gradient), [rate / 2, rate[::-1] / 2], rtol=4 * EPS[dtype])
+
+
 @each_loss
 def test_outputs_that_overflowed_give_a_value_that_is_not_finite(name):
     outputs, targets, _ = problem(name, "sequence")
