@@ -148,6 +148,11 @@ def to_command(config: Config) -> str:
     return " ".join([command, *(_option(name, value) for name, value in config.changes().items())])
 
 
+def known(config: Config) -> dict[str, Any]:
+    """Field -> value, as a person knows it."""
+    return {name: _plain(name, value) for name, value in config}
+
+
 def _option(name: str, value: Any) -> str:
     option = f"--{name.replace('_', '-')}"
     return option if value is True else f"{option} {shlex.quote(_text(_plain(name, value)))}"

@@ -69,6 +69,18 @@ def measured(runs: Sequence[Shown]) -> str:
     return f"{start} {count:,} of {of_all:,} updates were clipped."
 
 
+def lines(runs: Sequence[Shown]) -> list[str]:
+    """The same as plain text: what was measured, what the norms suggest, and what a check of it showed."""
+    if (found := advised(runs)) is None:
+        return []
+    job = JOBS.get(key(found[0]))
+    try:
+        advice = (job.result if job else None) or advise(found[1])
+    except InputError:
+        return []
+    return [*filter(None, [measured(runs)]), *str(advice).splitlines()]
+
+
 def norms(advice: ClipAdvice) -> Component:
     """The percentiles that the advice rests on."""
     rows = [{"percentile": f"{rank} %", "norm": value_text(norm)} for rank, norm in advice.percentiles.items()]

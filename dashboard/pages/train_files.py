@@ -18,13 +18,14 @@ from gradlab.errors import InputError
 from .. import components, ids
 from ..training_jobs import TRAINING
 from ..training_worker import CHECKPOINT
+from . import train_card, train_flow
 from .explore_files import can_draw_pictures, netcdf
-from .train_words import Shown, look_up
+from .train_words import Shown, look_up, sentence, summary, troubles
 
 LABELS = {
     "nc": "Dataset (.nc)",
     "csv": "Curves (.csv)",
-    "html": "Figure (.html, works offline)",
+    "html": "Report (.html, works offline)",
     "png": "Picture (.png)",
     "safetensors": "Weights and state (.safetensors)",
 }
@@ -55,13 +56,30 @@ OF_ONE: Mapping[str, Callable[[Shown], bytes]] = {
 }
 
 
-def drawn(runs: Sequence[Shown], fmt: str, theme: str) -> bytes:
-    """The figure of all runs as a file."""
+def report(runs: Sequence[Shown], theme: str) -> bytes:
+    """One page that needs no network: words, figures, advice, settings, command and Python of all runs."""
+    moments = {run: found for run in runs if (found := train_flow.snapshot(run, train_flow.count(run), 0))}
+    said = [train_flow.flow_words(run, iteration, ds) for run, (iteration, ds) in moments.items()]
+    text: str = gradlab.plots.training_report(
+        [run.ds for run in runs],
+        [ds for _, ds in moments.values()],
+        sentence(runs)[1],
+        [summary(runs), *troubles(runs), *said],
+        train_card.lines(runs),
+    )
+    return text.encode()
+
+
+def picture(runs: Sequence[Shown], theme: str) -> bytes:
+    """The figure as it is on the page, on the page's background."""
     fig = gradlab.plots.training_course(runs[0].ds, [run.ds for run in runs[1:]], theme)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"training.{fmt}"
+        path = Path(folder) / "training.png"
         gradlab.plots.save(fig, path)
         return path.read_bytes()
+
+
+OF_ALL: Mapping[str, Callable[[Sequence[Shown], str], bytes]] = {"html": report, "png": picture}
 
 
 def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
@@ -71,8 +89,8 @@ def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
         if not runs:
             raise InputError("There is nothing to download before a run has begun.")
         name = f"gradlab-{runs[0].config.task}"
-        if fmt not in OF_ONE:
-            return dcc.send_bytes(drawn(runs, fmt, theme), f"{name}.{fmt}"), ""
+        if fmt in OF_ALL:
+            return dcc.send_bytes(OF_ALL[fmt](runs, theme), f"{name}.{fmt}"), ""
         files = {f"{name}{_suffix(run, runs)}.{fmt}": OF_ONE[fmt](run) for run in runs}
     except (InputError, OSError) as error:
         return no_update, components.message(str(error), "error")

@@ -40,7 +40,7 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
     first, *others = (ds for _, ds in chosen.values())
     fig = gradlab.plots.gradient_flow(first, theme, others)
     when = max(iteration for iteration, _ in chosen.values())
-    said = [_flow_words(run, at if at != when else None, ds) for run, (at, ds) in chosen.items()]
+    said = [flow_words(run, at if at != when else None, ds) for run, (at, ds) in chosen.items()]
     return {
         "flow": fig,
         "flow_style": {"height": f"{fig.layout.height}px"},
@@ -72,7 +72,7 @@ def snapshot(run: Shown, index: int, layer: int) -> tuple[int, xr.Dataset] | Non
     return int(run.record.run.history.snapshots[at]["iteration"]), ds.assign_attrs(label=run.name)
 
 
-def _flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
+def flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
     """The verdict, where the loss acts at the last step alone; with the iteration where it is not the others'."""
     at = f" at iteration {iteration:,}" if iteration is not None else ""
     return f"{run.name}{at}: {_verdict_words(run, ds)}"

@@ -17,7 +17,7 @@ from .. import components, ids
 from ..training_jobs import TRAINING
 from . import train_card, train_flow
 from .train_examples import title
-from .train_words import STATES, Shown, details, headline, look_up, share, troubles
+from .train_words import STATES, Shown, headline, look_up, share, summary, troubles
 
 READY = "Watch a net learn, and its gradient with it"
 READY_DETAILS = "Choose an example or set up a net of your own. Training runs in the background and can be paused."
@@ -44,8 +44,8 @@ def show(runs: Sequence[Shown], theme: str, layer: int) -> dict[str, Any]:
     layers = max((ds.sizes.get("layer", 1) for ds in seen), default=1)
     return {
         "verdict": headline(runs) if runs else READY,
-        "details": details(runs) if runs else READY_DETAILS,
-        "trouble": troubles(runs),
+        "details": components.typeset(summary(runs)) if runs else READY_DETAILS,
+        "trouble": [components.message(text, "error") for text in troubles(runs)],
         "share": str(share(runs)) if runs else "0",
         "stage": stage_class(runs, bool(seen)),
         "layers": [{"value": str(n), "label": f"Layer {n + 1}"} for n in range(layers)],

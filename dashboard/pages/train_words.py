@@ -128,30 +128,36 @@ def outcome(run: Shown) -> str:
 
 
 def headline(runs: Sequence[Shown]) -> list[Component] | str:
-    """What has come of the runs, in one sentence."""
+    """What has come of the runs, in the look of a verdict once there is one."""
+    look, text = sentence(runs)
+    return components.statement(*look, text) if look else text
+
+
+def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:
+    """What has come of the runs: the look of the verdict, None before anything is recorded, and the words."""
     seen = [run for run in runs if run.record]
     alive = any(run.state.alive for run in runs)
     if not seen:
-        return "Starting …" if alive else "Nothing was recorded"
+        return None, "Starting …" if alive else "Nothing was recorded"
     found = sorted(((outcome(run), run.name) for run in seen), key=lambda entry: list(WORDS).index(entry[0]))
     best = found[0][0]
     if len(runs) == 1:
         ds = seen[0].ds
         numbers = f": loss {value_text(late_loss(ds), 2)}, without memory {value_text(ds.attrs['baseline'], 2)}"
         clause = WORDS[best].one(alive) + (numbers if best != "broke" else "")
-        return components.statement(*WORDS[best].look, f"The net {clause}.")
+        return WORDS[best].look, f"The net {clause}."
     if len({word for word, _ in found}) == 1:
-        return components.statement(*WORDS[best].look, f"{WORDS[best].both(alive)}.")
+        return WORDS[best].look, f"{WORDS[best].both(alive)}."
     clauses = "; ".join(f"the {name} {WORDS[word].one(alive)}" for word, name in found)
-    return components.statement(*WORDS[best].look, f"T{clauses[1:]}.")
+    return WORDS[best].look, f"T{clauses[1:]}."
 
 
-def details(runs: Sequence[Shown]) -> list[components.Content]:
+def summary(runs: Sequence[Shown]) -> str:
     """Which task, and where each run is."""
     start = title(runs[0].config).rpartition(",")[0]
     if len(runs) == 1:
-        return components.typeset(f"{start}. {progress_text(runs[0])}.")
-    return components.typeset(f"{start}. " + " ".join(f"{run.name}: {progress_text(run)}." for run in runs))
+        return f"{start}. {progress_text(runs[0])}."
+    return f"{start}. " + " ".join(f"{run.name}: {progress_text(run)}." for run in runs)
 
 
 def progress_text(run: Shown) -> str:
@@ -170,12 +176,12 @@ def share(runs: Sequence[Shown]) -> float:
     return done / sum(run.config.iterations for run in runs)
 
 
-def troubles(runs: Sequence[Shown]) -> list[Component]:
+def troubles(runs: Sequence[Shown]) -> list[str]:
     """What went wrong with each run."""
     found = []
     for run in runs:
         if run.state.error:
             at = f" It was last saved at iteration {run.record.run.iteration:,}." if run.record else ""
             more = f"{at} Resume goes on from there." if run.state.resumable and run.record else at
-            found.append(components.message(f"{run.name}: {run.state.error}{more}", "error"))
+            found.append(f"{run.name}: {run.state.error}{more}")
     return found

@@ -18,7 +18,7 @@ from .marks import plot_text
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
 from .phase import phase_diagram
-from .report import html_report, save, table
+from .report import html_report, save, table, training_report
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
 from .training import course_table, late_loss, training_course
@@ -76,6 +76,7 @@ __all__ = [
     "table",
     "theory_misses",
     "training_course",
+    "training_report",
     "unit_map",
     "weights",
 ]

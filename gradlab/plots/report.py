@@ -13,19 +13,22 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from ..config import Config, RunConfig
+from ..config.train import TrainConfig
 from ..errors import InputError
-from ..verdicts import power_text, share_left
+from ..links import known, to_command, to_python
+from ..verdicts import number_text, power_text, share_left
 from .clipped import clipping
 from .colours import THEMES
-from .marks import number_text, plot_text
-from .overview import explore
+from .marks import plot_text
+from .overview import explore, gradient_flow
 from .panels import FONT
 from .series import largest_factor, log, require, typical_factor
 from .spectra import weights
 from .tabs import gates, parameters, paths
+from .training import course_table, training_course
 
 GRAPH_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
-ATTRIBUTES = {"config": "Configuration", "versions": "Versions"}
 WIDTH = 1100  # px of a .png
 
 
@@ -59,29 +62,11 @@ def _text(value: float, say: Any) -> str:
 
 
 def html_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
-    """One HTML page that needs no network: verdict, every figure, the table, configuration and versions.
+    """One HTML page that needs no network: verdict, every figure, the table, configuration, and how to repeat it.
 
     Raises InputError for a Dataset without the quantities.
     """
-    title = escape(str(ds.attrs.get("title", "gradlab report")))
-    facts = "".join(f"<li>{plot_text(escape(text))}</li>" for text in details)
-    attributes = {name: ds.attrs[key] for key, name in ATTRIBUTES.items() if key in ds.attrs}
-    body = [
-        f"<h1>{plot_text(escape(headline))}</h1><p>{title}</p><ul>{facts}</ul>",
-        *_figure_sections(ds),
-        f"<h2>In numbers</h2>{_table_html(table(ds))}",
-        *(f"<h2>{name}</h2>{_mapping_html(text)}" for name, text in attributes.items()),
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>{_style()}</style></head><body><main>{''.join(body)}</main></body></html>"
-    )
-
-
-def _figure_sections(ds: xr.Dataset) -> list[str]:
-    """Every figure as a fragment; the first brings plotly.js for all."""
-    figures: dict[str, Callable[..., go.Figure]] = {
+    figures: Mapping[str, Callable[..., go.Figure]] = {
         "": explore,
         "Weights": weights,
         "Gates": gates,
@@ -89,11 +74,78 @@ def _figure_sections(ds: xr.Dataset) -> list[str]:
         "Parameters": parameters,
         "Clipping": clipping,
     }
+    sections = [*_figures({name: draw(ds) for name, draw in figures.items()}), _numbers(table(ds))]
+    return _page(_title(ds), headline, details, sections + _provenance([ds], RunConfig))
+
+
+def training_report(
+    runs: Sequence[xr.Dataset],
+    looks: Sequence[xr.Dataset],
+    headline: str,
+    details: Sequence[str],
+    advice: Sequence[str] = (),
+) -> str:
+    """One HTML page of training runs that needs no network: words, figures, numbers, settings, how to repeat them.
+
+    runs: of `gradlab.training.dataset`, told apart by their attribute "label". looks: of `snapshot_dataset`, a moment
+    of each. advice: lines of the clip advisor. Raises InputError for other Datasets.
+    """
+    figures = {"": training_course(runs[0], runs[1:])}
+    if looks:
+        moment = str(looks[0].attrs["title"])
+        figures[f"Gradient through time: {moment[0].lower()}{moment[1:]}"] = gradient_flow(looks[0], pins=looks[1:])
+    advised = ["<h2>Clip advisor</h2>" + "".join(f"<p>{_text_html(line)}</p>" for line in advice)] if advice else []
+    sections = [*_figures(figures), *advised, _numbers(course_table(runs))]
+    return _page(_title(runs[0]), headline, details, sections + _provenance(runs, TrainConfig))
+
+
+def _page(title: str, headline: str, details: Sequence[str], sections: Sequence[str]) -> str:
+    facts = "".join(f"<li>{_text_html(text)}</li>" for text in details)
+    body = f"<h1>{_text_html(headline)}</h1><p>{escape(title)}</p><ul>{facts}</ul>{''.join(sections)}"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_style()}</style></head><body><main>{body}</main></body></html>"
+    )
+
+
+def _title(ds: xr.Dataset) -> str:
+    return str(ds.attrs.get("title", "gradlab report"))
+
+
+def _text_html(text: str) -> str:
+    return plot_text(escape(text))
+
+
+def _figures(figures: Mapping[str, go.Figure]) -> list[str]:
+    """Every figure below its heading; the first, which has none, brings plotly.js for all."""
     options = {"full_html": False, "config": GRAPH_CONFIG}
     return [
-        (f"<h2>{name}</h2>" if name else "") + draw(ds).to_html(include_plotlyjs=not name, **options)
-        for name, draw in figures.items()
+        (f"<h2>{escape(name)}</h2>" if name else "") + fig.to_html(include_plotlyjs=not name, **options)
+        for name, fig in figures.items()
     ]
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]]) -> str:
+    return f"<h2>In numbers</h2>{_table_html(rows)}"
+
+
+def _provenance(runs: Sequence[xr.Dataset], kind: type[Config]) -> list[str]:
+    """Configuration, command, Python and versions, as far as the Datasets know them, each under its name if several."""
+    found = []
+    for ds in runs:
+        name = f" of {ds.attrs['label']}" if len(runs) > 1 else ""
+        if "config" in ds.attrs:
+            config = kind(**json.loads(ds.attrs["config"]))
+            found += [_section(f"Configuration{name}", _mapping_html(known(config)))]
+            texts = {"As a command": to_command(config), "In Python": to_python(config)}
+            found += [_section(title + name, f"<pre>{escape(text)}</pre>") for title, text in texts.items()]
+    versions = runs[0].attrs.get("versions")
+    return found + ([_section("Versions", _mapping_html(json.loads(versions)))] if versions else [])
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<h2>{escape(heading)}</h2>{content}"
 
 
 def _style() -> str:
@@ -103,20 +155,21 @@ def _style() -> str:
         "main{max-width:1100px;margin:0 auto;padding:16px}"
         "h1{font-size:32px;margin:8px 0}h2{font-size:20px;margin:32px 0 8px}"
         "table{border-collapse:collapse;font-size:14px}"
+        f"pre{{padding:10px 14px;border:1px solid {look.grid};white-space:pre-wrap;overflow-wrap:anywhere}}"
         f"th,td{{text-align:left;padding:3px 16px 3px 0;border-bottom:1px solid {look.grid}}}"
     )
 
 
 def _table_html(rows: Sequence[Mapping[str, Any]]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
-    cells = ("".join(f"<td>{plot_text(escape(str(value)))}</td>" for value in row.values()) for row in rows)
+    cells = ("".join(f"<td>{_text_html(str(value))}</td>" for value in row.values()) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _mapping_html(text: str) -> str:
-    """A JSON object as a table of two columns."""
-    pairs = ((name, "" if value is None else str(value)) for name, value in json.loads(text).items())
+def _mapping_html(values: Mapping[str, Any]) -> str:
+    """Names and values as a table of two columns."""
+    pairs = ((name, "" if value is None else str(value)) for name, value in values.items())
     rows = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in pairs)
     return f"<table>{rows}</table>"
 
