@@ -37,6 +37,7 @@ from studies import speed_training as training
 SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T
 LONG = ((32, 64, 200), *SIZES[1:])  # of long products
 DTYPES = ("float32", "float64")
+SMALL = (SIZES[:1], DTYPES[:1])
 INPUTS = 3
 # what the child process runs under: the processor detected afresh, one thread, freed memory kept
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
@@ -230,10 +231,12 @@ COMPARISONS: list[Comparison] = [  # title, cell, ours, theirs, what it is compa
     ("Elman, spectral norms", "elman", spectral_norms, batched_svd, "batched SVD", 1 / 20, SIZES[1:2], DTYPES),
     ("Elman, 8 exponents", "elman", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
     ("LSTM, 8 exponents", "lstm", exponents, one_bptt, "our forward + BPTT", 3.0, SIZES[1:2], DTYPES),
-    ("Elman, training step", "elman", training.plain, training.fused, "nn.RNN + Adam", 0.7, SIZES[:1], ("float32",)),
-    ("LSTM, training step", "lstm", training.plain, training.cell_loop, "LSTMCell loop", 1.0, SIZES[:1], ("float32",)),
-    ("Elman, recorded step", "elman", training.recorded, training.plain, "the same, off", 1.3, SIZES[:1], ("float32",)),
-    ("LSTM, recorded step", "lstm", training.recorded, training.plain, "the same, off", 1.3, SIZES[:1], ("float32",)),
+    ("Elman, training step", "elman", training.plain, training.fused, "nn.RNN + Adam", 0.7, *SMALL),
+    ("LSTM, training step", "lstm", training.plain, training.cell_loop, "LSTMCell loop", 1.0, *SMALL),
+    ("Elman, recorded step", "elman", training.closed_forms, training.plain, "not recorded", 1.3, *SMALL),
+    ("LSTM, recorded step", "lstm", training.closed_forms, training.plain, "not recorded", 1.3, *SMALL),
+    ("Elman, with eigenvalues", "elman", training.snapshot, training.plain, "not recorded", None, *SMALL),
+    ("LSTM, with eigenvalues", "lstm", training.snapshot, training.plain, "not recorded", None, *SMALL),
 ]
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
 from gradlab.tasks import make_task
-from gradlab.training import TrainConfig, TrainingRun
+from gradlab.training import TrainConfig, TrainingRun, history
 
 Size = tuple[int, int, int]  # B, H, T
 NEVER = 10**9
@@ -26,8 +27,19 @@ def plain(cell_name: str, size: Size, dtype: str) -> Callable[[], Any]:
     return run.advance
 
 
-def recorded(cell_name: str, size: Size, dtype: str) -> Callable[[], Any]:
-    """One iteration with a snapshot: all closed-form recordings, and the eigenvalues of the recurrent weights."""
+def closed_forms(cell_name: str, size: Size, dtype: str) -> Callable[[], Any]:
+    """One iteration with all closed-form recordings: a snapshot without the eigenvalues of the recurrent weights."""
+    advance = snapshot(cell_name, size, dtype)
+
+    def without_eigenvalues() -> None:
+        with patch.object(history, "spectral_radii", lambda tape: np.zeros(1)):
+            advance()
+
+    return without_eigenvalues
+
+
+def snapshot(cell_name: str, size: Size, dtype: str) -> Callable[[], Any]:
+    """One iteration with a whole snapshot."""
     run = _run(cell_name, size, dtype, snapshot_every=1)
 
     def advance() -> None:

@@ -122,9 +122,9 @@ def test_no_weight_ever_overflows(optimizer, dtype, fields):
     momentum = {"momentum": 0.9} if optimizer == "sgd" else {}
     run = TrainingRun(TrainConfig(**TINY | {"optimizer": optimizer, "dtype": dtype, "steps": 12} | momentum | fields))
     for _ in range(6):
-        before, row = copied(run.params), run.advance()
+        before, row = copied(run.params | run.state), run.advance()
         if row["skipped"]:
-            assert all(np.array_equal(p, before[name]) for name, p in run.params.items())
+            assert all(np.array_equal(p, before[name]) for name, p in (run.params | run.state).items())
         else:
             assert math.isfinite(row["loss"]) and math.isfinite(row["log_grad_norm_before"])
         for name, array in {**run.params, **run.state}.items():
@@ -148,6 +148,20 @@ def test_a_gradient_beyond_squares_is_skipped_unless_it_is_clipped():
     clipped = train(**fields, clip="norm", clip_threshold=1)
     assert clipped.history.rows["skipped"][0] == 0
     assert clipped.history.rows["log_grad_norm_before"][0] > 45 > clipped.history.rows["log_grad_norm_after"][0]
+
+
+@pytest.mark.parametrize("clip", ["norm", "value", "agc"])
+def test_clipping_brings_back_a_gradient_that_overflows(clip):
+    """The state rests at 0, where the gradient grows by up to 60 per step: to 1e70, beyond float32."""
+    fields = PLAIN | {"steps": 40, "gain": 60.0, "input_scale": 0.0, "iterations": 3, "clip": clip}
+    single, double = (train(**fields, dtype=dtype).history.rows for dtype in ("float32", "float64"))
+    assert single["log_grad_norm_before"][0] > 88.8  # ln of float32's largest number
+    assert single["skipped"] == double["skipped"] == [0, 0, 0]
+    for name in ("log_grad_norm_before", "log_grad_norm_after", "update_ratio", "loss"):
+        assert single[name][0] == pytest.approx(double[name][0], rel=1e-5, abs=1e-6)
+    skipped = train(**fields | {"clip": "off"}, dtype="float32").history.rows
+    assert skipped["skipped"] == [1, 1, 1]
+    assert skipped["log_grad_norm_before"][0] == pytest.approx(double["log_grad_norm_before"][0], rel=1e-5)
 
 
 def test_a_gradient_that_overflows_between_two_layers_is_skipped():

@@ -81,11 +81,16 @@ def _layer(tape: RecurrentTape) -> dict[str, np.ndarray]:
     for name, axis in SNAPSHOT.items():
         values = to_numpy(QUANTITIES[name].compute(recording))
         found[name] = (values if axis is None else values[..., :SAMPLES]).astype(np.float32)
-    weights = to_numpy(tape.trajectory.params["W_hh"]).astype(float)
-    square = weights[..., : tape.trajectory.cell.hidden_size]
-    found["spectral_radius"] = np.abs(np.linalg.eigvals(square)).max(axis=-1).astype(np.float32)
+    found["spectral_radius"] = spectral_radii(tape)
     found["units"] = np.asarray(tape.trajectory.cell.hidden_size)
     lengths = tape.trajectory.lengths
     steps = np.full(tape.trajectory.states.shape[-2], tape.trajectory.steps) if lengths is None else to_numpy(lengths)
     found["valid_steps"] = steps[:SAMPLES]
     return found
+
+
+def spectral_radii(tape: RecurrentTape) -> np.ndarray:
+    """(G_h, *M) float32: largest absolute eigenvalue of each gate's recurrent weights, of the first state it reads."""
+    weights = to_numpy(tape.trajectory.params["W_hh"]).astype(float)
+    square = weights[..., : tape.trajectory.cell.hidden_size]
+    return np.abs(np.linalg.eigvals(square)).max(axis=-1).astype(np.float32)

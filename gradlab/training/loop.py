@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..arrays import Array, Namespace, device_namespace, quiet, to_numpy
+from ..arrays import Array, Namespace, device_namespace, namespace, quiet, to_numpy
 from ..cells import Cell
-from ..clipping import CLIPPERS, Norm, flatten, make_clipper
+from ..clipping import CLIPPERS, ClippedUpdate, Norm, flatten, make_clipper
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
 from ..layers import Recurrent, RecurrentTape, recurrent_tapes
@@ -32,6 +32,7 @@ HELD_OUT_SAMPLES = 500
 SAVE_SECONDS = 10.0
 ROUNDING = 1e-5  # of ln of a norm in float32
 STEP_THRESHOLD = 1.0
+WIDE = 512  # a power of two that float64 keeps room for, above and below
 ONE_THREAD = 64 * 256  # numbers in a state up to which several threads only wait for one another
 
 
@@ -118,7 +119,7 @@ class TrainingRun:
             self.history.snapshots.append(snapshot(self.iteration, tape))
         if self.config.omega > 0:
             row["omega"] = self._regularise(grads, recurrent)
-        clipped = self.clipper.clip(self.params, grads)
+        clipped = self._clip(grads, recurrent)
         row |= {"log_grad_norm_before": clipped.log_norm_before, "log_grad_norm_after": clipped.log_norm_after}
         if not clipped.log_norm_after < self.most:  # optimizers keep squares
             return row
@@ -129,15 +130,23 @@ class TrainingRun:
         seen = {"clip_angle": clipped.angle, "clipped": float(shortened), "update_ratio": ratio}
         return row | seen | {"skipped": 0.0}
 
+    def _clip(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> ClippedUpdate:
+        """Clipped gradients; where plain values overflow, clipping may bring them back."""
+        clipped = self.clipper.clip(self.params, grads)
+        if clipped.finite:
+            return clipped
+        clipped = self.clipper.clip(self.params, *_wide(grads, recurrent))
+        return replace(clipped, grads={name: g.astype(grads[name].dtype) for name, g in clipped.grads.items()})
+
     def _step(self, grads: dict[str, Array], rate: float) -> float | None:
         """Update the parameters; norm of the change over theirs. None, and nothing changed, where one overflows."""
-        params = {name: p.copy() for name, p in self.params.items()}
-        self.optimizer.step(params, grads, self.state, rate)
+        params, state = ({name: a.copy() for name, a in old.items()} for old in (self.params, self.state))
+        self.optimizer.step(params, grads, state, rate)
         before = flatten(list(self.params.values()))
         change = Norm.of(flatten(list(params.values())) - before)
         if not math.isfinite(change.mantissa):
             return None
-        self.params = params
+        self.params, self.state = params, state
         return float(np.exp(change.log - Norm.of(before).log))
 
     def _regularise(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> float:
@@ -206,6 +215,17 @@ def _parts(batch: Batch, size: int) -> Iterator[Batch]:
         samples = slice(start, start + size)
         lengths = None if batch.lengths is None else batch.lengths[samples]
         yield Batch(batch.x[:, samples], batch.targets, lengths)
+
+
+def _wide(grads: Mapping[str, Array], recurrent: Mapping[str, RecurrentTape]) -> tuple[dict[str, Array], int]:
+    """Gradients in float64 over 2^exponent, and the exponent: of the recurrent layers, whose own never overflow."""
+    found = {name: t.gradients for name, t in recurrent.items() if t.gradients is not None}
+    exponent = max(0, max(int(own.param_exponent) for own in found.values()) - WIDE)
+    wide = {name: (g.astype("float64"), -exponent) for name, g in grads.items()}
+    for prefix, own in found.items():
+        for name, mantissa in own.param_mantissas.items():
+            wide[f"{prefix}.{name}"] = mantissa.astype("float64"), own.param_exponent - exponent
+    return {name: namespace(g).ldexp(g, shift) for name, (g, shift) in wide.items()}, exponent
 
 
 def _shortened(tape: RecurrentTape) -> bool:
