@@ -51,9 +51,10 @@ def cross_entropy(
     outputs: Array, targets: Array, weights: Array | None = None, *, model_axes: int = 0
 ) -> tuple[Array, Array]:
     """-ln softmax(logits)[class]; outputs are logits, targets whole numbers (T, B) or (B,) from 0 to O - 1."""
-    xp, classes = namespace(outputs), outputs.shape[-1]
+    xp = namespace(outputs)
     logits, targets, weights = _prepared(outputs, targets, weights, outputs.shape[:-1], model_axes)
     require_type("targets", targets, "iu", "class numbers")
+    classes = logits.shape[-1]
     least, most = int(targets.min()), int(targets.max())
     if least < 0 or most >= classes:
         raise InputError(f"targets: expected classes from 0 to {classes - 1}, got {least} to {most}")

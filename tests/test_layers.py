@@ -265,6 +265,27 @@ def test_layer_norm_has_the_jacobian_norm_of_the_books():
     assert y.mean() == pytest.approx(0, abs=1e-12) and y.var() == pytest.approx(1, rel=1e-6)
 
 
+@each_library
+@pytest.mark.parametrize("scale", [1e-30, 1e30, 1e38])
+def test_layer_norm_of_numbers_whose_squares_overflow_or_vanish(scale, library):
+    xp, layer = LIBRARIES[library](), LayerNorm(4)
+    x = scale * np.array([[1.0, 2.0, -3.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
+    deviation = np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
+    params = {name: xp.asarray(p) for name, p in layer.init(0, dtype="float32").items()}
+    y, tape = layer.forward(params, xp.asarray(x.astype(np.float32)))
+    np.testing.assert_allclose(host(y), (x - x.mean(axis=-1, keepdims=True)) / deviation, rtol=2e-6, atol=1e-37)
+    np.testing.assert_allclose(host(tape.inverse_deviation), 1 / deviation, rtol=2e-5)
+
+
+def test_a_gradient_of_the_input_that_overflows_is_returned_as_it_is():
+    net = Sequential(Dense(2, 2), Dense(2, 2))
+    params = {name: np.full_like(p, 1e150) for name, p in net.init(0).items()}
+    _, tape = net.forward(params, x_of(3, 2))
+    with np.errstate(over="ignore"):
+        dx, grads = net.backward(params, tape, np.full((3, 2), 1e10))
+    assert np.isposinf(dx).all() and np.isfinite(grads["0.b_y"]).all()
+
+
 # messages
 
 
@@ -303,6 +324,10 @@ def x_of(*shape):
             r"x: expected shape \(T, B, 3\), time first, or \(B, 3\); got \(4, 5, 2\)",
         ),
         (lambda: run(Dense(3, 2), x_of(4, 5, 6, 3)), r"x: expected shape \(T, B, 3\)"),
+        (
+            lambda: Dense(3, 2).forward(Dense(3, 2).init(0, models=(4,)), x_of(5, 2, 6, 3)),
+            r"x: expected shape \(T, 4, B, 3\), time first, or \(4, B, 3\); got \(5, 2, 6, 3\)",
+        ),
         (lambda: run(Dense(3, 2), x_of(3)), r"x: expected shape \(T, B, 3\)"),
         (lambda: run(Dense(3, 2), x_of(4, 5, 3), np.array([1, 2])), r"lengths: expected shape \(5,\), got \(2,\)"),
         (lambda: run(Dense(3, 2), x_of(4, 2, 3), np.array([1, 5])), "lengths: expected values from 0 to T=4"),
@@ -333,6 +358,16 @@ def x_of(*shape):
 def test_bad_input(mistake, message):
     with pytest.raises(InputError, match=message):
         mistake()
+
+
+@pytest.mark.parametrize("layer", [Sequential(Dense(D, D)), Residual(Dense(D, D))], ids=["sequential", "residual"])
+def test_a_state_without_a_recurrent_layer(layer):
+    params, x = layer.init(0), x_of(4, 2, D)
+    with pytest.raises(InputError, match="initial_state: there is no recurrent layer in .*; leave it out"):
+        layer.forward(params, x, initial_state=x_of(1, 2, D))
+    y, tape = layer.forward(params, x)
+    with pytest.raises(InputError, match="dL_dfinal: there is no recurrent layer in .*; leave it out"):
+        layer.backward(params, tape, y, dL_dfinal=x_of(1, 2, D))
 
 
 def pair():

@@ -280,6 +280,20 @@ def test_nothing_to_lose(name, shape):
         LOSSES[name](np.zeros(shape), targets)
 
 
+@each_loss
+def test_a_single_number(name):
+    with pytest.raises(InputError, match=r"outputs: expected shape \(T, \*M, B, O\) or \(\*M, B, O\), got \(\)"):
+        LOSSES[name](np.array(0.5), np.array(0))
+
+
+def test_weights_of_one_model_are_all_zero():
+    outputs, targets, _ = problem("mse", "sequence", (3,))
+    weights = np.ones(outputs.shape[:-1])
+    weights[:, 1] = 0
+    with pytest.raises(InputError, match="weights: expected numbers from 0 on, not all zero; got a sum of 0.0"):
+        LOSSES["mse"](outputs, targets, weights, model_axes=1)
+
+
 def test_bad_types():
     with pytest.raises(InputError, match="outputs: expected float32 or float64, got int64"):
         LOSSES["mse"](np.zeros((2, 1), int), np.zeros((2, 1)))

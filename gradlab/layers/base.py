@@ -98,6 +98,13 @@ def require_params(layer: Layer, params: Mapping[str, Array], shapes: Mapping[st
     return models
 
 
+def require_stateful(layer: Layer, **states: Array | None) -> None:
+    """Raise InputError where one of `states` is given though there is no recurrent layer that it could be meant for."""
+    for name, state in states.items():
+        if state is not None and not layer.stateful:
+            raise InputError(f"{name}: there is no recurrent layer in {layer}, so it has no use; leave it out")
+
+
 def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> Array:
     """x (T, *M, B, size) or (*M, B, size) in the dtype of `like`; model axes of x may be 1."""
     require_namespace(namespace(like), x=x)

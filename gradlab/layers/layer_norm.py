@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,12 +45,14 @@ class LayerNorm(Layer):
         models = require_params(self, params, {"gamma": (self.size,), "beta": (self.size,)})
         x = require_input(x, models, self.size, params["gamma"])
         mask = step_mask(x, lengths, models)
-        centred = unpadded(x, mask)
+        xp, x = namespace(x), unpadded(x, mask)
+        unit = xp.maximum(xp.max(xp.abs(x), axis=-1, keepdims=True), 1.0)  # as squares of large numbers overflow
+        centred = x / unit
         centred = centred - centred.mean(axis=-1, keepdims=True)
-        inverse = 1 / namespace(x).sqrt((centred * centred).mean(axis=-1, keepdims=True) + EPSILON)
-        normalised = centred * inverse
+        deviation = xp.hypot(xp.sqrt((centred * centred).mean(axis=-1, keepdims=True)), math.sqrt(EPSILON) / unit)
+        normalised = centred / deviation
         y = params["gamma"][..., None, :] * normalised + params["beta"][..., None, :]
-        return y, LayerNormTape(normalised, inverse, y, mask)
+        return y, LayerNormTape(normalised, 1 / (deviation * unit), y, mask)
 
     def backward(
         self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, *, clip: Clip = None, record: bool = False

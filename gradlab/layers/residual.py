@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params
+from .base import Clip, Layer, Lengths, Params, require_stateful
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Residual(Layer):
         initial_state: Array | None = None,
     ) -> tuple[Array, Any]:
         """The layer has to give what has x's shape."""
+        require_stateful(self, initial_state=initial_state)
         own: dict[str, Any] = {"initial_state": initial_state} if self.stateful else {}
         y, tape = self.layer.forward(params, x, lengths, rng=rng, **own)
         if y.shape != x.shape:
@@ -61,6 +62,7 @@ class Residual(Layer):
         dL_dfinal: Array | None = None,
     ) -> tuple[Array | None, Params]:
         """dL/dy reaches x on both ways."""
+        require_stateful(self, dL_dfinal=dL_dfinal)
         own: dict[str, Any] = {"dL_dfinal": dL_dfinal} if self.stateful else {}
         dx, grads = self.layer.backward(params, tape, dy, clip=clip, record=record, **own)
         return None if dx is None else dy + dx, grads

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, completed, is_finite, parts, prefixed
+from .base import Clip, Layer, Lengths, Params, completed, is_finite, parts, prefixed, require_stateful
 
 
 @dataclass
@@ -74,6 +74,7 @@ class Sequential(Layer):
         initial_state: Array | None = None,
     ) -> tuple[Array, SequentialTape]:
         """x through all layers; initial_state is the first recurrent layer's."""
+        require_stateful(self, initial_state=initial_state)
         tapes = []
         for i, (layer, own) in enumerate(zip(self.layers, self._parts(params), strict=True)):
             start: dict[str, Any] = {"initial_state": initial_state} if i in self._stateful[:1] else {}
@@ -93,6 +94,7 @@ class Sequential(Layer):
         dL_dfinal: Array | None = None,
     ) -> tuple[Array | None, Params]:
         """dL/dy back through all layers; dL_dfinal is the last recurrent layer's."""
+        require_stateful(self, dL_dfinal=dL_dfinal)
         grads, own = dict[str, Array](), self._parts(params)
         dx: Array | None = dy
         for i, layer in reversed(list(enumerate(self.layers))):
