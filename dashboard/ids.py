@@ -59,6 +59,7 @@ TABLE = "table"
 
 # Explore: actions
 PIN = "pin"
+TRAIN_THIS = "train-this"
 COPY_LINK = "copy-link"  # on Train with its prefix, as all that both pages have
 COPY_PYTHON = "copy-python"
 COPY_COMMAND = "copy-command"

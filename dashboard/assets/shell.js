@@ -3,7 +3,7 @@ addEventListener("click", (event) => {
   const link = event.target.closest && event.target.closest("a.nav");
   if (!link) return;
   const query = new URLSearchParams(location.search);
-  for (const own of ["axes", "run"]) query.delete(own);   // of Phase and Train, which are no part of a run
+  for (const own of ["axes", "run", "from"]) query.delete(own);   // of Phase and Train, which are no part of a run
   link.search = query.size ? `?${query}` : "";
 }, true);
 window.dash_clientside = Object.assign({}, window.dash_clientside, {

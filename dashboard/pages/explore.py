@@ -33,6 +33,8 @@ HELP = {
     "Try": "Drag Gain to 3. Then choose LSTM, forget bias 0, and raise the bias. Pin a run to keep its curve.",
 }
 
+TRAIN_THIS = "Open Train with this net, its initialisation and its clipping"
+
 
 def layout() -> Component:
     """The page: state, controls, stage."""
@@ -107,10 +109,11 @@ EMPTY = {
 
 
 def actions() -> Component:
-    """Pin, copy, download, and what theory says."""
+    """Pin, train, copy, download, and what theory says."""
     return html.Div(
         [
             dmc.Button("Pin", id=ids.PIN, size="compact-sm", leftSection=icon("pin")),
+            html.A("Train this", id=ids.TRAIN_THIS, href="/train", className="go", title=TRAIN_THIS),
             copy_buttons(),
             download_menu({fmt: explore_files.LABELS[fmt] for fmt in explore_files.formats()}),
             html.Span(id=ids.COPIED, className="copied", role="status"),

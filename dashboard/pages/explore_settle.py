@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 from dash.development.base_component import Component
@@ -18,6 +19,7 @@ from gradlab.verdicts import factor_text, verdict
 from .. import components, form, ids
 from ..runs import RUNS
 from .explore_view import MAX_PINS, Request, add_pin, label
+from .train_address import ARRIVAL
 
 
 def settle(data: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def settle(data: dict[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(OUTPUTS, no_update) | {
         "address": new_address(request.search, config, pins),
         "copies": copies(config, pins),
+        "train": f"/train?{to_query(config, pins)}&{urlencode([ARRIVAL])}",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(config), request.pins),
         **spoken,
@@ -101,6 +104,7 @@ def change_pins(_pin: Any, _unpin: Any, pins: list[str], request: dict[str, Any]
 OUTPUTS = {
     "address": Output(ids.ADDRESS, "data"),
     "copies": Output(ids.COPIES, "data"),
+    "train": Output(ids.TRAIN_THIS, "href"),
     "announcement": Output(ids.ANNOUNCEMENT, "children"),
     "figure_label": Output(ids.FIGURE_FRAME, "aria-label"),
     "table": Output(ids.TABLE, "children"),
