@@ -61,10 +61,8 @@ def test_what_training_lacks_is_left_out_and_said(own_cache, fields, taken, said
 
 def test_all_that_is_left_out_is_said_at_once(own_cache):
     (text,) = opened(RunConfig(loss="every", input="sine")).notices
-    assert (
-        text
-        == "As in Explore, but without its input: the task brings one; its loss at every step: the task says where it acts."
-    )
+    left = ("its input: the task brings one", "its loss at every step: the task says where it acts")
+    assert text == f"As in Explore, but without {'; '.join(left)}."
 
 
 def weights(cell):
