@@ -225,13 +225,17 @@ def _suffix(name: str) -> str:
 
 def _standardised(values: np.ndarray) -> Series:
     """Zero mean and unit variance per feature over the whole series; a constant feature among others becomes zero."""
-    peak = np.abs(values).max(axis=0)
-    scaled = values / np.where(peak == 0, 1, peak)  # first of all, as the squares of large numbers overflow
+    scaled = near_one(values)
     constant = scaled.max(axis=0) == scaled.min(axis=0)
     if constant.all():
         raise InputError("every value is the same, so there is nothing to standardise; choose data that vary")
     centred = np.where(constant, 0, scaled - scaled.mean(axis=0))
     return Series(centred / np.where(constant, 1, scaled.std(axis=0)), np.arange(len(values)))
+
+
+def near_one(values: np.ndarray, axis: int | None = 0) -> np.ndarray:
+    """`values` times powers of two, exact, that bring the largest along `axis` near 1, where no square overflows."""
+    return np.ldexp(values, -np.frexp(np.abs(values).max(axis=axis, initial=0.0))[1])
 
 
 def _one_hot(data: bytes, column: str | None) -> Series:

@@ -136,7 +136,7 @@ def test_a_series_and_a_text_are_learnt_from() -> None:
     [
         (None, ["--input", CO2, "--column", "ppm"], r"unknown column 'ppm'.* Valid: .*co2_ppm"),
         ("", ["--input", "a.txt"], "error: a.txt: the file is empty"),
-        ("abc", ["--input", "a.txt"], "error: --steps: the held-out end of the text has 1 characters"),
+        ("abc", ["--input", "a.txt"], "error: --steps: the held-out end of the text has 0 characters"),
         (None, ["--input", "none.csv"], "error: file not found: none.csv"),
         (None, ["--task", "forecast"], "error: --input: the task forecast learns from a file; name one"),
         (None, ["--task", "ading"], "error: --task: unknown task 'ading'. Did you mean 'adding'"),

@@ -82,7 +82,7 @@ def test_a_file_is_parsed_again_only_when_it_has_changed(tmp_path):
     assert build_task(config.replace(steps=20)) is not first
     path.write_text("a\n" + "".join(f"{x:.3f}\n" for x in np.cos(np.arange(300))))
     again = build_task(config)
-    assert again is not first and len(again.series) == 299
+    assert again is not first and len(again.sequence) == 299
 
 
 def test_a_long_run_is_drawn_from_few_points_that_keep_every_peak():

@@ -1,4 +1,4 @@
-"""What a task is: batches to learn from, a score on held-out ones, and what can be reached without memory."""
+"""What a task is: batches to learn from, a score on held-out ones, and a loss to compare with."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ class Batch:
     """Samples of a task, NumPy arrays.
 
     x (T, B, D). targets: (B, ...) where the last step counts, (T, B, ...) where every step does; class indices (ints),
-    bits (floats 0 or 1) or values, as the task's loss wants them. lengths (B,) or None; weights (T, B) of the steps in
-    the loss, or None.
+    bits (floats 0 or 1) or values, as the task's loss wants them. lengths (B,), of tasks whose last step counts, or None.
     """
 
     x: np.ndarray
     targets: np.ndarray
     lengths: np.ndarray | None = None
-    weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class Task(ABC):
     """A task over sequences of `steps` steps. Batches are drawn from the generator given, so a seed fixes them.
 
     loss: a name of `gradlab.losses`. output: "last" or "every", the steps whose outputs count. metric: what `score`
-    computes on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
-    baseline: the loss of the best prediction without any memory, `baseline_text` says which that is.
+    is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
+    baseline: the loss of a prediction that needs no learning, `baseline_text` says of which.
     """
 
     steps: int
@@ -71,15 +69,15 @@ class Task(ABC):
     @property
     @abstractmethod
     def baseline(self) -> float:
-        """The loss without memory."""
+        """The loss of what `baseline_text` says."""
 
     @abstractmethod
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Samples to learn from, or held-out ones, which are drawn from data that training never sees."""
 
-    def score(self, outputs: np.ndarray, batch: Batch) -> float:
-        """The metric of a net's outputs (T, B, O) or (B, O) on a batch."""
-        return SCORES[self.metric](outputs, batch)
+    def score(self, loss: float, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """The metric of a net's outputs (T, B, O) or (B, O): the loss that they have, or the share of wrong answers."""
+        return error_rate(outputs, targets) if self.metric == "error rate" else loss
 
 
 TASKS: Registry[type[Task]] = Registry("task")
@@ -104,31 +102,8 @@ def make_task(name: str, *, steps: int, **options: Any) -> Task:
     return cls(steps=steps, **options)
 
 
-def _mean(values: np.ndarray, batch: Batch) -> float:
-    """Over samples and steps by their weights, (T, B, ...) or (B, ...)."""
-    if batch.weights is None:
-        return float(values.mean())
-    rest = values.reshape(*batch.weights.shape, -1).mean(axis=-1)
-    return float((rest * batch.weights).sum() / batch.weights.sum())
-
-
-def squared_error(outputs: np.ndarray, batch: Batch) -> float:
-    """Mean squared error."""
-    return _mean((outputs - batch.targets) ** 2, batch)
-
-
-def class_error(outputs: np.ndarray, batch: Batch) -> float:
+def error_rate(outputs: np.ndarray, targets: np.ndarray) -> float:
     """Share of wrong classes: the largest of several outputs, the sign of a single one."""
-    found = outputs[..., 0] > 0 if outputs.shape[-1] == 1 else outputs.argmax(axis=-1)
-    wanted = batch.targets[..., 0] if outputs.shape[-1] == 1 else batch.targets
-    return _mean((found != wanted).astype(float), batch)
-
-
-def cross_entropy(outputs: np.ndarray, batch: Batch) -> float:
-    """Mean negative log likelihood of the classes, in nats."""
-    top = outputs.max(axis=-1, keepdims=True)
-    logs = outputs - top - np.log(np.exp(outputs - top).sum(axis=-1, keepdims=True))
-    return _mean(-np.take_along_axis(logs, batch.targets[..., None], -1)[..., 0], batch)
-
-
-SCORES = {"mean squared error": squared_error, "error rate": class_error, "nats per symbol": cross_entropy}
+    if outputs.shape[-1] == 1:
+        return float(np.mean((outputs > 0) != targets))
+    return float(np.mean(outputs.argmax(axis=-1) != targets))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import labelled_rows
+from ..data import labelled_rows, near_one
 from ..errors import InputError
 from .base import Batch, Task, register
 
@@ -33,7 +33,7 @@ class Classification(Task):
     title = "Classify a file"
     loss = "cross_entropy"
     metric = "error rate"
-    baseline_text = "how often each class occurs"
+    baseline_text = "class frequencies alone"
     needs_file = True
     least_steps = 1
 
@@ -50,9 +50,9 @@ class Classification(Task):
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-        """values (N, T), lengths (N,), labels (N,) and the names of the classes."""
+        """values (N, T) of a size that can be squared, lengths (N,), labels (N,) and the names of the classes."""
         values, lengths, labels, names = labelled_rows(Path(self.path), self.column)
-        return values[:, : self.steps], np.minimum(lengths, self.steps), labels, names
+        return near_one(values[:, : self.steps], axis=None), np.minimum(lengths, self.steps), labels, names
 
     @cached_property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ class Adding(Task):
     title = "Adding"
     loss = "mse"
     metric = "mean squared error"
-    baseline_text = "always 1"
+    baseline_text = "without memory: always 1"
     solved_below = 0.02
     sizes = (2, 1)
 
@@ -58,7 +58,7 @@ class AddingHS97(Task):
     title = "Adding (1997)"
     loss = "mse"
     metric = "mean squared error"
-    baseline_text = "always 0.5"
+    baseline_text = "without memory: always 0.5"
     solved_below = 0.04**2
     least_steps = 24
     sizes = (2, 1)
@@ -105,7 +105,7 @@ class CopyMemory(Task):
     loss = "cross_entropy"
     output = "every"
     metric = "nats per symbol"
-    baseline_text = "blanks, then any of eight symbols"
+    baseline_text = "without memory: blanks, then any of eight symbols"
     least_steps = 1
     sizes = (ALPHABET + 2, ALPHABET + 1)
 
@@ -142,7 +142,7 @@ class TemporalOrder(Task):
     title = "Temporal order"
     loss = "cross_entropy"
     metric = "error rate"
-    baseline_text = "any of four classes"
+    baseline_text = "without memory: any of four classes"
     solved_below = 0.01
     least_steps = 10
     sizes = (6, 4)
@@ -174,7 +174,7 @@ class DelayedRecall(Task):
     title = "Delayed recall"
     loss = "binary_cross_entropy"
     metric = "error rate"
-    baseline_text = "either bit"
+    baseline_text = "without memory: either bit"
     solved_below = 0.01
     sizes = (2, 1)
     marks = 1
@@ -220,7 +220,7 @@ class Parity(Task):
     loss = "binary_cross_entropy"
     output = "every"
     metric = "error rate"
-    baseline_text = "either answer"
+    baseline_text = "without memory: either answer"
     solved_below = 0.01
     least_steps = 1
     sizes = (1, 1)

@@ -4,72 +4,59 @@ from __future__ import annotations
 
 import math
 import os
-from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from ..data import PERIODS, raw_series, sine
+from ..data import PERIODS, near_one, raw_series, sine
 from ..errors import InputError
 from .base import Batch, Task, register
+from .windows import Windows
 
-HELD_OUT = 0.2  # of a series: its end
+PERSISTENCE = "persistence: the last value again"
 MACKEY_GLASS_VALUES = 6000
 DELAY, DECAY, SAMPLING, TRANSIENT = 17, 0.1, 6, 100  # of Mackey-Glass; the transient in samples
 
 
 @dataclass(frozen=True)
-class Forecast(Task):
+class Forecast(Windows):
     """Windows of one long series (N, D): at every step the next value is asked for.
 
     The last fifth is held out; values are scaled by what comes before it.
     """
 
     loss = "mse"
-    output = "every"
     metric = "mean squared error"
-    baseline_text = "the next value is the present one"
+    baseline_text = PERSISTENCE
+    whole, unit, held_out = "series", "value", 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shortest = min(len(part) for part in self.parts)
-        if shortest < self.steps + 1:
-            raise InputError(
-                f"steps: the held-out end of the series has {shortest} values, too few for windows of {self.steps} "
-                f"steps and the value after; use {max(1, shortest - 1)} or less"
-            )
-
-    @property
-    @abstractmethod
-    def series(self) -> np.ndarray:
-        """(N, D), not standardised."""
+        if not self.sequence[: self.cut].any():
+            raise InputError("every value before the held-out end is the same, so there is nothing to learn")
 
     @cached_property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The scaled series to learn from, and the held-out one."""
-        cut = len(self.series) - math.ceil(HELD_OUT * len(self.series))
-        known = self.series[:cut]
-        if not known.any():
-            raise InputError("every value before the held-out end is the same, so there is nothing to learn")
-        scaled = self._scaled(known)
-        return scaled[:cut], scaled[cut:]
+        scaled = self._scaled(self.sequence[: self.cut])
+        return scaled[: self.cut], scaled[self.cut :]
 
     def _scaled(self, known: np.ndarray) -> np.ndarray:
         """The series in units of what is known of it."""
         spread = known.std(axis=0)
-        return (self.series - known.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        return (self.sequence - known.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
     @property
     def input_size(self) -> int:
         """D."""
-        return int(self.series.shape[1])
+        return int(self.sequence.shape[1])
 
     @property
     def output_size(self) -> int:
         """D."""
-        return int(self.series.shape[1])
+        return int(self.sequence.shape[1])
 
     @property
     def baseline(self) -> float:
@@ -78,9 +65,7 @@ class Forecast(Task):
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Windows from random starts."""
-        part = self.parts[held_out]
-        start = rng.integers(0, len(part) - self.steps, batch_size)
-        windows = part[start + np.arange(self.steps + 1)[:, None]]
+        windows = self.windows(rng, batch_size, held_out)
         return Batch(windows[:-1], windows[1:])
 
 
@@ -96,7 +81,7 @@ class MackeyGlass(Forecast):
     title = "Mackey-Glass"
 
     @property
-    def series(self) -> np.ndarray:
+    def sequence(self) -> np.ndarray:
         """(N, 1)."""
         return mackey_glass(MACKEY_GLASS_VALUES)
 
@@ -141,13 +126,13 @@ class FileForecast(Forecast):
     needs_file = True
 
     @cached_property
-    def series(self) -> np.ndarray:
-        """(N, D): the changes."""
-        return np.diff(raw_series(Path(self.path), self.column), axis=0)
+    def sequence(self) -> np.ndarray:
+        """(N, D): the changes, of a size that can be squared."""
+        return np.diff(near_one(raw_series(Path(self.path), self.column)), axis=0)
 
     def _scaled(self, known: np.ndarray) -> np.ndarray:
         size = np.sqrt((known**2).mean(axis=0))
-        return self.series / np.where(size > 0, size, 1.0)
+        return self.sequence / np.where(size > 0, size, 1.0)
 
     @property
     def baseline(self) -> float:
@@ -165,7 +150,7 @@ class Sine(Task):
     loss = "mse"
     output = "every"
     metric = "mean squared error"
-    baseline_text = "the next value is the present one"
+    baseline_text = PERSISTENCE
     least_steps = 1
 
     @property

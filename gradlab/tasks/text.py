@@ -10,15 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ..data import text_codes
-from ..errors import InputError
-from .base import Batch, Task, register
-
-HELD_OUT = 0.1  # of a text: its end
+from .base import Batch, register
+from .windows import Windows
 
 
 @register
 @dataclass(frozen=True)
-class LanguageModel(Task):
+class LanguageModel(Windows):
     """The next character of a text, at every step. Characters are bytes; the last tenth is held out.
 
     x (T, B, D) one-hot over the D characters that occur, targets (T, B).
@@ -29,19 +27,10 @@ class LanguageModel(Task):
     name = "language_model"
     title = "Model a text"
     loss = "cross_entropy"
-    output = "every"
     metric = "nats per symbol"
-    baseline_text = "how often each character occurs"
+    baseline_text = "symbol frequencies alone"
     needs_file = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        shortest = min(len(part) for part in self.parts)
-        if shortest < self.steps + 1:
-            raise InputError(
-                f"steps: the held-out end of the text has {shortest} characters, too few for windows of {self.steps} "
-                f"steps and the one after; use {max(1, shortest - 1)} or less, or a longer text"
-            )
+    whole, unit, held_out = "text", "character", 0.1
 
     @cached_property
     def codes(self) -> tuple[np.ndarray, bytes]:
@@ -49,11 +38,14 @@ class LanguageModel(Task):
         return text_codes(Path(self.path))
 
     @property
+    def sequence(self) -> np.ndarray:
+        """(N,)."""
+        return self.codes[0]
+
+    @property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Codes to learn from, and held-out ones."""
-        codes, _ = self.codes
-        cut = len(codes) - max(1, round(HELD_OUT * len(codes)))
-        return codes[:cut], codes[cut:]
+        return self.sequence[: self.cut], self.sequence[self.cut :]
 
     @property
     def input_size(self) -> int:
@@ -74,7 +66,5 @@ class LanguageModel(Task):
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Windows from random starts."""
-        part = self.parts[held_out]
-        start = rng.integers(0, len(part) - self.steps, batch_size)
-        windows = part[start + np.arange(self.steps + 1)[:, None]]
+        windows = self.windows(rng, batch_size, held_out)
         return Batch(np.eye(self.input_size)[windows[:-1]], windows[1:].astype(int))

@@ -169,16 +169,13 @@ class TrainingRun:
             parts = [self._forward(part)[0] for part in _parts(batch, self.config.batch_size)]
             outputs = self.xp.concatenate(parts, axis=-2)
             value, _ = self._loss(outputs, batch)
-            return value, self.task.score(to_numpy(outputs), batch)
+            return value, self.task.score(value, to_numpy(outputs), batch.targets)
 
     def _forward(self, batch: Batch, rng: np.random.Generator | None = None) -> tuple[Array, Any]:
         return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), rng=rng)
 
     def _loss(self, outputs: Array, batch: Batch) -> tuple[float, Array]:
-        weights = batch.weights
-        if weights is None and batch.lengths is not None and self.task.output == "every":
-            weights = np.arange(1, len(batch.x) + 1)[:, None] <= batch.lengths
-        value, gradient = LOSSES[self.task.loss](outputs, self._moved(batch.targets), self._moved(weights))
+        value, gradient = LOSSES[self.task.loss](outputs, self._moved(batch.targets))
         return float(value), gradient
 
     def _moved(self, array: np.ndarray | None) -> Array | None:

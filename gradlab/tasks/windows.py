@@ -1,0 +1,54 @@
+"""Windows of one long sequence, whose end is held out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import InputError
+from .base import Task
+
+
+@dataclass(frozen=True)
+class Windows(Task):
+    """At every step of a window, what comes next is asked for. `held_out` is the share of the sequence's end."""
+
+    output = "every"
+    whole: ClassVar[str]  # what the sequence is called, and what it is made of
+    unit: ClassVar[str]
+    held_out: ClassVar[float]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        held = len(self.sequence) - self.cut
+        if held <= self.steps:
+            shorter = f"use {held - 1} or less, or a longer {self.whole}"
+            raise InputError(
+                f"steps: the held-out end of the {self.whole} has {held} {self.unit}s, too few for windows of "
+                f"{self.steps} steps and the {self.unit} after; "
+                f"{shorter if held > self.least_steps else f'learn from a longer {self.whole}'}"
+            )
+
+    @property
+    @abstractmethod
+    def sequence(self) -> np.ndarray:
+        """(N, ...): all that there is."""
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """What to learn from, and what is held out."""
+
+    @property
+    def cut(self) -> int:
+        """Where the held-out end begins; never the longer part."""
+        return len(self.sequence) - round(self.held_out * len(self.sequence))
+
+    def windows(self, rng: np.random.Generator, batch_size: int, held_out: bool) -> np.ndarray:
+        """(T + 1, B, ...) from random starts."""
+        part = self.parts[held_out]
+        start = rng.integers(0, len(part) - self.steps, batch_size)
+        return part[start + np.arange(self.steps + 1)[:, None]]
