@@ -21,7 +21,7 @@ from .clipping import angle_between, clip_update
 from .config import UPDATE_CLIPS, RunConfig, controls
 from .data import input_chunks
 from .errors import InputError
-from .importers import choice, load_safetensors, load_weights
+from .importers import load_weights, weights_text
 from .jacobian import FrobeniusNorms
 from .quantities import GateStatistics, Quantity, Recording
 from .quantities import record as record_quantities
@@ -86,7 +86,7 @@ def analyze(
     dataset = _dataset(*build(config), config, Extra(record, on_progress))
     dataset.attrs["config"] = config.model_dump_json()
     if config.weights is not None:
-        dataset.attrs["weights"] = choice(load_safetensors(config.weights), config.activation)
+        dataset.attrs["weights"] = weights_text(config.weights, config.activation)
     return dataset
 
 

@@ -232,8 +232,8 @@ def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
 
 @pytest.mark.parametrize("change", [Change("recurrent weights x 0.5", {}, ("scale_recurrent", 0.5))])
 def test_the_same_change_twice_goes_on_from_the_first(slow_net, change):
-    once = explore_card.transformed(slow_net.weights, "tanh", change)
-    twice = explore_card.transformed(once, "tanh", change)
+    once, activation = explore_card.transformed(slow_net.weights, "tanh", change)
+    twice, _ = explore_card.transformed(once, activation, change)
     first, second = (load_weights(path)[1]["W_hh"] for path in (slow_net.weights, twice))
     np.testing.assert_allclose(second, 0.25 * first, rtol=1e-6)
 

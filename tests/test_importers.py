@@ -315,5 +315,8 @@ def test_a_cell_survives_the_way_to_a_file_and_back(kind, dtype):
 
 def test_only_pytorchs_cells_become_a_state_dict():
     cell = make_cell("minimal_rnn", input_size=2, hidden_size=3)
-    with pytest.raises(InputError, match="expected an elman, lstm or gru cell, as PyTorch has them, got minimal_rnn"):
+    with pytest.raises(InputError, match="expected an elman without a leak, an lstm or a gru, .* got MinimalRNN"):
         to_state_dict(cell, cell.init(0))
+    leaky = make_cell("elman", input_size=2, hidden_size=3, leak=0.5)
+    with pytest.raises(InputError, match="expected an elman without a leak"):
+        to_state_dict(leaky, leaky.init(0))

@@ -89,20 +89,21 @@ def changed(config: RunConfig, n: int) -> tuple[RunConfig, Tried]:
     remedy = diagnosed(config).remedies[n]
     new = remedy.change.apply(config)
     if remedy.change.transform is not None and config.weights is not None:
-        new = new.replace(weights=transformed(config.weights, config.activation, remedy.change))
+        path, activation = transformed(config.weights, config.activation, remedy.change)
+        new = new.replace(weights=path, activation=activation)
     tried = {"query": to_query(new), "label": remedy.change.label, "predicted": remedy.predicted_log_rate}
     return new, tried
 
 
-def transformed(path: str, activation: str, change: Change) -> str:
-    """The path of a new file that holds the changed weights."""
+def transformed(path: str, activation: str, change: Change) -> tuple[str, str]:
+    """The path of a new file that holds the changed weights, and the activation, which such files do not tell."""
     cell, params = load_weights(path, activation=activation)
     data = save_safetensors(to_state_dict(cell, change.apply_weights(cell, params)))
     name = f"{Path(original_name(Path(path))).stem}, {change.label}.safetensors"
     kept = find(store(name, data), name)
     if kept is None:
         raise InputError(f"{name} could not be kept; make room in the file cache and try again")
-    return str(kept)
+    return str(kept), cell.activation.name
 
 
 def register(app: Dash) -> None:

@@ -5,37 +5,20 @@ PyTorch stacks the gates of one layer along the rows: `weight_ih_l{k}` (G*H, D),
 Source: the equations in the documentation of torch.nn.RNN, torch.nn.LSTM and torch.nn.GRU.
 """
 
-import os
 import re
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from ..arrays import require_shape, to_numpy
 from ..cells import Cell, make_cell
-from ..data import read_file
 from ..errors import InputError
 
 Params = dict[str, np.ndarray]
 
 _CELLS = {1: "elman", 3: "gru", 4: "lstm"}  # by the number of row blocks
 _LAYER = re.compile(r"(?P<module>(?:.*\.)?)weight_ih_l(?P<layer>\d+(?:_reverse)?)")
-_DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1"} | {
-    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?", "BF16": "u2"
-}  # fmt: skip
-_CONVERT = (
-    'python -c "import torch, safetensors.torch as s; '
-    "s.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')\""
-)
-
-
-def load_weights(
-    source: str | os.PathLike[str] | bytes, prefix: str | None = None, layer: int | str = 0, activation: str = "tanh"
-) -> tuple[Cell, Params]:
-    """Cell and parameters from a .safetensors file or its content; the choices and errors of `from_state_dict`."""
-    return from_state_dict(load_safetensors(source), prefix, layer, activation)
 
 
 def from_state_dict(
@@ -67,21 +50,14 @@ def to_state_dict(cell: Cell, params: Mapping[str, Any]) -> Params:
 
     A bias goes to bias_ih; only what reset multiplies in a GRU is in bias_hh. Raises InputError for other cells.
     """
-    if cell.name not in _CELLS.values():
-        raise InputError(f"expected an elman, lstm or gru cell, as PyTorch has them, got {cell.name}")
+    if cell.name not in _CELLS.values() or getattr(cell, "leak", 1) != 1:
+        raise InputError(f"expected an elman without a leak, an lstm or a gru, as PyTorch has them, got {cell!r}")
     w_ih, w_hh, b_ih = (to_numpy(params[name]) for name in ("W_xh", "W_hh", "b_h"))
     b_hh = np.zeros_like(b_ih)
     if cell.name == "gru":  # from n, r, z, m to r, z, n
         w_ih, b_ih, b_hh = w_ih[[1, 2, 0]], b_ih[[1, 2, 0]], np.stack([b_hh[0], b_hh[0], b_ih[3]])
     blocks = {"weight_ih_l0": w_ih, "weight_hh_l0": w_hh, "bias_ih_l0": b_ih, "bias_hh_l0": b_hh}
     return {name: np.ascontiguousarray(b.reshape(-1, *b.shape[2:])) for name, b in blocks.items()}
-
-
-def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
-    """The content of a .safetensors file with these arrays."""
-    from safetensors.numpy import save
-
-    return save(dict(sd))
 
 
 def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, str]:
@@ -164,32 +140,3 @@ def _array(name: str, value: Any) -> np.ndarray:
         where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
         raise InputError(f"{name}: {array[where]} at index {where}; every weight must be finite")
     return array.astype(np.result_type(array, np.float32))
-
-
-def load_safetensors(source: str | os.PathLike[str] | bytes) -> Params:
-    """Name -> array, in the order of the names, from a .safetensors file or its content; bfloat16 as float32.
-
-    Raises InputError for anything else: a pickle (.pt, .pth) is never opened, as it can run any program.
-    """
-    import safetensors  # here, as all but this function works without it
-
-    name, data = ("the file", source) if isinstance(source, bytes) else (PurePath(source).name, read_file(source))
-    try:
-        entries = dict(safetensors.deserialize(data))
-    except safetensors.SafetensorError as error:
-        if data.startswith((b"PK\x03\x04", b"\x80")):
-            raise InputError(
-                f"{name} is a pickle, as torch.save writes it, and opening one can run any program; "
-                f"convert it once, where you trust it: {_CONVERT}"
-            ) from None
-        raise InputError(f"{name} is not a safetensors file ({error}); write one with {_CONVERT}") from None
-    return {tensor: _decode(tensor, **entries[tensor]) for tensor in sorted(entries)}
-
-
-def _decode(name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
-    if dtype not in _DTYPES:
-        raise InputError(f"{name}: dtype {dtype} cannot be read; save it as float32")
-    array = np.frombuffer(data, "<" + _DTYPES[dtype]).reshape(shape)
-    if dtype == "BF16":  # the upper half of a float32
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array

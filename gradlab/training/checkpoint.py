@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_info
 from .. import __version__
 from ..config.train import TrainConfig
 from ..errors import InputError
+from ..importers import TRAINING
 
-KEY = "gradlab.training"
 WAITS = 100 if os.name == "nt" else 0  # for whoever reads the last checkpoint, 10 ms each
 MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
@@ -31,7 +31,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **f
     from safetensors.numpy import save
 
     meta = {"config": config.model_dump(), "versions": versions(), **facts}
-    data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {KEY: json.dumps(meta)})
+    data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {TRAINING: json.dumps(meta)})
     unfinished = path.with_name(f".{path.name}.unfinished")  # what a kill leaves is overwritten the next time
     try:
         with unfinished.open("wb") as file:
@@ -84,7 +84,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]
 
     try:
         with safe_open(path, "numpy") as file:
-            meta = (file.metadata() or {}).get(KEY)
+            meta = (file.metadata() or {}).get(TRAINING)
             if meta is None:
                 raise InputError(f"{path}: these are weights, not a training run; only `gradlab train` writes those")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping

@@ -1,0 +1,88 @@
+"""Weights in .safetensors files: PyTorch's layers, and the training runs of gradlab."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import PurePath
+
+import numpy as np
+
+from ..cells import Cell
+from ..data import read_file
+from ..errors import InputError
+from .pytorch import Params, choice, from_state_dict
+from .trained import trained_choice, trained_layer, training_config
+
+_DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1"} | {
+    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?", "BF16": "u2"
+}  # fmt: skip
+_CONVERT = (
+    'python -c "import torch, safetensors.torch as s; '
+    "s.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')\""
+)
+
+
+def load_weights(
+    source: str | os.PathLike[str] | bytes, prefix: str | None = None, layer: int | str = 0, activation: str = "tanh"
+) -> tuple[Cell, Params]:
+    """Cell and parameters from a .safetensors file or its content; the choices and errors of `from_state_dict`.
+
+    A checkpoint of `gradlab train` says which cell it is, with its activation; `layer` counts its recurrent layers.
+    """
+    name, data = _content(source)
+    arrays, config = _arrays(name, data), training_config(data)
+    if config is not None:
+        return trained_layer(arrays, config, layer)
+    return from_state_dict(arrays, prefix, layer, activation)
+
+
+def weights_text(source: str | os.PathLike[str] | bytes, activation: str = "tanh") -> str:
+    """Which layer `load_weights` takes by itself, what else there is, and what the file does not tell."""
+    name, data = _content(source)
+    arrays, config = _arrays(name, data), training_config(data)
+    return choice(arrays, activation) if config is None else trained_choice(arrays, config)
+
+
+def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
+    """The content of a .safetensors file with these arrays."""
+    from safetensors.numpy import save
+
+    return save(dict(sd))
+
+
+def load_safetensors(source: str | os.PathLike[str] | bytes) -> Params:
+    """Name -> array, in the order of the names, from a .safetensors file or its content; bfloat16 as float32.
+
+    Raises InputError for anything else: a pickle (.pt, .pth) is never opened, as it can run any program.
+    """
+    return _arrays(*_content(source))
+
+
+def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
+    """What a file is called, and what is in it."""
+    return ("the file", source) if isinstance(source, bytes) else (PurePath(source).name, read_file(source))
+
+
+def _arrays(name: str, data: bytes) -> Params:
+    import safetensors  # here, as all but this function works without it
+
+    try:
+        entries = dict(safetensors.deserialize(data))
+    except safetensors.SafetensorError as error:
+        if data.startswith((b"PK\x03\x04", b"\x80")):
+            raise InputError(
+                f"{name} is a pickle, as torch.save writes it, and opening one can run any program; "
+                f"convert it once, where you trust it: {_CONVERT}"
+            ) from None
+        raise InputError(f"{name} is not a safetensors file ({error}); write one with {_CONVERT}") from None
+    return {tensor: _decode(tensor, **entries[tensor]) for tensor in sorted(entries)}
+
+
+def _decode(name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
+    if dtype not in _DTYPES:
+        raise InputError(f"{name}: dtype {dtype} cannot be read; save it as float32")
+    array = np.frombuffer(data, "<" + _DTYPES[dtype]).reshape(shape)
+    if dtype == "BF16":  # the upper half of a float32
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
