@@ -1,5 +1,6 @@
 """`gradlab train` as its users meet it: what it prints where, its files, Ctrl-C, exit codes."""
 
+import math
 import re
 import signal
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 import xarray as xr
 from click.testing import Result
 
+from gradlab.cli import train as command
 from gradlab.config import controls
-from gradlab.terminal import option_name
-from gradlab.training import TrainConfig, TrainingRun, train
+from gradlab.terminal import Terminal, option_name
+from gradlab.training import Step, TrainConfig, TrainingRun, train
+from gradlab.training.history import History
 from tests.commands import CO2, call, is_plain, on_a_terminal, parsed, posix, process, refused
 
 FIELDS = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 40, "snapshot_every": 20, "evaluate_every": 20}
@@ -40,7 +43,7 @@ def test_it_prints_the_outcome_a_table_and_where_the_run_is_kept() -> None:
     lines = result.stdout.splitlines()
     assert re.fullmatch(
         r"Adding: (not learnt yet|learnt)\. Held-out mean squared error \S+ after 40 iterations; loss \S+, "
-        r"without memory 0\.167 \(always 1\)\.",
+        r"baseline 0\.167 \(without memory: always 1\)\.",
         lines[0],
     )
     assert lines[2] == "Elman(2 -> 5, tanh), 8 steps"
@@ -87,6 +90,39 @@ def test_a_task_that_is_solved_is_called_so() -> None:
     assert run(*SMALL[2:], "--steps", 8, "--task", "sine", "--iterations", 3, "-q").stdout.startswith(
         "Sine: not learnt"
     )
+
+
+def test_what_the_run_came_to_is_said_in_a_word() -> None:
+    run = train(**FIELDS)
+    shown = "Held-out mean squared error 0.1 after 40 iterations; loss {}, baseline 0.167 (without memory: always 1)."
+    for loss, word in ((0.149, "learnt"), (0.151, "not learnt yet"), (math.inf, "the numbers overflowed")):
+        run.history.scores = [(20, 0.0, 0.0), (40, loss, 0.1)]
+        assert command.sentence(run) == f"Adding: {word}. {shown.format(format(loss, '.3g'))}"
+    run.history.scores = []
+    assert command.sentence(run) == "Adding: 40 iterations, too few for a held-out score."
+
+
+def test_a_row_of_the_table_has_the_latest_of_its_scores() -> None:
+    run = train(**FIELDS | {"evaluate_every": 2})
+    found = {score: i for i, _, score in run.history.scores}
+    assert [found[row["held_out"]] for row in command.table(run)] == [4, 10, 14, 20, 24, 30, 34, 40]
+
+
+def test_the_pace_is_that_of_this_sitting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Iterations since it was started, however many went before a resume."""
+    now, said, terminal = [100.0], [], Terminal(stderr=True)
+    monkeypatch.setattr(command.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(terminal, "say", said.append)
+    row = {"log_grad_norm_before": 0.0, "loss": 1.0, "clipped": 1.0}
+    with command._display(terminal, TrainConfig(iterations=1030)) as show:
+        now[0] += 0.5
+        show(Step(1001, row, History()))
+        now[0] += 4.5
+        show(Step(1009, row, History()))  # too early for another line
+        now[0] += 7.5
+        show(Step(1010, row, History()))
+    end = "loss 1  gradient 1 (clipped)"
+    assert said == [f"1,001 of 1,030  {end}  2/s  0:14 left", f"1,010 of 1,030  {end}  1/s  0:25 left"]
 
 
 def test_everything_recorded_is_saved() -> None:

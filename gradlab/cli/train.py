@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 EXTENSION = ".safetensors"
 ROWS = 8  # of the table
 REDRAWN = 0.1  # seconds between two redrawings of the line
+WORDS = {"solved": "solved", "learnt": "learnt", "nothing": "not learnt yet", "broke": "the numbers overflowed"}
 SAID = 10.0  # seconds between two lines where none can be redrawn
 
 
@@ -77,7 +78,7 @@ def train_command(
     if as_json:
         click.echo(as_json_text(_summary(run, advice, path)))
     elif quiet:
-        Terminal().say(outcome(run))
+        Terminal().say(sentence(run))
     else:
         _print_report(run, advice, path, output)
     context.exit({"cancelled": CANCELLED, "stopped": FAILED}.get(run.status, DONE))
@@ -180,24 +181,23 @@ def _line(step: Step, config: TrainConfig, pace: float) -> str:
     )
 
 
-def outcome(run: TrainingRun) -> str:
-    """What the run came to, in one sentence."""
+def sentence(run: TrainingRun) -> str:
+    """What the run came to."""
+    from ..training.outcome import outcome
+
     task = run.task
     if not run.history.scores:
         return f"{task.title}: {run.iteration} iterations, too few for a held-out score."
     _, loss, score = run.history.scores[-1]
-    word = "learnt" if loss < 0.9 * task.baseline else "not learnt yet"
-    if task.solved_below is not None and score < task.solved_below:
-        word = "solved"
     return (
-        f"{task.title}: {word}. Held-out {task.metric} {score:.3g} after {run.iteration:,} iterations; "
-        f"loss {loss:.3g}, without memory {task.baseline:.3g} ({task.baseline_text})."
+        f"{task.title}: {WORDS[outcome(task, run.history)]}. Held-out {task.metric} {score:.3g} after "
+        f"{run.iteration:,} iterations; loss {loss:.3g}, baseline {task.baseline:.3g} ({task.baseline_text})."
     )
 
 
 def _print_report(run: TrainingRun, advice: ClipAdvice | None, path: Path, output: Path | None) -> None:
     out = Terminal()
-    out.say(outcome(run), "bold")
+    out.say(sentence(run), "bold")
     skipped = int(sum(run.history.rows["skipped"]))
     if skipped:
         out.say(f"{skipped} updates were skipped because a number overflowed.")
@@ -258,7 +258,7 @@ def _rendered(rows: list[dict[str, float]]) -> Table:
 def _summary(run: TrainingRun, advice: ClipAdvice | None, path: Path) -> dict[str, Any]:
     scores = [{"iteration": i, "loss": loss, "score": score} for i, loss, score in run.history.scores]
     return {
-        "outcome": outcome(run),
+        "outcome": sentence(run),
         "status": run.status,
         "iteration": run.iteration,
         "baseline": run.task.baseline,

@@ -17,7 +17,7 @@ class Batch:
     """Samples of a task, NumPy arrays.
 
     x (T, B, D). targets: (B, ...) where the last step counts, (T, B, ...) where every step does; class indices (ints),
-    bits (floats 0 or 1) or values, as the task's loss wants them. lengths (B,), of tasks whose last step counts, or None.
+    bits (floats 0 or 1) or values, as the task's loss wants them. lengths (B,) where only last steps count, or None.
     """
 
     x: np.ndarray
