@@ -101,7 +101,7 @@ broken = train(config, checkpoint=path, resume=path.exists())
 whole = train(config)
 assert all(broken.params[name].tobytes() == p.tobytes() for name, p in whole.params.items())
 assert all(broken.state[name].tobytes() == a.tobytes() for name, a in whole.state.items())
-assert len(broken.history.snapshots) == len(whole.history.snapshots) == config.iterations // config.snapshot_every
+assert len(broken.history.snapshots) == len(whole.history.snapshots) == 1 + config.iterations // config.snapshot_every
 print("the same bits", sorted(os.listdir(path.parent)))
 """
 

@@ -84,7 +84,7 @@ def test_baseline_and_solved_are_lines_with_words(seen):
     fig = plots.training_course(seen["plain"])
     lines = [shape.y0 for shape in fig.layout.shapes if shape.yref == "y"]
     np.testing.assert_allclose(lines, [math.log10(1 / 6), math.log10(0.02)])
-    assert "0.167: without memory (always 1); 0.02: solved" in words_of(fig)
+    assert "0.167: without memory: always 1; 0.02: solved" in words_of(fig)
 
 
 def test_the_smooth_line_is_a_trailing_mean_that_leaves_out_what_is_not_finite():
@@ -146,7 +146,7 @@ def test_the_map_shows_what_is_left_of_the_last_steps_gradient(seen):
     (cells,) = on(plots.training_course(ds), "Gradient at step t")
     logs = ds.surface.isel(layer=0).values.T / LN10
     np.testing.assert_allclose(cells.z, logs - logs[-1], rtol=1e-4, atol=1e-5)
-    assert list(cells.x) == [0, 5, 10, 15, 20, 25, 30, 35, 40] and list(cells.y[[0, -1]]) == [-0.5, 12.5]
+    assert list(cells.x) == [0, 5, 10, 15, 20, 25, 30, 35, 39, 40] and list(cells.y[[0, -1]]) == [-0.5, 12.5]
     assert (cells.zmin, cells.zmax) == (-12, 12)
 
 
@@ -161,7 +161,7 @@ def test_the_map_counts_from_the_last_step_that_is_known(seen):
 def test_long_sequences_are_binned(seen):
     ds = seen["plain"].isel(time=np.arange(900) % 13, step=np.arange(899) % 12)
     (cells,) = on(plots.training_course(ds), "Gradient at step t")
-    assert cells.z.shape == (300, 8) and list(cells.y[:2]) == [-0.5, 2.5] and cells.y[-1] == 899.5
+    assert cells.z.shape == (300, 9) and list(cells.y[:2]) == [-0.5, 2.5] and cells.y[-1] == 899.5
 
 
 def test_gates_are_drawn_where_there_are_several(seen):
@@ -229,7 +229,7 @@ def test_long_runs_are_decimated_and_drawn_in_time(seen):
 
 def test_the_table_says_the_same(seen):
     (row,) = plots.course_table([seen["lstm"]])
-    assert row["iterations"] == "40" and row["without memory"] == "0.167"
+    assert row["iterations"] == "40" and row["baseline"] == "0.167"
     assert row["training loss"] == f"{float(seen['lstm'].loss[-4:].mean()):.3g}"
     assert row["held out"].endswith("mean squared error") and row["clipped"].endswith(" %") and row["skipped"] == "0"
     (row,) = plots.course_table([dataset(TrainingRun(SMALL))])

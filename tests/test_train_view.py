@@ -46,7 +46,7 @@ def test_a_run_is_shown_whole(pair):
         "Adding, 12 steps. clipped net: 60 iterations done. unclipped net: 60 iterations done."
     )
     assert "clipped net" in shown["label"] and shown["figure"].data and shown["flow"].data
-    assert (shown["back"], shown["most"], shown["when"]) == (5, 5, "at iteration 50, the latest")
+    assert (shown["back"], shown["most"], shown["when"]) == (6, 6, "at iteration 59, the latest")
     assert words(shown["flow_verdict"]).startswith("clipped net: gradient ")
     body = [words(part) for part in walk(shown["flow_table"]) if type(part).__name__ == "Tr"]
     assert body[0] == "steps backclipped netunclipped net" and len(body) == 6 and body[1].startswith("011")
@@ -56,9 +56,9 @@ def test_a_run_is_shown_whole(pair):
 
 def test_a_tick_that_finds_nothing_new_changes_nothing_but_says_when_to_ask_again(pair):
     first = answer(ids.TRAIN_RUNS, pair)
-    again = answer(ids.TRAIN_TICK, pair, json.loads(json.dumps(first["shown"])), back=5)
+    again = answer(ids.TRAIN_TICK, pair, json.loads(json.dumps(first["shown"])), back=6)
     assert changed(again) == {"shown"} and again["shown"]["stamp"] == first["shown"]["stamp"]
-    assert changed(answer(ids.TRAIN_LOOK, pair, first["shown"], back=5)) > {"figure", "flow", "verdict"}
+    assert changed(answer(ids.TRAIN_LOOK, pair, first["shown"], back=6)) > {"figure", "flow", "verdict"}
 
 
 def test_the_slider_leads_back_and_stays_there(pair):
@@ -69,7 +69,7 @@ def test_the_slider_leads_back_and_stays_there(pair):
     redrawn = answer(ids.TRAIN_LOOK, pair, moved["shown"], back=2)
     assert redrawn["when"] == "at iteration 20" and redrawn["back"] is train_view.no_update
     other = answer(ids.TRAIN_RUNS, pair[:1], moved["shown"], back=2)
-    assert other["back"] == 5, "other runs are shown from their latest"
+    assert other["back"] == 6, "other runs are shown from their latest"
 
 
 @pytest.mark.parametrize("back, before, expected", [(0, -1, 9), (9, 9, 9), (7, 7, 9), (3, 7, 3), (12, 20, 9)])
@@ -82,7 +82,7 @@ def test_a_run_that_is_behind_says_at_which_iteration_it_is_shown():
     ahead = kept(SMALL, "00000001")
     behind = kept(SMALL.replace(cell="lstm"), "00000002", "cancelled", iterations=25)
     shown = answer(ids.TRAIN_RUNS, [ahead, behind])
-    assert "LSTM at iteration 20: gradient" in words(shown["flow_verdict"])
+    assert "LSTM at iteration 24: gradient" in words(shown["flow_verdict"])
     assert "LSTM: 25 of 60 iterations, paused" in words(shown["details"])
     assert shown["stage"] == "stage resumable seen"
 

@@ -183,8 +183,8 @@ def test_snapshots_are_what_the_engine_finds_at_the_same_weights():
         at[i] = copied(run.params)
         run.advance()
     ds = dataset(run)
-    assert ds.snapshot.values.tolist() == [0, 3]
-    for place, i in enumerate((0, 3)):
+    assert ds.snapshot.values.tolist() == [0, 3, 5]
+    for place, i in enumerate((0, 3, 5)):
         batch = batch_of(run, i)
         first, second = (layer_params(at[i], n) for n in "01")
         cells = run.cell, gradlab.make_cell("lstm", input_size=5, hidden_size=5)
@@ -228,7 +228,7 @@ def assert_snapshot(ds, traj, grads):
 
 def test_a_snapshot_is_a_figure_and_of_shorter_samples_their_own_steps():
     run = train(**TINY | {"task": "adding_hs97", "steps": 24})
-    lengths = batch_of(run, 3).lengths
+    lengths = batch_of(run, 5).lengths
     ds = snapshot_dataset(run, -1)
     np.testing.assert_array_equal(ds.valid_steps, lengths)
     assert np.isnan(ds.log_grad_norm.values[np.arange(27) > lengths.min()]).any()
@@ -240,7 +240,7 @@ def test_a_snapshot_is_a_figure_and_of_shorter_samples_their_own_steps():
 def test_a_whole_run_as_labelled_arrays(tmp_path):
     run = train(**TINY | {"clip": "norm", "clip_threshold": 0.5})
     ds = dataset(run)
-    sizes = {"iteration": 6, "evaluation": 2, "snapshot": 2, "layer": 1, "time": 13, "step": 12}
+    sizes = {"iteration": 6, "evaluation": 2, "snapshot": 3, "layer": 1, "time": 13, "step": 12}
     assert {name: ds.sizes[name] for name in sizes} == sizes
     assert ds.iteration.values.tolist() == [1, 2, 3, 4, 5, 6] and ds.evaluation.values.tolist() == [4, 6]
     np.testing.assert_array_equal(ds.loss, run.history.rows["loss"])
@@ -252,7 +252,7 @@ def test_a_whole_run_as_labelled_arrays(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((2,), "snapshot: expected one of 2, got number 2"), ((0, 1), "layer: expected 0 to 0, got 1")],
+    [((3,), "snapshot: expected one of 3, got number 3"), ((0, 1), "layer: expected 0 to 0, got 1")],
 )
 def test_what_was_not_recorded(arguments, message):
     run = train(**TINY)

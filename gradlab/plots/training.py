@@ -119,8 +119,8 @@ def _valued(logs: np.ndarray, name: str, colour: str, dash: str) -> Trace:
 
 
 def _marks_of_loss(runs: Sequence[xr.Dataset]) -> dict[float, str]:
-    """What the loss is measured by: the best without memory, and what counts as solved where that is a loss."""
-    marks = {float(run.attrs["baseline"]): f"without memory ({run.attrs['baseline_text']})" for run in runs}
+    """What the loss is measured by: the task's baseline, and what counts as solved where that is a loss."""
+    marks = {float(run.attrs["baseline"]): run.attrs["baseline_text"] for run in runs}
     first = runs[0].attrs
     if "solved_below" in first and first["metric"] == "mean squared error":
         marks[float(first["solved_below"])] = "solved"
@@ -225,7 +225,7 @@ def _surface_panel(run: xr.Dataset, layer: int, theme: str, named: bool) -> Pane
         logs = logs - _last_known(logs)
     times = bins(len(logs), TIME_BINS)
     z = largest_in(logs, times, 0) / LN10
-    trace = heat_map(z, (), times, theme) | {"x": _edges(run.snapshot.values), "y": np.append(times, len(logs)) - 0.5}
+    trace = heat_map(z, (), times, theme) | {"x": _edges(run), "y": np.append(times, len(logs)) - 0.5}
     for name in ("x0", "dx"):
         trace.pop(name)
     trace["hovertemplate"] = "10<sup>%{z:.1f}</sup> at step %{y:.0f}<extra></extra>"
@@ -242,10 +242,10 @@ def _last_known(logs: np.ndarray) -> np.ndarray:
     return np.asarray(np.take_along_axis(logs, last[None], axis=0)[0])
 
 
-def _edges(starts: np.ndarray) -> np.ndarray:
-    """Cells from each snapshot to the next; the last is as wide as the one before."""
-    width = starts[-1] - starts[-2] if len(starts) > 1 else 1
-    return np.append(starts, starts[-1] + width)
+def _edges(run: xr.Dataset) -> np.ndarray:
+    """Cells from each snapshot to the next, the last one to where the run is."""
+    starts = run.snapshot.values
+    return np.append(starts, max(starts[-1] + 1, run.iteration.values[-1]))
 
 
 def _of(run: xr.Dataset, layer: int, named: bool) -> str:
@@ -290,7 +290,7 @@ def _last_score(run: xr.Dataset) -> str:
 TABLE: Mapping[str, Callable[[xr.Dataset], Any]] = {
     "iterations": lambda run: str(run.sizes["iteration"]),
     "training loss": lambda run: value_text(late_loss(run)) if run.sizes["iteration"] else "",
-    "without memory": lambda run: value_text(run.attrs["baseline"]),
+    "baseline": lambda run: value_text(run.attrs["baseline"]),
     "held out": _last_score,
     "clipped": lambda run: f"{100 * clipped_share(run):.0f} %",
     "skipped": lambda run: str(int(run.skipped.sum())),

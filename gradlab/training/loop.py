@@ -23,7 +23,7 @@ from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import Batch
 from . import checkpoint
 from .history import History, snapshot
-from .network import build_network, build_task
+from .network import build_network, build_task, input_digest
 
 WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
     int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
@@ -71,6 +71,7 @@ class TrainingRun:
         self.step_clip = None if updates else (config.clip, config.clip_threshold or STEP_THRESHOLD)
         self.most = 0.5 * math.log(np.finfo(config.dtype).max)  # ln of the largest norm whose square is finite
         self.history = History()
+        self.digest, self.versions = input_digest(config), checkpoint.versions()
 
     @property
     def cell(self) -> Cell:
@@ -90,7 +91,7 @@ class TrainingRun:
         """One iteration: the row that it adds to the history."""
         i, config = self.iteration, self.config
         batch = self.task.batch(np.random.default_rng([config.seed, i]), config.batch_size)
-        taken = i % config.snapshot_every == 0
+        taken = i % config.snapshot_every == 0 or i + 1 == config.iterations  # the last one shows what was learnt
         rate = config.learning_rate * SCHEDULES[config.schedule](i, config.iterations)
         row = dict.fromkeys(self.history.rows, math.nan) | {"learning_rate": rate, "skipped": 1.0, "clipped": 0.0}
         with quiet():
@@ -183,11 +184,15 @@ class TrainingRun:
 
     def save(self, path: Path) -> None:
         """Write everything that going on needs; see `checkpoint.write`."""
+        facts = {"iteration": self.iteration, "status": self.status, "versions": self.versions, "digest": self.digest}
+        checkpoint.write(path, self._arrays(), self.config, **facts)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All that a checkpoint holds, on the host."""
         arrays = {f"params.{n}": to_numpy(a) for n, a in self.params.items()}
         arrays |= {f"optimizer.{n}": to_numpy(a) for n, a in self.state.items()}
         arrays |= {f"clipper.{n}": to_numpy(a) for n, a in self.clipper.state.items()}
-        arrays |= {f"history.{n}": a for n, a in self.history.arrays().items()}
-        checkpoint.write(path, arrays, self.config, iteration=self.iteration, status=self.status)
+        return arrays | {f"history.{n}": a for n, a in self.history.arrays().items()}
 
     @classmethod
     def load(cls, path: Path, config: TrainConfig | None = None, **fields: Any) -> TrainingRun:
@@ -199,8 +204,11 @@ class TrainingRun:
         config = config or saved.replace(**fields)
         checkpoint.require_same(path, saved, config)
         run = cls(config, facts["iteration"])
-        _fill(path, run.params, _part(arrays, "params."), run.xp)
-        _fill(path, run.state, _part(arrays, "optimizer."), run.xp)
+        checkpoint.require_input(path, facts["digest"], run.digest, config.input)
+        checkpoint.require_whole(path, arrays, run._arrays(), config, run.iteration)
+        run.versions = facts["versions"]
+        _fill(run.params, _part(arrays, "params."), run.xp)
+        _fill(run.state, _part(arrays, "optimizer."), run.xp)
         run.clipper.state.update(_part(arrays, "clipper."))
         run.history = History.of(_part(arrays, "history."))
         return run
@@ -235,14 +243,9 @@ def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
-def _fill(path: Path, target: dict[str, Array], arrays: Mapping[str, np.ndarray], xp: Namespace) -> None:
+def _fill(target: dict[str, Array], arrays: Mapping[str, np.ndarray], xp: Namespace) -> None:
     """Saved arrays in the place of fresh ones, on the same device."""
     for name, array in arrays.items():
-        if array.shape != target[name].shape:
-            raise InputError(
-                f"{path}: {name} has shape {array.shape} there and {target[name].shape} here; "
-                "has the file that is learnt from changed? Start afresh"
-            )
         target[name] = array if isinstance(target[name], np.ndarray) else xp.asarray(array)
 
 
@@ -273,10 +276,19 @@ def train(
         run = TrainingRun(config or TrainConfig(**fields))
     small = run.config.batch_size * run.config.hidden_size <= ONE_THREAD
     with threadpool_limits(1 if small else None, "blas"):
+        _note_versions(run, path if resume else None)
         _loop(run, on_step, path, save_seconds)
         if path is not None:
             run.save(path)
     return run
+
+
+def _note_versions(run: TrainingRun, resumed: Path | None) -> None:
+    """What the run is trained with from here on; a warning where that is not what its checkpoint was."""
+    now = checkpoint.versions()
+    if resumed is not None:
+        checkpoint.compare_versions(resumed, run.versions, now)
+    run.versions = now
 
 
 def _loop(run: TrainingRun, on_step: Callable[[Step], None] | None, path: Path | None, save_seconds: float) -> None:
