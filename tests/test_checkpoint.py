@@ -155,7 +155,7 @@ def test_the_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
     for name in ("fsync", "replace"):
         monkeypatch.setattr(os, name, partial(noted, getattr(os, name)))
     run.save(path)
-    assert order[:2] == ["fsync", "replace"] and order[2:] in (["fsync"], [])
+    assert order == ["fsync", "replace"] + ["fsync"] * (os.name != "nt")  # then the name itself, where a folder opens
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a full device")
@@ -209,16 +209,6 @@ def test_where_the_iterations_set_the_rate_they_are_part_of_the_training(tmp_pat
     with pytest.raises(InputError, match="iterations is 12 there, 20 here"):
         train(checkpoint=path, resume=True, iterations=20)
     assert train(checkpoint=path, resume=True, evaluate_every=2, snapshot_every=6).iteration == 12
-
-
-def test_a_file_that_has_changed_meanwhile(tmp_path):
-    text, path = tmp_path / "a.txt", tmp_path / "run.safetensors"
-    text.write_text("abc" * 100)
-    train(**TINY, input=str(text), checkpoint=path)
-    text.write_text("abcd" * 100)
-    message = r"0.W_xh has shape \(1, 5, 3\) there and \(1, 5, 4\) here; has the file that is learnt from changed"
-    with pytest.raises(InputError, match=message):
-        train(checkpoint=path, resume=True, iterations=20)
 
 
 def test_files_that_are_no_checkpoints(saved, tmp_path):

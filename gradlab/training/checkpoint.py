@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +19,11 @@ from .. import __version__
 from ..config.train import TrainConfig
 from ..errors import InputError
 from ..importers import TRAINING
+from .history import snapshot_names
 
 WAITS = 100 if os.name == "nt" else 0  # for whoever reads the last checkpoint, 10 ms each
+FACTS = ("iteration", "versions", "digest")  # that going on needs beside the arrays and the configuration
+MATTER = ("gradlab", "numpy", "machine", "threads")  # of the versions: the bits of a result
 MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
 
@@ -30,7 +34,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **f
     """
     from safetensors.numpy import save
 
-    meta = {"config": config.model_dump(), "versions": versions(), **facts}
+    meta = {"config": config.model_dump(), **facts}
     data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {TRAINING: json.dumps(meta)})
     unfinished = path.with_name(f".{path.name}.unfinished")  # what a kill leaves is overwritten the next time
     try:
@@ -79,7 +83,7 @@ def versions() -> dict[str, str]:
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]]:
-    """Arrays, configuration and facts. Raises InputError for files that are no whole checkpoint."""
+    """Arrays, configuration, and FACTS by name. Raises InputError for files that are no whole checkpoint."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -92,8 +96,70 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole checkpoint: {error}") from None
-    facts = json.loads(meta)
-    return arrays, TrainConfig(**facts.pop("config")), facts
+    return arrays, *_facts(path, meta)
+
+
+def _facts(path: Path, meta: str) -> tuple[TrainConfig, dict[str, Any]]:
+    try:
+        facts = dict(json.loads(meta))
+        return TrainConfig(**facts["config"]), {name: facts[name] for name in FACTS}
+    except KeyError as error:
+        raise _unusable(path, f"it lacks {error.args[0]}") from None
+    except (ValueError, TypeError) as error:  # of JSON, or of a configuration, with a line per field
+        raise _unusable(path, f"its metadata cannot be used ({'; '.join(str(error).splitlines())})") from None
+
+
+def _unusable(path: Path, why: str) -> InputError:
+    return InputError(f"{path}: {why}. The file is damaged, or another version of gradlab wrote it; start afresh")
+
+
+def require_whole(
+    path: Path, arrays: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], config: TrainConfig, iteration: int
+) -> None:
+    """Raise InputError that names what is missing, foreign or of another shape among the arrays of a checkpoint.
+
+    fresh: those of the same run before its first iteration.
+    """
+    snapshots = {f"history.snapshots.{name}" for name in snapshot_names(config.layers)}
+    wanted = fresh.keys() | (snapshots if snapshots & arrays.keys() else set())
+    if wanted != arrays.keys():
+        lacking, foreign = (", ".join(sorted(names)) for names in (wanted - arrays.keys(), arrays.keys() - wanted))
+        raise _unusable(
+            path, " and ".join([f"it lacks {lacking}"] * bool(lacking) + [f"it holds {foreign}"] * bool(foreign))
+        )
+    count = len(arrays.get("history.snapshots.iteration", ()))
+    for name, array in arrays.items():
+        shape = _shape(name, array.shape, fresh, iteration, count)
+        if array.shape != shape:
+            raise _unusable(path, f"{name} has shape {array.shape}, expected {shape}")
+
+
+def _shape(
+    name: str, shape: tuple[int, ...], fresh: Mapping[str, np.ndarray], iteration: int, snapshots: int
+) -> tuple[int, ...]:
+    """What an array of shape `shape` should have: the number of clipped norms and of scores is free."""
+    if name.startswith("history.rows."):
+        return (iteration,)
+    if name.startswith("history.snapshots."):
+        return (snapshots, *shape[1:])
+    if name == "history.scores":
+        return (*shape[:1], 3)
+    return shape if name.startswith("clipper.") else fresh[name].shape
+
+
+def require_input(path: Path, saved: str | None, found: str | None, file: str | None) -> None:
+    """Raise InputError where the file that was learnt from has another digest now."""
+    if saved != found:
+        raise InputError(f"{path}: {file} has changed since it was learnt from; put it back as it was, or start afresh")
+
+
+def compare_versions(path: Path, saved: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Warn where going on cannot be expected to be bit for bit."""
+    other = [name for name in MATTER if saved.get(name) != found[name]]
+    if other:
+        then, now = (", ".join(f"{name} {of.get(name)}" for name in other) for of in (saved, found))
+        text = f"{path} was trained with {then}; going on with {now} is the same training, but not bit for bit"
+        warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def require_same(path: Path, saved: TrainConfig, config: TrainConfig) -> None:

@@ -31,6 +31,7 @@ SNAPSHOT = {  # quantity -> the axis of its samples in the recording, None where
     "gate_saturation": None,
     "activation_slope": None,
 }
+BESIDE = ("spectral_radius", "units", "valid_steps")  # what a snapshot keeps of a layer besides
 
 
 @dataclass
@@ -65,6 +66,11 @@ class History:
         names = [name.removeprefix("snapshots.") for name in arrays if name.startswith("snapshots.")]
         count = len(arrays[f"snapshots.{names[0]}"]) if names else 0
         return cls(rows, scores, [{name: arrays[f"snapshots.{name}"][i] for name in names} for i in range(count)])
+
+
+def snapshot_names(layers: int) -> set[str]:
+    """What a snapshot of as many recurrent layers holds."""
+    return {"iteration", *(f"{n}.{name}" for n in range(layers) for name in (*SNAPSHOT, *BESIDE))}
 
 
 def snapshot(iteration: int, tape: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ..cells import Cell, make_cell
 from ..config import controls
 from ..config.train import TrainConfig
-from ..data import is_text
+from ..data import is_text, read_file
 from ..errors import InputError
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
 from ..tasks import TASKS, Task, make_task
@@ -50,6 +51,16 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size
+
+
+def input_digest(config: TrainConfig) -> str | None:
+    """The SHA-256 of the file that is learnt from; None where there is none."""
+    return None if config.input is None else _digest(Path(config.input), _stamp(Path(config.input)))
+
+
+@lru_cache(KEPT)
+def _digest(path: Path, stamp: tuple[int, int] | None) -> str:
+    return hashlib.sha256(read_file(path)).hexdigest()
 
 
 def build_network(config: TrainConfig, task: Task) -> Sequential:

@@ -1,0 +1,171 @@
+"""Checkpoints that are damaged, of another version, of another file or machine: named, never trained on silently."""
+
+import json
+import re
+import warnings
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from gradlab.errors import InputError
+from gradlab.training import TrainingRun, checkpoint, train
+
+TINY = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 6, "snapshot_every": 3, "evaluate_every": 4}
+END = r"\. The file is damaged, or another version of gradlab wrote it; start afresh"
+
+
+@pytest.fixture(name="path")
+def saved(tmp_path):
+    path = tmp_path / "run.safetensors"
+    train(**TINY, clip="autoclip", checkpoint=path)
+    return path
+
+
+def facts_of(path):
+    with safe_open(path, "numpy") as file:
+        return json.loads(file.metadata()["gradlab.training"])
+
+
+def changed(path, facts=None, without=(), **arrays):
+    """The checkpoint with other facts, a text for any, without some arrays and with others."""
+    facts, kept = facts_of(path) if facts is None else facts, load_file(path)
+    text = facts if isinstance(facts, str) else json.dumps(facts)
+    kept = {name: a for name, a in kept.items() if name not in without}
+    save_file(kept | {name.replace("__", "."): a for name, a in arrays.items()}, path, {"gradlab.training": text})
+
+
+def refused(path, message):
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: {message}{END}$"):
+        train(checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("text", ["{", "5", '"a"', "[1]", "null"])
+def test_metadata_that_are_no_facts(path, text):
+    changed(path, text)
+    refused(path, "its metadata cannot be used .*")
+
+
+@pytest.mark.parametrize("name", ["config", "iteration", "versions", "digest"])
+def test_facts_that_are_missing(path, name):
+    changed(path, {fact: value for fact, value in facts_of(path).items() if fact != name})
+    refused(path, f"it lacks {name}")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"hiden_size": 5, "cell": "lstn"}, r"cell: unknown cell 'lstn'.*; hiden_size: unknown field 'hiden_size'"),
+        (["cell"], "gradlab.config.train.TrainConfig"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used(path, config, message):
+    changed(path, facts_of(path) | {"config": config})
+    refused(path, rf"its metadata cannot be used \({message}.*\)")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "params.0.W_hh",
+        "optimizer.m.0.W_hh",
+        "clipper.norms",
+        "history.rows.omega",
+        "history.scores",
+        "history.snapshots.iteration",
+        "history.snapshots.0.gate_mean",
+        "history.snapshots.0.valid_steps",
+    ],
+)
+def test_an_array_that_is_missing(path, name):
+    assert name in load_file(path), list(load_file(path))
+    changed(path, without=[name])
+    refused(path, f"it lacks {name}")
+
+
+def test_an_array_that_nobody_knows(path):
+    changed(path, params__9__W_hh=np.zeros(3), without=["params.0.b_h"])
+    refused(path, "it lacks params.0.b_h and it holds params.9.W_hh")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "wanted"),
+    [
+        ("params.0.W_hh", (1, 5, 6), (1, 5, 5)),
+        ("history.rows.loss", (5,), (6,)),
+        ("history.scores", (2, 2), (2, 3)),
+        ("history.snapshots.0.gate_mean", (1, 1, 8), (3, 1, 8)),
+    ],
+)
+def test_an_array_of_another_shape(path, name, shape, wanted):
+    wanted = (len(load_file(path)["history.snapshots.iteration"]), *wanted[1:]) if "snapshots" in name else wanted
+    changed(path, **{name.replace(".", "__"): np.zeros(shape)})
+    refused(path, re.escape(f"{name} has shape {shape}, expected {wanted}"))
+
+
+def test_a_number_of_iterations_that_is_not_that_of_the_rows(path):
+    for iteration in (5, "6", None):
+        changed(path, facts_of(path) | {"iteration": iteration})
+        refused(path, r"history.rows.\w+ has shape \(6,\), expected .*")
+
+
+# what else a run depends on
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "fields"),
+    [
+        ("a.txt", "abcd" * 200, "dcab" * 200, {}),
+        ("a.txt", "abcd" * 200, "dcab" * 300, {}),
+        ("a.csv", "x\n" + "1\n2\n4\n" * 80, "x\n" + "1\n4\n2\n" * 80, {}),
+        ("a.csv", "label,x\n" + "a,1\nb,2\n" * 9, "label,x\n" + "a,2\nb,1\n" * 9, {"task": "classification"}),
+    ],
+)
+def test_a_file_whose_content_has_changed(tmp_path, name, before, after, fields):
+    file, path = tmp_path / name, tmp_path / "run.safetensors"
+    file.write_text(before)
+    run = train(**TINY | fields, input=str(file), checkpoint=path)
+    file.write_text(after)
+    message = f"{path}: {file} has changed since it was learnt from; put it back as it was, or start afresh"
+    with pytest.raises(InputError, match=re.escape(message)):
+        train(checkpoint=path, resume=True, iterations=9)
+    file.write_text(before)
+    assert train(checkpoint=path, resume=True, iterations=9).iteration == 9 > run.iteration
+
+
+def test_a_file_that_changes_while_it_is_learnt_from(tmp_path):
+    """The digest is that of the content that was read, however much later the checkpoint is written."""
+    file, path = tmp_path / "a.txt", tmp_path / "run.safetensors"
+    file.write_text("abcd" * 200)
+    train(**TINY, input=str(file), checkpoint=path, on_step=lambda step: file.write_text("dcab" * 200))
+    with pytest.raises(InputError, match="has changed since it was learnt from"):
+        TrainingRun.load(path)
+
+
+@pytest.mark.parametrize("name", ["gradlab", "numpy", "machine", "threads"])
+def test_going_on_with_other_versions_is_said(path, name):
+    facts = facts_of(path)
+    now = facts["versions"][name]
+    changed(path, facts | {"versions": facts["versions"] | {name: "0.1"}})
+    message = f"{path} was trained with {name} 0.1; going on with {name} {now} is the same training, but not bit for"
+    with pytest.warns(UserWarning, match=re.escape(message)) as caught:
+        run = train(checkpoint=path, resume=True, iterations=9)
+    assert caught[0].filename == __file__
+    assert run.versions == facts_of(path)["versions"] == facts["versions"]
+
+
+def test_looking_at_a_run_of_other_versions_is_no_reason_to_warn(path):
+    facts = facts_of(path)
+    other = facts["versions"] | {"threads": "64", "python": "3.0.0"}
+    changed(path, facts | {"versions": other})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert TrainingRun.load(path).versions == other
+
+
+def test_a_small_net_is_trained_by_one_thread_whoever_reads_it(path, monkeypatch):
+    assert facts_of(path)["versions"]["threads"] == "1"
+    monkeypatch.setattr(checkpoint, "threadpool_info", lambda: [{"num_threads": 7}])
+    assert checkpoint.versions()["threads"] == "7"
+    assert TrainingRun.load(path).versions["threads"] == "1"
