@@ -37,6 +37,11 @@ def test_percentiles_leave_the_first_tenth_out():
     assert "25 % clipped so far." in str(advice)
 
 
+def test_a_run_that_was_clipped_says_how_often():
+    advice = advise(run_with([0.0] * 60, clipped=range(7), clip="norm", clip_threshold=0.5))
+    assert advice.reason.endswith("1 times the median. 7 of 60 updates were clipped.")
+
+
 @pytest.mark.parametrize(
     ("tail", "words"), [(40.0, "40"), (930.0, "930"), (1e4, r"10\^4"), (math.exp(40), r"2\.4×10\^17")]
 )

@@ -165,7 +165,7 @@ def test_the_address_is_written_where_it_says_something_else(pair):
 def test_a_sample_of_the_task_is_shown(task):
     parts = train_preview.content(SMALL.replace(task=task, steps=24), "light")
     figures = [part for part in walk(parts) if getattr(part, "role", None) == "img"]
-    assert len(figures) == 1 and "Without memory the loss is" in words(parts)
+    assert len(figures) == 1 and "The loss to beat is" in words(parts)
 
 
 def test_texts_are_shown_as_text_and_unfit_files_are_told(tmp_path):

@@ -45,10 +45,10 @@ def test_the_report_of_a_run_says_what_the_page_says(report):
     (run,) = train_words.look_up([run_id])
     text = text_of(page)
     assert train_words.sentence([run])[1] in text and "Adding, 12 steps. 60 iterations done." in text
-    assert "tanh RNN at iteration 50: gradient " in text
+    assert "tanh RNN at iteration 59: gradient " in text
     assert "Norm before clipping, percentiles: 1 %: " in text and "of 54 norms the largest is" in text
     assert headings(page) == [
-        "Gradient through time: layer 1 at iteration 50",
+        "Gradient through time: layer 1 at iteration 59",
         "Clip advisor",
         "In numbers",
         "Configuration",
@@ -83,7 +83,7 @@ def test_the_report_repeats_the_runs(report, pair, monkeypatch):
 
 def test_two_runs_are_told_apart_and_what_was_measured_comes_first(report, pair):
     text = text_of(report(*pair))
-    assert "clipped net at iteration 50: " in text and "unclipped net at iteration 50: " in text
+    assert "clipped net at iteration 59: " in text and "unclipped net at iteration 50: " in text
     assert text.index("Measured here: loss") < text.index("Norm before clipping")
     assert re.search(r"run\s+iterations\s+training loss", text)
 

@@ -46,23 +46,23 @@ def test_what_both_have_is_taken_over(own_cache, fields):
 @pytest.mark.parametrize(
     ("fields", "taken", "said"),
     [
-        ({"input": "sine"}, {}, "its input: the task brings one"),
-        ({"input_size": 5, "gain": 2.0}, {"gain": 2.0}, "its number of input features: the task sets it"),
-        ({"loss": "every"}, {}, "its loss at every step: the task says where it acts"),
-        ({"clip": "norm"}, {"clip": "norm"}, "its threshold 0.5x: a multiple of a norm there"),
+        ({"input": "sine"}, {}, "its input (the task brings one)"),
+        ({"input_size": 5, "gain": 2.0}, {"gain": 2.0}, "its number of input features (the task sets it)"),
+        ({"loss": "every"}, {}, "its loss at every step (the task says where it acts)"),
+        ({"clip": "norm"}, {"clip": "norm"}, "its threshold 0.5x (a multiple of a norm there)"),
         ({"clip_threshold": "2x"}, {}, ""),
     ],
 )
 def test_what_training_lacks_is_left_out_and_said(own_cache, fields, taken, said):
     here = opened(RunConfig(**fields))
     assert here.config == TrainConfig(**taken)
-    assert here.notices == ((f"As in Explore, but without {said}.",) if said else ())
+    assert here.notices == ((f"Set up as in Explore. Left out: {said}.",) if said else ())
 
 
 def test_all_that_is_left_out_is_said_at_once(own_cache):
     (text,) = opened(RunConfig(loss="every", input="sine")).notices
-    left = ("its input: the task brings one", "its loss at every step: the task says where it acts")
-    assert text == f"As in Explore, but without {'; '.join(left)}."
+    left = ("its input (the task brings one)", "its loss at every step (the task says where it acts)")
+    assert text == f"Set up as in Explore. Left out: {', '.join(left)}."
 
 
 def weights(cell):
@@ -74,7 +74,7 @@ def test_own_weights_leave_their_cell_and_size(own_cache):
     cell = make_cell("gru", input_size=2, hidden_size=9)
     here = opened(RunConfig(weights=weights(cell), activation="relu"))
     assert here.config == TrainConfig(cell="gru", hidden_size=9, activation="relu")
-    assert here.notices == ("As in Explore, but without its own weights: Train draws some for the same cell.",)
+    assert here.notices == ("Set up as in Explore. Left out: its own weights (Train draws some for the same cell).",)
     assert from_query(here.query).config.weights.endswith("own.safetensors"), "Explore gets them back"
 
 
@@ -106,7 +106,7 @@ def test_the_button_opens_train_and_the_way_back_is_free_of_notices(open_page): 
     expect(page.locator("#control-train-forget_bias")).to_have_value("2")
     expect(page.locator("#control-train-cell")).to_have_value("lstm")
     expect(page.locator("#train-notices")).to_have_text(
-        "As in Explore, but without its loss at every step: the task says where it acts."
+        "Set up as in Explore. Left out: its loss at every step (the task says where it acts)."
     )
     page.click("nav >> text=Explore")
     expect(page.locator("#control-forget_bias")).to_have_value("2")

@@ -15,6 +15,7 @@ from dashboard.pages import train_card, train_files, train_flow, train_steer, tr
 from dashboard.training_jobs import TRAINING, RunState
 from dashboard.training_worker import CHECKPOINT, OUTCOME
 from gradlab import train
+from gradlab.training import dataset
 
 from .plotting import words_of
 from .trained import LOOK, PAIR, SMALL, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
@@ -130,11 +131,10 @@ def told(losses, status="done", score=1.0, skipped=0.0, name="net"):
     """A run with these numbers."""
     run_id = f"{len(TRAINING.recent()):08x}"
     (run,) = train_words.look_up([kept(SMALL, run_id)])
-    ds = run.record.ds.copy()
-    ds["loss"] = ds.loss.copy(data=np.full(60, losses))
-    ds["skipped"] = ds.skipped.copy(data=np.full(60, skipped))
-    ds["held_out_score"] = ds.held_out_score.copy(data=np.full(3, score))
-    record = training_jobs.Record(run.record.run, ds, 0.0)
+    trained = run.record.run
+    trained.history.rows |= {"loss": [losses] * 60, "skipped": [skipped] * 60}
+    trained.history.scores = [(60, losses, score)]
+    record = training_jobs.Record(trained, dataset(trained), 0.0)
     return train_words.Shown(run_id, SMALL, RunState(status), name, record)
 
 

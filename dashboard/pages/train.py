@@ -23,7 +23,7 @@ HELP = {
     "The question": "A net learns from the past only if the gradient of its loss survives the way back through time. "
     "This page trains a net and shows both: what it learns, and what becomes of its gradient meanwhile.",
     "Loss": "The thin line is the loss of every batch, the thick one its running mean, the circles data that training "
-    "never sees. The dotted line is the best that can be done without memory: below it, the net remembers.",
+    "never sees. The dotted line is what can be had without learning, and says of what: below it, the net has learnt.",
     "Gradient norm": "How long the gradient of all weights is. Clipping shortens those above the threshold; marks on "
     "top show when it did.",
     "The map": "Every column is a look at the gradient through time at that iteration: the loss is on top, the first "
@@ -77,7 +77,7 @@ def stage() -> Component:
     columns = html.Div([course(), flow()], className="columns")
     preview = html.Div(id=ids.TRAIN_PREVIEW, className="preview")
     parts = [html.Div(head, className="head"), *messages, preview, columns]
-    return html.Section(parts, id=ids.TRAIN_STAGE, className="stage ready", **aria(label="The runs"))
+    return html.Section(parts, id=ids.TRAIN_STAGE, className="stage waiting", **aria(label="The runs"))
 
 
 def actions() -> Component:

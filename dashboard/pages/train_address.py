@@ -60,15 +60,15 @@ def arrive(pairs: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], tup
     given, run = dict(pairs), from_query(urlencode(pairs)).config
     multiple = isinstance(run.clip_threshold, str)  # of a norm that was measured there
     left = {
-        "its own weights: Train draws some for the same cell": "weights" in given,
-        "its input: the task brings one": run.input in INPUTS and run.input != "noise",
-        "its number of input features: the task sets it": "input_size" in given and run.input in INPUTS,
-        "its loss at every step: the task says where it acts": "loss" in given,
-        f"its threshold {run.clip_threshold}: a multiple of a norm there": multiple and run.clip != "off",
+        "its own weights (Train draws some for the same cell)": "weights" in given,
+        "its input (the task brings one)": run.input in INPUTS and run.input != "noise",
+        "its number of input features (the task sets it)": "input_size" in given and run.input in INPUTS,
+        "its loss at every step (the task says where it acts)": "loss" in given,
+        f"its threshold {run.clip_threshold} (a multiple of a norm there)": multiple and run.clip != "off",
     }
-    said = "; ".join(text for text, lost in left.items() if lost)
+    said = ", ".join(text for text, lost in left.items() if lost)
     kept = [(name, value) for name, value in pairs if not (name == "clip_threshold" and multiple)]
-    return [*kept, *_of_weights(run)], (f"As in Explore, but without {said}.",) if said else ()
+    return [*kept, *_of_weights(run)], (f"Set up as in Explore. Left out: {said}.",) if said else ()
 
 
 def _of_weights(run: RunConfig) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from gradlab.verdicts import value_text
 from .. import components
 
 COMING = {
-    "Loss": "how well the net does, against the best that is possible without memory",
+    "Loss": "how well the net does, against what can be had without learning",
     "Gradient norm": "how long the gradient of the weights is, and when it was clipped",
     "Gradient through time": "at every iteration, how much of the loss's gradient reaches each earlier step: lost "
     "gradient fades into the page, exploding gradient burns",
@@ -59,4 +59,4 @@ def _answer(task: Task, batch: Batch) -> str:
     wanted = "An answer is wanted at every step."
     if task.output == "last":
         wanted = f"The answer here: {value_text(float(batch.targets[0].reshape(-1)[0]))}."
-    return f"{wanted} Without memory the loss is {value_text(task.baseline)} at best ({task.baseline_text})."
+    return f"{wanted} The loss to beat is {value_text(task.baseline)} ({task.baseline_text})."

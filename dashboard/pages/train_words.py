@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
 from gradlab.plots import late_loss
+from gradlab.training.outcome import outcome
 from gradlab.verdicts import value_text
 
 from .. import components
@@ -19,7 +20,7 @@ from ..training_jobs import TRAINING, Record, RunState
 from .explore_view import duration
 from .train_examples import labels, title
 
-LEARNT = 0.8  # of the loss without memory
+BROKE = "A smaller gain, a lower learning rate or clipping may keep them finite."
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,13 @@ class Word:
     both_going: str
     both_ended: str
 
-    def one(self, alive: bool) -> str:
+    def one(self, going: bool) -> str:
         """Of one net, without its subject."""
-        return self.going if alive else self.ended
+        return self.going if going else self.ended
 
-    def both(self, alive: bool) -> str:
+    def both(self, going: bool) -> str:
         """Of two."""
-        return self.both_going if alive else self.both_ended
+        return self.both_going if going else self.both_ended
 
 
 WORDS = {  # best first
@@ -73,7 +74,7 @@ STATES = {
     "paused": "paused",
     "stopped": "stopped",
     "done": "done",
-    "halted": "ended, as a number was not finite",
+    "halted": "broken off",
     "interrupted": "interrupted",
     "failed": "failed",
     "missing": "gone",
@@ -97,6 +98,12 @@ class Shown:
         return self.record.ds.assign_attrs(label=self.name)
 
     @property
+    def outcome(self) -> str:
+        """What the net has come to, one of `WORDS`."""
+        assert self.record is not None
+        return outcome(self.record.run.task, self.record.run.history)
+
+    @property
     def stamp(self) -> list[Any]:
         """What changes when there is something new to show."""
         return [self.run_id, self.state.status, self.record.written if self.record else 0]
@@ -116,17 +123,6 @@ def look_up(run_ids: Sequence[str]) -> list[Shown]:
 # words
 
 
-def outcome(run: Shown) -> str:
-    """What the net has done: "solved", "learnt", "nothing" or "broke"."""
-    ds = run.ds
-    scores, late = ds.held_out_score.values, late_loss(ds)
-    if scores.size and scores[-1] < ds.attrs.get("solved_below", -math.inf):
-        return "solved"
-    if not math.isfinite(late) or int(ds.skipped.sum()) > ds.sizes["iteration"] / 2:
-        return "broke"
-    return "learnt" if late < LEARNT * ds.attrs["baseline"] else "nothing"
-
-
 def headline(runs: Sequence[Shown]) -> list[Component] | str:
     """What has come of the runs, in the look of a verdict once there is one."""
     look, text = sentence(runs)
@@ -136,20 +132,24 @@ def headline(runs: Sequence[Shown]) -> list[Component] | str:
 def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:
     """What has come of the runs: the look of the verdict, None before anything is recorded, and the words."""
     seen = [run for run in runs if run.record]
-    alive = any(run.state.alive for run in runs)
+    going = any(run.state.alive or run.state.status == "paused" for run in runs)
     if not seen:
-        return None, "Starting …" if alive else "Nothing was recorded"
-    found = sorted(((outcome(run), run.name) for run in seen), key=lambda entry: list(WORDS).index(entry[0]))
+        return None, "Starting …" if any(run.state.alive for run in runs) else "Nothing was recorded"
+    found = sorted(((run.outcome, run.name) for run in seen), key=lambda entry: list(WORDS).index(entry[0]))
     best = found[0][0]
     if len(runs) == 1:
-        ds = seen[0].ds
-        numbers = f": loss {value_text(late_loss(ds), 2)}, without memory {value_text(ds.attrs['baseline'], 2)}"
-        clause = WORDS[best].one(alive) + (numbers if best != "broke" else "")
+        clause = WORDS[best].one(going) + (f": {_losses(seen[0].ds)}" if best != "broke" else "")
         return WORDS[best].look, f"The net {clause}."
     if len({word for word, _ in found}) == 1:
-        return WORDS[best].look, f"{WORDS[best].both(alive)}."
-    clauses = "; ".join(f"the {name} {WORDS[word].one(alive)}" for word, name in found)
+        return WORDS[best].look, f"{WORDS[best].both(going)}."
+    clauses = "; ".join(f"the {name} {WORDS[word].one(going)}" for word, name in found)
     return WORDS[best].look, f"T{clauses[1:]}."
+
+
+def _losses(ds: xr.Dataset) -> str:
+    """The loss, and the one to beat under the first words of what it is."""
+    baseline = ds.attrs["baseline_text"].partition(":")[0]
+    return f"loss {value_text(late_loss(ds), 2)}, {baseline} {value_text(ds.attrs['baseline'], 2)}"
 
 
 def summary(runs: Sequence[Shown]) -> str:
@@ -177,11 +177,24 @@ def share(runs: Sequence[Shown]) -> float:
 
 
 def troubles(runs: Sequence[Shown]) -> list[str]:
-    """What went wrong with each run."""
-    found = []
-    for run in runs:
-        if run.state.error:
-            at = f" It was last saved at iteration {run.record.run.iteration:,}." if run.record else ""
-            more = f"{at} Resume goes on from there." if run.state.resumable and run.record else at
-            found.append(f"{run.name}: {run.state.error}{more}")
-    return found
+    """What went wrong with each run, and what may help."""
+    return [f"{run.name}: {text}" for run in runs for text in (_failure(run), _breakage(run)) if text]
+
+
+def _failure(run: Shown) -> str:
+    """How its process failed."""
+    if not run.state.error:
+        return ""
+    at = f" It was last saved at iteration {run.record.run.iteration:,}." if run.record else ""
+    return run.state.error + at + (" Resume goes on from there." if run.state.resumable and run.record else "")
+
+
+def _breakage(run: Shown) -> str:
+    """How many of its updates were lost, where that is why it broke or ended."""
+    if not run.record or (run.outcome != "broke" and run.state.status != "halted"):
+        return ""
+    lost = np.flatnonzero(run.ds.skipped.values)
+    if not lost.size:
+        return f"the loss is not finite. {BROKE}"
+    count = f"{lost.size:,} of {run.ds.sizes['iteration']:,} updates"
+    return f"{count} could not be made, the first at iteration {lost[0] + 1:,}: numbers were not finite. {BROKE}"

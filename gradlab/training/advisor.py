@@ -78,20 +78,22 @@ def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float]
         raise InputError(f"the run shows {len(known)} gradient norms; advice needs at least {LEAST}: train longer")
     lost = int(np.sum(run.history.rows["skipped"]))
     ranks = dict(zip(PERCENTILES, np.percentile(known, PERCENTILES), strict=True))
-    threshold, reason = _suggestion(ranks, len(known), lost)
+    clipped = run.history.rows["clipped"]
+    tried = f"{sum(clipped):.0f} of {len(clipped):,} updates were clipped."
+    threshold, reason = _suggestion(ranks, len(known), lost, tried if run.threshold else "No threshold was tried.")
     with quiet():
         percentiles = {p: float(np.exp(value)) for p, value in ranks.items()}
-    share = float(np.mean(run.history.rows["clipped"]))
+    share = float(np.mean(clipped))
     effect = _effect(run.config, threshold, on_progress) if verify and threshold is not None else None
     return ClipAdvice(percentiles, share, threshold, reason, effect)
 
 
-def _suggestion(ranks: dict[int, float], count: int, lost: int) -> tuple[float | None, str]:
-    """Threshold and reason from ln of the percentiles of `count` norms."""
+def _suggestion(ranks: dict[int, float], count: int, lost: int, tried: str) -> tuple[float | None, str]:
+    """Threshold and reason from ln of the percentiles of `count` norms; `tried`: which clipping they saw."""
     tail = ranks[100] - ranks[50]
     largest = f"of {count:,} norms the largest is {number_text(tail, 2)} times the median"
     if tail < HEAVY and not lost:
-        return None, f"Nothing here asks for clipping: {largest}. No threshold was tried."
+        return None, f"Nothing here asks for clipping: {largest}. {tried}"
     threshold = float(f"{math.exp(min(ranks[AT], 600)):.2g}")
     start = f"{lost:,} updates overflowed; {largest}" if lost else f"{largest[0].upper()}{largest[1:]}"
     return threshold, (
