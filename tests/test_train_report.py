@@ -83,7 +83,7 @@ def test_the_report_repeats_the_runs(report, pair, monkeypatch):
 
 def test_two_runs_are_told_apart_and_what_was_measured_comes_first(report, pair):
     text = text_of(report(*pair))
-    assert "clipped net at iteration 59: " in text and "unclipped net at iteration 50: " in text
+    assert "clipped net at iteration 59: " in text and "unclipped net at iteration 59: " in text
     assert text.index("Measured here: loss") < text.index("Norm before clipping")
     assert re.search(r"run\s+iterations\s+training loss", text)
 
