@@ -42,9 +42,9 @@ def is_plain(text: str) -> bool:
     return all(character.isprintable() or character == "\n" for character in text)
 
 
-def process(*arguments: str, env: dict[str, str] | None = None, **options) -> subprocess.Popen:
-    """gradlab as a process that Ctrl-C interrupts, though these tests may run in the background, which ignores it."""
-    command, environment = [sys.executable, "-m", "gradlab", *arguments], {"PYTHONPATH": str(ROOT), **(env or {})}
+def process(*arguments: str, module: str = "gradlab", env: dict[str, str] | None = None, **options) -> subprocess.Popen:
+    """A command as a process that Ctrl-C interrupts, though these tests may run in the background, which ignores it."""
+    command, environment = [sys.executable, "-m", module, *arguments], {"PYTHONPATH": str(ROOT), **(env or {})}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
@@ -15,7 +15,9 @@ SMALL = "hidden_size=16&batch_size=4&steps=60"  # quick to compute
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 TIMEOUT = 20_000
 PLOT = "document.querySelector('#figure .js-plotly-plot')"
+OWN = ("http://127.0.0.1:", "blob:", "data:")
 expect.set_options(timeout=TIMEOUT)
+complaints: list[str] = []  # of all pages
 
 
 class Quiet(WSGIRequestHandler):
@@ -38,37 +40,50 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture
-def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Opens pages; in the end none of them may have complained or asked another machine."""
-    complaints: list[str] = []
-    contexts: list[BrowserContext] = []
+def new_page(browser: Browser, hint: bool = False, **options: Any) -> Page:
+    """A page of its own context; the hint for newcomers has been seen unless it is wanted."""
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"], **options)
+    context.set_default_timeout(TIMEOUT)
+    if not hint:
+        context.add_init_script("localStorage.setItem('gradlab-hint', 'seen')")
+    page = context.new_page()
+    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith(OWN) else complaints.append(r.url))
+    return page
 
-    def watch(page: Page) -> None:
-        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request", lambda r: None if r.url.startswith((address, "blob:", "data:")) else complaints.append(r.url)
-        )
+
+@pytest.fixture(scope="session")
+def warm_page(browser: Browser) -> Page:
+    """The page that most tests use in turn: it has compiled the app's code and loads it in half the time."""
+    return new_page(browser)
+
+
+@pytest.fixture
+def open_page(browser: Browser, warm_page: Page, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens pages; in the end none of them may have complained or asked another machine."""
+    free, own = [warm_page], []
+    complaints.clear()
 
     def open_one(
-        query: str = SMALL, viewport: dict[str, int] = WIDE, hint: bool = False, path: str = "", **options: Any
+        query: str = SMALL, viewport: dict[str, int] = WIDE, path: str = "", scheme: str = "light", **options: Any
     ) -> Page:
-        context = browser.new_context(viewport=viewport, permissions=["clipboard-read", "clipboard-write"], **options)
-        contexts.append(context)
-        context.set_default_timeout(TIMEOUT)
-        if not hint:
-            context.add_init_script("localStorage.setItem('gradlab-hint', 'seen')")
-        page = context.new_page()
-        watch(page)
+        if free and not options:
+            page = free.pop()
+        else:
+            own.append(page := new_page(browser, **options))
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
         page.goto(address + path + (f"?{query}" if query else ""))
         if not path:
             settled(page)
         return page
 
     yield open_one
-    for context in contexts:
-        context.close()
+    for page in own:
+        page.context.close()
+    warm_page.goto(f"{address}_dash-layout")  # runs no script
+    warm_page.evaluate("localStorage.clear()")
     assert not complaints
 
 

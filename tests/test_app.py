@@ -16,6 +16,7 @@ from dashboard.app import create_app, main
 from dashboard.pages import PAGES, explore_tabs, explore_view
 from dashboard.pages.tabs import TABS
 
+from .commands import process
 from .views import data, request, walk
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -148,14 +149,12 @@ def test_over_ssh_the_tunnel_is_printed(monkeypatch: pytest.MonkeyPatch, capsys:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 def test_the_command_serves_and_ends_with_one_line() -> None:
-    command = [sys.executable, "-m", "dashboard", "?gain=3", "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout
-        line = process.stdout.readline()
-        url = re.search(r"http://127\.0\.0\.1:\d+/\?gain=3", line)
-        assert url, line
-        with urllib.request.urlopen(url[0], timeout=20) as answer:
-            assert answer.status == 200
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read().splitlines()[-1] == "gradlab has ended."
-        assert process.wait(20) == 0
+    running = process("?gain=3", "--port", "0", "--no-browser", module="dashboard", stderr=subprocess.STDOUT)
+    line = running.stdout.readline()
+    url = re.search(r"http://127\.0\.0\.1:\d+/\?gain=3", line)
+    assert url, line
+    with urllib.request.urlopen(url[0], timeout=20) as answer:
+        assert answer.status == 200
+    running.send_signal(signal.SIGINT)
+    assert running.communicate(timeout=30)[0].splitlines()[-1] == "gradlab has ended."
+    assert running.returncode == 0

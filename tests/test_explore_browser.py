@@ -59,7 +59,7 @@ def csv_of(values: np.ndarray) -> bytes:
 
 
 def test_load_shows_everything_above_the_fold_and_leaves_the_address_alone(open_page: Callable[..., Page]) -> None:
-    page = open_page("")
+    page = open_page("", hint=True)
     expect(page.locator("#verdict")).to_have_text(re.compile(r"The gradient vanishes: ×0\.\d\d per step back\."))
     expect(page.locator("#why")).to_contain_text("mean slope of tanh")
     assert page.locator(".box").count() == 50
@@ -303,7 +303,7 @@ def test_keyboard_alone_is_enough(open_page: Callable[..., Page]) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_accessibility(open_page: Callable[..., Page], scheme: str, viewport: dict[str, int]) -> None:
-    page = open_page(f"{SMALL}&cell=lstm&pin=gain%3D2%26hidden_size%3D16&oops=1", viewport, color_scheme=scheme)
+    page = open_page(f"{SMALL}&cell=lstm&pin=gain%3D2%26hidden_size%3D16&oops=1", viewport, scheme=scheme)
     page.get_by_role("tab", name="Why").click()
     expect(page.locator("#panel-why")).to_contain_text("measured rate")
     if viewport == NARROW:

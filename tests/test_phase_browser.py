@@ -172,7 +172,7 @@ def test_the_run_travels_along_the_navigation(open_page: Callable[..., Page]) ->
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_accessibility(open_page: Callable[..., Page], scheme: str, viewport: dict[str, int]) -> None:
-    page = open_map(open_page, "oops=1", viewport, color_scheme=scheme)
+    page = open_map(open_page, "oops=1", viewport, scheme=scheme)
     page.click(".phase .as-table summary")
     assert not serious(page)
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]

@@ -1,7 +1,7 @@
 """The tabs Travel and Chaos in a real browser: offer, progress, cancel, result, reload; and that all can read them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any
 
@@ -13,6 +13,7 @@ from dashboard.pages.tabs import chaos, ondemand
 from gradlab import InputError
 
 from .pages import NARROW, WIDE, serious, settled, until
+from .views import until as wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -37,6 +38,12 @@ def compute(page: Page, tab: str) -> None:
     if tab == "chaos":
         page.click("#chaos-work-start")
     drawn(page, tab)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_running(address: str) -> Iterator[None]:
+    yield
+    wait_for(lambda: all(job.ended for job in JOBS._jobs.values()))
 
 
 @pytest.fixture
@@ -158,7 +165,7 @@ def test_the_keyboard_computes_a_spectrum(open_page: OPEN) -> None:
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_everybody_can_read_it(open_page: OPEN, tab: str, scheme: str, viewport: dict[str, int]) -> None:
     seed = 8 + 2 * (scheme == "dark") + 4 * (viewport == NARROW)  # a run whose spectrum nobody has computed yet
-    page = open_page(f"{TINY}&cell=lstm&seed={seed}", viewport, color_scheme=scheme)
+    page = open_page(f"{TINY}&cell=lstm&seed={seed}", viewport, scheme=scheme)
     compute(page, tab)
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
     for summary in page.locator(f"#panel-{tab}").get_by_text("Show as table").all():
@@ -174,7 +181,3 @@ def test_figures_follow_the_theme(open_page: OPEN) -> None:
     light = page.evaluate(colour)
     page.click("#theme-toggle")
     until(page, f"{colour} !== '{light}'")
-
-
-def test_nothing_is_left_running() -> None:
-    assert all(job.ended for job in JOBS._jobs.values())

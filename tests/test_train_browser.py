@@ -145,7 +145,7 @@ def run_id(address: str) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_accessibility(open_page: Callable[..., Page], run_id: str, scheme: str, viewport: dict[str, int]) -> None:
-    page = open_train(open_page, f"run={run_id}", viewport, color_scheme=scheme)
+    page = open_train(open_page, f"run={run_id}", viewport, scheme=scheme)
     expect(page.locator("#train-details")).to_contain_text("60 iterations done")
     until(page, f"{FLOW}?._fullData?.length > 1")
     page.click("#train-layer >> text=Layer 2")
@@ -159,7 +159,7 @@ def test_accessibility(open_page: Callable[..., Page], run_id: str, scheme: str,
 def test_accessibility_before_the_first_run(
     open_page: Callable[..., Page], viewport: dict[str, int], scheme: str
 ) -> None:
-    page = open_train(open_page, "oops=1", viewport, color_scheme=scheme)
+    page = open_train(open_page, "oops=1", viewport, scheme=scheme)
     expect(page.locator("#train-preview .figure")).to_be_visible()
     assert not serious(page)
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
