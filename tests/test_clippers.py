@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradlab import to_numpy
-from gradlab.clipping import CLIPPERS, make_clipper
+from gradlab.clipping import CLIPPERS, Norm, make_clipper
 from gradlab.errors import InputError
 
 from .contract import EPS, LIBRARIES, each_dtype, each_library, each_models
@@ -318,3 +318,10 @@ def test_a_percentile_is_at_most_100():
 def test_unknown_modes():
     with pytest.raises(InputError, match="unknown update clipping 'auto'. Did you mean 'autoclip'\\? Valid: off, norm"):
         make_clipper("auto")
+
+
+@pytest.mark.parametrize("exponent", [-1000, -535, -500, -400, 400, 535, 1000])
+def test_a_norm_whose_squares_lose_digits_or_overflow(exponent):
+    """Near the smallest numbers squares are still there, but with few digits left."""
+    found = Norm.of(np.ldexp(np.array([1.1, -1.1, 1.1]), exponent))
+    assert found.log == pytest.approx(math.log(1.1) + 0.5 * math.log(3) + exponent * math.log(2), rel=1e-15)
