@@ -10,18 +10,14 @@ from ..clipping import CLIPPERS, STEP_MODES
 from ..errors import InputError
 from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import TASKS
+from . import run
 from .base import field
 from .network import NetworkConfig
 
 CLIPS = (*CLIPPERS, *STEP_MODES)
-CLIP_LABELS = {
-    "off": "off",
-    "norm": "update, by norm",
-    "value": "update, by value",
+CLIP_LABELS = run.CLIP_LABELS | {
     "agc": "update, per unit by its weights (AGC)",
     "autoclip": "update, at a percentile so far (AutoClip)",
-    "step_norm": "inside backprop, by norm",
-    "step_value": "inside backprop, by value",
 }
 OMEGA_FORMS = {"paper": "norms, as published", "code": "squared norms, as in the published code"}
 NONFINITE = {"skip": "skip the update and count", "stop": "stop"}
