@@ -103,7 +103,9 @@ def settled(page: Page) -> None:
 
 
 def serious(page: Page) -> list[Any]:
-    """What axe-core finds that keeps people out."""
+    """What axe-core finds that keeps people out; what is dimmed while it waits for an answer comes back first."""
+    waiting = "document.querySelector('.busy, .unsettled, [data-dash-is-loading=true]')"
+    until(page, f"!{waiting} && !document.getAnimations().length")
     page.evaluate(AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
     return [
