@@ -1,4 +1,4 @@
-"""Tasks: what each sample is, what can be had without memory, honest splits, and files of every kind."""
+"""Tasks: what each sample is, what its baseline is, honest splits, and files of every kind."""
 
 import math
 import pydoc_data.topics

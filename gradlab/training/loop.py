@@ -49,7 +49,8 @@ class Step:
 class TrainingRun:
     """A network in training: configuration, parameters, history. status: "running", "done", "cancelled" or "stopped".
 
-    iteration: updates so far.
+    iteration: updates so far. digest: SHA-256 of the file that is learnt from, if any. versions: what it was trained
+    with last, or is about to be.
     """
 
     config: TrainConfig
