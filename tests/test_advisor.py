@@ -55,6 +55,11 @@ def test_a_tail_is_cut_off_at_the_ninetieth_percentile(tail, words):
     assert re.search(f"^Of 180 norms the largest is {words} times the median", advice.reason)
 
 
+@pytest.mark.parametrize(("largest", "threshold"), [(9.9, None), (10.1, 1.0)])
+def test_a_tail_begins_at_ten_times_the_median(largest, threshold):
+    assert advise(run_with(np.log([1.0] * 99 + [largest]))).threshold == threshold
+
+
 def test_lost_updates_ask_for_a_threshold_without_any_tail():
     advice = advise(run_with([math.log(2.0)] * 60 + [math.nan, math.inf], skipped=(60, 61)))
     assert advice.threshold == 2.0
