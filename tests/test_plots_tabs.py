@@ -229,5 +229,5 @@ def test_one_crosshair_through_all_panels(opened, runs):
 def test_report_opens(opened, runs, width):
     found = verdict(runs["every"])
     page = opened(plots.html_report(runs["every"], found.headline, found.details), width)
-    assert page.locator("h1").inner_text() == found.headline
+    assert page.locator("h1").inner_text() == found.headline.replace(" x", " ×")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

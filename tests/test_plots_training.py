@@ -183,6 +183,20 @@ def test_a_layer_is_chosen_and_named(seen):
         plots.training_course(ds, layer=2)
 
 
+def test_looks_that_were_lost_leave_the_map_blank(seen):
+    ds = seen["plain"].isel(snapshot=[0, 1, 4, 5])
+    (trace,) = on(plots.training_course(ds), "Gradient at step t")
+    assert list(trace.x) == [0, 5, 10, 20, 25, 30], "after 5 and 25 nothing was seen, though the run went on to 40"
+    assert np.isnan(trace.z[:, 2]).all() and not np.isnan(trace.z[:, [0, 1, 3, 4]]).any()
+
+
+def test_many_held_out_dots_are_small(seen):
+    ds = seen["plain"]
+    many = ds.isel(evaluation=np.zeros(100, int)).assign_coords(evaluation=np.arange(1, 101))
+    sizes = [on(plots.training_course(run), "Loss")[-1].marker.size for run in (ds, many)]
+    assert sizes[1] < sizes[0]
+
+
 # several runs
 
 

@@ -64,9 +64,9 @@ def test_the_report_needs_no_network_and_escapes_what_it_is_told(report):
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page)
     assert len(re.findall(r"\* plotly\.js v", page)) == 1
     ds = dataset(train(SMALL)).assign_attrs(label="<b>net</b>")
-    told = plots.training_report([ds, ds], [], "Is <i>it</i>?", ["<u>"], ["10^5 & <s>"])
+    told = plots.training_report([ds, ds], [], "Is <i>it</i>?", ["<u>"], ["10^5 & <s>, x0.64"])
     assert "<h1>Is &lt;i&gt;it&lt;/i&gt;?</h1>" in told and "<li>&lt;u&gt;</li>" in told
-    assert "<p>10<sup>5</sup> &amp; &lt;s&gt;</p>" in told and "<h2>In Python of &lt;b&gt;net" in told
+    assert "<p>10<sup>5</sup> &amp; &lt;s&gt;, ×0.64</p>" in told and "<h2>In Python of &lt;b&gt;net" in told
 
 
 def test_the_report_repeats_the_runs(report, pair, monkeypatch):

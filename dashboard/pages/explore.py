@@ -113,8 +113,8 @@ def actions() -> Component:
     return html.Div(
         [
             dmc.Button("Pin", id=ids.PIN, size="compact-sm", leftSection=icon("pin")),
-            html.A("Train this", id=ids.TRAIN_THIS, href="/train", className="go", title=TRAIN_THIS),
             copy_buttons(),
+            html.A("Train this", id=ids.TRAIN_THIS, href="/train", className="go", title=TRAIN_THIS),
             download_menu({fmt: explore_files.LABELS[fmt] for fmt in explore_files.formats()}),
             html.Span(id=ids.COPIED, className="copied", role="status"),
             explore_theory.block(),

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import import_module
@@ -114,7 +115,8 @@ def _title(ds: xr.Dataset) -> str:
 
 
 def _text_html(text: str) -> str:
-    return plot_text(escape(text))
+    """With real powers and multiplication signs: 10^-19, x0.64."""
+    return plot_text(re.sub(r"(?<![\w.])x(?=\d)", "×", escape(text)))
 
 
 def _figures(figures: Mapping[str, go.Figure]) -> list[str]:
@@ -154,7 +156,7 @@ def _style() -> str:
         f"body{{margin:0;background:{look.page};color:{look.text};font:16px/1.5 {FONT}}}"
         "main{max-width:1100px;margin:0 auto;padding:16px}"
         "h1{font-size:32px;margin:8px 0}h2{font-size:20px;margin:32px 0 8px}"
-        "table{border-collapse:collapse;font-size:14px}"
+        "table{display:block;overflow-x:auto;border-collapse:collapse;font-size:14px}"
         f"pre{{padding:10px 14px;border:1px solid {look.grid};white-space:pre-wrap;overflow-wrap:anywhere}}"
         f"th,td{{text-align:left;padding:3px 16px 3px 0;border-bottom:1px solid {look.grid}}}"
     )

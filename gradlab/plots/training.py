@@ -19,6 +19,7 @@ from .series import TIME_BINS, bins, decimate, largest_in, log, require
 
 LOSS, SCORE, NORM, SURFACE, GATES = 150, 80, 110, 110, 90  # px of each panel below its heading
 MAX_RUNS = 6
+MANY_DOTS = 60  # which would hide the line beneath
 SMOOTHED, LEAST = 50, 5  # the thick line averages a fiftieth of what is drawn, or so many values
 LATE = 0.1  # of the iterations, by which a run is judged
 SURFACE_ABOUT = (
@@ -132,7 +133,8 @@ def _name(run: xr.Dataset, runs: Sequence[xr.Dataset], what: str) -> str:
 
 
 def _dots(x: np.ndarray, y: np.ndarray, name: str, colour: str, look: Theme) -> Trace:
-    marker = {"size": 7, "color": look.page, "line": {"color": colour, "width": 2}}
+    size, width = (7, 2) if len(x) <= MANY_DOTS else (4, 1)
+    marker = {"size": size, "color": look.page, "line": {"color": colour, "width": width}}
     return line(x, y, name, colour, power_numbers) | {"mode": "markers", "marker": marker}
 
 
@@ -225,7 +227,8 @@ def _surface_panel(run: xr.Dataset, layer: int, theme: str, named: bool) -> Pane
         logs = logs - _last_known(logs)
     times = bins(len(logs), TIME_BINS)
     z = largest_in(logs, times, 0) / LN10
-    trace = heat_map(z, (), times, theme) | {"x": _edges(run), "y": np.append(times, len(logs)) - 0.5}
+    z, edges = _cells(run, z)
+    trace = heat_map(z, (), times, theme) | {"x": edges, "y": np.append(times, len(logs)) - 0.5}
     for name in ("x0", "dx"):
         trace.pop(name)
     trace["hovertemplate"] = "10<sup>%{z:.1f}</sup> at step %{y:.0f}<extra></extra>"
@@ -242,10 +245,13 @@ def _last_known(logs: np.ndarray) -> np.ndarray:
     return np.asarray(np.take_along_axis(logs, last[None], axis=0)[0])
 
 
-def _edges(run: xr.Dataset) -> np.ndarray:
-    """Cells from each snapshot to the next, the last one to where the run is."""
-    starts = run.snapshot.values
-    return np.append(starts, max(starts[-1] + 1, run.iteration.values[-1]))
+def _cells(run: xr.Dataset, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns (time, cell) and their edges: from each look to the next due, and blank where that one was lost."""
+    starts, now = run.snapshot.values, run.iteration.values[-1]
+    due = starts + int(json.loads(run.attrs["config"])["snapshot_every"])
+    ends = np.minimum(due, np.append(starts[1:], max(now, starts[-1] + 1)))
+    lost = np.flatnonzero(ends[:-1] < starts[1:])
+    return np.insert(z, lost + 1, np.nan, axis=1), np.sort(np.concatenate([starts, ends[lost], ends[-1:]]))
 
 
 def _of(run: xr.Dataset, layer: int, named: bool) -> str:
