@@ -235,7 +235,7 @@ def _standardised(values: np.ndarray) -> Series:
 
 def near_one(values: np.ndarray, axis: int | None = 0) -> np.ndarray:
     """`values` times powers of two, exact, that bring the largest along `axis` near 1, where no square overflows."""
-    return np.ldexp(values, -np.frexp(np.abs(values).max(axis=axis, initial=0.0))[1])
+    return np.ldexp(values, -np.frexp(np.abs(values).max(axis=axis))[1])
 
 
 def _one_hot(data: bytes, column: str | None) -> Series:

@@ -30,7 +30,7 @@ def test_the_library_example_runs():
     assert names["norms"].shape == (101, 8)
     assert names["chaos"].exponents[0] == pytest.approx(0.693, abs=0.01)
     assert names["spectrum"].exponents.shape == (8,)
-    assert names["ds"].surface.sizes == {"snapshot": 3, "layer": 1, "time": 31}
+    assert names["ds"].surface.sizes == {"snapshot": 4, "layer": 1, "time": 31}
 
 
 def test_the_commands_run(tmp_path, own_cache, monkeypatch):

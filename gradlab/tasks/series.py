@@ -30,7 +30,7 @@ class Forecast(Windows):
     loss = "mse"
     metric = "mean squared error"
     baseline_text = PERSISTENCE
-    whole, unit, held_out = "series", "value", 0.2
+    whole, unit, share_held_out = "series", "value", 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()

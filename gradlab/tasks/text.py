@@ -30,7 +30,7 @@ class LanguageModel(Windows):
     metric = "nats per symbol"
     baseline_text = "symbol frequencies alone"
     needs_file = True
-    whole, unit, held_out = "text", "character", 0.1
+    whole, unit, share_held_out = "text", "character", 0.1
 
     @cached_property
     def codes(self) -> tuple[np.ndarray, bytes]:

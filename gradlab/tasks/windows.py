@@ -14,12 +14,12 @@ from .base import Task
 
 @dataclass(frozen=True)
 class Windows(Task):
-    """At every step of a window, what comes next is asked for. `held_out` is the share of the sequence's end."""
+    """At every step of a window, what comes next is asked for. `share_held_out` of the sequence is its held-out end."""
 
     output = "every"
     whole: ClassVar[str]  # what the sequence is called, and what it is made of
     unit: ClassVar[str]
-    held_out: ClassVar[float]
+    share_held_out: ClassVar[float]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,7 +45,7 @@ class Windows(Task):
     @property
     def cut(self) -> int:
         """Where the held-out end begins; never the longer part."""
-        return len(self.sequence) - round(self.held_out * len(self.sequence))
+        return len(self.sequence) - round(self.share_held_out * len(self.sequence))
 
     def windows(self, rng: np.random.Generator, batch_size: int, held_out: bool) -> np.ndarray:
         """(T + 1, B, ...) from random starts."""
