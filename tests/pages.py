@@ -15,7 +15,7 @@ SMALL = "hidden_size=16&batch_size=4&steps=60"  # quick to compute
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 TIMEOUT = 20_000
 PLOT = "document.querySelector('#figure .js-plotly-plot')"
-OWN = ("http://127.0.0.1:", "blob:", "data:")
+OWN = ("http://127.0.0.1:", "file:", "blob:", "data:")
 expect.set_options(timeout=TIMEOUT)
 complaints: list[str] = []  # of all pages
 

@@ -11,6 +11,8 @@ from gradlab import plots
 from gradlab.plots.colours import THEMES
 from gradlab.quantities import requests
 
+from .pages import complaints, until
+
 LN10 = math.log(10)
 RUNS = {
     "elman": {},
@@ -77,27 +79,17 @@ def words_of(fig) -> str:
 
 
 @pytest.fixture
-def opened(browser, tmp_path):
-    """Open HTML at a width; fails on console errors and on requests beyond the file."""
-    problems = []
-    pages = []
+def opened(warm_page, tmp_path):
+    """Open HTML at a width; fails on console messages and on requests beyond the file."""
+    complaints.clear()
 
-    def open_page(html: str, width: int):
+    def open_html(html: str, width: int):
         (tmp_path / "page.html").write_text(html, "utf-8")
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        pages.append(page)
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: problems.append(str(e)))
-        page.on(
-            "request", lambda r: problems.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
-        )
-        page.goto(f"file://{tmp_path}/page.html")
-        page.wait_for_function(
-            "[...document.querySelectorAll('.plotly-graph-div')].every(d => d.querySelector('.xtick'))"
-        )
-        return page
+        warm_page.set_viewport_size({"width": width, "height": 900})
+        warm_page.emulate_media(color_scheme="light")
+        warm_page.goto(f"file://{tmp_path}/page.html")
+        until(warm_page, "[...document.querySelectorAll('.plotly-graph-div')].every(d => d.querySelector('.xtick'))")
+        return warm_page
 
-    yield open_page
-    for page in pages:
-        page.close()
-    assert problems == []
+    yield open_html
+    assert not complaints
