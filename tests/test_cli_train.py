@@ -43,7 +43,7 @@ def test_it_prints_the_outcome_a_table_and_where_the_run_is_kept() -> None:
     assert result.exit_code == 0 and is_plain(result.stdout + result.stderr)
     lines = result.stdout.splitlines()
     assert re.fullmatch(
-        r"Adding: (not learnt yet|learnt)\. Held-out mean squared error \S+ after 40 iterations; loss \S+, "
+        r"Adding: (not learnt yet|learnt)\. Held-out mean squared error \S+ after 40 iterations, "
         r"baseline 0\.167 \(without memory: always 1\)\.",
         lines[0],
     )
@@ -95,10 +95,12 @@ def test_a_task_that_is_solved_is_called_so() -> None:
 
 def test_what_the_run_came_to_is_said_in_a_word() -> None:
     run = train(**FIELDS)
-    shown = "Held-out mean squared error 0.1 after 40 iterations; loss {}, baseline 0.167 (without memory: always 1)."
-    for loss, word in ((0.149, "learnt"), (0.151, "not learnt yet"), (math.inf, "the numbers overflowed")):
-        run.history.scores = [(20, 0.0, 0.0), (40, loss, 0.1)]
+    shown = "Held-out mean squared error {} after 40 iterations, baseline 0.167 (without memory: always 1)."
+    for loss, word in ((0.149, "learnt"), (0.151, "not learnt yet"), (1e9, "diverged; lower the learning rate")):
+        run.history.scores = [(20, 0.0, 0.0), (40, loss, loss)]
         assert command.sentence(run) == f"Adding: {word}. {shown.format(format(loss, '.3g'))}"
+    run.history.scores = [(40, 0.1, 0.25)]
+    assert "Held-out mean squared error 0.25 after 40 iterations; loss 0.1, baseline" in command.sentence(run)
     run.history.scores = []
     assert command.sentence(run) == "Adding: 40 iterations, too few for a held-out score."
 
@@ -260,3 +262,10 @@ def test_the_help_has_an_option_per_field_under_headings() -> None:
     assert max(map(len, text.splitlines())) <= 110 and is_plain(text)
     for name in ("--resume", "--checkpoint"):
         assert text.index("Start from:") < text.index(f"  {name}") < text.index("Network:")
+
+
+@pytest.mark.parametrize(
+    ("log_norm", "text"), [(0.0, "1"), (5.0, "148"), (710.0, "2.2×10^308"), (math.inf, "not finite"), (math.nan, "-")]
+)
+def test_a_norm_of_any_size_is_written(log_norm: float, text: str) -> None:
+    assert command.norm_text(log_norm) == text

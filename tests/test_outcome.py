@@ -28,7 +28,13 @@ def history(losses, scores=(), skipped=0):
         ([1.0], [(0.02, 0.02)], "learnt"),
         ([1.0], [(AT - 1e-9, 0.1)], "learnt"),
         ([1.0], [(AT, 0.1)], "nothing"),
-        ([0.0], [(AT, 0.1)], "nothing"),  # what training shows does not count
+        ([1 / 12 - 1e-9], [(AT, 0.1)], "memorised"),
+        ([1 / 12 + 1e-9], [(AT, 0.1)], "nothing"),
+        ([0.2], [(2 + 1e-9, 1.0)], "diverged"),  # ten times the first loss
+        ([0.2], [(2 - 1e-9, 1.0)], "nothing"),
+        ([0.1], [(10 / 6 + 1e-9, 1.0)], "diverged"),  # ten times the baseline
+        ([0.1], [(10 / 6 - 1e-9, 1.0)], "nothing"),
+        ([0.5] * 9 + [6.0], [], "diverged"),
         ([math.nan], [(AT - 1e-9, 0.1)], "learnt"),
         ([1.0], [(0.01, 0.01), (1.0, 1.0)], "nothing"),  # nor what was once reached
         ([1.0], [(math.inf, math.inf)], "broke"),

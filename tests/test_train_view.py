@@ -141,10 +141,10 @@ def told(losses, status="done", score=1.0, skipped=0.0, name="net"):
 @pytest.mark.parametrize(
     "run, text",
     [
-        ({"losses": 0.01, "score": 0.01}, "✓The net has solved the task: loss 0.01, without memory 0.17."),
-        ({"losses": 0.05, "status": "running"}, "✓The net is learning: loss 0.05"),
-        ({"losses": 0.16, "status": "running"}, "○The net has learnt nothing yet: loss 0.16"),
-        ({"losses": 0.16}, "○The net has learnt nothing: loss 0.16"),
+        ({"losses": 0.01, "score": 0.01}, "✓The net has solved the task: held-out loss 0.01, without memory 0.17."),
+        ({"losses": 0.05, "status": "running"}, "✓The net is learning: held-out loss 0.05"),
+        ({"losses": 0.16, "status": "running"}, "○The net has learnt nothing yet: held-out loss 0.16"),
+        ({"losses": 0.16}, "○The net has learnt nothing: held-out loss 0.16"),
         ({"losses": np.nan}, "✗The net broke: its numbers were not finite."),
         ({"losses": 0.1, "skipped": 1.0}, "✗The net broke"),
     ],

@@ -11,8 +11,7 @@ import xarray as xr
 from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
-from gradlab.plots import late_loss
-from gradlab.training.outcome import outcome
+from gradlab.training.outcome import latest_loss, outcome
 from gradlab.verdicts import value_text
 
 from .. import components
@@ -51,12 +50,26 @@ WORDS = {  # best first
         "Both nets have solved the task",
     ),
     "learnt": Word(("carried", "✓"), "is learning", "has learnt", "Both nets are learning", "Both nets have learnt"),
+    "memorised": Word(
+        ("vanishing", "○"),
+        "memorises: it does well on its training data alone",
+        "has memorised its training data, which does not help with new data",
+        "Both nets memorise: they do well on their training data alone",
+        "Both nets have memorised their training data, which does not help with new data",
+    ),
     "nothing": Word(
         ("vanishing", "○"),
         "has learnt nothing yet",
         "has learnt nothing",
         "Neither net has learnt anything yet",
         "Neither net has learnt anything",
+    ),
+    "diverged": Word(
+        ("exploding", "✗"),
+        "diverges: lower the learning rate",
+        "diverged: lower the learning rate",
+        "Both nets diverge: lower the learning rate",
+        "Both nets diverged: lower the learning rate",
     ),
     "broke": Word(
         ("exploding", "✗"),
@@ -138,7 +151,7 @@ def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:
     found = sorted(((run.outcome, run.name) for run in seen), key=lambda entry: list(WORDS).index(entry[0]))
     best = found[0][0]
     if len(runs) == 1:
-        clause = WORDS[best].one(going) + (f": {_losses(seen[0].ds)}" if best != "broke" else "")
+        clause = WORDS[best].one(going) + (f": {_losses(seen[0])}" if best != "broke" else "")
         return WORDS[best].look, f"The net {clause}."
     if len({word for word, _ in found}) == 1:
         return WORDS[best].look, f"{WORDS[best].both(going)}."
@@ -146,10 +159,13 @@ def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:
     return WORDS[best].look, f"T{clauses[1:]}."
 
 
-def _losses(ds: xr.Dataset) -> str:
-    """The loss, and the one to beat under the first words of what it is."""
-    baseline = ds.attrs["baseline_text"].partition(":")[0]
-    return f"loss {value_text(late_loss(ds), 2)}, {baseline} {value_text(ds.attrs['baseline'], 2)}"
+def _losses(run: Shown) -> str:
+    """The loss that counts, and the one to beat under the first words of what it is."""
+    assert run.record is not None
+    task, history = run.record.run.task, run.record.run.history
+    which = "held-out loss" if history.scores else "loss"
+    baseline = task.baseline_text.partition(":")[0]
+    return f"{which} {value_text(latest_loss(history), 2)}, {baseline} {value_text(task.baseline, 2)}"
 
 
 def summary(runs: Sequence[Shown]) -> str:

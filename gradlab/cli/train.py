@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 EXTENSION = ".safetensors"
 ROWS = 8  # of the table
 REDRAWN = 0.1  # seconds between two redrawings of the line
-WORDS = {"solved": "solved", "learnt": "learnt", "nothing": "not learnt yet", "broke": "the numbers overflowed"}
+WORDS = {
+    "solved": "solved",
+    "learnt": "learnt",
+    "memorised": "memorised its training data, which does not help with new data",
+    "nothing": "not learnt yet",
+    "diverged": "diverged; lower the learning rate",
+    "broke": "the numbers overflowed; lower the gain or the learning rate, or clip",
+}
 SAID = 10.0  # seconds between two lines where none can be redrawn
 
 
@@ -172,13 +179,19 @@ def _display(terminal: Terminal, config: TrainConfig) -> Iterator[Callable[[Step
 
 def _line(step: Step, config: TrainConfig, pace: float) -> str:
     row = step.row
-    norm = math.exp(min(row["log_grad_norm_before"], 700)) if not math.isnan(row["log_grad_norm_before"]) else math.nan
     left = (config.iterations - step.iteration) / pace
-    clipped = " (clipped)" if row["clipped"] else ""
+    norm = norm_text(row["log_grad_norm_before"]) + (" (clipped)" if row["clipped"] else "")
     return (
-        f"{step.iteration:,} of {config.iterations:,}  loss {row['loss']:.4g}  gradient {norm:.3g}{clipped}  "
+        f"{step.iteration:,} of {config.iterations:,}  loss {row['loss']:.4g}  gradient {norm}  "
         f"{pace:.0f}/s  {int(left // 60)}:{int(left % 60):02d} left"
     )
+
+
+def norm_text(log_norm: float) -> str:
+    """A norm of any size, from its logarithm."""
+    from ..verdicts import number_text
+
+    return "-" if math.isnan(log_norm) else "not finite" if log_norm == math.inf else number_text(log_norm)
 
 
 def sentence(run: TrainingRun) -> str:
@@ -189,9 +202,10 @@ def sentence(run: TrainingRun) -> str:
     if not run.history.scores:
         return f"{task.title}: {run.iteration} iterations, too few for a held-out score."
     _, loss, score = run.history.scores[-1]
+    measured = "" if score == loss else f"; loss {loss:.3g}"  # where the score is not the loss itself
     return (
         f"{task.title}: {WORDS[outcome(task, run.history)]}. Held-out {task.metric} {score:.3g} after "
-        f"{run.iteration:,} iterations; loss {loss:.3g}, baseline {task.baseline:.3g} ({task.baseline_text})."
+        f"{run.iteration:,} iterations{measured}, baseline {task.baseline:.3g} ({task.baseline_text})."
     )
 
 
@@ -238,8 +252,6 @@ def table(run: TrainingRun) -> list[dict[str, float]]:
 
 
 def _rendered(rows: list[dict[str, float]]) -> Table:
-    from ..verdicts import power_text
-
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("iteration", "loss", "gradient norm", "clipped", "held-out score"):
         shown.add_column(title, justify="right")
@@ -248,7 +260,7 @@ def _rendered(rows: list[dict[str, float]]) -> Table:
         shown.add_row(
             f"{row['iteration']:,}",
             f"{row['loss']:.4g}",
-            "-" if math.isnan(norm) else f"{math.exp(norm):.3g}" if abs(norm) < 14 else power_text(norm),
+            norm_text(norm),
             f"{100 * row['clipped']:.0f} %",
             "-" if math.isnan(held) else f"{held:.3g}",
         )

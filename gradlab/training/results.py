@@ -13,7 +13,6 @@ import xarray as xr
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
 from ..verdicts import joint, median
-from .checkpoint import versions
 from .history import COLUMNS
 from .loop import TrainingRun
 
@@ -144,7 +143,7 @@ def _attributes(run: TrainingRun) -> dict[str, Any]:
         "baseline_text": task.baseline_text,
         "metric": task.metric,
         "clip": CLIP_LABELS[config.clip],
-        "versions": json.dumps(versions()),
+        "versions": json.dumps(run.versions),
         **threshold,
         **solved,
     }
