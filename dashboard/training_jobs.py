@@ -28,7 +28,7 @@ from gradlab.errors import InputError
 from gradlab.filecache import user_cache
 from gradlab.training import TrainingRun, dataset
 
-from .training_worker import CHECKPOINT, CONFIG, OUTCOME
+from .training_worker import CHECKPOINT, CONFIG, OUTCOME, is_locked
 
 KEPT = 24  # runs
 KEPT_BYTES = 500 * 1000**2
@@ -47,9 +47,9 @@ _WINDOW = 0x08000000 if sys.platform == "win32" else 0  # CREATE_NO_WINDOW
 class RunState:
     """How a run stands.
 
-    status: "starting", "running", "pausing" or "stopping" while its process lives; then "paused", "stopped" by a hand,
-    "done", "halted" by a number that is not finite, "interrupted" where the process ended without a word, "failed"
-    with `error`, or "missing".
+    status: "starting", "running", "pausing" or "stopping" while its process lives, "elsewhere" where that belongs to
+    another app; then "paused", "stopped" by a hand, "done", "halted" by a number that is not finite, "interrupted"
+    where the process ended without a word, "failed" with `error`, or "missing".
     """
 
     status: str
@@ -58,7 +58,7 @@ class RunState:
     @property
     def alive(self) -> bool:
         """Whether there is more to come by itself."""
-        return self.status in ("starting", "running", "pausing", "stopping")
+        return self.status in ("starting", "running", "pausing", "stopping", "elsewhere")
 
     @property
     def resumable(self) -> bool:
@@ -111,15 +111,17 @@ class TrainingJobs:
             self._launch(run_id)
 
     def pause(self, run_id: str) -> None:
-        """Let the process save the run and end."""
+        """Let the process save the run and end. Raises InputError where another app holds it."""
         with self._lock:
+            self._require_ours(run_id)
             process = self._processes.get(run_id)
             if process is not None and process.stdin and not process.stdin.closed:
                 process.stdin.close()
 
     def stop(self, run_id: str) -> None:
-        """End a run for good; what it has shown stays."""
+        """End a run for good; what it has shown stays. Raises InputError where another app trains it."""
         with self._lock:
+            self._require_ours(run_id)
             if not (self._state(run_id).alive or self._state(run_id).resumable):
                 return
             (self.folder(run_id) / STOPPED).touch()
@@ -208,6 +210,10 @@ class TrainingJobs:
         if sum(process.poll() is None for process in self._processes.values()) >= AT_ONCE:
             raise InputError(f"{AT_ONCE} runs are under way; pause or stop one of them first")
 
+    def _require_ours(self, run_id: str) -> None:
+        if self._state(run_id).status == "elsewhere":
+            raise InputError("this run is trained by another gradlab app; pause or stop it there, or close that app")
+
     def _state(self, run_id: str) -> RunState:
         folder, process = self.folder(run_id), self._processes.get(run_id)
         if not _ID.fullmatch(run_id) or not folder.is_dir():
@@ -217,6 +223,8 @@ class TrainingJobs:
             if process.stdin and process.stdin.closed:
                 return RunState("stopping" if stopped else "pausing")
             return RunState("running" if (folder / CHECKPOINT).exists() else "starting")
+        if is_locked(folder):
+            return RunState("elsewhere")
         if stopped:
             return RunState("stopped")
         return _ended(folder, process.returncode if process else None)

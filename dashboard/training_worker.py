@@ -1,7 +1,7 @@
 """`python -m dashboard.training_worker`: trains what the folder it is started in describes, until its input is closed.
 
 The app holds the other end of the input. It closes it for a pause, and however the app ends, it is closed then: the run
-is saved and the process ends.
+is saved and the process ends. Meanwhile the process holds the folder's lock, so that no other app trains the same run.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import signal
 from pathlib import Path
 from threading import Event, Thread
 
+from filelock import FileLock, Timeout
+
 from gradlab.config.train import TrainConfig
 from gradlab.errors import Cancelled, InputError
 from gradlab.training import Step, train
 
 CONFIG, CHECKPOINT, OUTCOME = "config.json", "run.safetensors", "outcome.json"  # of a run's folder
+LOCKED = "lock"  # the file that is locked while the run is trained
+LOCK_SECONDS = 2.0  # of patience with somebody who only looks whether it is
 SAVE_SECONDS = 0.8  # the page reads about every second
 
 
@@ -45,11 +49,26 @@ def main() -> None:
     """One run in the current folder; Ctrl-C is the app's business, not this process's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, closed = Path(), Event()
-    Thread(target=_watch, args=(closed,), daemon=True).start()
-    outcome = work(folder, closed)
-    unfinished = folder / f".{OUTCOME}"
-    unfinished.write_text(json.dumps(outcome), "utf-8")
-    os.replace(unfinished, folder / OUTCOME)
+    try:
+        with FileLock(folder / LOCKED, timeout=LOCK_SECONDS):
+            Thread(target=_watch, args=(closed,), daemon=True).start()
+            outcome = work(folder, closed)
+            unfinished = folder / f".{OUTCOME}"
+            unfinished.write_text(json.dumps(outcome), "utf-8")
+            os.replace(unfinished, folder / OUTCOME)
+    except Timeout:
+        raise SystemExit("another process trains this run") from None
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process trains the run of that folder, whoever started it."""
+    if not (folder / LOCKED).exists():
+        return False
+    try:
+        with FileLock(folder / LOCKED, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _watch(closed: Event) -> None:

@@ -83,6 +83,7 @@ STATES = {
     "starting": "starting",
     "running": "running",
     "pausing": "pausing",
+    "elsewhere": "trained by another app",
     "stopping": "stopping",
     "paused": "paused",
     "stopped": "stopped",
