@@ -333,3 +333,33 @@ def test_names():
         make_task("adding", steps=10, path="x")
     with pytest.raises(InputError, match="forecast learns from a file: give its path"):
         make_task("forecast", steps=10)
+
+
+@each_task
+def test_features_and_classes_have_names(name):
+    task, batch = many(name, count=50)
+    assert len(task.feature_names) == task.input_size
+    one = (batch.x.sum(axis=-1) == 1).all() and task.input_size > 1
+    assert task.one_hot == one and len(set(task.feature_names)) == task.input_size
+    classes = {"cross_entropy": task.output_size, "binary_cross_entropy": 2, "mse": 0}
+    assert len(task.class_names) == classes[task.loss]
+
+
+def test_the_class_of_a_temporal_order_names_the_symbols_in_their_order():
+    task, batch = many("temporal_order", count=50)
+    for sample, target in enumerate(batch.targets):
+        shown = [task.feature_names[k] for k in batch.x[:, sample].argmax(axis=-1)]
+        first, second = (sign for sign in shown if sign in "AB")
+        assert task.class_names[target] == f"{first} then {second}"
+
+
+def test_files_bring_their_names(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("x0,day,y\n" + "".join(f"{k * k % 7},d{k},{k}\n" for k in range(60)))
+    assert make_task("forecast", steps=5, path=path).feature_names == ["x0", "y"]
+    assert make_task("forecast", steps=5, path=path, column="y").feature_names == ["y"]
+    assert labelled(tmp_path, LABELLED).class_names == ["down", "up"]
+    text = tmp_path / "a.txt"
+    text.write_bytes("é b\n\t".encode() * 20)
+    task = make_task("language_model", steps=3, path=text)
+    assert task.feature_names == ["tab", "newline", "space", "b", "0xa9", "0xc3"] == task.class_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -32,6 +33,8 @@ class Task(ABC):
     loss: a name of `gradlab.losses`. output: "last" or "every", the steps whose outputs count. metric: what `score`
     is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
     baseline: the loss of a prediction that needs no learning, `baseline_text` says of which.
+    feature_names (D,): of the input's features; one_hot: whether a step shows one of them alone. class_names: of the
+    answers, two of them where the output is one number that decides; empty where the answers are values.
     """
 
     steps: int
@@ -46,6 +49,9 @@ class Task(ABC):
     needs_file: ClassVar[bool] = False
     least_steps: ClassVar[int] = 2
     sizes: ClassVar[tuple[int, int]] = (1, 1)  # features of the input, numbers of the output
+    feature_names: ClassVar[Sequence[str]] = ("value",)  # a property where a file has them, as class_names
+    class_names: ClassVar[Sequence[str]] = ()
+    one_hot: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.steps < self.least_steps:

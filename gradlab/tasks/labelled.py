@@ -76,6 +76,11 @@ class Classification(Task):
         return len(self.rows[3])
 
     @property
+    def class_names(self) -> list[str]:  # type: ignore[override]
+        """As the file spells them."""
+        return self.rows[3]
+
+    @property
     def baseline(self) -> float:
         """Cross-entropy of the held-out labels under the classes' frequencies."""
         known, held = (self.rows[2][part] for part in self.parts)

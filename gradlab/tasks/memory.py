@@ -11,7 +11,7 @@ from .base import Batch, Task, register
 
 ADDED_VARIANCE = (0.9 / 3 + 1 / 3) / 16  # of 0.5 + (X1 + X2) / 4, X uniform in [-1, 1]; X1 is 0 in a tenth of the cases
 COPIED = 10  # symbols of the copy memory task
-ALPHABET = 8
+ALPHABET = "abcdefgh"
 
 
 @register
@@ -29,6 +29,7 @@ class Adding(Task):
     baseline_text = "without memory: always 1"
     solved_below = 0.02
     sizes = (2, 1)
+    feature_names = ("number", "mark")
 
     @property
     def baseline(self) -> float:
@@ -62,6 +63,7 @@ class AddingHS97(Task):
     solved_below = 0.04**2
     least_steps = 24
     sizes = (2, 1)
+    feature_names = ("number", "mark")
 
     @property
     def length(self) -> int:
@@ -107,7 +109,10 @@ class CopyMemory(Task):
     metric = "nats per symbol"
     baseline_text = "without memory: blanks, then any of eight symbols"
     least_steps = 1
-    sizes = (ALPHABET + 2, ALPHABET + 1)
+    sizes = (len(ALPHABET) + 2, len(ALPHABET) + 1)
+    feature_names = (*ALPHABET, "blank", "mark")
+    class_names = feature_names[:-1]
+    one_hot = True
 
     @property
     def length(self) -> int:
@@ -117,14 +122,15 @@ class CopyMemory(Task):
     @property
     def baseline(self) -> float:
         """10 ln 8 / (T + 20)."""
-        return COPIED * math.log(ALPHABET) / self.length
+        return COPIED * math.log(len(ALPHABET)) / self.length
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""
-        symbols = rng.integers(0, ALPHABET, (COPIED, batch_size))
-        shown = np.full((self.length, batch_size), ALPHABET)
-        shown[:COPIED], shown[-COPIED - 1] = symbols, ALPHABET + 1
-        targets = np.full_like(shown, ALPHABET)
+        blank = len(ALPHABET)
+        symbols = rng.integers(0, blank, (COPIED, batch_size))
+        shown = np.full((self.length, batch_size), blank)
+        shown[:COPIED], shown[-COPIED - 1] = symbols, blank + 1
+        targets = np.full_like(shown, blank)
         targets[-COPIED:] = symbols
         return Batch(np.eye(self.input_size)[shown], targets)
 
@@ -146,6 +152,9 @@ class TemporalOrder(Task):
     solved_below = 0.01
     least_steps = 10
     sizes = (6, 4)
+    feature_names = ("A", "B", "c", "d", "e", "f")
+    class_names = ("A then A", "B then A", "A then B", "B then B")
+    one_hot = True
 
     @property
     def baseline(self) -> float:
@@ -177,6 +186,8 @@ class DelayedRecall(Task):
     baseline_text = "without memory: either bit"
     solved_below = 0.01
     sizes = (2, 1)
+    feature_names = ("bit", "mark")
+    class_names = ("0", "1")
     marks = 1
 
     @property
@@ -204,6 +215,7 @@ class DelayedXOR(DelayedRecall):
 
     name = "delayed_xor"
     title = "Delayed XOR"
+    class_names = ("same", "different")
     marks = 2
 
 
@@ -223,7 +235,8 @@ class Parity(Task):
     baseline_text = "without memory: either answer"
     solved_below = 0.01
     least_steps = 1
-    sizes = (1, 1)
+    feature_names = ("bit",)
+    class_names = ("even", "odd")
 
     @property
     def baseline(self) -> float:

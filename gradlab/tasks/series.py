@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import PERIODS, near_one, raw_series, sine
+from ..data import PERIODS, column_names, near_one, raw_series, read_file, sine
 from ..errors import InputError
 from .base import Batch, Task, register
 from .windows import Windows
@@ -129,6 +129,12 @@ class FileForecast(Forecast):
     def sequence(self) -> np.ndarray:
         """(N, D): the changes, of a size that can be squared."""
         return np.diff(near_one(raw_series(Path(self.path), self.column)), axis=0)
+
+    @cached_property
+    def feature_names(self) -> list[str]:  # type: ignore[override]
+        """The columns that are read."""
+        path = Path(self.path)
+        return column_names(path.name, read_file(path)) if self.column is None else [self.column]
 
     def _scaled(self, known: np.ndarray) -> np.ndarray:
         size = np.sqrt((known**2).mean(axis=0))

@@ -13,6 +13,8 @@ from ..data import text_codes
 from .base import Batch, register
 from .windows import Windows
 
+UNSEEN = {" ": "space", "\n": "newline", "\r": "return", "\t": "tab"}
+
 
 @register
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class LanguageModel(Windows):
     baseline_text = "symbol frequencies alone"
     needs_file = True
     whole, unit, share_held_out = "text", "character", 0.1
+    one_hot = True
 
     @cached_property
     def codes(self) -> tuple[np.ndarray, bytes]:
@@ -58,6 +61,13 @@ class LanguageModel(Windows):
         return len(self.codes[1])
 
     @property
+    def feature_names(self) -> list[str]:  # type: ignore[override]
+        """The characters that occur, in words where they cannot be seen."""
+        return [_shown(byte) for byte in self.codes[1]]
+
+    class_names = feature_names
+
+    @property
     def baseline(self) -> float:
         """Cross-entropy of the held-out text under the frequencies of the rest, one added to each."""
         known, held = self.parts
@@ -68,3 +78,9 @@ class LanguageModel(Windows):
         """Windows from random starts."""
         windows = self.windows(rng, batch_size, held_out)
         return Batch(np.eye(self.input_size)[windows[:-1]], windows[1:].astype(int))
+
+
+def _shown(byte: int) -> str:
+    """A byte as a sign to read; one that is part of a longer character as its number."""
+    sign = chr(byte)
+    return UNSEEN.get(sign) or (sign if sign.isascii() and sign.isprintable() else f"0x{byte:02x}")
