@@ -75,8 +75,7 @@ class AdjointSweep:
         self.squares[span] = _squares(self.xp, self.mantissas[span])
         joint = self.squares[span].sum(axis=1)
         limit = 4.0**self.range
-        inside = (joint > 1 / limit) & (joint < limit)
-        return bool(inside.all()) or self._only_zeros(inside, span)
+        return _between(joint, limit) or self._only_zeros((joint > 1 / limit) & (joint < limit), span)
 
     def _cut(self, t: int) -> None:
         """Step t passes nothing back, except where it lies beyond the sample's length."""
@@ -128,10 +127,9 @@ class AdjointSweep:
 
     def _moderate(self, t: int) -> bool:
         """Whether every adjoint of step t is far inside the safe range, so that its exponent may stay."""
-        if t == self.traj.steps:
-            self.squares[t] = _squares(self.xp, self.mantissas[t])
-        joint = self.squares[t].sum(axis=0)
-        return bool(((joint > 2.0**-self.range) & (joint < 2.0**self.range)).all())
+        if t == self.traj.steps:  # without a gradient of the last state there is nothing yet
+            return not exceeds(self.mantissas[t], 0.0)
+        return _between(self.squares[t].sum(axis=0), 2.0**self.range)
 
     def _normalise(self, t: int) -> None:
         """Brings each sample's largest adjoint of step t to [0.5, 1); zero stays as it is."""
@@ -160,6 +158,11 @@ class AdjointSweep:
         if bool(steps.any()):
             logs[steps] = log_norm(xp, self.mantissas[steps]) + LN2 * self.exponents[steps][:, None]
         return logs
+
+
+def _between(squares: Array, limit: float) -> bool:
+    """Whether all lie between the limit and its inverse."""
+    return float(squares.min()) > 1 / limit and float(squares.max()) < limit
 
 
 def _squares(xp: Namespace, x: Array) -> Array:

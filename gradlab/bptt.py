@@ -129,6 +129,8 @@ class Gradients:
         return {name: self._plain(name, g) for name, g in self.param_mantissas.items()}
 
     def _plain(self, name: str, mantissa: Array) -> Array:
+        if not bool(self.param_exponent.any()):
+            return mantissa
         extra = (1,) * (mantissa.ndim - 1 - self.param_exponent.ndim)
         with quiet():
             return self.traj.xp.ldexp(mantissa, self.param_exponent.reshape(*self.param_exponent.shape, *extra))

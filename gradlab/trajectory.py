@@ -200,16 +200,10 @@ class Trajectory:
         activation, y = self.cell.nonlinearities[g], self.gate_inputs[steps, g]
         if activation.name == "identity":
             return None
-        if activation.slope_from_value is None or g in self._saturated:
+        lost = activation.saturates and exceeds(y, 1 - SATURATED[y.dtype.itemsize])
+        if activation.slope_from_value is None or lost:
             return activation.slope(self.xp, self.pre[steps, g])
         return activation.slope_from_value(self.xp, y)
-
-    @cached_property
-    def _saturated(self) -> frozenset[int]:
-        """Gates whose values come so close to +-1 somewhere that slopes are taken from pre-activations."""
-        level = 1 - SATURATED[self.gate_inputs.dtype.itemsize]
-        candidates = [g for g, phi in enumerate(self.cell.nonlinearities) if phi.saturates]
-        return frozenset(g for g in candidates if exceeds(self.gate_inputs[:, g], level))
 
     def _arguments(self, steps: slice) -> list[Array]:
         """What `partials` takes, for a range of steps at once."""
