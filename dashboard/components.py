@@ -54,10 +54,17 @@ def download_menu(labels: Mapping[str, str], prefix: str = "") -> Component:
 
 
 def typeset(text: str) -> list[Content]:
-    """Plain text with real powers, indices, Greek letters and multiplication signs: 10^-19, sigma_w, x0.64."""
+    """Plain text with real powers, indices, Greek letters and multiplication signs: 10^-19, sigma_w, x0.64.
+
+    A name in quotes, such as 'x0', stays as it is.
+    """
+    text = re.sub(r"(?<![\w.'])x(?=\s?\d)", "×", text)
+    return powers(re.sub(r"\b(?<!')(sigma|chi)(?=_\w\b)", lambda match: GREEK[match[1]], text))
+
+
+def powers(text: str) -> list[Content]:
+    """Plain text with real powers and indices of Greek letters, all else untouched: it may name columns and files."""
     parts: list[Content] = []
-    text = re.sub(r"(?<![\w.])x(?=\s?\d)", "×", text)
-    text = re.sub(r"\b(sigma|chi)(?=_\w\b)", lambda match: GREEK[match[1]], text)
     for piece in re.split(r"(?<=10)(\^-?\d+(?:\.\d+)?)|(?<=[σχ])(_\w)\b", text):
         if piece and piece[0] in "^_":
             parts.append((html.Sup if piece[0] == "^" else html.Sub)(piece[1:].replace("-", "−")))
@@ -116,8 +123,8 @@ def figure(fig: Any, label: str) -> Component:
 
 
 def message(text: str, kind: str = "info") -> Component:
-    """A line that says what happened and what to do."""
-    return html.Div(typeset(text), className=f"notice {kind}")
+    """A line that says what happened and what to do; an error quotes names, which keep their letters."""
+    return html.Div(powers(text) if kind == "error" else typeset(text), className=f"notice {kind}")
 
 
 def pin_row(query: str, label: str, rate: str, colour: str) -> Component:

@@ -16,6 +16,7 @@ from . import form, ids
 from .components import icon_button
 
 SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
+ALL_COLUMNS = "all numeric ones"
 UPLOAD_TEXT = {"input": "your own: .csv .npy .wav or text", "weights": "your own: .safetensors"}
 
 
@@ -101,7 +102,7 @@ def file_options(name: str, *keys: str | None, of: type[Config] = RunConfig) -> 
 
 
 def _column(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
-    look = {"clearable": True, "placeholder": "all numeric ones"}
+    look = {"clearable": True, "placeholder": ALL_COLUMNS}
     return [_select(form.key(name, of), control, value=value, data=[], **look)]
 
 

@@ -175,6 +175,13 @@ class TrainingJobs:
         found = [(path.stat().st_mtime, path.name) for path in root.iterdir() if _ID.fullmatch(path.name)]
         return [name for _, name in sorted(found, reverse=True)]
 
+    def began(self, run_id: str) -> float:
+        """When the run was started, in seconds since the epoch; 0 where there is no such run."""
+        try:
+            return (self.folder(run_id) / CONFIG).stat().st_mtime
+        except OSError:
+            return 0.0
+
     def end(self) -> None:
         """Pause everything and wait for it; a process that does not end in time is killed."""
         with self._lock:

@@ -20,6 +20,7 @@ import numpy as np
 
 from .arrays import quiet
 from .errors import InputError
+from .filecache import original_name
 from .registry import Registry, unknown
 
 Generate = Callable[[np.random.Generator, int, int, int], np.ndarray]
@@ -65,7 +66,7 @@ def load_input(
     path = Path(source)
     if not path.suffix and path.name == str(source) and not os.path.exists(source):
         raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {_FORMATS}")
-    return parse(path.name, read_file(path), column).windows(steps, batch_size, seed)
+    return parse(original_name(path), read_file(path), column).windows(steps, batch_size, seed)
 
 
 def input_chunks(source: str | os.PathLike[str], *, chunk: int, steps: int, **fields: Any) -> Iterator[np.ndarray]:
@@ -150,7 +151,7 @@ def is_text(path: str | os.PathLike[str]) -> bool:
 
 def raw_series(path: str | os.PathLike[str], column: str | None = None) -> np.ndarray:
     """(N, D): a .csv, .npy or .wav file's numbers as they are. Raises InputError, as for text, which has none."""
-    name, data = Path(path).name, read_file(path)
+    name, data = original_name(Path(path)), read_file(path)
     with _naming(name, data):
         read = _READERS.get(_suffix(name))
         values = None if read is None else read(data, column)
@@ -161,7 +162,7 @@ def raw_series(path: str | os.PathLike[str], column: str | None = None) -> np.nd
 
 def text_codes(path: str | os.PathLike[str]) -> tuple[np.ndarray, bytes]:
     """(N,) the number of each byte of a UTF-8 text among the bytes that occur, and those bytes, in order."""
-    name, data = Path(path).name, read_file(path)
+    name, data = original_name(Path(path)), read_file(path)
     with _naming(name, data):
         if _suffix(name) in _READERS:
             raise InputError("expected a text; numbers are forecast, not modelled as characters")
@@ -178,7 +179,7 @@ def labelled_rows(
     The last is the list of the classes' names. Cells may be empty at a line's end only. Raises InputError, with line
     and column, for anything else.
     """
-    name, data = Path(path).name, read_file(path)
+    name, data = original_name(Path(path)), read_file(path)
     with _naming(name, data):
         names, lines, columns = _csv_columns(data)
         at = _index(column, names)
@@ -196,15 +197,15 @@ def labelled_rows(
         return values, lengths, labels, [str(c) for c in classes]
 
 
-def column_names(name: str, data: bytes) -> list[str]:
+def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
     """What `column` can choose from: the numeric columns of a .csv, the features of an array or sound, none in text.
 
-    Raises InputError as `parse` does.
+    labels: every column of a .csv, as any may hold the labels. Raises InputError as `parse` does.
     """
     with _naming(name, data):
         if _suffix(name) == ".csv":
             names, _, columns = _csv_columns(data)
-            return [names[i] for i in _numeric(columns)]
+            return names if labels else [names[i] for i in _numeric(columns)]
         read = _READERS.get(_suffix(name))
         return [] if read is None else _indices(read(data, None))
 

@@ -152,6 +152,7 @@ def test_csv_in_every_usual_form(text):
 def test_column_names_are_those_that_hold_numbers():
     assert column_names("a.csv", TABLE) == ["a", "b"]
     assert column_names("a.csv", b"1,2\n3,4\n") == ["0", "1"]
+    assert column_names("a.csv", b"klass,x0\nup,1\ndown,2\n", labels=True) == ["klass", "x0"]
     assert column_names("a.csv", b"a,a,,b\n1,2,3,4\n") == ["0", "1", "2", "b"]
     assert column_names("a.npy", npy(np.ones((4, 3)))) == ["0", "1", "2"]
     assert column_names("a.wav", wav(b"\1\0" * 8, channels=2)) == ["0", "1"]

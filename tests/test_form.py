@@ -95,6 +95,12 @@ def test_typeset_powers_and_signs() -> None:
     assert [getattr(part, "children", part) for part in components.typeset("sigma_w, x10")] == ["σ", "w", ", ×10"]
 
 
+def test_names_keep_their_letters() -> None:
+    assert words(components.typeset("net with column 'x0', x0.64")) == "net with column 'x0', ×0.64"
+    error = components.message("a.csv: unknown column 'label'. Valid: klass, x0, x1; at most 10^4", "error")
+    assert words(error) == "a.csv: unknown column 'label'. Valid: klass, x0, x1; at most 104"
+
+
 def test_strip_says_how_many_steps_a_box_is() -> None:
     boxes = [{"label": "x1-4", "colour": "#fff", "text": "x1-4: 0"}, {"label": "x5-7", "colour": "#000", "text": "t"}]
     assert components.strip(boxes, 7)["scale"] == "each box = 4 steps"

@@ -117,7 +117,7 @@ def test_wrong_values_and_files(open_page: Callable[..., Page]) -> None:
     page.set_input_files("#upload-train-input input", [{"name": "verse.txt", "mimeType": "text/plain", "buffer": text}])
     expect(page.locator("#train-preview pre")).to_have_text(re.compile("^[a-z ,]{20}$"))
     page.click("#train-one")
-    expect(page.locator("#train-details")).to_contain_text("Model a text, 20 steps. 50 iterations done")
+    expect(page.locator("#train-details")).to_contain_text("Model verse.txt, 20 steps. 50 iterations done")
 
 
 def test_the_run_travels_along_the_navigation(open_page: Callable[..., Page]) -> None:

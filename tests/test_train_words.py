@@ -1,12 +1,16 @@
 """What Train says of runs that break, pause or learn from files."""
 
+import re
+import time
+
 import pytest
 
-from dashboard.pages import train_words
+from dashboard.pages import train_view, train_words
 from dashboard.training_jobs import TRAINING, RunState
 from gradlab.config.train import TrainConfig
 
-from .trained import SMALL, kept, no_processes  # noqa: F401 - a fixture
+from .trained import PAIR, SMALL, kept, no_processes  # noqa: F401 - a fixture
+from .views import walk, words
 
 BREAKS = TrainConfig(
     task="adding", steps=50, activation="relu", gain=3.0, hidden_size=32, optimizer="sgd", learning_rate=0.5,
@@ -62,3 +66,16 @@ def test_a_run_that_is_paused_is_not_judged_for_good(outcome, text):
 )
 def test_the_loss_to_beat_is_called_what_it_is(task, text):
     assert text in train_words.sentence(shown(kept(SMALL.replace(task=task))))[1]
+
+
+def test_the_latest_runs_can_be_told_apart():
+    for n, config in enumerate((PAIR[0], PAIR[1], SMALL.replace(clip="agc", cell="lstm"))):
+        kept(config, f"0000000{n}", iterations=1)
+    rows = [part for part in walk(train_view.recent()) if type(part).__name__ == "A"]
+    told = sorted(words(row) for row in rows)
+    assert [text.partition("done · ")[0] for text in told] == [
+        "Adding, 12 steps, LSTM, clipped", "Adding, 12 steps, tanh RNN", "Adding, 12 steps, tanh RNN, clipped at 0.5"
+    ]  # fmt: skip
+    today = time.strftime("%d %b").lstrip("0")
+    assert all(re.search(rf"done · {today}, \d\d:\d\d$", text) for text in told)
+    assert all(row.title.startswith("gradlab train ") for row in rows)

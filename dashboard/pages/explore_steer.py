@@ -71,14 +71,14 @@ def with_file(name: str, key: str | None, page: Page) -> list[dict[str, str]]:
     return controls.file_options(name, *(entry["value"] for entry in page.options[name]), key)
 
 
-def columns(key: str | None) -> list[str]:
-    """The callback: what the column can be chosen from, for an input by its key."""
+def columns(key: str | None, labels: bool = False) -> list[str]:
+    """The callback: what the column can be chosen from, for an input by its key; any of it may hold labels."""
     sha, _, name = (key or "").partition("-")
     path = None if key in INPUTS else find(sha, name)
     if path is None:
         return []
     try:
-        return column_names(name, path.read_bytes())
+        return column_names(name, path.read_bytes(), labels)
     except (InputError, OSError):  # the run itself will say what is wrong
         return []
 
@@ -140,10 +140,15 @@ def decode(contents: str) -> bytes:
 def keep(field: str, name: str, data: bytes) -> tuple[str, str]:
     """Store a file that can be used; returns its key and what it holds. InputError says why it cannot."""
     summary = weights_summary(data) if field == "weights" else describe(parse(name, data))
+    return stored(name, data), summary
+
+
+def stored(name: str, data: bytes) -> str:
+    """Put a file into the cache; its key. Raises InputError for one that is larger than the cache."""
     path = find(store(name, data), name)
     if path is None:
         raise InputError(f"{name} is larger than what is kept in all; drop a smaller file")
-    return path.name, summary
+    return path.name
 
 
 def weights_summary(data: bytes) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gradlab.config.train import TrainConfig
+from gradlab.links import file_name
 from gradlab.tasks import TASKS
+from gradlab.tasks.labelled import Classification
 from gradlab.training.network import task_name
 
 
@@ -86,9 +89,17 @@ OFFERS = {
 }
 
 
+def subject(config: TrainConfig) -> str:
+    """What is learnt, in a few words: with the file's name, and the steps unless they are the file's own."""
+    task = TASKS[task_name(config)]
+    name = task.title if config.input is None else f"{task.title.partition(' ')[0]} {file_name(config.input)}"
+    return name if task is Classification else f"{name}, {config.steps} steps"
+
+
 def title(config: TrainConfig) -> str:
     """A run in a few words."""
-    return f"{TASKS[task_name(config)].title}, {config.steps} steps, {cell_label(config)}"
+    clipped = {"off": "", "norm": f", clipped at {config.clip_threshold or 1:g}"}.get(config.clip, ", clipped")
+    return f"{subject(config)}, {cell_label(config)}{clipped}"
 
 
 def cell_label(config: TrainConfig) -> str:
@@ -107,4 +118,10 @@ def _label(config: TrainConfig, differing: Sequence[str]) -> str:
         return cell_label(config)
     if "clip" in differing:
         return "unclipped net" if config.clip == "off" else "clipped net"
-    return "net with " + ", ".join(f"{name.replace('_', ' ')} {getattr(config, name)}" for name in differing[:2])
+    return "net with " + ", ".join(_setting(name, getattr(config, name)) for name in differing[:2])
+
+
+def _setting(name: str, value: Any) -> str:
+    """A field in words; names of the user's own in quotes."""
+    quoted = f"'{file_name(value) if name == 'input' else value}'" if name in ("input", "column") and value else value
+    return f"{name.replace('_', ' ')} {quoted}"

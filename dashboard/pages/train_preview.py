@@ -12,8 +12,9 @@ import gradlab
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.tasks import Batch, Task
+from gradlab.tasks.labelled import Classification
 from gradlab.tasks.text import LanguageModel
-from gradlab.training.network import build_task
+from gradlab.training.network import build_task, task_name
 from gradlab.verdicts import value_text
 
 from .. import components
@@ -31,7 +32,7 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
     try:
         task = build_task(config)
     except InputError as error:
-        return [components.message(str(error), "error")]
+        return [components.message(_problem(config, str(error)), "error")]
     batch = task.batch(np.random.default_rng([config.seed, 0]), config.batch_size)
     about = (inspect.getdoc(type(task)) or "").partition("\n")[0].replace("`", "")
     words = [
@@ -43,6 +44,12 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
     items = [html.Li([html.B(f"{name}: "), text]) for name, text in COMING.items()]
     coming = html.Div([html.H2("What you will see"), html.Ul(items)], className="coming")
     return [html.Div(words), coming]
+
+
+def _problem(config: TrainConfig, text: str) -> str:
+    """What is wrong, and where that can be set right."""
+    unknown = task_name(config) == Classification.name and "unknown column" in text
+    return f"{text}. Choose the column of the labels at Column, under More." if unknown else text
 
 
 def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:

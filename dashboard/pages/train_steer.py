@@ -11,8 +11,11 @@ from dash import Dash, Input, Output, State, ctx, no_update
 
 from gradlab.config import controls as config_controls
 from gradlab.config.train import TrainConfig
+from gradlab.data import column_names
 from gradlab.errors import InputError
 from gradlab.links import to_command, to_python
+from gradlab.tasks import TASKS
+from gradlab.tasks.labelled import Classification
 from gradlab.training import advise
 from gradlab.training.network import task_name
 
@@ -21,12 +24,13 @@ from ..components import message
 from ..runs import require_memory
 from ..training_jobs import TRAINING
 from . import train_address, train_card, train_preview
-from .explore_steer import columns, decode, keep
+from .explore_steer import columns, decode, keep, stored
 from .train_examples import EXAMPLES, OFFERS
 from .train_words import look_up
 
-FILE, COLUMN, SEED = (form.key(name, TrainConfig) for name in ("input", "column", "seed"))
+FILE, COLUMN, TASK = (form.key(name, TrainConfig) for name in ("input", "column", "task"))
 REROLL = form.key(ids.REROLL, TrainConfig)
+CLASSIFY, LABELS = Classification.name, "label"  # the task of labelled sequences, its column unless one is named
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,45 @@ def choose_example(name: str, page: Page) -> dict[str, Any]:
 def take_file(contents: str, name: str, page: Page) -> dict[str, Any]:
     """A dropped file is what is learnt; one that cannot be used changes only the message."""
     try:
-        key, summary = keep("input", name, decode(contents))
+        data = decode(contents)
+        found = labelled_file(name, data, page) or series_file(name, data, page)
     except InputError as error:
         return {"upload": message(str(error), "error")}
-    keys = (*(entry["value"] for entry in page.files), key)
-    values = {"input": key, "column": None, "task": task_of(key, page)}
+    values, summary = found
+    keys = (*(entry["value"] for entry in page.files), values["input"])
     return {"values": values, "files": controls.file_options("input", *keys, of=TrainConfig), "upload": summary}
 
 
-def task_of(key: str, page: Page) -> str:
-    """The task that a file stands for: the chosen one where it reads files, else what the file can be used for."""
-    return task_name(form.read({**page.raw, "input": key}, TrainConfig).config)
+def series_file(name: str, data: bytes, page: Page) -> tuple[dict[str, Any], str]:
+    """Controls for a series or text, with the chosen task where it reads files; what the file holds."""
+    key, summary = keep("input", name, data)
+    task = task_name(form.read({**page.raw, "input": key}, TrainConfig).config)
+    return {"input": key, "column": None, "task": task}, summary
+
+
+def labelled_file(name: str, data: bytes, page: Page) -> tuple[dict[str, Any], str] | None:
+    """Controls for a table of labelled sequences, and where its labels are.
+
+    None where no such task is chosen, unless a generated one is and the file has a column of labels by name.
+    """
+    every = column_names(name, data, labels=True) if name.lower().endswith(".csv") else []
+    named, chosen = LABELS in every, TASKS.get(page.raw["task"])
+    if not every or not (page.raw["task"] == CLASSIFY or named and not (chosen and chosen.needs_file)):
+        return None
+    words = [other for other in every if other not in column_names(name, data)]
+    column = words[0] if not named and len(words) == 1 else None
+    said = f"labels from the column '{column or LABELS}'"
+    if not (named or column):
+        said = "choose the column of its labels at Column"
+    elif page.raw["task"] != CLASSIFY:
+        said += f"; to predict its numbers instead, set Task to {TASKS['forecast'].title}"
+    return {"input": stored(name, data), "column": column, "task": CLASSIFY}, f"{len(every)} columns, {said}"
+
+
+def column_menu(key: str | None, task: str) -> tuple[list[str], str]:
+    """The callback: what the column can be chosen from, and what is used where none is."""
+    classify = task == CLASSIFY
+    return columns(key, labels=classify), LABELS if classify else controls.ALL_COLUMNS
 
 
 def use_threshold(page: Page) -> dict[str, Any]:
@@ -231,8 +263,8 @@ def register(app: Dash) -> None:
         "page": page,
     }
     app.callback(output=PLAIN | {"values": VALUES}, inputs=inputs, prevent_initial_call=True)(steer)
-    chosen = Input(ids.control(FILE), "value")
-    app.callback(Output(ids.control(COLUMN), "data"), chosen)(columns)
+    chosen = Input(ids.control(FILE), "value"), Input(ids.control(TASK), "value")
+    app.callback(*(Output(ids.control(COLUMN), prop) for prop in ("data", "placeholder")), *chosen)(column_menu)
     request = Input(ids.TRAIN_REQUEST, "data")
     app.callback(Output(ids.TRAIN_DRAWN, "data"), request, prevent_initial_call=True)(look)
     settled = {"address": Output(ids.TRAIN_ADDRESS, "data"), "copies": Output(ids.TRAIN_COPIES, "data")}

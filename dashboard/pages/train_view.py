@@ -11,7 +11,9 @@ from dash import Dash, Input, Output, State, ctx, html, no_update
 from dash.development.base_component import Component
 
 import gradlab
+from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
+from gradlab.links import to_command
 
 from .. import components, ids
 from ..training_jobs import TRAINING
@@ -26,13 +28,17 @@ RECENT = 8
 
 def recent() -> list[Component]:
     """The latest runs, each a link to it."""
-    rows: list[Component] = []
-    for run_id in TRAINING.recent()[:RECENT]:
-        if config := TRAINING.config(run_id):
-            state = html.Span(STATES[TRAINING.state(run_id).status], className="pin-rate")
-            name = html.Span(title(config), className="pin-label")
-            rows.append(html.Li(html.A([name, state], href=f"/train?run={run_id}", className="pin-open")))
-    return rows
+    found = {run_id: config for run_id in TRAINING.recent()[:RECENT] if (config := TRAINING.config(run_id))}
+    return [_recent(run_id, config) for run_id, config in found.items()]
+
+
+def _recent(run_id: str, config: TrainConfig) -> Component:
+    """What it is, how it stands and when it began; on hover its command, which tells all runs apart."""
+    began = time.strftime("%d %b, %H:%M", time.localtime(TRAINING.began(run_id))).lstrip("0")
+    state = html.Span(f"{STATES[TRAINING.state(run_id).status]} · {began}", className="pin-rate")
+    name = html.Span(title(config), className="pin-label")
+    link = html.A([name, state], href=f"/train?run={run_id}", className="pin-open", title=to_command(config))
+    return html.Li(link)
 
 
 # figures

@@ -17,7 +17,7 @@ from gradlab.verdicts import value_text
 from .. import components
 from ..training_jobs import TRAINING, Record, RunState
 from .explore_view import duration
-from .train_examples import labels, title
+from .train_examples import labels, subject
 
 BROKE = "A smaller gain, a lower learning rate or clipping may keep them finite."
 
@@ -171,7 +171,7 @@ def _losses(run: Shown) -> str:
 
 def summary(runs: Sequence[Shown]) -> str:
     """Which task, and where each run is."""
-    start = title(runs[0].config).rpartition(",")[0]
+    start = subject(runs[0].config)
     if len(runs) == 1:
         return f"{start}. {progress_text(runs[0])}."
     return f"{start}. " + " ".join(f"{run.name}: {progress_text(run)}." for run in runs)
