@@ -1,4 +1,4 @@
-"""Files of labelled sequences on page Train: which task they stand for, where the labels are, what goes by their name."""
+"""Files of labelled sequences on page Train: which task they stand for, where the labels are, their names."""
 
 import pytest
 

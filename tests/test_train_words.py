@@ -72,8 +72,8 @@ def test_the_latest_runs_can_be_told_apart():
     for n, config in enumerate((PAIR[0], PAIR[1], SMALL.replace(clip="agc", cell="lstm"))):
         kept(config, f"0000000{n}", iterations=1)
     rows = [part for part in walk(train_view.recent()) if type(part).__name__ == "A"]
-    told = sorted(words(row) for row in rows)
-    assert [text.partition("done · ")[0] for text in told] == [
+    told = [words(row) for row in rows]
+    assert sorted(text.partition("done · ")[0] for text in told) == [
         "Adding, 12 steps, LSTM, clipped", "Adding, 12 steps, tanh RNN", "Adding, 12 steps, tanh RNN, clipped at 0.5"
     ]  # fmt: skip
     today = time.strftime("%d %b").lstrip("0")
