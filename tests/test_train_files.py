@@ -1,5 +1,7 @@
 """Files of labelled sequences on page Train: which task they stand for, where the labels are, their names."""
 
+import re
+
 import pytest
 
 from dashboard import controls
@@ -71,3 +73,9 @@ def test_a_run_is_called_by_its_file():
     path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
     assert train_examples.title(CLASSIFY.replace(input=path)) == "Classify k.csv, tanh RNN"
     assert train_examples.title(SMALL.replace(input=path)) == "Forecast k.csv, 12 steps, tanh RNN"
+
+
+def test_the_answer_is_the_class_as_the_file_spells_it():
+    path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
+    said = words(train_preview.content(CLASSIFY.replace(input=path, column="klass"), "light"))
+    assert re.search("The answer here: (up|down)[.]", said)

@@ -1,6 +1,7 @@
 """Page Train without a browser: its form, address, controls, files and buttons."""
 
 import json
+import re
 from urllib.parse import parse_qsl
 
 import pytest
@@ -16,7 +17,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.links import from_query, to_command, to_python, to_query
 
 from .trained import LOOK, PAIR, SMALL, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
-from .views import stored, upload, walk, words
+from .views import parts, stored, upload, walk, words
 
 
 def request(config=SMALL, runs=(), search=""):
@@ -159,13 +160,54 @@ def test_the_address_is_written_where_it_says_something_else(pair):
 # before anything is trained
 
 
+def sample(**fields):
+    return train_preview.content(SMALL.replace(**{"steps": 24} | fields), "light")
+
+
 @pytest.mark.parametrize(
-    "task", ["adding", "adding_hs97", "copy_memory", "temporal_order", "parity", "sine", "mackey_glass"]
+    ("task", "names"),
+    [
+        ("adding", {"number", "mark"}),
+        ("adding_hs97", {"number", "mark"}),
+        ("delayed_xor", {"bit", "mark"}),
+        ("parity", {"bit"}),
+        ("sine", {"value"}),
+        ("mackey_glass", {"value"}),
+    ],
 )
-def test_a_sample_of_the_task_is_shown(task):
-    parts = train_preview.content(SMALL.replace(task=task, steps=24), "light")
-    figures = [part for part in walk(parts) if getattr(part, "role", None) == "img"]
-    assert len(figures) == 1 and "The loss to beat is" in words(parts)
+def test_a_sample_of_the_task_is_shown(task, names):
+    shown = sample(task=task)
+    (figure,) = parts(shown, "Graph")
+    assert {trace.name for trace in figure.figure.data if trace.mode == "lines"} == names
+    assert "The loss to beat is" in words(shown)
+
+
+def test_a_sample_is_shown_up_to_its_own_end():
+    lengths = set()
+    for seed in range(4):
+        (figure,) = parts(sample(task="adding_hs97", steps=60, seed=seed), "Graph")
+        marks = figure.figure.data[1].y
+        assert marks[-1] == -1
+        lengths.add(len(marks))
+    assert len(lengths) > 1 and max(lengths) <= 66
+
+
+@pytest.mark.parametrize("task", ["temporal_order", "copy_memory"])
+def test_symbols_are_shown_as_symbols(task):
+    shown = sample(task=task)
+    assert not parts(shown, "Graph")
+    (line,) = [part for part in walk(shown) if getattr(part, "className", "") == "symbols"]
+    told = [part.children for part in line.children]
+    if task == "copy_memory":
+        assert "blank × 23" in told and "mark" in told and told[-1] == "blank × 10"
+    else:
+        assert re.search("The answer here: " + " then ".join(part.children for part in parts(line, "B")), words(shown))
+
+
+def test_symbols_in_a_row_are_counted():
+    told = train_preview.symbols(["c", "c", "A", "blank", "blank", "blank"])
+    assert [part.children for part in told] == ["c", "c", "A", "blank × 3"]
+    assert [type(part).__name__ for part in told] == ["Span", "Span", "B", "Span"]
 
 
 def test_texts_are_shown_as_text_and_unfit_files_are_told(tmp_path):

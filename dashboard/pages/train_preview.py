@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from dash import html
@@ -53,17 +55,28 @@ def _problem(config: TrainConfig, text: str) -> str:
 
 
 def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
-    """The input over its steps; symbols, which come as one-hot vectors, by their number, a text as text."""
-    x = batch.x
-    symbols = x.shape[2] > 1 and bool(((x == 0) | (x == 1)).all() and (x.sum(axis=2) == 1).all())
-    if symbols and isinstance(task, LanguageModel):
-        return [html.Pre(bytes(task.codes[1][k] for k in x[:, 0].argmax(axis=-1)).decode("utf-8", "replace"))]
-    shown = x.argmax(axis=2)[..., None].astype(float) if symbols else x
-    return [components.figure(gradlab.plots.data(shown, theme), "Input of the sample over its steps")]
+    """The first input over its steps: what it says, where every step is a symbol, else its values."""
+    x = batch.x if batch.lengths is None else batch.x[: batch.lengths[0]]
+    if not task.one_hot:
+        return [
+            components.figure(gradlab.plots.data(x, theme, task.feature_names), "Input of the sample over its steps")
+        ]
+    shown = x[:, 0].argmax(axis=-1)
+    if isinstance(task, LanguageModel):
+        return [html.Pre(bytes(task.codes[1][k] for k in shown).decode("utf-8", "replace"))]
+    return [html.P(symbols([task.feature_names[k] for k in shown]), className="symbols")]
+
+
+def symbols(names: Sequence[str]) -> list[Component]:
+    """One after the other, capitals marked, as the task is about them; what comes more than twice in a row counted."""
+    runs = [(name, len(list(same))) for name, same in groupby(names)]
+    texts = [text for name, n in runs for text in ([f"{name} × {n}"] if n > 2 else [name] * n)]
+    return [(html.B if text[0].isupper() else html.Span)(text) for text in texts]
 
 
 def _answer(task: Task, batch: Batch) -> str:
     wanted = "An answer is wanted at every step."
     if task.output == "last":
-        wanted = f"The answer here: {value_text(float(batch.targets[0].reshape(-1)[0]))}."
+        answer = float(batch.targets[0].reshape(-1)[0])
+        wanted = f"The answer here: {task.class_names[int(answer)] if task.class_names else value_text(answer)}."
     return f"{wanted} The loss to beat is {value_text(task.baseline)} ({task.baseline_text})."

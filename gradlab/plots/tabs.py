@@ -1,6 +1,7 @@
 """Figures behind the gradient, over the time axis: gates, paths, parameter gradients, input."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -67,14 +68,15 @@ def parameters(ds: xr.Dataset, theme: str = "light") -> go.Figure:
     return stack([panel], theme, ds.sizes["step"])
 
 
-def data(x: np.ndarray, theme: str = "light") -> go.Figure:
+def data(x: np.ndarray, theme: str = "light", names: Sequence[str] = ()) -> go.Figure:
     """The first sample of an input x (T, B, D) over its steps; of more than 5 features, the first 5.
 
-    Raises InputError for another shape or an unknown theme.
+    names: of the features; numbers them where there are none. Raises InputError for another shape or an unknown theme.
     """
     if x.ndim != 3 or not all(x.shape):
         raise InputError(f"x: expected shape (T, B, D) with at least one of each, got {x.shape}")
-    shown = {f"feature {n}": feature for n, feature in enumerate(x[:, 0, :MAX_FEATURES].T, 1)}
+    names = names or [f"feature {n}" for n in range(1, x.shape[2] + 1)]
+    shown = dict(zip((escape(name, quote=False) for name in names), x[:, 0, :MAX_FEATURES].T, strict=False))
     caption = f"first of {x.shape[1]} samples"
     if x.shape[2] > MAX_FEATURES:
         caption += f", first {MAX_FEATURES} of {x.shape[2]} features"
