@@ -84,7 +84,9 @@ def test_a_run_to_its_end_and_back_through_the_history(open_page: Callable[..., 
     page = open_train(open_page, f"{QUICK}&iterations=100")
     page.click("#train-one")
     expect(page.locator("#train-details")).to_contain_text("100 iterations done")
-    expect(page.locator("#train-verdict")).to_have_text(re.compile("The net .*: loss .*, without memory 0.17."))
+    expect(page.locator("#train-verdict")).to_have_text(
+        re.compile("The net .*: held-out loss .*, without memory 0.17.")
+    )
     page.click("#train-copy-python")
     expect(page.locator("#train-copied")).to_have_text("Copied")
     assert "gradlab.train(" in page.evaluate("navigator.clipboard.readText()")
