@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradlab.errors import Cancelled, InputError
-from gradlab.training import TrainConfig, TrainingRun, advise, train
+from gradlab.training import Effect, TrainConfig, TrainingRun, advise, train
 from gradlab.training.history import COLUMNS
 
 QUICK = {"task": "sine", "steps": 30, "hidden_size": 16, "batch_size": 4, "snapshot_every": 1000}
@@ -31,7 +31,8 @@ def test_percentiles_leave_the_first_tenth_out():
     assert advice.share_clipped == 0.25
     assert advice.threshold is None and advice.effect is None
     assert re.fullmatch(
-        r"Nothing here asks for clipping: of 180 norms the largest is 1\.6 times the median. No threshold was tried.",
+        r"No tail asks for clipping: of 180 norms \(the first 20 iterations left out\) the most extreme is "
+        r"\d\.\d times what was usual until then\. No threshold was tried\.",
         advice.reason,
     )
     assert "25 % clipped so far." in str(advice)
@@ -39,7 +40,7 @@ def test_percentiles_leave_the_first_tenth_out():
 
 def test_a_run_that_was_clipped_says_how_often():
     advice = advise(run_with([0.0] * 60, clipped=range(7), clip="norm", clip_threshold=0.5))
-    assert advice.reason.endswith("1 times the median. 7 of 60 updates were clipped.")
+    assert advice.reason.endswith("1 times what was usual until then. 7 of 60 updates were clipped.")
 
 
 @pytest.mark.parametrize(
@@ -47,12 +48,13 @@ def test_a_run_that_was_clipped_says_how_often():
 )
 def test_a_tail_is_cut_off_at_the_ninetieth_percentile(tail, words):
     norms = np.full(200, 1.0)
-    norms[180:] = 3.137
-    norms[199] = tail
+    norms[25::9] = 3.137
+    norms[110] = tail
     advice = advise(run_with(np.log(norms)))
     assert advice.threshold == 3.1  # rounded: nobody sets 3.137
     assert "At 3.1, the 90th percentile, one in ten of them would have been shortened" in advice.reason
-    assert re.search(f"^Of 180 norms the largest is {words} times the median", advice.reason)
+    assert re.search(rf"^Of 180 norms \(.* left out\) the most extreme is {words} times what was usual", advice.reason)
+    assert "only a run with it shows whether that helps" in advice.reason
 
 
 @pytest.mark.parametrize(("largest", "threshold"), [(9.9, None), (10.1, 1.0)])
@@ -60,10 +62,27 @@ def test_a_tail_begins_at_ten_times_the_median(largest, threshold):
     assert advise(run_with(np.log([1.0] * 99 + [largest]))).threshold == threshold
 
 
+def test_norms_that_fall_as_the_net_learns_have_no_tail_and_those_that_grow_have():
+    falling = np.linspace(7, 0, 200)
+    assert advise(run_with(falling)).threshold is None
+    assert advise(run_with(falling[::-1])).threshold == pytest.approx(math.exp(7 * 0.91), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"), [({"loss": 1e9}, "The run diverged: "), ({"skipped": 1.0}, "The run broke: ")]
+)
+def test_a_run_that_diverged_or_broke_is_told_of_its_learning_rate_first(fields, words):
+    run = run_with([0.0] * 40)
+    for name, value in fields.items():
+        run.history.rows[name][1:] = [value] * 39
+    assert advise(run).reason.startswith(f"{words}lower the learning rate or the gain first. ")
+
+
 def test_lost_updates_ask_for_a_threshold_without_any_tail():
     advice = advise(run_with([math.log(2.0)] * 60 + [math.nan, math.inf], skipped=(60, 61)))
     assert advice.threshold == 2.0
-    assert advice.reason.startswith("2 updates overflowed; of 54 norms the largest is 1 times the median")
+    start = "2 updates overflowed; of 54 norms (the first 6 iterations left out) the most extreme is 1 times what"
+    assert advice.reason.startswith(start)
 
 
 def test_norms_beyond_the_floating_point_range():
@@ -98,7 +117,9 @@ def test_the_effect_is_that_of_a_run_with_the_threshold(exploding):
     assert effect.loss_with < 1 < 100 < effect.loss_without
     assert effect.share_clipped == np.mean(clipped.history.rows["clipped"]) > 0
     assert effect.iterations == 120 and str(effect) in str(advice)
-    assert str(effect).endswith(f"it clipped {sum(clipped.history.rows['clipped']):.0f} of 120 updates.")
+    assert effect.share_above == np.mean(np.exp(plain.history.rows["log_grad_norm_before"]) > advice.threshold)
+    assert effect.outcome == "helped" and "without: it helped." in str(effect)
+    assert str(effect).endswith(f" It clipped {sum(clipped.history.rows['clipped']):.0f} of 120 updates.")
     assert shares == sorted(shares) and len(shares) == 240 and shares[-1] == 1
 
 
@@ -116,9 +137,37 @@ def test_a_verification_can_be_cancelled(exploding):
 
 
 def test_losses_that_are_not_finite_count_as_infinite():
-    norms = np.log([1.0] * 30 + [50.0] * 10)
+    norms = np.log([1.0] * 30 + [50.0, 40.0] * 5)
     run = run_with(norms, activation="relu", gain=1e20, dtype="float32", iterations=40)
     effect = advise(run, verify=True).effect
     assert (effect.skipped_without, effect.loss_without) == (40, math.inf)
-    assert "and not finite without;" in str(effect)
+    assert "and not finite without: it " in str(effect)
     assert str(effect).endswith(f" {effect.skipped_with} updates overflowed with it, 40 without.")
+
+
+@pytest.mark.parametrize(
+    ("without", "with_it", "outcome", "words"),
+    [
+        (1.0, 0.79, "helped", "1 without: it helped."),
+        (1.0, 0.81, "no difference", "1 without: it made no difference."),
+        (0.81, 1.0, "no difference", "0.81 without: it made no difference."),
+        (0.79, 1.0, "harm", "0.79 without: it did harm, so do without it."),
+        (math.inf, math.inf, "no difference", "not finite without: it made no difference."),
+    ],
+)
+def test_a_fifth_of_the_loss_is_a_difference(without, with_it, outcome, words):
+    effect = Effect(300, without, with_it, 0, 0, 0.1, 0.1)
+    assert effect.outcome == outcome and words in str(effect)
+
+
+@pytest.mark.parametrize(
+    ("clipped", "above", "words"),
+    [
+        (196, 31, "where 31 norms without it were above: with it the net went where its gradient is larger."),
+        (10, 60, "where 60 norms without it were above: with it the net went where its gradient is smaller."),
+        (60, 31, ""),
+    ],
+)
+def test_a_share_clipped_that_is_far_from_the_expected_one_is_explained(clipped, above, words):
+    text = str(Effect(300, 1.0, 1.0, 0, 0, clipped / 300, above / 300))
+    assert text.endswith(f"It clipped {clipped} of 300 updates" + (f", {words}" if words else "."))

@@ -74,7 +74,7 @@ def test_json_is_one_object_with_all_of_it() -> None:
     assert [(s["iteration"], s["loss"], s["score"]) for s in found["scores"]] == expected.history.scores
     assert (found["status"], found["iteration"], found["skipped"]) == ("done", 40, 0)
     assert found["baseline"] == 1 / 6 and found["checkpoint"] == "adding.safetensors"
-    assert found["outcome"].startswith("Adding: ") and found["advice"]["text"].startswith("Norm before clipping")
+    assert found["outcome"].startswith("Adding: ") and "Norm before clipping" in found["advice"]["text"]
 
 
 def test_quiet_is_the_outcome_alone() -> None:
@@ -141,7 +141,7 @@ def test_advice_is_tried_on_demand() -> None:
     wild = ("--task", "sine", "--steps", 30, "--hidden-size", 16, "--batch-size", 4, "--gain", 2.5)
     wild += ("--optimizer", "sgd", "--learning-rate", 0.2, "--iterations", 120)
     result = run(*wild, "--advise")
-    assert re.search(r"At \S+, the 90th percentile, .*\nOver 120 iterations from the start the loss", result.stdout)
+    assert re.search(r"At \S+, the 90th percentile, [^<]*\nOver 120 iterations from the start the loss", result.stdout)
     assert "from the start" not in run(*wild, "--checkpoint", "b.safetensors").stdout
     short = run(*SMALL, "--iterations", 9, "--checkpoint", "c.safetensors")
     assert "Clipping" not in short.stdout and short.exit_code == 0

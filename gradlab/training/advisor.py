@@ -13,18 +13,27 @@ from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
 from ..verdicts import number_text, value_text
 from .loop import Step, TrainingRun, train
+from .outcome import outcome
 
 PERCENTILES = (1, 10, 50, 90, 99, 100)
 WARM_UP = 0.1  # of the iterations, whose norms are those of a net that knows nothing yet
-HEAVY = math.log(10)  # a largest norm this far above the median is a tail worth cutting off
+HEAVY = math.log(10)  # a norm this far above what was usual until then is a tail worth cutting off
+AROUND = 0.1  # of the norms: a running median's
 AT = 90  # percentile that the threshold is taken at
 LEAST = 20  # norms to advise from
 SHORT = 300  # iterations of a verification
+BETTER = 0.8  # of the other loss: in an exploding net rounding alone changes it by a sixth
+OFF = 0.1  # of the updates: a share clipped that is this far from the expected one is explained
+EFFECTS = {"helped": "it helped", "no difference": "it made no difference", "harm": "it did harm, so do without it"}
+FIRST = {"diverged": "The run diverged", "broke": "The run broke"}  # outcomes that clipping alone does not mend
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A short run without and with the threshold: the last tenth's mean loss, skipped updates, share clipped."""
+    """A short run without and with the threshold: the last tenth's mean loss, skipped updates, share clipped.
+
+    share_above: of the norms without the threshold, those above it.
+    """
 
     iterations: int
     loss_without: float
@@ -32,22 +41,40 @@ class Effect:
     skipped_without: int
     skipped_with: int
     share_clipped: float
+    share_above: float
+
+    @property
+    def outcome(self) -> str:
+        """What the threshold did to the loss, by a fifth or more: "helped" or "harm"; else "no difference"."""
+        if self.loss_with < BETTER * self.loss_without:
+            return "helped"
+        return "harm" if self.loss_without < BETTER * self.loss_with else "no difference"
 
     def __str__(self) -> str:
-        clipped = round(self.share_clipped * self.iterations)
         lost = f" {self.skipped_with} updates overflowed with it, {self.skipped_without} without."
         return (
             f"Over {self.iterations} iterations from the start the loss came to {value_text(self.loss_with)} with it "
-            f"and {value_text(self.loss_without)} without; it clipped {clipped} of {self.iterations} updates."
+            f"and {value_text(self.loss_without)} without: {EFFECTS[self.outcome]}. It clipped {self._clipped}."
             f"{lost if self.skipped_with or self.skipped_without else ''}"
         )
+
+    @property
+    def _clipped(self) -> str:
+        """How many updates, and why that are more or fewer than the norms without it let expect."""
+        clipped, above = (round(share * self.iterations) for share in (self.share_clipped, self.share_above))
+        text = f"{clipped} of {self.iterations} updates"
+        if abs(self.share_clipped - self.share_above) <= OFF:
+            return text
+        size = "larger" if clipped > above else "smaller"
+        return f"{text}, where {above} norms without it were above: with it the net went where its gradient is {size}"
 
 
 @dataclass(frozen=True)
 class ClipAdvice:
     """percentiles: of the norm before clipping, by percentile. share_clipped: of the updates so far.
 
-    threshold: suggested for clipping by norm; None where no tail asks for one. reason: why. effect: of a short run.
+    threshold: suggested for clipping by norm; None where no tail asks for one. reason: why, and which iterations are
+    left out. effect: of a short run; its `outcome` says whether the threshold helped.
     """
 
     percentiles: dict[int, float]
@@ -59,10 +86,11 @@ class ClipAdvice:
     def __str__(self) -> str:
         ranks = ", ".join(f"{p} %: {value_text(value)}" for p, value in self.percentiles.items())
         lines = [
+            self.reason,
             f"Norm before clipping, percentiles: {ranks}.",
             f"{100 * self.share_clipped:.0f} % clipped so far.",
         ]
-        return "\n".join([*lines, self.reason, *([str(self.effect)] if self.effect else [])])
+        return "\n".join([*lines, *([str(self.effect)] if self.effect else [])])
 
 
 def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float], None] | None = None) -> ClipAdvice:
@@ -71,35 +99,55 @@ def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float]
     The first tenth of the iterations is left out. verify: run the configuration afresh twice, at most `SHORT`
     iterations, without clipping and with the threshold. Raises InputError for runs that are too short to tell.
     """
-    logs = np.asarray(run.history.rows["log_grad_norm_before"])
-    logs = logs[int(WARM_UP * len(logs)) :]
-    known = logs[np.isfinite(logs)]
+    rows = run.history.rows
+    logs = np.asarray(rows["log_grad_norm_before"])
+    left_out = int(WARM_UP * len(logs))
+    known = logs[left_out:][np.isfinite(logs[left_out:])]
     if len(known) < LEAST:
         raise InputError(f"the run shows {len(known)} gradient norms; advice needs at least {LEAST}: train longer")
-    lost = int(np.sum(run.history.rows["skipped"]))
-    ranks = dict(zip(PERCENTILES, np.percentile(known, PERCENTILES), strict=True))
-    clipped = run.history.rows["clipped"]
-    tried = f"{sum(clipped):.0f} of {len(clipped):,} updates were clipped."
-    threshold, reason = _suggestion(ranks, len(known), lost, tried if run.threshold else "No threshold was tried.")
+    threshold, reason = _suggestion(known, left_out, int(np.sum(rows["skipped"])), _tried(run))
+    if first := FIRST.get(outcome(run.task, run.history)):
+        reason = f"{first}: lower the learning rate or the gain first. {reason}"
     with quiet():
-        percentiles = {p: float(np.exp(value)) for p, value in ranks.items()}
-    share = float(np.mean(clipped))
+        percentiles = dict(zip(PERCENTILES, np.exp(np.percentile(known, PERCENTILES)).tolist(), strict=True))
     effect = _effect(run.config, threshold, on_progress) if verify and threshold is not None else None
-    return ClipAdvice(percentiles, share, threshold, reason, effect)
+    return ClipAdvice(percentiles, float(np.mean(rows["clipped"])), threshold, reason, effect)
 
 
-def _suggestion(ranks: dict[int, float], count: int, lost: int, tried: str) -> tuple[float | None, str]:
-    """Threshold and reason from ln of the percentiles of `count` norms; `tried`: which clipping they saw."""
-    tail = ranks[100] - ranks[50]
-    largest = f"of {count:,} norms the largest is {number_text(tail, 2)} times the median"
+def _tried(run: TrainingRun) -> str:
+    """Which clipping the norms have seen."""
+    clipped = run.history.rows["clipped"]
+    return (
+        f"{sum(clipped):.0f} of {len(clipped):,} updates were clipped." if run.threshold else "No threshold was tried."
+    )
+
+
+def _suggestion(logs: np.ndarray, left_out: int, lost: int, tried: str) -> tuple[float | None, str]:
+    """Threshold and reason from ln of norms that follow the first `left_out` iterations."""
+    tail = _tail(logs)
+    largest = (
+        f"of {len(logs):,} norms (the first {left_out:,} iterations left out) the most extreme is "
+        f"{number_text(tail, 2)} times what was usual until then"
+    )
     if tail < HEAVY and not lost:
-        return None, f"Nothing here asks for clipping: {largest}. {tried}"
-    threshold = float(f"{math.exp(min(ranks[AT], 600)):.2g}")
+        return None, f"No tail asks for clipping: {largest}. {tried}"
+    threshold = float(f"{math.exp(min(np.percentile(logs, AT), 600)):.2g}")
     start = f"{lost:,} updates overflowed; {largest}" if lost else f"{largest[0].upper()}{largest[1:]}"
     return threshold, (
         f"{start}. At {value_text(threshold)}, the {AT}th percentile, one in ten of them would have been shortened, "
-        "and the tail cut off; nine in ten stay as they are."
+        "and the tail cut off. A net that is clipped goes another way, so only a run with it shows whether that helps."
     )
+
+
+def _tail(logs: np.ndarray) -> float:
+    """ln of the largest ratio of a norm to the lowest running median until then.
+
+    Norms that fall as the net learns have no tail for that; those that grow and stay have one.
+    """
+    from scipy.ndimage import median_filter
+
+    usual = np.minimum.accumulate(median_filter(logs, int(AROUND * len(logs)) | 1, mode="reflect"))
+    return float((logs - usual).max())
 
 
 def _effect(config: TrainConfig, threshold: float, on_progress: Callable[[float], None] | None) -> Effect:
@@ -108,12 +156,16 @@ def _effect(config: TrainConfig, threshold: float, on_progress: Callable[[float]
     rare = {"snapshot_every": iterations, "evaluate_every": iterations}
     plain = config.replace(clip="off", clip_threshold=None, iterations=iterations, **rare)
     clipped = plain.replace(clip="norm", clip_threshold=threshold)
-    rows = [_rows(one, _share_of(on_progress, n, iterations)) for n, one in enumerate((plain, clipped))]
-    (without, with_it), (skipped, skipped_with) = (
-        [_late(r["loss"]) for r in rows],
-        [int(np.sum(r["skipped"])) for r in rows],
+    without, with_it = (_rows(one, _share_of(on_progress, n, iterations)) for n, one in enumerate((plain, clipped)))
+    return Effect(
+        iterations,
+        loss_without=_late(without["loss"]),
+        loss_with=_late(with_it["loss"]),
+        skipped_without=int(np.sum(without["skipped"])),
+        skipped_with=int(np.sum(with_it["skipped"])),
+        share_clipped=float(np.mean(with_it["clipped"])),
+        share_above=float(np.mean(np.asarray(without["log_grad_norm_before"]) > math.log(threshold))),
     )
-    return Effect(iterations, without, with_it, skipped, skipped_with, float(np.mean(rows[1]["clipped"])))
 
 
 def _rows(config: TrainConfig, on_step: Callable[[Step], None] | None) -> dict[str, list[float]]:
