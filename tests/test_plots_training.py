@@ -78,6 +78,7 @@ def test_loss_is_drawn_in_powers_of_ten_with_its_mean_and_held_out_dots(seen):
     np.testing.assert_allclose(mean.customdata[-1], ds.loss[-5:].mean(), rtol=1e-5)
     np.testing.assert_allclose(10.0**held.y, ds.held_out_loss, rtol=1e-5)
     assert held.mode == "markers" and list(held.x) == [10, 20, 30, 40]
+    assert held.cliponaxis is False, "whole at the right edge, too"
 
 
 def test_baseline_and_solved_are_lines_with_words(seen):
@@ -169,6 +170,9 @@ def test_gates_are_drawn_where_there_are_several(seen):
     gates = on(plots.training_course(ds), "Mean gate")
     assert [trace.name for trace in gates] == list("ifgo")
     np.testing.assert_allclose(gates[1].y, ds.mean_gate.sel(gate="f", layer=0), rtol=1e-6)
+    assert "f forget" in words_of(plots.training_course(ds)) and "m state in n" in words_of(
+        plots.training_course(seen["layers"])
+    )
     assert "Mean gate" not in words_of(plots.training_course(seen["plain"]))
 
 

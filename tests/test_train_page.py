@@ -72,7 +72,7 @@ def test_runs_are_named_by_what_sets_them_apart():
     assert train_examples.labels(train_examples.cells(SMALL)) == ["tanh RNN", "LSTM"]
     assert train_examples.labels(train_examples.clips(SMALL)) == ["clipped net", "unclipped net"]
     assert train_examples.labels([SMALL, SMALL.replace(seed=3)]) == ["net with seed 0", "net with seed 3"]
-    assert train_examples.labels([SMALL.replace(cell="minimal_rnn")]) == ["MINIMAL RNN"]
+    assert train_examples.labels([SMALL.replace(cell="minimal_rnn")]) == ["MinimalRNN"]
     assert train_examples.title(SMALL) == "Adding, 12 steps, tanh RNN"
 
 

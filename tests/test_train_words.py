@@ -28,7 +28,7 @@ def test_a_run_that_breaks_says_since_when_and_what_may_help():
     assert len(lost) > 20
     assert train_words.troubles(runs) == [
         f"relu RNN: {len(lost)} of 40 updates could not be made, the first at iteration {lost[0]}: numbers were not "
-        "finite. A smaller gain, a lower learning rate or clipping may keep them finite."
+        "finite. First lower the learning rate (0.5) or the gain (3); clipping may help as well."
     ]
     assert train_words.sentence(runs)[1] == "The net broke: its numbers were not finite."
 

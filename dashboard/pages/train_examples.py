@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradlab.cells import CELLS
 from gradlab.config.train import TrainConfig
 from gradlab.links import file_name
 from gradlab.tasks import TASKS
@@ -104,7 +105,7 @@ def title(config: TrainConfig) -> str:
 
 def cell_label(config: TrainConfig) -> str:
     """The cell as a person calls it."""
-    return f"{config.activation} RNN" if config.cell == "elman" else config.cell.replace("_", " ").upper()
+    return f"{config.activation} RNN" if config.cell == "elman" else CELLS[config.cell].title
 
 
 def labels(configs: Sequence[TrainConfig]) -> list[str]:

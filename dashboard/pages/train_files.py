@@ -59,7 +59,10 @@ OF_ONE: Mapping[str, Callable[[Shown], bytes]] = {
 def report(runs: Sequence[Shown], theme: str) -> bytes:
     """One page that needs no network: words, figures, advice, settings, command and Python of all runs."""
     moments = {run: found for run in runs if (found := train_flow.snapshot(run, train_flow.count(run), 0))}
-    said = [train_flow.flow_words(run, iteration, ds) for run, (iteration, ds) in moments.items()]
+    said = [
+        f"{train_flow.flow_words(run, iteration, ds)} {train_flow.meaning(run, ds)}".strip(" :")
+        for run, (iteration, ds) in moments.items()
+    ]
     text: str = gradlab.plots.training_report(
         [run.ds for run in runs],
         [ds for _, ds in moments.values()],

@@ -7,13 +7,29 @@ from typing import Any
 
 import xarray as xr
 from dash import Output, html, no_update
+from dash.development.base_component import Component
 
 import gradlab
 from gradlab import training
-from gradlab.verdicts import power_text, share_left, verdict
+from gradlab.config import RunConfig
+from gradlab.config.network import NetworkConfig
+from gradlab.links import to_query
+from gradlab.verdicts import number_text, share_left, verdict
 
 from .. import components, ids
 from .train_words import Shown
+
+NETWORK = NetworkConfig.model_fields.keys() - {"input", "column"}  # what Explore and Train have in common
+EXPLORE = "The same cell with weights drawn the same way, on random input: what its gradient depends on, and remedies"
+AFTERWARDS = "This look shows what is left of the net; the slider goes back to the one before."
+MEANINGS = {
+    "vanishing": "So what lies more than {reach} steps back hardly changes the weights, and cannot be learnt. Explore "
+    "tries remedies on this cell:",
+    "exploding": "So a small change of the weights changes the answer much, and updates overshoot. Explore tries "
+    "remedies on this cell:",
+    "carried": "So the gradient is not what keeps it from learning: train longer, or try another learning rate or more "
+    "units.",
+}
 
 
 def slider(runs: Sequence[Shown], chosen: int, back: int) -> dict[str, Any]:
@@ -45,19 +61,24 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
         "flow": fig,
         "flow_style": {"height": f"{fig.layout.height}px"},
         "flow_label": f"Gradient at every step at iteration {when}. {' '.join(said)}",
-        "flow_table": components.table(rows([ds for _, ds in chosen.values()]), f"Share left at iteration {when}"),
-        "flow_verdict": [html.P(components.typeset(text)) for text in said],
+        "flow_table": components.table(
+            rows([ds for _, ds in chosen.values()]), f"Left of the gradient at the last step, iteration {when}"
+        ),
+        "flow_verdict": [
+            html.P([*components.typeset(f"{text} {meaning(run, ds)} ".replace("  ", " ")), explore_link(run)])
+            for text, (run, (_, ds)) in zip(said, chosen.items(), strict=True)
+        ],
         "when": f"at iteration {when:,}" + (", the latest" if index >= last_snapshot(runs) else ""),
     }
 
 
 def rows(seen: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
-    """How much of the last step's gradient is left 0, 1, 2, 5, 10 ... steps back, of each run."""
+    """How much of the last step's gradient, taken as 1, is left 0, 1, 2, 5, 10 ... steps back, of each run."""
     shares = {ds.attrs["label"]: share_left(ds).values[::-1].tolist() for ds in seen}
     back = [0, *(digit * 10**power for power in range(6) for digit in (1, 2, 5))]
     longest = max(len(share) for share in shares.values())
     return [
-        {"steps back": k} | {name: power_text(share[k]) if k < len(share) else "" for name, share in shares.items()}
+        {"steps back": k} | {name: number_text(share[k], 2) if k < len(share) else "" for name, share in shares.items()}
         for k in back
         if k < longest
     ]
@@ -78,10 +99,34 @@ def flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
     return f"{run.name}{at}: {_verdict_words(run, ds)}"
 
 
+def _has_verdict(run: Shown) -> bool:
+    return run.record is None or run.record.run.task.output == "last"
+
+
 def _verdict_words(run: Shown, ds: xr.Dataset) -> str:
-    if run.record and run.record.run.task.output == "every":
+    if not _has_verdict(run):
         return "a loss at every step; the curve contains each step's own and says nothing about distance."
     return verdict(ds).headline.removeprefix("The ")
+
+
+def meaning(run: Shown, ds: xr.Dataset) -> str:
+    """What the gradient says about a net that has learnt nothing, diverged or broke; nothing about others."""
+    if run.outcome in ("diverged", "broke"):
+        return AFTERWARDS
+    if run.outcome != "nothing" or not _has_verdict(run):
+        return ""
+    found = verdict(ds)
+    return MEANINGS.get(found.word, "").format(reach=found.reach, steps=found.steps)
+
+
+def explore_link(run: Shown) -> Component:
+    """Explore with the cell and the weights' distribution of a run."""
+    config = {name: value for name, value in run.config if name in NETWORK}
+    if run.record:
+        task = run.record.run.task
+        config |= {"steps": task.length, "input_size": task.input_size}
+    href = f"/?{to_query(RunConfig(**config))}"
+    return html.A("Open in Explore", href=href, title=EXPLORE, **components.aria(label=f"Open {run.name} in Explore"))
 
 
 OUTPUTS = {

@@ -19,8 +19,6 @@ from ..training_jobs import TRAINING, Record, RunState
 from .explore_view import duration
 from .train_examples import labels, subject
 
-BROKE = "A smaller gain, a lower learning rate or clipping may keep them finite."
-
 
 @dataclass(frozen=True)
 class Word:
@@ -207,11 +205,15 @@ def _failure(run: Shown) -> str:
 
 
 def _breakage(run: Shown) -> str:
-    """How many of its updates were lost, where that is why it broke or ended."""
-    if not run.record or (run.outcome != "broke" and run.state.status != "halted"):
+    """How it went astray, where it diverged, broke or ended early, and what to do first."""
+    if not run.record or (run.outcome not in ("diverged", "broke") and run.state.status != "halted"):
         return ""
+    remedy = f"First lower the learning rate ({run.config.learning_rate:g}) or the gain ({run.config.gain:g})"
     lost = np.flatnonzero(run.ds.skipped.values)
+    if run.outcome == "diverged" and not lost.size:
+        return f"the updates were too large for this net. {remedy}; shorter ones by clipping come after that."
     if not lost.size:
-        return f"the loss is not finite. {BROKE}"
+        return f"the loss is not finite. {remedy}; clipping may help as well."
     count = f"{lost.size:,} of {run.ds.sizes['iteration']:,} updates"
-    return f"{count} could not be made, the first at iteration {lost[0] + 1:,}: numbers were not finite. {BROKE}"
+    first = f"{count} could not be made, the first at iteration {lost[0] + 1:,}: numbers were not finite."
+    return f"{first} {remedy}; clipping may help as well."

@@ -53,6 +53,7 @@ class Cell(ABC):
     states: ClassVar[tuple[str, ...]] = ("h",)  # state 0 is the exposed hidden state
     reads: ClassVar[tuple[str, ...]] = ("h",)  # the states that the recurrent weights see
     gates: ClassVar[tuple[str, ...]]
+    roles: ClassVar[Mapping[str, str]] = {}  # gate -> what it is for, in a word or two, for legends
     driven: ClassVar[slice] = slice(None)  # the gates that the input drives
     recurrent: ClassVar[slice] = slice(None)  # the gates that the recurrent weights feed
     elementwise: ClassVar[tuple[str, ...]] = ()  # elementwise parameters p, one per unit each

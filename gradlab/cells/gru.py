@@ -25,6 +25,7 @@ class GRU(Cell):
     name = "gru"
     title = "GRU"
     gates = ("n", "r", "z", "m")
+    roles = {"n": "candidate", "r": "reset", "z": "update", "m": "state in n"}
     driven = slice(0, 3)
     recurrent = slice(1, 4)
     candidate = "n"

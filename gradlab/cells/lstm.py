@@ -24,6 +24,7 @@ class LSTM(Cell):
     title = "LSTM"
     states = ("h", "c")
     gates = ("i", "f", "g", "o")
+    roles = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
     candidate = "g"
     forget_gate = "f"
     input_gate = "i"

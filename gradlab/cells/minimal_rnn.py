@@ -25,6 +25,7 @@ class MinimalRNN(Cell):
     name = "minimal_rnn"
     title = "MinimalRNN"
     gates = ("z", "u")
+    roles = {"z": "input", "u": "update"}
     recurrent = slice(1, 2)
     candidate = "z"
     forget_gate = "u"

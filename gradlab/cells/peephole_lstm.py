@@ -30,6 +30,7 @@ class PeepholeLSTM(Cell):
     title = "Peephole LSTM"
     states = ("h", "c")
     gates = ("i", "f", "g", "o")
+    roles = {"i": "input", "f": "forget", "g": "candidate", "o": "output"}
     elementwise = ("p_i", "p_f", "p_o")
     candidate = "g"
     forget_gate = "f"

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from ..cells import CELLS
 from ..errors import InputError
 from ..verdicts import value_text
 from .colours import LN10, THEMES, Theme, series_style
@@ -17,7 +18,7 @@ from .overview import heat_map
 from .panels import Panel, Rule, factor_axis, heading, quiet_title, span, stack
 from .series import TIME_BINS, bins, decimate, largest_in, log, require
 
-LOSS, SCORE, NORM, SURFACE, GATES = 150, 80, 110, 110, 90  # px of each panel below its heading
+LOSS, SCORE, NORM, SURFACE, GATE = 150, 80, 110, 110, 90  # px of each panel below its heading
 MAX_RUNS = 6
 MANY_DOTS = 60  # which would hide the line beneath
 SMOOTHED, LEAST = 50, 5  # the thick line averages a fiftieth of what is drawn, or so many values
@@ -135,7 +136,7 @@ def _name(run: xr.Dataset, runs: Sequence[xr.Dataset], what: str) -> str:
 def _dots(x: np.ndarray, y: np.ndarray, name: str, colour: str, look: Theme) -> Trace:
     size, width = (7, 2) if len(x) <= MANY_DOTS else (4, 1)
     marker = {"size": size, "color": look.page, "line": {"color": colour, "width": width}}
-    return line(x, y, name, colour, power_numbers) | {"mode": "markers", "marker": marker}
+    return line(x, y, name, colour, power_numbers) | {"mode": "markers", "marker": marker, "cliponaxis": False}
 
 
 def _score_panels(runs: Sequence[xr.Dataset], look: Theme) -> list[Panel]:
@@ -147,7 +148,7 @@ def _score_panels(runs: Sequence[xr.Dataset], look: Theme) -> list[Panel]:
         colour, dash = series_style(n, look)
         x, y = run.evaluation.values, run.held_out_score.values
         traces.append(line(x, y, _name(run, runs, "wrong"), colour, _percents, width=2, dash=dash))
-        traces[-1] |= {"mode": "lines+markers", "marker": {"size": 6, "color": colour}}
+        traces[-1] |= {"mode": "lines+markers", "marker": {"size": 6, "color": colour}, "cliponaxis": False}
     axis = {"range": (-0.05, 1.05), "tickformat": ".0%", "nticks": 3}
     title = heading("Wrong answers", "on held-out data", look)
     return [Panel(title, SCORE, axis, traces)]
@@ -268,9 +269,13 @@ def _gate_panel(run: xr.Dataset, layer: int, look: Theme, named: bool) -> Panel:
         for n, (name, y) in enumerate(zip(names, means, strict=True))
         for colour, dash in [series_style(n, look)]
     ]
-    caption = "&nbsp; ".join(f"{swatch(*series_style(n, look))} {name}" for n, name in enumerate(names))
+    roles = CELLS[json.loads(run.attrs["config"])["cell"]].roles
+    note = "&nbsp; ".join(
+        f"{swatch(*series_style(n, look))} {name} {roles.get(name, '')}".rstrip() for n, name in enumerate(names)
+    )
     axis = {"range": span(means, least=0.1, always=(0.0, 1.0)), "nticks": 4}
-    return Panel(heading("Mean gate" + _of(run, layer, named), caption, look), GATES, axis, traces)
+    title = heading("Mean gate" + _of(run, layer, named), "over steps, units and samples", look)
+    return Panel(title, GATE, axis, traces, notes=[note])
 
 
 # words
