@@ -163,6 +163,7 @@ def test_overflow_is_told() -> None:
 
 def test_a_series_and_a_text_are_learnt_from() -> None:
     series = run(*SMALL, "--input", CO2, "--column", "co2_ppm")
+    assert "; 1 is the mean squared change from one step to the next.\n" in series.stdout
     assert series.stdout.startswith("Forecast a file: ") and Path("co2_mauna_loa.safetensors").exists()
     Path("a.txt").write_text("to be or not to be " * 30)
     assert run(*SMALL, "--input", "a.txt").stdout.startswith("Model a text: ")

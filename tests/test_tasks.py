@@ -310,8 +310,15 @@ def test_sequences_of_different_lengths(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("label,x\na,1\na,2\n", "expected two classes or more with two sequences each, got 1 class"),
-        ("label,x\na,1\na,2\nb,3\n", "got 2 classes: 'b' has 1"),
+        (
+            "label,x\na,1\na,2\n",
+            "expected two classes or more with two sequences each, got 1 class in the column 'label'; ",
+        ),
+        ("label,x\na,1\na,2\nb,3\n", "got 2 classes in the column 'label': 'b' has 1; name the column that"),
+        (
+            "label,x\n" + "".join(f"0.{k},1\n" for k in range(100, 300)),
+            "got 200 classes .*: '0.100' has 1, '0.101' has 1, '0.102' has 1 and 197 more as few; name the column that",
+        ),
         ("kind,x\na,1\nb,2\n", "unknown column 'label'. .*Valid: kind, x"),
         ("label,x,y\na,,1\na,1,2\nb,1,2\nb,1,2\n", "line 2: a cell before the sequence's end is empty"),
         ("label,x\na,one\na,2\nb,2\nb,2\n", "line 2, column 'x': 'one' is not a number"),
@@ -363,3 +370,11 @@ def test_files_bring_their_names(tmp_path):
     text.write_bytes("é b\n\t".encode() * 20)
     task = make_task("language_model", steps=3, path=text)
     assert task.feature_names == ["tab", "newline", "space", "b", "0xa9", "0xc3"] == task.class_names
+
+
+@pytest.mark.parametrize("name", ["mackey_glass", "sine", "forecast"])
+def test_an_error_of_one_is_what_the_text_says(name):
+    task = make_task(name, steps=64, **({"path": CO2, "column": "co2_ppm"} if name == "forecast" else {}))
+    batch = task.batch(rng(5), 20_000)
+    assert task.unit_text.startswith("1 is the ") and float((batch.x**2).mean()) == pytest.approx(1, abs=0.05)
+    assert not make_task("adding", steps=20).unit_text

@@ -205,7 +205,8 @@ def sentence(run: TrainingRun) -> str:
     measured = "" if score == loss else f"; loss {loss:.3g}"  # where the score is not the loss itself
     return (
         f"{task.title}: {WORDS[outcome(task, run.history)]}. Held-out {task.metric} {score:.3g} after "
-        f"{run.iteration:,} iterations{measured}, baseline {task.baseline:.3g} ({task.baseline_text})."
+        f"{run.iteration:,} iterations{measured}, baseline {task.baseline:.3g} ({task.baseline_text})"
+        f"{task.unit_text and f'; {task.unit_text}'}."
     )
 
 

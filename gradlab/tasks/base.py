@@ -32,7 +32,8 @@ class Task(ABC):
 
     loss: a name of `gradlab.losses`. output: "last" or "every", the steps whose outputs count. metric: what `score`
     is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
-    baseline: the loss of a prediction that needs no learning, `baseline_text` says of which.
+    unit_text: what 1 is in that metric, where the values are scaled. baseline: the loss of a prediction that needs no
+    learning, `baseline_text` says of which.
     feature_names (D,): of the input's features; one_hot: whether a step shows one of them alone. class_names: of the
     answers, two of them where the output is one number that decides; empty where the answers are values.
     """
@@ -44,6 +45,7 @@ class Task(ABC):
     loss: ClassVar[str]
     output: ClassVar[str] = "last"
     metric: ClassVar[str]
+    unit_text: ClassVar[str] = ""
     baseline_text: ClassVar[str]
     solved_below: ClassVar[float | None] = None
     needs_file: ClassVar[bool] = False

@@ -15,6 +15,7 @@ from .base import Batch, Task, register
 
 HELD_OUT = 0.2  # of each class
 SPLIT_SEED = 0
+LISTED = 3  # of the classes that are too small, in a message
 
 
 @register
@@ -42,10 +43,10 @@ class Classification(Task):
         _, _, labels, names = self.rows
         counts = np.bincount(labels, minlength=len(names))
         if len(names) < 2 or counts.min() < 2:
-            few = ", ".join(f"'{name}' has {n}" for name, n in zip(names, counts, strict=True) if n < 2)
             raise InputError(
                 f"expected two classes or more with two sequences each, got {len(names)} "
-                f"class{'es' if len(names) != 1 else ''}{f': {few}' if few else ''}"
+                f"class{'es' if len(names) != 1 else ''} in the column '{self.column}'{_few(names, counts)}; "
+                "name the column that holds the labels"
             )
 
     @cached_property
@@ -106,3 +107,10 @@ class Classification(Task):
         x = ((values[chosen] - mean) / spread).T[: self.length, :, None]
         inside = np.arange(self.length)[:, None] < lengths[chosen]
         return Batch(np.where(inside[..., None], x, 0.0), labels[chosen], lengths[chosen])
+
+
+def _few(names: list[str], counts: np.ndarray) -> str:
+    """The classes that are too small to be split, the first ones by name."""
+    few = [f"'{name}' has {n}" for name, n in zip(names, counts, strict=True) if n < 2]
+    more = len(few) - LISTED
+    return f": {', '.join(few[:LISTED])}{f' and {more:,} more as few' if more > 0 else ''}" if few else ""

@@ -79,6 +79,7 @@ class MackeyGlass(Forecast):
 
     name = "mackey_glass"
     title = "Mackey-Glass"
+    unit_text = "1 is the variance of the series"
 
     @property
     def sequence(self) -> np.ndarray:
@@ -123,6 +124,7 @@ class FileForecast(Forecast):
 
     name = "forecast"
     title = "Forecast a file"
+    unit_text = "1 is the mean squared change from one step to the next"
     needs_file = True
 
     @cached_property
@@ -153,6 +155,7 @@ class Sine(Task):
 
     name = "sine"
     title = "Sine"
+    unit_text = "1 is the variance of the sine"
     loss = "mse"
     output = "every"
     metric = "mean squared error"

@@ -133,6 +133,7 @@ def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, states: int) ->
 def _attributes(run: TrainingRun) -> dict[str, Any]:
     config, task = run.config, run.task
     threshold = {} if run.threshold is None else {"threshold": run.threshold}
+    unit = {"unit_text": task.unit_text} if task.unit_text else {}
     solved = {} if task.solved_below is None else {"solved_below": task.solved_below}
     return {
         "title": f"{task.title}, {run.cell!r}",
@@ -144,6 +145,7 @@ def _attributes(run: TrainingRun) -> dict[str, Any]:
         "metric": task.metric,
         "clip": CLIP_LABELS[config.clip],
         "versions": json.dumps(run.versions),
+        **unit,
         **threshold,
         **solved,
     }
