@@ -172,6 +172,13 @@ def test_a_full_disk_leaves_the_last_one(tmp_path):
     assert train(checkpoint=path, resume=True, iterations=20).iteration == 20
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a full device")
+def test_a_full_disk_at_the_first_save_promises_nothing(tmp_path):
+    (tmp_path / ".run.safetensors.unfinished").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left on device; make room, or name a file elsewhere$"):
+        train(**TINY, checkpoint=tmp_path / "run.safetensors")
+
+
 def test_what_a_kill_left_is_overwritten(tmp_path):
     (tmp_path / ".run.safetensors.unfinished").write_bytes(b"half")
     train(**TINY, checkpoint=tmp_path / "run.safetensors")

@@ -47,7 +47,7 @@ def test_it_prints_the_outcome_a_table_and_where_the_run_is_kept() -> None:
         r"baseline 0\.167 \(without memory: always 1\)\.",
         lines[0],
     )
-    assert lines[2] == "Elman(2 -> 5, tanh), 8 steps"
+    assert "Elman(2 -> 5, tanh), 8 steps" in lines
     assert [int(line.split()[0]) for line in lines if re.match(r" +\d", line)] == list(range(5, 41, 5))
     assert lines[-1] == "Saved adding.safetensors at iteration 40"
     told = result.stderr.splitlines()
@@ -147,6 +147,24 @@ def test_advice_is_tried_on_demand() -> None:
     assert "Clipping" not in short.stdout and short.exit_code == 0
 
 
+def test_quiet_advice_is_told_and_a_run_too_short_for_any_is_noted() -> None:
+    quiet = run(*SMALL, "-q", "--advise").stdout.splitlines()
+    assert quiet[0].startswith("Adding: ") and quiet[1].startswith("Clipping: ") and len(quiet) == 4
+    short = run(*SMALL, "--iterations", 9, "--advise", "--checkpoint", "b.safetensors")
+    assert "note: no advice on clipping: the run shows 9 gradient norms; advice needs at least 20" in short.stderr
+
+
+def test_a_net_that_has_learnt_nothing_is_told_what_to_look_at() -> None:
+    fields = ("--task", "temporal_order", "--steps", 30, "--hidden-size", 5, "--gain", 0.5, "--iterations", 40)
+    lines = run(*fields, "--evaluate-every", 40).stdout.splitlines()
+    assert re.match(r"The gradient vanishes: x0\.\d+ per step back\.", lines[1])
+    assert lines[2] == "To see why: gradlab analyze --gain 0.5 --steps 30 --hidden-size 5 --input-size 6"
+    assert call(*lines[2].removeprefix("To see why: gradlab ").split(), "-q").exit_code == 0
+    wild = run(*fields, "--learning-rate", 10, "--evaluate-every", 40, "--checkpoint", "b.safetensors")
+    assert "\nThe loss is above that of no learning at all: try a learning rate below 10.\n" in wild.stdout
+    assert len(run(*fields, "-q", "--checkpoint", "c.safetensors").stdout.splitlines()) == 1
+
+
 def test_overflow_is_told() -> None:
     wild = (*SMALL, "--activation", "relu", "--gain", 1e20, "--dtype", "float32")
     skipping = run(*wild)
@@ -165,6 +183,7 @@ def test_a_series_and_a_text_are_learnt_from() -> None:
     series = run(*SMALL, "--input", CO2, "--column", "co2_ppm")
     assert "; 1 is the mean squared change from one step to the next.\n" in series.stdout
     assert series.stdout.startswith("Forecast a file: ") and Path("co2_mauna_loa.safetensors").exists()
+    assert "note: " not in series.stderr
     Path("a.txt").write_text("to be or not to be " * 30)
     assert run(*SMALL, "--input", "a.txt").stdout.startswith("Model a text: ")
 
@@ -176,6 +195,7 @@ def test_a_series_and_a_text_are_learnt_from() -> None:
         ("", ["--input", "a.txt"], "error: a.txt: the file is empty"),
         ("abc", ["--input", "a.txt"], "error: --steps: the held-out end of the text has 0 characters"),
         (None, ["--input", "none.csv"], "error: file not found: none.csv"),
+        (None, ["--input", "."], r"error: \. is a directory; name a file in it"),
         (None, ["--task", "forecast"], "error: --input: the task forecast learns from a file; name one"),
         (None, ["--task", "ading"], "error: --task: unknown task 'ading'. Did you mean 'adding'"),
         (None, ["--resume"], "error: adding.safetensors: cannot be read: No such file or directory"),
@@ -192,6 +212,18 @@ def test_what_cannot_be_used(content: str | None, options: list, message: str) -
     assert not list(Path().glob("*.safetensors"))
 
 
+def test_a_file_that_takes_the_place_of_a_task_is_noted() -> None:
+    Path("a.csv").write_text("label,x,y\n" + "".join(f"{k % 2},{k * k % 7},{k % 5}\n" for k in range(90)))
+    told = run(*SMALL, "--task", "adding", "--input", "a.csv").stderr
+    note = "note: --task adding is ignored, as a file is given: forecast (Forecast a file) is learnt instead\n"
+    hint = "note: a.csv has a column 'label', yet it is forecast; the task classification learns its classes\n"
+    assert told.startswith(note + hint)
+    assert run(*SMALL, "--input", "a.csv", "--checkpoint", "b.safetensors").stderr.startswith(hint)
+    for chosen in (("--task", "forecast"), ("--column", "x"), ("--task", "classification")):
+        told = run(*SMALL, "--input", "a.csv", *chosen, "--checkpoint", f"{chosen[1]}.safetensors").stderr
+        assert "note: " not in told and told.startswith("1 of 40")
+
+
 # --- Going on
 
 
@@ -200,6 +232,9 @@ def test_a_run_is_not_overwritten() -> None:
     before = Path("adding.safetensors").read_bytes()
     message = "error: adding.safetensors exists: go on from it with --resume, or name another file with --checkpoint\n"
     assert refused(run(*SMALL)) == message
+    assert "the task forecast learns from a file" in refused(
+        run(*SMALL, "--task", "forecast", "--checkpoint", "adding.safetensors")
+    )
     assert Path("adding.safetensors").read_bytes() == before
 
 

@@ -33,6 +33,7 @@ WORDS = {
     "diverged": "diverged; lower the learning rate",
     "broke": "the numbers overflowed; lower the gain or the learning rate, or clip",
 }
+WORSE = 1.5  # times the baseline: a loss above it says that the steps are too long
 SAID = 10.0  # seconds between two lines where none can be redrawn
 
 
@@ -72,10 +73,10 @@ def train_command(
       gradlab train --task adding --resume --iterations 4000
     """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
     terminal = Terminal(stderr=True, quiet=quiet)
-    path, config = _start(config_file, checkpoint, resume, options, terminal)
     saved = OutputFile(output, "--output", ".nc") if output else None
     if saved:
         saved.check()
+    path, config = _start(config_file, checkpoint, resume, options, terminal)
     with terminal.warnings_as_notes():
         run, advice = _trained(config, path, resume, advise, terminal)
     if saved:
@@ -85,7 +86,7 @@ def train_command(
     if as_json:
         click.echo(as_json_text(_summary(run, advice, path)))
     elif quiet:
-        Terminal().say(sentence(run))
+        Terminal().say("\n".join([sentence(run), *([f"Clipping: {advice}"] if advise and advice else [])]))
     else:
         _print_report(run, advice, path, output)
     context.exit({"cancelled": CANCELLED, "stopped": FAILED}.get(run.status, DONE))
@@ -100,13 +101,35 @@ def _start(
     if not resume:
         config = layered(TrainConfig, {}, file, options, terminal)
         path = checkpoint or _default_path(config)
-        OutputFile(path, "--checkpoint", EXTENSION).check()
-        if path.exists():
-            raise InputError(f"{path} exists: go on from it with --resume, or name another file with --checkpoint")
+        _require_fresh(config, path)
+        _note_on_file(config, terminal)
         return path, config
     path = checkpoint or _default_path(layered(TrainConfig, {}, file, options, Terminal(stderr=True, quiet=True)))
     _, saved, _ = read(path)
     return path, layered(TrainConfig, saved.model_dump(), file, options, terminal)
+
+
+def _require_fresh(config: TrainConfig, path: Path) -> None:
+    """Raise InputError for whatever keeps a run from starting; that its checkpoint exists comes last."""
+    from ..training import TrainingRun
+
+    TrainingRun(config)
+    OutputFile(path, "--checkpoint", EXTENSION).check()
+    if path.exists():
+        raise InputError(f"{path} exists: go on from it with --resume, or name another file with --checkpoint")
+
+
+def _note_on_file(config: TrainConfig, terminal: Terminal) -> None:
+    """A note where a file takes the place of a task that was asked for, or could be learnt otherwise."""
+    from ..tasks import TASKS
+    from ..training.network import label_hint, task_name
+
+    name = task_name(config)
+    if name != config.task and "task" in config.model_fields_set:
+        title = TASKS[name].title
+        terminal.note(f"--task {config.task} is ignored, as a file is given: {name} ({title}) is learnt instead")
+    if hint := label_hint(config):
+        terminal.note(hint)
 
 
 def _default_path(config: TrainConfig) -> Path:
@@ -132,7 +155,9 @@ def _trained(
         with terminal.progress() as working_on:
             working_on("Trying the suggested clipping")
             return run, training.advise(run, verify=advise and run.status == "done")
-    except InputError:
+    except InputError as error:
+        if advise:
+            terminal.note(f"no advice on clipping: {error}")
         return run, None
 
 
@@ -210,9 +235,31 @@ def sentence(run: TrainingRun) -> str:
     )
 
 
+def what_next(run: TrainingRun) -> list[str]:
+    """Where a net has learnt nothing: what its gradient shows, and where to look closer."""
+    from ..links import to_command
+    from ..training import snapshot_dataset
+    from ..training.network import untrained
+    from ..training.outcome import latest_loss, outcome
+    from ..verdicts import verdict
+
+    if not run.history.scores or outcome(run.task, run.history) != "nothing":
+        return []
+    found = []
+    if latest_loss(run.history) > WORSE * run.task.baseline:
+        rate = f"{run.config.learning_rate:g}"
+        found.append(f"The loss is above that of no learning at all: try a learning rate below {rate}.")
+    if run.task.output == "last" and run.history.snapshots:
+        shown = verdict(snapshot_dataset(run))
+        found += [shown.headline] if shown.word not in ("too short", "overflow") else []
+    return [*found, f"To see why: {to_command(untrained(run.config, run.task))}"]
+
+
 def _print_report(run: TrainingRun, advice: ClipAdvice | None, path: Path, output: Path | None) -> None:
     out = Terminal()
     out.say(sentence(run), "bold")
+    for line in what_next(run):
+        out.say(line, wrap=False)
     skipped = int(sum(run.history.rows["skipped"]))
     if skipped:
         out.say(f"{skipped} updates were skipped because a number overflowed.")

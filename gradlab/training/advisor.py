@@ -45,10 +45,8 @@ class Effect:
 
     @property
     def outcome(self) -> str:
-        """What the threshold did to the loss, by a fifth or more: "helped" or "harm"; else "no difference"."""
-        if self.loss_with < BETTER * self.loss_without:
-            return "helped"
-        return "harm" if self.loss_without < BETTER * self.loss_with else "no difference"
+        """What the threshold did to the loss, as `judge` says."""
+        return judge(self.loss_with, self.loss_without)
 
     def __str__(self) -> str:
         lost = f" {self.skipped_with} updates overflowed with it, {self.skipped_without} without."
@@ -67,6 +65,14 @@ class Effect:
             return text
         size = "larger" if clipped > above else "smaller"
         return f"{text}, where {above} norms without it were above: with it the net went where its gradient is {size}"
+
+
+def judge(loss_with: float, loss_without: float) -> str:
+    """What clipping did to a loss, by a fifth or more: "helped" or "harm"; else "no difference". NaN is the worst."""
+    with_it, without = (math.inf if math.isnan(loss) else loss for loss in (loss_with, loss_without))
+    if with_it < BETTER * without:
+        return "helped"
+    return "harm" if without < BETTER * with_it else "no difference"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **f
         _replace(unfinished, path)
         _sync_directory(path.parent)
     except OSError as error:
-        raise InputError(f"cannot write the checkpoint {path}: {error.strerror}; the last one is intact") from None
+        kept = "the last one is intact" if path.exists() else "make room, or name a file elsewhere"
+        raise InputError(f"cannot write the checkpoint {path}: {error.strerror}; {kept}") from None
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..cells import Cell, make_cell
-from ..config import controls
+from ..config import RunConfig, controls
+from ..config.network import NetworkConfig
 from ..config.train import TrainConfig
-from ..data import is_text, read_file
+from ..data import column_names, is_text, read_file
 from ..errors import InputError
+from ..filecache import original_name
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
 from ..tasks import TASKS, Task, make_task
 
@@ -35,6 +37,23 @@ def build_task(config: TrainConfig) -> Task:
     if config.column is not None and "column" not in TASKS[name].__dataclass_fields__:
         raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out")
     return _file_task(name, config.steps, Path(config.input), config.column, _stamp(Path(config.input)))
+
+
+def label_hint(config: TrainConfig) -> str:
+    """What to choose where a file with a column of labels takes the place of a generated task; empty elsewhere."""
+    if config.input is None or TASKS[config.task].needs_file or task_name(config) != "forecast":
+        return ""
+    path, label = Path(config.input), TASKS["classification"].__dataclass_fields__["column"].default
+    name = original_name(path)
+    if config.column is not None or label not in column_names(name, read_file(path), labels=True):
+        return ""
+    return f"{name} has a column '{label}', yet it is forecast; the task classification learns its classes"
+
+
+def untrained(config: TrainConfig, task: Task) -> RunConfig:
+    """The net as it was drawn, to be analysed: on noise, over as many steps and features as the task has."""
+    own = {name: getattr(config, name) for name in NetworkConfig.model_fields if name not in ("input", "column")}
+    return RunConfig(**own | {"steps": task.length, "input_size": task.input_size})
 
 
 @lru_cache(KEPT)
