@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from gradlab.verdicts import Verdict
+from gradlab.verdicts import Verdict, times
 
 from . import ids
 
@@ -58,8 +58,7 @@ def typeset(text: str) -> list[Content]:
 
     A name in quotes, such as 'x0', stays as it is.
     """
-    text = re.sub(r"(?<![\w.'])x(?=\s?\d)", "×", text)
-    return powers(re.sub(r"\b(?<!')(sigma|chi)(?=_\w\b)", lambda match: GREEK[match[1]], text))
+    return powers(re.sub(r"\b(?<!')(sigma|chi)(?=_\w\b)", lambda match: GREEK[match[1]], times(text)))
 
 
 def powers(text: str) -> list[Content]:

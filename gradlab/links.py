@@ -7,7 +7,7 @@ of its hash (`file=co2.csv&sha=...`), which finds it in the user's file cache; a
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -129,7 +129,7 @@ def _files(given: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
 
 def to_python(config: Config) -> str:
     """Python that repeats the run."""
-    arguments = ", ".join(f"{name}={_plain(name, value)!r}" for name, value in config.changes().items())
+    arguments = _arguments(config)
     if isinstance(config, TrainConfig):
         return (
             f"import gradlab\nfrom gradlab import training\n\nrun = gradlab.train({arguments})\n"
@@ -140,6 +140,22 @@ def to_python(config: Config) -> str:
         f"import gradlab\n\nds = gradlab.analyze({arguments})\n"
         "print(gradlab.verdict(ds))\ngradlab.plots.gradient_flow(ds).show()\n"
     )
+
+
+def to_python_together(configs: Mapping[str, TrainConfig]) -> str:
+    """Python that repeats training runs and draws them together, under their names."""
+    runs = "".join(f"    {name!r}: gradlab.train({_arguments(config)}),\n" for name, config in configs.items())
+    return (
+        f"import gradlab\nfrom gradlab import training\n\nruns = {{\n{runs}}}\n"
+        "seen = [training.dataset(run).assign_attrs(label=name) for name, run in runs.items()]\n"
+        "gradlab.plots.training_course(seen[0], seen[1:]).show()\n"
+        "looks = [training.snapshot_dataset(run).assign_attrs(label=name) for name, run in runs.items()]\n"
+        "gradlab.plots.gradient_flow(looks[0], pins=looks[1:]).show()\n"
+    )
+
+
+def _arguments(config: Config) -> str:
+    return ", ".join(f"{name}={_plain(name, value)!r}" for name, value in config.changes().items())
 
 
 def to_command(config: Config) -> str:

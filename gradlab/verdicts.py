@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -234,6 +235,11 @@ def factor_text(log_rate: float) -> str:
     if 9.995 <= rate < 1000:
         return f"x{rate:.0f}"
     return f"x{rate:.2f}" if 0.095 <= rate < 9.995 else f"x{rate:.2g}"
+
+
+def times(text: str) -> str:
+    """Text with real multiplication signs: x0.64 as ×0.64. A name in quotes, such as 'x0', stays as it is."""
+    return re.sub(r"(?<![\w.'])x(?=\s?\d)", "×", text)
 
 
 def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dashboard import controls
-from dashboard.pages import train_examples, train_preview, train_steer
+from dashboard.pages import train_examples, train_files, train_preview, train_steer
 from gradlab.filecache import find
 
 from .trained import SMALL, no_processes, page  # noqa: F401 - a fixture
@@ -73,6 +73,11 @@ def test_a_run_is_called_by_its_file():
     path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
     assert train_examples.title(CLASSIFY.replace(input=path)) == "Classify k.csv, tanh RNN"
     assert train_examples.title(SMALL.replace(input=path)) == "Forecast k.csv, 12 steps, tanh RNN"
+
+
+def test_downloads_are_named_by_the_file():
+    path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
+    assert train_files.called(CLASSIFY.replace(input=path)) == "k" and train_files.called(SMALL) == "adding"
 
 
 def test_the_answer_is_the_class_as_the_file_spells_it():

@@ -121,6 +121,17 @@ def test_python_and_command_repeat_the_run(tmp_path, monkeypatch):
     assert len(shown) == 2
 
 
+def test_python_and_command_repeat_all_runs_that_are_shown(pair, monkeypatch):
+    copies = train_steer.settle(request(PAIR[1], pair), [])["copies"]
+    assert copies["train-copy-command"].splitlines() == [to_command(config) for config in PAIR]
+    shown = []
+    monkeypatch.setattr("plotly.graph_objects.Figure.show", lambda fig: shown.append(fig))
+    exec(copies["train-copy-python"], {})
+    assert len(shown) == 2 and {"clipped net, training", "unclipped net, training"} <= {t.name for t in shown[0].data}
+    other = train_steer.settle(request(SMALL.replace(gain=2.0), pair), [])["copies"]
+    assert other["train-copy-command"] == to_command(SMALL.replace(gain=2.0)), "a set-up that was changed"
+
+
 # what the controls say
 
 

@@ -25,6 +25,10 @@ def text_of(page):
     return unescape(re.sub(r"<[^>]+>", " ", re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)))
 
 
+def test_quoted_names_keep_their_letters():
+    assert text_of(plots.report._text_html("net with column 'x0', x0.64, 10^4")) == "net with column 'x0', ×0.64, 10 4 "
+
+
 def headings(page):
     return re.findall(r"<h2>(.*?)</h2>", page)
 
@@ -46,7 +50,9 @@ def test_the_report_of_a_run_says_what_the_page_says(report):
     text = text_of(page)
     assert train_words.sentence([run])[1] in text and "Adding, 12 steps. 60 iterations done." in text
     assert "tanh RNN at iteration 59: gradient " in text
-    assert "Norm before clipping, percentiles: 1 %: " in text and "of 54 norms (the first 6 iterations left out)" in text
+    assert (
+        "Norm before clipping, percentiles: 1 %: " in text and "of 54 norms (the first 6 iterations left out)" in text
+    )
     assert headings(page) == [
         "Gradient through time: layer 1 at iteration 59",
         "Clip advisor",

@@ -5,6 +5,8 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,7 +169,8 @@ def test_the_headline_of_two_runs_names_the_better_first():
 
 def test_of_a_pair_that_was_clipped_and_not_the_card_says_what_was_measured(pair):
     shown = train_card.content(train_words.look_up(pair))
-    assert re.match(r"Measured here: loss \S+ with clipping at 0\.5, \S+ without\.", words(shown["advice"]))
+    text = r"Measured here: loss \S+ with clipping at 0\.5, \S+ without: it (helped|made no difference|did harm.*)\. "
+    assert re.match(text, words(shown["advice"]))
     assert shown["card"] == "card" and shown["buttons"] == "hidden"
     assert train_card.advised(train_words.look_up(pair))[0] == pair[1], "norms of a run without clipping tell most"
 
@@ -176,7 +179,7 @@ def test_a_suggestion_can_be_tried_and_used(monkeypatch):
     run_id = kept()
     monkeypatch.setattr("gradlab.training.advisor.HEAVY", 0.0)
     shown = train_card.content(train_words.look_up([run_id]))
-    assert shown["buttons"] == "actions" and "90th percentile" in words(shown["advice"])
+    assert shown["buttons"] == "actions untried" and "90th percentile" in words(shown["advice"])
     threshold = re.search(r"At ([\d.]+),", words(shown["advice"]))[1]
     values = train_steer.use_threshold(page(runs=[run_id]))["values"]
     assert values == {"clip": "norm", "clip_threshold": threshold}
@@ -184,6 +187,18 @@ def test_a_suggestion_can_be_tried_and_used(monkeypatch):
     train_card.JOBS.get(train_card.key(run_id)).wait(20)
     assert "Over 60 iterations from the start the loss came to" in train_card.effect(run_id)
     assert not train_card.busy(run_id) and train_card.stamp(run_id) == ["done", 1.0]
+    for loss, first in ((1.0, "good"), (1e9, "harm")):
+        effect = replace(train_card.JOBS.get(train_card.key(run_id)).result.effect, loss_without=1.0, loss_with=loss)
+        train_card.JOBS.get(train_card.key(run_id)).result = SimpleNamespace(effect=effect)
+        assert train_card.content(train_words.look_up([run_id]))["buttons"] == f"actions {first}"
+
+
+def test_of_two_runs_the_card_names_the_one_it_means():
+    ids = [kept(SMALL, "00000001"), kept(SMALL.replace(cell="lstm"), "00000002")]
+    runs = train_words.look_up(ids)
+    assert words(train_card.content(runs)["advice"]).startswith("Of the tanh RNN: ")
+    assert train_card.lines(runs)[0].startswith("Of the tanh RNN: ")
+    assert not words(train_card.content(runs[:1])["advice"]).startswith("Of the ")
 
 
 def test_without_enough_norms_there_is_no_card():
@@ -221,7 +236,7 @@ def test_two_runs_are_an_archive(pair):
     sent, _ = train_files.download("csv", pair, "light")
     with zipfile.ZipFile(io.BytesIO(content_of(sent))) as archive:
         assert archive.namelist() == ["gradlab-adding-clipped-net.csv", "gradlab-adding-unclipped-net.csv"]
-    assert sent["filename"] == "gradlab-adding.zip"
+    assert sent["filename"] == "gradlab-adding-curves.zip"
 
 
 def test_nothing_to_download():

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from gradlab.errors import InputError
 from gradlab.plots import late_loss
 from gradlab.training import ClipAdvice, TrainingRun, advise
+from gradlab.training.advisor import EFFECTS, judge
 from gradlab.verdicts import value_text
 
 from .. import components, ids
@@ -51,9 +52,21 @@ def content(runs: Sequence[Shown]) -> dict[str, Any]:
     except InputError:
         return nothing
     seen = measured(runs)
-    buttons = "actions" if advice.threshold is not None and not seen else "hidden"
-    said = html.P(components.typeset(seen or advice.reason))
+    buttons = f"actions {tried(found[0])}" if advice.threshold is not None and not seen else "hidden"
+    said = html.P(components.typeset(seen or whose(runs, found[0]) + advice.reason))
     return {"advice": [said, norms(advice)], "card": "card", "buttons": buttons, "effect": effect(found[0])}
+
+
+def whose(runs: Sequence[Shown], run_id: str) -> str:
+    """Of several runs, which one is meant."""
+    return next(f"Of the {run.name}: " for run in runs if run.run_id == run_id) if len(runs) > 1 else ""
+
+
+def tried(run_id: str) -> str:
+    """Which button comes first: the trial until there was one, the threshold unless it did harm."""
+    job = JOBS.get(key(run_id))
+    found = job.result.effect if job and job.ended and not job.error else None
+    return "untried" if found is None else "harm" if found.outcome == "harm" else "good"
 
 
 def measured(runs: Sequence[Shown]) -> str:
@@ -65,7 +78,8 @@ def measured(runs: Sequence[Shown]) -> str:
     at = f" at {value_text(clipped.ds.attrs['threshold'])}" if clipped.config.clip == "norm" else ""
     losses = [value_text(late_loss(run.ds), 2) for run in (clipped, plain)]
     count, of_all = int(clipped.ds.clipped.sum()), clipped.ds.sizes["iteration"]
-    start = f"Measured here: loss {losses[0]} with clipping{at}, {losses[1]} without."
+    found = EFFECTS[judge(*(late_loss(run.ds) for run in (clipped, plain)))]
+    start = f"Measured here: loss {losses[0]} with clipping{at}, {losses[1]} without: {found}."
     return f"{start} {count:,} of {of_all:,} updates were clipped."
 
 
@@ -78,7 +92,7 @@ def lines(runs: Sequence[Shown]) -> list[str]:
         advice = (job.result if job else None) or advise(found[1])
     except InputError:
         return []
-    return [*filter(None, [measured(runs)]), *str(advice).splitlines()]
+    return [*filter(None, [measured(runs)]), *(whose(runs, found[0]) + str(advice)).splitlines()]
 
 
 def norms(advice: ClipAdvice) -> Component:

@@ -13,7 +13,9 @@ import xarray as xr
 from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
 import gradlab
+from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
+from gradlab.links import file_name
 
 from .. import components, ids
 from ..training_jobs import TRAINING
@@ -29,6 +31,7 @@ LABELS = {
     "png": "Picture (.png)",
     "safetensors": "Weights and state (.safetensors)",
 }
+CONTENT = {"nc": "datasets", "csv": "curves", "safetensors": "weights"}  # of an archive
 ROWS = ("loss", "log_grad_norm_before", "log_grad_norm_after", "clipped", "skipped", "update_ratio", "learning_rate")
 
 
@@ -91,7 +94,7 @@ def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
         runs = [run for run in look_up(run_ids) if run.record]
         if not runs:
             raise InputError("There is nothing to download before a run has begun.")
-        name = f"gradlab-{runs[0].config.task}"
+        name = f"gradlab-{called(runs[0].config)}"
         if fmt in OF_ALL:
             return dcc.send_bytes(OF_ALL[fmt](runs, theme), f"{name}.{fmt}"), ""
         files = {f"{name}{_suffix(run, runs)}.{fmt}": OF_ONE[fmt](run) for run in runs}
@@ -99,7 +102,12 @@ def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
         return no_update, components.message(str(error), "error")
     if len(files) == 1:
         return dcc.send_bytes(*reversed(next(iter(files.items())))), ""
-    return dcc.send_bytes(archive(files), f"{name}.zip"), ""
+    return dcc.send_bytes(archive(files), f"{name}-{CONTENT[fmt]}.zip"), ""
+
+
+def called(config: TrainConfig) -> str:
+    """What a file of a run is named by: the file that it learns from, or its task."""
+    return config.task if config.input is None else Path(file_name(config.input)).stem
 
 
 def _suffix(run: Shown, runs: Sequence[Shown]) -> str:

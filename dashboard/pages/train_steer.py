@@ -13,7 +13,7 @@ from gradlab.config import controls as config_controls
 from gradlab.config.train import TrainConfig
 from gradlab.data import column_names
 from gradlab.errors import InputError
-from gradlab.links import to_command, to_python
+from gradlab.links import to_command, to_python, to_python_together
 from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training import advise
@@ -25,7 +25,7 @@ from ..runs import require_memory
 from ..training_jobs import TRAINING
 from . import train_address, train_card, train_preview
 from .explore_steer import columns, decode, keep, stored
-from .train_examples import EXAMPLES, OFFERS
+from .train_examples import EXAMPLES, OFFERS, labels
 from .train_words import look_up
 
 FILE, COLUMN, TASK = (form.key(name, TrainConfig) for name in ("input", "column", "task"))
@@ -185,10 +185,23 @@ def settle(request: Mapping[str, Any], rest: Sequence[Sequence[str]] | None) -> 
     same = (before.config, before.runs) == (here.config, here.runs)
     copies = {
         f"train-{ids.COPY_LINK}": here.query,
-        f"train-{ids.COPY_PYTHON}": to_python(filled.config),
-        f"train-{ids.COPY_COMMAND}": to_command(filled.config),
+        f"train-{ids.COPY_PYTHON}": python(meant(filled.config, request["runs"])),
+        f"train-{ids.COPY_COMMAND}": "\n".join(map(to_command, meant(filled.config, request["runs"]))),
     }
     return {"address": no_update if same else here.query, "copies": copies}
+
+
+def meant(config: TrainConfig, run_ids: Sequence[str]) -> list[TrainConfig]:
+    """What Python and command are to repeat: all runs on the page, or the set-up where that is none of them."""
+    shown = [found for run_id in run_ids if (found := TRAINING.config(run_id))]
+    return shown if config in shown else [config]
+
+
+def python(configs: Sequence[TrainConfig]) -> str:
+    """Of one set-up, or of several drawn together."""
+    if len(configs) == 1:
+        return to_python(configs[0])
+    return to_python_together(dict(zip(labels(configs), configs, strict=True)))
 
 
 # runs

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import import_module
@@ -18,7 +17,7 @@ from ..config import Config, RunConfig
 from ..config.train import TrainConfig
 from ..errors import InputError
 from ..links import known, to_command, to_python
-from ..verdicts import number_text, power_text, share_left
+from ..verdicts import number_text, power_text, share_left, times
 from .clipped import clipping
 from .colours import THEMES
 from .marks import plot_text
@@ -116,7 +115,7 @@ def _title(ds: xr.Dataset) -> str:
 
 def _text_html(text: str) -> str:
     """With real powers and multiplication signs: 10^-19, x0.64."""
-    return plot_text(re.sub(r"(?<![\w.])x(?=\d)", "×", escape(text)))
+    return plot_text(escape(times(text)))
 
 
 def _figures(figures: Mapping[str, go.Figure]) -> list[str]:
