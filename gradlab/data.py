@@ -5,12 +5,10 @@ square of the features is 1, so that `input_scale` means the same for every inpu
 cut already, a 3-dimensional .npy, are taken as they are.
 """
 
-import csv
 import io
-import math
 import os
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -22,13 +20,13 @@ from .arrays import quiet
 from .errors import InputError
 from .filecache import original_name
 from .registry import Registry, unknown
+from .tables import FORMATS, csv_columns, decoded, index_of, numbers, numeric
 
 Generate = Callable[[np.random.Generator, int, int, int], np.ndarray]
 INPUTS: Registry[Generate] = Registry("input")
 
 PERIODS = (4, 64)  # of `sine`, steps
 _STREAM = int.from_bytes(b"inputs", "big")  # keeps inputs apart from everything else drawn with the same seed
-_FORMATS = ".csv, .npy, .wav (16-bit PCM) or UTF-8 text"
 _AS_PCM16 = "convert it, for example with: ffmpeg -i in.wav -c:a pcm_s16le out.wav"
 
 
@@ -65,7 +63,7 @@ def load_input(
         return INPUTS[source](np.random.default_rng([seed, _STREAM]), steps, batch_size, input_size)
     path = Path(source)
     if not path.suffix and path.name == str(source) and not os.path.exists(source):
-        raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {_FORMATS}")
+        raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {FORMATS}")
     return parse(original_name(path), read_file(path), column).windows(steps, batch_size, seed)
 
 
@@ -166,7 +164,7 @@ def text_codes(path: str | os.PathLike[str]) -> tuple[np.ndarray, bytes]:
     with _naming(name, data):
         if _suffix(name) in _READERS:
             raise InputError("expected a text; numbers are forecast, not modelled as characters")
-        _utf8(data)
+        decoded(data)
         symbols, codes = np.unique(np.frombuffer(data, np.uint8), return_inverse=True)
         return codes.astype(np.uint8), symbols.tobytes()
 
@@ -181,8 +179,8 @@ def labelled_rows(
     """
     name, data = original_name(Path(path)), read_file(path)
     with _naming(name, data):
-        names, lines, columns = _csv_columns(data)
-        at = _index(column, names)
+        names, lines, columns = csv_columns(data)
+        at = index_of(column, names)
         classes, labels = np.unique(columns[at], return_inverse=True)
         rest = [i for i in range(len(names)) if i != at]
         if not rest:
@@ -193,7 +191,7 @@ def labelled_rows(
         if gap.any():
             raise InputError(f"line {lines[int(gap.argmax())]}: a cell before the sequence's end is empty")
         padded = [tuple(cell or "0" for cell in columns[i]) for i in rest]
-        values = np.stack([_numbers(names[i], lines, cells) for i, cells in zip(rest, padded, strict=True)], axis=1)
+        values = np.stack([numbers(names[i], lines, cells) for i, cells in zip(rest, padded, strict=True)], axis=1)
         return values, lengths, labels, [str(c) for c in classes]
 
 
@@ -204,8 +202,8 @@ def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
     """
     with _naming(name, data):
         if _suffix(name) == ".csv":
-            names, _, columns = _csv_columns(data)
-            return names if labels else [names[i] for i in _numeric(columns)]
+            names, _, columns = csv_columns(data)
+            return names if labels else [names[i] for i in numeric(columns)]
         read = _READERS.get(_suffix(name))
         return [] if read is None else _indices(read(data, None))
 
@@ -241,7 +239,7 @@ def near_one(values: np.ndarray, axis: int | None = 0) -> np.ndarray:
 
 def _one_hot(data: bytes, column: str | None) -> Series:
     """Each byte as one-hot over the D distinct bytes, in order, times sqrt(D): the features' mean square is 1."""
-    _utf8(data)
+    decoded(data)
     if column is not None:
         raise InputError(f"column '{column}' was asked for, but text has no columns; leave it out, or rename to .csv")
     codes = np.frombuffer(data, np.uint8)
@@ -251,99 +249,13 @@ def _one_hot(data: bytes, column: str | None) -> Series:
     return Series(np.sqrt(size) * np.eye(size), number.astype(np.uint8)[codes])
 
 
-def _utf8(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}; readable are {_FORMATS}"
-        ) from None
-
-
 def _csv(data: bytes, column: str | None) -> np.ndarray:
     """The chosen column, else every numeric one, as (N, D)."""
-    names, lines, columns = _csv_columns(data)
-    chosen = _numeric(columns) if column is None else [_index(column, names)]
+    names, lines, columns = csv_columns(data)
+    chosen = numeric(columns) if column is None else [index_of(column, names)]
     if not chosen:
         raise InputError(f"no column holds numbers; its columns: {', '.join(names)}")
-    return np.stack([_numbers(names[i], lines, columns[i]) for i in chosen], axis=-1)
-
-
-def _csv_columns(data: bytes) -> tuple[list[str], list[int], list[tuple[str, ...]]]:
-    """Column names, line numbers of the rows, and cells by column."""
-    rows = _csv_rows(_utf8(data).removeprefix("\ufeff"))
-    has_header = bool(rows) and _is_header(*(cells for _, cells in rows[:2]))
-    names = _csv_names(rows[0][1], has_header) if rows else []
-    body = rows[has_header:]
-    if not body:
-        raise InputError("no row of data in it; expected numbers in columns, one step per line")
-    return names, [line for line, _ in body], list(zip(*(cells for _, cells in body), strict=True))
-
-
-def _csv_rows(text: str) -> list[tuple[int, list[str]]]:
-    """Line number and cells of every line that is not blank, all of one length."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        for cells in reader:
-            if "".join(cells).strip() or len(cells) > 1:
-                rows.append((reader.line_num, [cell.strip() for cell in cells]))
-                _require_width(rows)
-    except csv.Error as error:
-        raise InputError(f"line {reader.line_num} is not CSV: {error}") from None
-    return rows
-
-
-def _delimiter(text: str) -> str:
-    """Tab or semicolon where the first line has one, as a comma may be a decimal sign there; else comma."""
-    first = text.lstrip().partition("\n")[0]
-    return next((sign for sign in "\t;" if sign in first), ",")
-
-
-def _require_width(rows: list[tuple[int, list[str]]]) -> None:
-    (first, head), (line, cells) = rows[0], rows[-1]
-    if len(cells) != len(head):
-        raise InputError(f"line {line} has {len(cells)} cells, line {first} has {len(head)}; every line needs the same")
-
-
-def _is_header(first: list[str], second: Sequence[str] = ()) -> bool:
-    """A row without a number, or with a word above a number; a date above a date in a row of numbers is no header."""
-    words = [_number(cell) is None for cell in first]
-    return all(words) or any(word and _number(below) is not None for word, below in zip(words, second, strict=False))
-
-
-def _csv_names(first: list[str], has_header: bool) -> list[str]:
-    """The header's names; a column whose name is missing or not unique goes by its index."""
-    unique = [has_header and bool(cell) and first.count(cell) == 1 for cell in first]
-    return [cell if keep else str(i) for i, (cell, keep) in enumerate(zip(first, unique, strict=True))]
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return None if "_" in cell else float(cell)  # Python reads 2020_01 as 202001
-    except ValueError:
-        return None
-
-
-def _numeric(columns: list[tuple[str, ...]]) -> list[int]:
-    """Indices of the columns that are mostly numbers: there a bad cell is an error, not a reason to skip the column."""
-    return [i for i, cells in enumerate(columns) if 2 * sum(_number(c) is not None for c in cells) > len(cells)]
-
-
-def _numbers(name: str, lines: list[int], cells: tuple[str, ...]) -> np.ndarray:
-    values = [_number(cell) for cell in cells]
-    for line, cell, value in zip(lines, cells, values, strict=True):
-        if value is None or not math.isfinite(value):
-            problem = "is not a number" if value is None else "is not finite"
-            raise InputError(f"line {line}, column '{name}': '{cell}' {problem}; write numbers like 3.14 in every line")
-    return np.array(values, dtype=np.float64)
-
-
-def _index(column: str, names: list[str]) -> int:
-    for labels in (names, [str(i) for i in range(len(names))]):
-        if column in labels:
-            return labels.index(column)
-    raise unknown("column", column, names)
+    return np.stack([numbers(names[i], lines, columns[i]) for i in chosen], axis=-1)
 
 
 def _npy(data: bytes, column: str | None) -> np.ndarray:
@@ -392,7 +304,7 @@ def _feature(values: np.ndarray, column: str | None) -> np.ndarray:
     """All features, or the chosen one, of (..., D)."""
     if column is None:
         return values
-    return values[..., [_index(column, _indices(values))]]
+    return values[..., [index_of(column, _indices(values))]]
 
 
 def _indices(values: np.ndarray) -> list[str]:

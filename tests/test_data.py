@@ -177,6 +177,11 @@ BAD_CSV = {
     "blank": (b"\n \n", None, "no row of data in it"),
     "header only": (b"a,b\n", None, "no row of data in it"),
     "ragged": (b"a,b\n1,2\n\n3,4,5\n", None, "line 4 has 3 cells, line 1 has 2"),
+    "gap in the only column": (
+        b"a\n1\n2\n\n4\n",
+        None,
+        "line 4 is empty, a gap in the only column; write a number there",
+    ),
     "word in a numeric column": (b"a\n1\n2\nNA\n4\n", None, "line 4, column 'a': 'NA' is not a number"),
     "missing cell": (b"a,b\n1,2\n2,\n3,4\n", None, "line 3, column 'b': '' is not a number"),
     "word in the chosen column": (TABLE, "date", "line 2, column 'date': '2020-01' is not a number"),
@@ -190,6 +195,10 @@ BAD_CSV = {
     "UTF-16": ("a,b\n1,2\n".encode("utf-16"), None, "not UTF-8 text: byte 0 is 0xff"),
     "endless cell": (b'a\n"' + b"1" * 200_000, None, "line . is not CSV: field larger than field limit"),
 }
+
+
+def test_empty_lines_around_a_column_are_no_gap():
+    np.testing.assert_array_equal(series("a.csv", b"\n\na\n1\n2\n4\n\n\n"), series("a.csv", b"1\n2\n4"))
 
 
 @pytest.mark.parametrize(("data", "column", "message"), BAD_CSV.values(), ids=BAD_CSV)

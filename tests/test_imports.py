@@ -25,7 +25,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("quantities", "checks"),
     ("layers",),
     ("losses",),
-    ("filecache",),
+    ("filecache", "tables"),
     ("data",),
     ("tasks",),
     ("importers",),
