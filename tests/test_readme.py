@@ -21,7 +21,7 @@ def blocks(text, language):
 
 
 def test_the_library_example_runs():
-    first, second = blocks(README, "python")
+    first, second, _ = blocks(README, "python")
     names = {}
     exec(first, names)  # noqa: S102
     assert names["traj"].states.shape == (101, 2, 8, 64)
@@ -31,6 +31,14 @@ def test_the_library_example_runs():
     assert names["chaos"].exponents[0] == pytest.approx(0.693, abs=0.01)
     assert names["spectrum"].exponents.shape == (8,)
     assert names["ds"].surface.sizes == {"snapshot": 4, "layer": 1, "time": 31}
+
+
+def test_the_example_of_a_network_of_ones_own_lowers_its_loss():
+    names = {}
+    exec(blocks(README, "python")[2], names)  # noqa: S102
+    assert names["outputs"].shape == (8, 2) and names["dx"].shape == (30, 8, 3)
+    outputs, _ = names["net"].forward(names["params"], names["x"])
+    assert names["LOSSES"]["cross_entropy"](outputs, names["classes"])[0] < names["loss"]
 
 
 def test_the_commands_run(tmp_path, own_cache, monkeypatch):
