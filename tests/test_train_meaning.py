@@ -30,8 +30,18 @@ def told(loss, skipped=0.0, config=SMALL):
         (-0.01, "So the gradient is not what keeps it from learning: train longer,"),
     ],
 )
-def test_what_the_verdict_means_for_a_net_that_has_learnt_nothing(rate, text):
+def test_what_the_verdict_means_for_a_net_that_has_learnt_nothing(monkeypatch, rate, text):
+    monkeypatch.setattr(train_flow, "snapshot", lambda *_: (0, fading(20, rate)))
     assert train_flow.meaning(told(0.17), fading(20, rate)).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(1.0, "At the start it exploded: "), (0.0, "At the start it was carried: ")]
+)
+def test_where_it_vanishes_only_since_training_the_updates_were_too_large(monkeypatch, rate, text):
+    monkeypatch.setattr(train_flow, "snapshot", lambda *_: (0, fading(20, rate)))
+    said = train_flow.meaning(told(0.17), fading(20, -1.0))
+    assert said.startswith(text) and said.endswith("Lower the learning rate (0.001) first, or clip.")
 
 
 def test_of_other_nets_it_says_nothing_more():

@@ -22,6 +22,8 @@ from .train_words import Shown
 NETWORK = NetworkConfig.model_fields.keys() - {"input", "column"}  # what Explore and Train have in common
 EXPLORE = "The same cell with weights drawn the same way, on random input: what its gradient depends on, and remedies"
 AFTERWARDS = "This look shows what is left of the net; the slider goes back to the one before."
+WAS = {"exploding": "exploded", "carried": "was carried"}
+THROWN = "updates that were too large have brought the net where it vanishes."
 MEANINGS = {
     "vanishing": "So what lies more than {reach} steps back hardly changes the weights, and cannot be learnt. Explore "
     "tries remedies on this cell:",
@@ -65,7 +67,7 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
             rows([ds for _, ds in chosen.values()]), f"Left of the gradient at the last step, iteration {when}"
         ),
         "flow_verdict": [
-            html.P([*components.typeset(f"{text} {meaning(run, ds)} ".replace("  ", " ")), explore_link(run)])
+            html.P([*components.typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), explore_link(run)])
             for text, (run, (_, ds)) in zip(said, chosen.items(), strict=True)
         ],
         "when": f"at iteration {when:,}" + (", the latest" if index >= last_snapshot(runs) else ""),
@@ -109,13 +111,15 @@ def _verdict_words(run: Shown, ds: xr.Dataset) -> str:
     return verdict(ds).headline.removeprefix("The ")
 
 
-def meaning(run: Shown, ds: xr.Dataset) -> str:
+def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:
     """What the gradient says about a net that has learnt nothing, diverged or broke; nothing about others."""
     if run.outcome in ("diverged", "broke"):
         return AFTERWARDS
     if run.outcome != "nothing" or not _has_verdict(run):
         return ""
-    found = verdict(ds)
+    found, start = verdict(ds), snapshot(run, 0, layer)
+    if found.word == "vanishing" and start and (was := WAS.get(verdict(start[1]).word)):
+        return f"At the start it {was}: {THROWN} Lower the learning rate ({run.config.learning_rate:g}) first, or clip."
     return MEANINGS.get(found.word, "").format(reach=found.reach, steps=found.steps)
 
 

@@ -68,9 +68,9 @@ def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
 
 
 def symbols(names: Sequence[str]) -> list[Component]:
-    """One after the other, capitals marked, as the task is about them; what comes more than twice in a row counted."""
+    """One after the other, capitals marked, as the task is about them; words thrice or more in a row counted."""
     runs = [(name, len(list(same))) for name, same in groupby(names)]
-    texts = [text for name, n in runs for text in ([f"{name} × {n}"] if n > 2 else [name] * n)]
+    texts = [text for name, n in runs for text in ([f"{name} × {n}"] if n > 2 and len(name) > 1 else [name] * n)]
     return [(html.B if text[0].isupper() else html.Span)(text) for text in texts]
 
 
