@@ -162,7 +162,7 @@ def test_the_first_button_keeps_its_promise(fields):
 
 
 def test_remedies_of_a_large_run_are_estimates(monkeypatch):
-    monkeypatch.setattr("gradlab.diagnosis.QUICK", 0)
+    monkeypatch.setattr("gradlab.diagnosis.findings.QUICK", 0)
     config = SMALL.replace(seed=3)
     runs.RUNS.get(config)
     said = words(explore_card.content(data(config), None))

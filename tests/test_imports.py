@@ -32,8 +32,6 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("config",),
     ("analysis",),
     ("verdicts", "presets", "links"),
-    ("factors", "edges"),
-    ("remedies",),
     ("diagnosis",),
     ("training",),
     ("plots",),

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import gradlab
 from gradlab.cli import cli
 from gradlab.diagnosis import Change, diagnose, rerunner
-from gradlab.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
+from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
 from gradlab.theory import critical_line
 from gradlab.verdicts import factor_text, verdict
 from tests.test_diagnosis import LSTM_FILE, RELU_FILE, SMALL, diagnosed, own_network
@@ -246,7 +246,7 @@ def test_the_command_prints_a_diagnosis_with_verified_remedies():
 
 
 def test_a_large_run_is_not_repeated(monkeypatch):
-    monkeypatch.setattr("gradlab.diagnosis.QUICK", 0)
+    monkeypatch.setattr("gradlab.diagnosis.findings.QUICK", 0)
     result = run()
     assert "(predicted, not verified)" in result.stdout
     assert "when run" not in result.stdout

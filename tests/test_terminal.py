@@ -5,7 +5,6 @@ import math
 import os
 import re
 import signal
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -17,7 +16,7 @@ import gradlab
 from gradlab import analysis
 from gradlab.config import RunConfig
 from gradlab.terminal import Terminal
-from tests.commands import ROOT, is_plain, on_a_terminal, posix, process, refused
+from tests.commands import is_plain, on_a_terminal, posix, process, refused
 from tests.test_cli import SMALL, cache, run, small  # noqa: F401 - a fixture of every test
 
 # --- Files
@@ -175,28 +174,3 @@ def test_elsewhere_there_is_plain_text_whatever_the_encoding(tmp_path: Path) -> 
 def test_a_terminal_without_streams_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     Terminal(stderr=True).note("nobody hears this")
-
-
-INTERRUPTED = """
-import sys
-
-class Interrupt:
-    def find_spec(name, *_):
-        if name == "numpy":
-            raise KeyboardInterrupt
-
-sys.meta_path.insert(0, Interrupt)
-import gradlab_command
-gradlab_command.main()
-"""
-
-
-def test_ctrl_c_while_it_starts_ends_it_quietly() -> None:
-    found = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True)
-    assert (found.returncode, found.stdout, found.stderr) == (130, "", "cancelled\n")
-
-
-def test_the_command_is_that_of_the_package() -> None:
-    command = [sys.executable, "-c", "import gradlab_command; gradlab_command.main()", "--version"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (found.returncode, found.stdout) == (0, f"gradlab {gradlab.__version__}\n")

@@ -11,12 +11,11 @@ from dash import Dash, Input, Output, State, html
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
-from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_quick, rerunner
+from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip, is_quick, rerunner
 from gradlab.errors import InputError
 from gradlab.filecache import find, original_name, store
 from gradlab.importers import load_weights, save_safetensors, to_state_dict
 from gradlab.links import to_query
-from gradlab.remedies import is_clip
 from gradlab.verdicts import factor_text
 
 from .. import components, form, ids

@@ -23,8 +23,7 @@ from .options import GroupedCommand, as_json_text, config_options, file_option, 
 if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
     import xarray as xr
 
-    from ..diagnosis import Diagnosis, Rerun
-    from ..remedies import Change
+    from ..diagnosis import Change, Diagnosis, Rerun
     from ..verdicts import Verdict
 
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from .activations import ACTIVATIONS
-from .cells import CELLS, Cell
-from .verdicts import (
+from ..activations import ACTIVATIONS
+from ..cells import CELLS, Cell
+from ..verdicts import (
     Verdict,
     aligned,
     carries,

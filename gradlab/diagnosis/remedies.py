@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array
-from .cells import Cell
-from .config import RunConfig
-from .data import INPUTS
+from ..arrays import Array
+from ..cells import Cell
+from ..config import RunConfig
+from ..data import INPUTS
+from ..errors import InputError
+from ..verdicts import FACTOR, Verdict, factor_text
 from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
-from .errors import InputError
 from .factors import Factors
-from .verdicts import FACTOR, Verdict, factor_text
 
 BIAS_SHIFTS = np.linspace(-12, 12, 49)
 STEPS_SHOWN = 100

@@ -12,20 +12,18 @@ from itertools import islice
 
 import xarray as xr
 
-from .analysis import OWN_FIELDS, analyze, build
-from .config import RunConfig
-from .errors import InputError
+from ..analysis import OWN_FIELDS, analyze, build
+from ..config import RunConfig
+from ..errors import InputError
+from ..verdicts import Verdict, standard_error, verdict
 from .factors import Factor, cause, factor_lines, measure, refined, without_step_clipping
 from .remedies import Change, Remedy, candidates, is_clip
-from .verdicts import Verdict, standard_error, verdict
 
 MOST = 3  # remedies
 TRIES = 4  # runs of one remedy, each corrected by how much the one before missed
 QUICK = 2**20  # numbers in all states of a run up to which remedies are run too
 NOTHING = "No single change was found that carries the gradient."
 Rerun = Callable[[Change], xr.Dataset]
-
-__all__ = ["Change", "Diagnosis", "Remedy", "diagnose", "is_quick", "rerunner"]
 
 
 @dataclass(frozen=True)

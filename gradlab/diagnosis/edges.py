@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .activations import ACTIVATIONS
-from .theory import phase_map
-from .theory.phases import LARGEST_SCALE
+from ..activations import ACTIVATIONS
+from ..theory import phase_map
+from ..theory.phases import LARGEST_SCALE
 
 LOG_FACTORS = np.linspace(-5, 5, 41)  # in which the ln of a factor is looked for
 QUANTILES = (np.arange(200) + 0.5) / 200
