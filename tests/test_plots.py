@@ -157,6 +157,14 @@ def test_precision_line_where_a_curve_falls_below_it(rate, present):
     assert "1: as at the last step" in words_of(fig)
 
 
+@pytest.mark.parametrize(("spread", "anchor"), [([-0.1, -0.05], "bottom"), ([0.1, 0.05], "top"), ([-0.1, 0.1], None)])
+def test_the_words_of_the_line_at_1_cover_no_curve(spread, anchor):
+    logs = np.repeat(np.array(spread)[None], 31, axis=0)
+    logs[-1] = 0.0
+    found = [a for a in plots.gradient_flow(synthetic(logs)).layout.annotations if "as at the last" in a.text]
+    assert [a.yanchor for a in found] == ([anchor] if anchor else [])
+
+
 def test_loss_at_every_step_comes_with_its_note(runs):
     fig = plots.explore(runs["every"])
     (curve,) = named(fig, "loss at every step")

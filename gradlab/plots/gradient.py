@@ -12,13 +12,14 @@ from ..errors import InputError
 from ..verdicts import log_rate_per_step
 from .colours import DASHES, LN10, THEMES, Theme
 from .marks import SWATCHES, Trace, band, line, power_texts, zeros
-from .panels import End, Panel, Rule, heading, power_axis, span
+from .panels import LINE, End, Panel, Rule, heading, power_axis, span
 from .series import first_known, loss_curve, over_samples, require, shares
 
 FLOAT32_PRECISION = -7  # power of ten
 MOST_DECADES = 150  # beyond this, the lines at 1 and at the precision of float32 are one
 MAX_PINS = 5
 MISS = 0.1  # ln per step: a prediction farther from the measured rate is none
+WORDS = 0.4  # of the steps: below the words beside a line
 LABEL = 16  # letters of a pin's label
 
 
@@ -65,20 +66,32 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
         power_axis(*y_range),
         traces,
         [curve.end for curve in curves],
-        _rules(curves, y_range),
+        _rules([*(curve.y for curve in curves), low, high], y_range, LINE / height),
         _notes(ds),
         "Norm of dL/dstate at step t as a share of what reaches the last step; L = u·h with a random unit vector u",
     )
 
 
-def _rules(curves: list[_Curve], y_range: tuple[float, float]) -> list[Rule]:
-    """1, its words where the run's curve is not; and float32's precision where a curve falls below it."""
-    one = Rule(0, "1: as at the last step", below=first_known(curves[0].y) >= 0)
-    resolved = y_range[1] - y_range[0] < MOST_DECADES
-    if not resolved or not any(np.any(curve.y < FLOAT32_PRECISION) for curve in curves):
+def _rules(drawn: list[np.ndarray], y_range: tuple[float, float], line_height: float) -> list[Rule]:
+    """1, its words where nothing is drawn; and float32's precision where a curve falls below it.
+
+    line_height: of the words, as a share of the panel's.
+    """
+    extent = y_range[1] - y_range[0]
+    starts = np.concatenate([y[: max(1, round(WORDS * len(y)))] for y in drawn])
+    covered = [_within(sign * starts, line_height * extent) for sign in (1, -1)]  # above the line, below it
+    below = first_known(drawn[0]) >= 0
+    below = below if not covered[below] else not below
+    one = Rule(0, "" if all(covered) else "1: as at the last step", below=below)
+    if extent >= MOST_DECADES or not any(np.any(y < FLOAT32_PRECISION) for y in drawn):
         return [one]
     text = "10^-7: below float32 precision,<br>relative to the last step"
     return [one, Rule(FLOAT32_PRECISION, text, right=True, below=True)]
+
+
+def _within(y: np.ndarray, height: float) -> bool:
+    """Whether anything is drawn between 0 and a height."""
+    return bool(np.any((y > 0) & (y < height)))
 
 
 def _run_curves(states: dict[str, np.ndarray], look: Theme, own: str) -> list[_Curve]:
