@@ -2,13 +2,17 @@
 
 import pytest
 
-from dashboard.pages import train_flow, train_words
+from dashboard.pages import train_examples, train_flow, train_words
+from dashboard.pages.train_examples import EXAMPLES
 from dashboard.training_jobs import Record
+from gradlab import train
 from gradlab.config import RunConfig
 from gradlab.links import from_query
-from gradlab.training import dataset
+from gradlab.training import dataset, snapshot_dataset
+from gradlab.training.outcome import outcome
+from gradlab.verdicts import verdict
 
-from .plotting import fading
+from .plotting import LN10, fading
 from .trained import SMALL, kept, no_processes  # noqa: F401 - a fixture
 from .views import parts, words
 
@@ -36,11 +40,16 @@ def test_what_the_verdict_means_for_a_net_that_has_learnt_nothing(monkeypatch, r
 
 
 @pytest.mark.parametrize(
-    ("rate", "text"), [(1.0, "At the start it exploded: "), (0.0, "At the start it was carried: ")]
+    ("start", "now", "text"),
+    [
+        (1.0, -1.0, "At the start it exploded: "),
+        (0.0, -1.0, "At the start it was carried: "),
+        (1.0, 0.0, "At the start it exploded, "),
+    ],
 )
-def test_where_it_vanishes_only_since_training_the_updates_were_too_large(monkeypatch, rate, text):
-    monkeypatch.setattr(train_flow, "snapshot", lambda *_: (0, fading(20, rate)))
-    said = train_flow.meaning(told(0.17), fading(20, -1.0))
+def test_where_training_has_changed_the_verdict_the_updates_were_too_large(monkeypatch, start, now, text):
+    monkeypatch.setattr(train_flow, "snapshot", lambda *_: (0, fading(20, start)))
+    said = train_flow.meaning(told(0.17), fading(20, now))
     assert said.startswith(text) and said.endswith("Lower the learning rate (0.001) first, or clip.")
 
 
@@ -94,3 +103,15 @@ def test_the_link_stands_beside_every_verdict():
 def test_shares_are_all_written_alike():
     ds = fading(30, -0.25).assign_attrs(label="net")
     assert [row["net"] for row in train_flow.rows([ds])] == ["1", "0.78", "0.61", "0.29", "0.082", "0.0067"]
+
+
+def test_the_example_of_clipping_starts_with_an_exploding_gradient():
+    run = train(EXAMPLES["order"].config.replace(iterations=1))
+    assert verdict(snapshot_dataset(run, 0)).log_factor > 2.5 * LN10, "seen as violet on the fixed scale"
+
+
+@pytest.mark.slow
+def test_the_example_of_clipping_shows_what_it_promises():
+    clipped, plain = (train(config) for config in train_examples.clips(EXAMPLES["order"].config))
+    assert outcome(clipped.task, clipped.history) in ("learnt", "solved")
+    assert outcome(plain.task, plain.history) == "nothing"

@@ -22,8 +22,11 @@ from .train_words import Shown
 NETWORK = NetworkConfig.model_fields.keys() - {"input", "column"}  # what Explore and Train have in common
 EXPLORE = "The same cell with weights drawn the same way, on random input: what its gradient depends on, and remedies"
 AFTERWARDS = "This look shows what is left of the net; the slider goes back to the one before."
-WAS = {"exploding": "exploded", "carried": "was carried"}
-THROWN = "updates that were too large have brought the net where it vanishes."
+THROWN = {  # at the start, and now
+    ("carried", "vanishing"): "At the start it was carried: updates that were too large made it vanish.",
+    ("exploding", "vanishing"): "At the start it exploded: updates that were too large made it vanish.",
+    ("exploding", "carried"): "At the start it exploded, and updates that were too large threw the net away from it.",
+}
 MEANINGS = {
     "vanishing": "So what lies more than {reach} steps back hardly changes the weights, and cannot be learnt. Explore "
     "tries remedies on this cell:",
@@ -118,8 +121,11 @@ def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:
     if run.outcome != "nothing" or not _has_verdict(run):
         return ""
     found, start = verdict(ds), snapshot(run, 0, layer)
-    if found.word == "vanishing" and start and (was := WAS.get(verdict(start[1]).word)):
-        return f"At the start it {was}: {THROWN} Lower the learning rate ({run.config.learning_rate:g}) first, or clip."
+    was = verdict(start[1]).word if start else found.word
+    if (was, found.word) in THROWN:
+        return f"{THROWN[was, found.word]} Lower the learning rate ({run.config.learning_rate:g}) first, or clip."
+    if found.word == "carried" and run.state.alive:
+        return ""
     return MEANINGS.get(found.word, "").format(reach=found.reach, steps=found.steps)
 
 
