@@ -95,8 +95,8 @@ def test_the_link_stands_beside_every_verdict():
     shown = train_flow.flow(train_words.look_up(ids), 1, 0, "light")["flow_verdict"]
     assert [words(part) for part in parts(shown, "A")] == ["Open in Explore"] * 2
     assert [getattr(part, "aria-label") for part in parts(shown, "A")] == [
-        "Open tanh RNN in Explore",
-        "Open LSTM in Explore",
+        "Open in Explore: tanh RNN",
+        "Open in Explore: LSTM",
     ]
 
 

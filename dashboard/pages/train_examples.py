@@ -50,8 +50,8 @@ EXAMPLES = {
     "order": Example(
         "Clipping",
         "Two symbols, about 12 of 30 steps apart, came in which order? Press “With and without clipping”: at first the "
-        "gradient grows a thousandfold on its way back, violet in the map. Without clipping, the first updates throw "
-        "the net to where it never learns.",
+        "gradient grows a thousandfold on its way back, so the map leaves blue. Without clipping, the first updates "
+        "throw the net to where it never learns.",
         _ORDER,
     ),
     "series": Example("Forecasting", "The next value of a chaotic series. Press “Train”.", _SERIES),

@@ -136,7 +136,7 @@ def explore_link(run: Shown) -> Component:
         task = run.record.run.task
         config |= {"steps": task.length, "input_size": task.input_size}
     href = f"/?{to_query(RunConfig(**config))}"
-    return html.A("Open in Explore", href=href, title=EXPLORE, **components.aria(label=f"Open {run.name} in Explore"))
+    return html.A("Open in Explore", href=href, title=EXPLORE, **components.aria(label=f"Open in Explore: {run.name}"))
 
 
 OUTPUTS = {
