@@ -6,6 +6,7 @@ import pytest
 
 from dashboard import controls
 from dashboard.pages import train_examples, train_files, train_preview, train_steer
+from gradlab.data import column_names
 from gradlab.filecache import find
 
 from .trained import SMALL, no_processes, page  # noqa: F401 - a fixture
@@ -52,6 +53,14 @@ def test_a_column_called_label_suggests_its_task_unless_a_file_s_task_is_chosen(
 def test_sequences_of_several_lengths_can_be_dropped():
     found = taken(b"label,x0,x1\n" + b"up,1,\ndown,4,5\n" * 5, CLASSIFY)
     assert found["values"]["input"].endswith("-k.csv") and "labels from" in found["upload"]
+
+
+def test_a_wide_table_is_not_read_once_per_column(monkeypatch):
+    calls = []
+    monkeypatch.setattr(train_steer, "column_names", lambda *a, **k: calls.append(a) or column_names(*a, **k))
+    head = ",".join(["label", *(f"x{n}" for n in range(50))])
+    taken((f"{head}\n" + f"up{',1' * 50}\n" * 5).encode(), CLASSIFY)
+    assert len(calls) < 5
 
 
 def test_the_menu_offers_every_column_to_classify():

@@ -95,7 +95,8 @@ def labelled_file(name: str, data: bytes, page: Page) -> tuple[dict[str, Any], s
     named, chosen = LABELS in every, TASKS.get(page.raw["task"])
     if not every or not (page.raw["task"] == CLASSIFY or named and not (chosen and chosen.needs_file)):
         return None
-    words = [other for other in every if other not in column_names(name, data)]
+    numbers = set(column_names(name, data))
+    words = [other for other in every if other not in numbers]
     column = words[0] if not named and len(words) == 1 else None
     said = f"labels from the column '{column or LABELS}'"
     if not (named or column):
