@@ -76,6 +76,14 @@ def test_runs_are_named_by_what_sets_them_apart():
     assert train_examples.title(SMALL) == "Adding, 12 steps, tanh RNN"
 
 
+def test_no_two_runs_share_a_name():
+    norm, value = PAIR[0], PAIR[0].replace(clip="value")
+    assert train_examples.labels([norm, value]) == ["net with clip norm", "net with clip value"]
+    assert train_examples.labels([SMALL, SMALL]) == ["tanh RNN 1", "tanh RNN 2"]
+    assert train_steer.python([norm, value]).count("gradlab.train(") == 2
+    assert train_steer.python([SMALL, SMALL]).count("gradlab.train(") == 2
+
+
 # address
 
 

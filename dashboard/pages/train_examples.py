@@ -110,9 +110,12 @@ def cell_label(config: TrainConfig) -> str:
 
 
 def labels(configs: Sequence[TrainConfig]) -> list[str]:
-    """What sets runs that are shown together apart, in a few words each."""
+    """What sets runs that are shown together apart, in a few words each; a number where words do not."""
     differing = [name for name, value in configs[0] if any(getattr(other, name) != value for other in configs[1:])]
-    return [_label(config, differing) for config in configs]
+    found = [_label(config, differing) for config in configs]
+    if differing and len(set(found)) < len(found):
+        found = [_settings(config, differing) for config in configs]
+    return [f"{name} {n}" if found.count(name) > 1 else name for n, name in enumerate(found, 1)]
 
 
 def _label(config: TrainConfig, differing: Sequence[str]) -> str:
@@ -120,6 +123,10 @@ def _label(config: TrainConfig, differing: Sequence[str]) -> str:
         return cell_label(config)
     if "clip" in differing:
         return "unclipped net" if config.clip == "off" else "clipped net"
+    return _settings(config, differing)
+
+
+def _settings(config: TrainConfig, differing: Sequence[str]) -> str:
     return "net with " + ", ".join(_setting(name, getattr(config, name)) for name in differing[:2])
 
 
