@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard.pages import explore_settle, train_address
-from gradlab import make_cell
+from gradlab import make_cell, train
 from gradlab.config import RunConfig
 from gradlab.config.train import TrainConfig
 from gradlab.filecache import find, store
@@ -76,6 +76,13 @@ def test_own_weights_leave_their_cell_and_size(own_cache):
     assert here.config == TrainConfig(cell="gru", hidden_size=9, activation="relu")
     assert here.notices == ("Set up as in Explore. Left out: its own weights (Train draws some for the same cell).",)
     assert from_query(here.query).config.weights.endswith("own.safetensors"), "Explore gets them back"
+
+
+def test_weights_of_a_training_run_leave_activation_and_leak_too(own_cache, tmp_path):
+    path, fields = tmp_path / "run.safetensors", {"activation": "relu", "leak": 0.3, "hidden_size": 7}
+    train(TrainConfig(steps=8, batch_size=2, iterations=2, **fields), checkpoint=path)
+    kept = find(store("run.safetensors", path.read_bytes()), "run.safetensors")
+    assert opened(RunConfig(weights=str(kept))).config == TrainConfig(**fields)
 
 
 def test_weights_that_are_not_here_are_left_out_too(own_cache):

@@ -72,12 +72,14 @@ def arrive(pairs: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], tup
 
 
 def _of_weights(run: RunConfig) -> list[tuple[str, str]]:
-    """Cell and size of a run's own weights; a later field of a query goes before an earlier one."""
+    """Cell, size and settings of a run's own weights; a later field of a query goes before an earlier one."""
     try:
         cell = load_weights(run.weights, activation=run.activation)[0] if run.weights else None
     except InputError:  # Explore says what is wrong
         cell = None
-    return [("cell", cell.name), ("hidden_size", str(cell.hidden_size))] if cell else []
+    settings = ("hidden_size", "activation", "leak")
+    own = [(name, str(getattr(cell, name))) for name in settings if hasattr(cell, name)]
+    return [("cell", cell.name), *own] if cell else []
 
 
 def _tail(pairs: Sequence[tuple[str, str]]) -> str:
