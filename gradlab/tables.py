@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from .errors import InputError
 from .registry import unknown
 
 FORMATS = ".csv, .npy, .wav (16-bit PCM) or UTF-8 text"
+_QUOTED = re.compile(r'(?<![^,;\t])"(?:[^"]|"")*"')  # a cell in quotes; those within another cell quote nothing
 
 
 def decoded(data: bytes) -> str:
@@ -54,8 +56,8 @@ def _csv_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _delimiter(text: str) -> str:
-    """Tab or semicolon where the first line has one, as a comma may be a decimal sign there; else comma."""
-    first = text.lstrip().partition("\n")[0]
+    """Tab or semicolon where the first line has one outside quotes, as a comma may be a decimal sign there."""
+    first = _QUOTED.sub("", text.lstrip("\r\n").partition("\n")[0])
     return next((sign for sign in "\t;" if sign in first), ",")
 
 

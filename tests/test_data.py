@@ -130,6 +130,8 @@ def test_a_column_goes_by_its_name_or_index(column, values):
         "2020-01-01,1,10\n2020-01-02,2,30\n2020-01-03,4,20\n",
         "day,1990,1991\n1,1,10\n1,2,30\n1,4,20\n",
         "month,a,b\n2020_01,1,10\n2020_02,2,30\n2020_03,4,20\n",
+        "\ta\tb\n0\t1\t10\n1\t2\t30\n2\t4\t20\n",
+        '"said ""1; 2""\t",b\n1,10\n2,30\n4,20\n',
     ],
     ids=[
         "no header",
@@ -142,6 +144,8 @@ def test_a_column_goes_by_its_name_or_index(column, values):
         "dates",
         "years",
         "underscore",
+        "a tab first",
+        "signs in quotes",
     ],
 )
 def test_csv_in_every_usual_form(text):
