@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from gradlab.errors import Cancelled, InputError
 from gradlab.initializers import INITIALIZERS
-from gradlab.training import TrainConfig, TrainingRun, train
+from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
 
 ROOT = Path(__file__).parents[1]
 TINY = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 12, "snapshot_every": 3, "evaluate_every": 4}
@@ -86,7 +86,7 @@ def test_more_iterations_are_the_same_training(tmp_path):
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
-from gradlab.training import TrainConfig, TrainingRun, train
+from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
 
 path, config = Path(sys.argv[1]), TrainConfig(**eval(sys.argv[2]))
 for _ in range(10):
@@ -134,6 +134,14 @@ def test_a_checkpoint_is_one_safetensors_file_with_its_facts(tmp_path):
     np.testing.assert_array_equal(arrays["params.0.W_hh"], run.params["0.W_hh"])
     np.testing.assert_array_equal(arrays["history.rows.loss"], run.history.rows["loss"])
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_threads_of_other_libraries_than_blas_change_no_bit(monkeypatch):
+    pools = [{"user_api": "openmp", "num_threads": 8}, {"user_api": "blas", "num_threads": 2}]
+    monkeypatch.setattr(checkpoint, "threadpool_info", lambda: pools)
+    assert checkpoint.versions()["threads"] == "2"
+    monkeypatch.setattr(checkpoint, "threadpool_info", lambda: pools[:1])
+    assert checkpoint.versions()["threads"] == "1"
 
 
 def test_it_is_written_at_once_then_now_and_then_and_at_the_end(tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "threads": str(max((library["num_threads"] for library in threadpool_info()), default=1)),
+        "threads": str(max((lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"), default=1)),
     }
 
 
