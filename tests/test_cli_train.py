@@ -172,6 +172,8 @@ def test_overflow_is_told() -> None:
     assert skipping.exit_code == 0 and count > 20
     assert f"\n{count:.0f} updates were skipped because a number overflowed.\n" in skipping.stdout
     stopping = run(*wild, "--nonfinite", "stop", "--checkpoint", "b.safetensors")
+    first = stopping.stdout.partition("\n")[0]
+    assert first == f"Adding: {command.WORDS['broke']}. 1 iteration, too few for a held-out score."
     assert stopping.exit_code == 1 and "\nStopped at iteration 1: a number overflowed.\n" in stopping.stdout
     answer("--activation", "relu", "--gain", 1e20, "--checkpoint", "c.safetensors")
 

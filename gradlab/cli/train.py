@@ -224,12 +224,15 @@ def sentence(run: TrainingRun) -> str:
     from ..training.outcome import outcome
 
     task = run.task
+    word = outcome(task, run.history)
     if not run.history.scores:
-        return f"{task.title}: {run.iteration} iterations, too few for a held-out score."
+        bad = f"{WORDS[word]}. " if word in ("broke", "diverged") else ""
+        unit = "iteration" if run.iteration == 1 else "iterations"
+        return f"{task.title}: {bad}{run.iteration} {unit}, too few for a held-out score."
     _, loss, score = run.history.scores[-1]
     measured = "" if score == loss else f"; loss {loss:.3g}"  # where the score is not the loss itself
     return (
-        f"{task.title}: {WORDS[outcome(task, run.history)]}. Held-out {task.metric} {score:.3g} after "
+        f"{task.title}: {WORDS[word]}. Held-out {task.metric} {score:.3g} after "
         f"{run.iteration:,} iterations{measured}, baseline {task.baseline:.3g} ({task.baseline_text})"
         f"{task.unit_text and f'; {task.unit_text}'}."
     )
