@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from gradlab.tasks import make_task
 from gradlab.training.history import History
-from gradlab.training.outcome import outcome
+from gradlab.training.outcome import late_loss, outcome
 
 ADDING, SINE = make_task("adding", steps=10), make_task("sine", steps=10)
 AT = 0.9 / 6  # nine tenths of the baseline of adding
@@ -60,3 +61,18 @@ def test_by_skipped_updates(skipped, word):
 
 def test_a_task_that_is_never_solved():
     assert outcome(SINE, history([0.0], [(0.0, 0.0)])) == "learnt"
+
+
+@pytest.mark.parametrize("kind", [list, np.array])
+@pytest.mark.parametrize(
+    ("losses", "mean"),
+    [
+        ([math.inf] * 9 + [0.1], 0.1),
+        ([1.0] * 90 + [math.inf] * 9 + [0.1], math.inf),
+        ([1.0] * 99 + [math.nan], math.inf),
+        ([0.0] * 13 + [1.0, 2.0], 1.5),  # a tenth of fifteen is two
+        ([], math.inf),
+    ],
+)
+def test_the_late_loss(losses, mean, kind):
+    assert late_loss(kind(losses)) == mean

@@ -9,9 +9,9 @@ from dash import Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
 from gradlab.errors import InputError
-from gradlab.plots import late_loss
 from gradlab.training import ClipAdvice, TrainingRun, advise
 from gradlab.training.advisor import EFFECTS, judge
+from gradlab.training.outcome import late_loss
 from gradlab.verdicts import value_text
 
 from .. import components, ids
@@ -76,10 +76,11 @@ def measured(runs: Sequence[Shown]) -> str:
         return ""
     clipped, plain = by_clip[True], by_clip[False]
     at = f" at {value_text(clipped.ds.attrs['threshold'])}" if clipped.config.clip == "norm" else ""
-    losses = [value_text(late_loss(run.ds), 2) for run in (clipped, plain)]
+    losses = [late_loss(run.ds.loss.values) for run in (clipped, plain)]
     count, of_all = int(clipped.ds.clipped.sum()), clipped.ds.sizes["iteration"]
-    found = EFFECTS[judge(*(late_loss(run.ds) for run in (clipped, plain)))]
-    start = f"Measured here: loss {losses[0]} with clipping{at}, {losses[1]} without: {found}."
+    found = EFFECTS[judge(*losses)]
+    said = [value_text(loss, 2) for loss in losses]
+    start = f"Measured here: loss {said[0]} with clipping{at}, {said[1]} without: {found}."
     return f"{start} {count:,} of {of_all:,} updates were clipped."
 
 

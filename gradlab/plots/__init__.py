@@ -21,7 +21,7 @@ from .phase import phase_diagram
 from .report import html_report, save, table, training_report
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
-from .training import course_table, late_loss, training_course
+from .training import course_table, training_course
 from .travel import credit, product_norms, singular_values, span_paths
 
 FIGURES: Registry[Callable[..., go.Figure]] = Registry("figure")
@@ -58,7 +58,6 @@ __all__ = [
     "gates",
     "gradient_flow",
     "html_report",
-    "late_loss",
     "lyapunov",
     "lyapunov_course",
     "one_step",

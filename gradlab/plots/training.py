@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..cells import CELLS
 from ..errors import InputError
+from ..training.outcome import late_loss
 from ..verdicts import value_text
 from .colours import LN10, THEMES, Theme, series_style
 from .marks import SWATCHES, Trace, faint, line, plain_numbers, plot_text, power_numbers, swatch
@@ -22,7 +23,6 @@ LOSS, SCORE, NORM, SURFACE, GATE = 150, 80, 110, 110, 90  # px of each panel bel
 MAX_RUNS = 6
 MANY_DOTS = 60  # which would hide the line beneath
 SMOOTHED, LEAST = 50, 5  # the thick line averages a fiftieth of what is drawn, or so many values
-LATE = 0.1  # of the iterations, by which a run is judged
 SURFACE_ABOUT = (
     "Norm of dL/dstate at step t as a share of what it is at the last step, whenever the run looked: median over "
     "samples. The colours are those of every map: what is lost fades, blue is as at the last step."
@@ -286,13 +286,6 @@ def course_table(runs: Sequence[xr.Dataset]) -> list[dict[str, str]]:
     return [{"run": label(run)} | {name: say(run) for name, say in TABLE.items()} for run in runs]
 
 
-def late_loss(run: xr.Dataset) -> float:
-    """Mean training loss over the last tenth of the iterations so far; NaN where none was finite."""
-    late = run.loss.values[-max(1, round(LATE * run.sizes["iteration"])) :]
-    late = late[np.isfinite(late)]
-    return float(late.mean()) if late.size else float("nan")
-
-
 def _last_score(run: xr.Dataset) -> str:
     scores = run.held_out_score.values
     return f"{value_text(scores[-1])} {run.attrs['metric']}" if scores.size else ""
@@ -300,7 +293,7 @@ def _last_score(run: xr.Dataset) -> str:
 
 TABLE: Mapping[str, Callable[[xr.Dataset], Any]] = {
     "iterations": lambda run: str(run.sizes["iteration"]),
-    "training loss": lambda run: value_text(late_loss(run)) if run.sizes["iteration"] else "",
+    "training loss": lambda run: value_text(late_loss(run.loss.values)) if run.sizes["iteration"] else "",
     "baseline": lambda run: value_text(run.attrs["baseline"]),
     "held out": _last_score,
     "clipped": lambda run: f"{100 * clipped_share(run):.0f} %",

@@ -13,7 +13,7 @@ from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
 from ..verdicts import number_text, value_text
 from .loop import Step, TrainingRun, train
-from .outcome import outcome
+from .outcome import late_loss, outcome
 
 PERCENTILES = (1, 10, 50, 90, 99, 100)
 WARM_UP = 0.1  # of the iterations, whose norms are those of a net that knows nothing yet
@@ -165,8 +165,8 @@ def _effect(config: TrainConfig, threshold: float, on_progress: Callable[[float]
     without, with_it = (_rows(one, _share_of(on_progress, n, iterations)) for n, one in enumerate((plain, clipped)))
     return Effect(
         iterations,
-        loss_without=_late(without["loss"]),
-        loss_with=_late(with_it["loss"]),
+        loss_without=late_loss(without["loss"]),
+        loss_with=late_loss(with_it["loss"]),
         skipped_without=int(np.sum(without["skipped"])),
         skipped_with=int(np.sum(with_it["skipped"])),
         share_clipped=float(np.mean(with_it["clipped"])),
@@ -179,12 +179,6 @@ def _rows(config: TrainConfig, on_step: Callable[[Step], None] | None) -> dict[s
     if run.status == "cancelled":
         raise Cancelled
     return run.history.rows
-
-
-def _late(losses: list[float]) -> float:
-    """Mean of the last tenth, inf where one is not finite."""
-    late = np.asarray(losses[-max(1, len(losses) // 10) :])
-    return float(late.mean()) if np.isfinite(late).all() else math.inf
 
 
 def _share_of(on_progress: Callable[[float], None] | None, run: int, iterations: int) -> Callable[[Step], None] | None:

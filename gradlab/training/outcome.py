@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ..tasks import Task
 from .history import History
@@ -10,7 +11,7 @@ from .history import History
 LEARNT = 0.9  # of the baseline
 MEMORISED = 0.5  # of the baseline, by the training loss of a net that has not learnt
 DIVERGED = 10.0  # times the baseline, and the loss at first
-LATE = 0.1  # of the iterations, whose training loss counts before there is a held-out one
+LATE = 0.1  # of the iterations, by whose training loss a run is judged
 
 
 def outcome(task: Task, history: History) -> str:
@@ -29,15 +30,18 @@ def outcome(task: Task, history: History) -> str:
         return "diverged"
     if loss < LEARNT * task.baseline:
         return "learnt"
-    return "memorised" if _late_loss(history) < MEMORISED * task.baseline else "nothing"
+    return "memorised" if late_loss(history.rows["loss"]) < MEMORISED * task.baseline else "nothing"
 
 
 def latest_loss(history: History) -> float:
     """The latest held-out loss; before the first evaluation the mean training loss of the last tenth; inf at first."""
-    return history.scores[-1][1] if history.scores else _late_loss(history)
+    return history.scores[-1][1] if history.scores else late_loss(history.rows["loss"])
 
 
-def _late_loss(history: History) -> float:
-    losses = history.rows["loss"]
+def late_loss(losses: Sequence[float]) -> float:
+    """Mean of the last tenth, rounded up, of the training losses so far; inf where one is not finite, or none is there.
+
+    An update that overflowed counts: a mean of the others would call a run good that broke nine times out of ten.
+    """
     late = losses[-math.ceil(LATE * len(losses)) :]
-    return sum(late) / len(late) if late else math.inf
+    return float(sum(late) / len(late)) if len(late) and all(map(math.isfinite, late)) else math.inf
