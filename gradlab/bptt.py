@@ -25,7 +25,7 @@ from .errors import InputError
 from .trajectory import Linearization, Trajectory, read
 from .unroll import BATCH_FIRST
 
-TINY = 1e-20  # below this, the largest entry of a gradient is computed again from scaled factors
+TINY = 1e-15  # below this, the largest entry of a gradient is computed again from scaled factors
 FLUSHED = -1.5  # ranges below the largest exponent: subnormal numbers would slow the products down a hundredfold
 
 
@@ -73,19 +73,14 @@ class Gradients:
         """Exponent and mantissas of the parameter gradients; factors far from 1 are brought there before they meet."""
         xp, traj = self.traj.xp, self.traj
         exponent = self._largest_exponent
-        weight = self._weight(exponent)
+        shift = xp.where(self.alive[1:], self.exponents[1:] - exponent[..., None], 0)
         r = xp.ascontiguousarray(read(traj.cell, traj.states[:-1]))
         x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
         with quiet():
-            found = self._products(self.deltas, r, x, weight)
-            if all(_moderate(xp, g) for g in found.values()):
+            found = self._products(self.deltas, *self._weighted(shift, r, x))
+            if all(_moderate(xp, g) for g in found.values()) and not self._flushed_much(found, shift, r, x):
                 return exponent, found
-            deltas = self.deltas if weight is None else self.deltas * weight
-            (deltas, kd), (r, kr), (x, kx) = (_near_one(xp, a) for a in (deltas, r, x))
-            top = max(kr, kx)
-            shifts = {"W_xh": kx - top, "W_hh": kr - top, "b_h": kx - top, "p": -top}
-            found = {n: xp.ldexp(g, shifts[n]) for n, g in self._products(deltas, r, x).items()}
-            return exponent + (kd + top), found
+            return self._balanced(exponent, shift, r, x)
 
     @property
     def _largest_exponent(self) -> Array:
@@ -95,22 +90,51 @@ class Gradients:
         largest = xp.max(exponents, axis=(0, -1))
         return xp.where(largest > EMPTY, largest, xp.zeros_like(largest))
 
-    def _weight(self, exponent: Array) -> Array | None:
-        """2^(exponents - exponent) (T, *M, B, 1), 0 for what lies far below a sum's last digit; None if all 1."""
-        xp = self.traj.xp
-        shift = xp.where(self.alive[1:], self.exponents[1:] - exponent[..., None], 0)
+    def _weighted(self, shift: Array, r: Array, x: Array) -> tuple[Array, Array, Array]:
+        """r, x and the elementwise parameters' deltas times 2^shift (T, *M, B), zero where that is far below 1."""
+        xp, own = self.traj.xp, self.deltas[len(self.traj.cell.gates) :]
         if not bool(shift.any()):
-            return None
-        with quiet():
-            weight = xp.ldexp(xp.ones(shift.shape, dtype=self.deltas.dtype), shift)
-            return xp.where(shift < FLUSHED * scale_range(self.deltas), xp.zeros_like(weight), weight)[..., None]
+            return r, x, own
+        weight = xp.ldexp(xp.ones(shift.shape, dtype=r.dtype), shift)
+        weight = xp.where(shift < self._flushed, xp.zeros_like(weight), weight)[..., None]
+        return r * weight, x * weight, own * weight
 
-    def _products(self, deltas: Array, r: Array, x: Array, weight: Array | None = None) -> dict[str, Array]:
-        """sum_t w_t delta_t r_{t-1}^T, sum_t w_t delta_t (x_t, 1)^T, and the elementwise parameters' w_t delta_t."""
+    @property
+    def _flushed(self) -> float:
+        return FLUSHED * scale_range(self.deltas)
+
+    def _flushed_much(self, found: dict[str, Array], shift: Array, r: Array, x: Array) -> bool:
+        """Whether what was taken for zero may be more than the last digit of a sum, as where the states are huge."""
+        xp = self.traj.xp
+        if not bool((shift < self._flushed).any()):
+            return False
+        size = _largest(xp, self.deltas) * max(_largest(xp, r), _largest(xp, x), 1.0) * shift.size
+        digits = float(xp.finfo(r.dtype).eps)
+        return any(size * 2.0**self._flushed > digits * _largest(xp, g) for g in found.values() if g.size)
+
+    def _balanced(self, exponent: Array, shift: Array, r: Array, x: Array) -> tuple[Array, dict[str, Array]]:
+        """The same with every factor brought near 1 before they meet: exact at any magnitude, and slower."""
+        xp, own = self.traj.xp, self.deltas[len(self.traj.cell.gates) :]
+        size = xp.max(xp.abs(self.deltas), axis=(0, -1))
+        deltas = xp.ldexp(self.deltas, -xp.frexp(size)[1][..., None])
+        shifted = xp.where(size > 0, shift + xp.frexp(size)[1], EMPTY)
+        (r, kr), (x, kx) = (_near_one(xp, a, shifted) for a in (r, x))
+        own, kp = _near_one(xp, own, shift) if len(own) else (own, kx)
+        top = xp.maximum(xp.maximum(kr, kx), kp)
+        top = xp.where(top > EMPTY, top, 0)
+        powers = {"W_xh": kx - top, "W_hh": kr - top, "b_h": kx - top, "p": kp - top}
+        found = {n: self._times(g, powers[n]) for n, g in self._products(deltas, r, x, own).items()}
+        return exponent + top, found
+
+    def _times(self, array: Array, power: Array) -> Array:
+        """array (G, *M, ...) times 2^power (*M,)."""
+        extra = (1,) * (array.ndim - 1 - power.ndim)
+        return self.traj.xp.ldexp(array, power.reshape(*power.shape, *extra))
+
+    def _products(self, deltas: Array, r: Array, x: Array, own: Array) -> dict[str, Array]:
+        """sum_t delta_t r_{t-1}^T, sum_t delta_t (x_t, 1)^T, and the sums of `own`, the elementwise parameters'."""
         cell, xp = self.traj.cell, self.traj.xp
-        gates, own = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
-        if weight is not None:  # the deltas are many, one per gate
-            r, x, own = r * weight, x * weight, own * weight
+        gates = deltas[: len(cell.gates)]
         inputs = [outer_sum(xp, d, x) for d in gates]
         grads = {
             "W_xh": self._stacked("W_xh", [g[..., :-1] for g in inputs[cell.driven]]),
@@ -130,10 +154,9 @@ class Gradients:
 
     def _plain(self, name: str, mantissa: Array) -> Array:
         if not bool(self.param_exponent.any()):
-            return mantissa
-        extra = (1,) * (mantissa.ndim - 1 - self.param_exponent.ndim)
+            return mantissa.copy()
         with quiet():
-            return self.traj.xp.ldexp(mantissa, self.param_exponent.reshape(*self.param_exponent.shape, *extra))
+            return self._times(mantissa, self.param_exponent)
 
     @cached_property
     def log_param_norms(self) -> dict[str, Array]:
@@ -203,14 +226,19 @@ def bptt(
 
 def _moderate(xp: Namespace, array: Array) -> bool:
     """Whether the largest entry is a number whose neighbours in size can still be told from zero."""
-    return array.size == 0 or TINY < float(xp.abs(array).max()) < float("inf")
+    return array.size == 0 or TINY < _largest(xp, array) < float("inf")
 
 
-def _near_one(xp: Namespace, array: Array) -> tuple[Array, int]:
-    """`array` over 2^k, and the k that brings its largest entry to [0.5, 1)."""
-    largest = xp.max(xp.abs(array))
-    k = int(xp.frexp(largest)[1]) if float(largest) > 0 else 0
-    return xp.ldexp(array, -k), k
+def _largest(xp: Namespace, array: Array) -> float:
+    return max(float(array.max()), -float(array.min()))
+
+
+def _near_one(xp: Namespace, array: Array, shift: Array) -> tuple[Array, Array]:
+    """array * 2^(shift - k) with shift (T, *M, B), and the k (*M,) that brings the largest entries to [0.5, 1)."""
+    size = xp.max(xp.abs(array), axis=-1)
+    powers = xp.where(size > 0, shift + xp.frexp(size)[1], EMPTY)
+    k = xp.max(powers, axis=(*range(powers.ndim - shift.ndim + 1), -1))
+    return xp.ldexp(array, (shift - k[..., None])[..., None]), k
 
 
 def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> None:

@@ -55,7 +55,8 @@ def _state_is_gate(cell: Cell, xp: Namespace) -> bool:
     if len(cell.states) > 1 or len(cell.gates) > 1 or cell.elementwise:
         return False
     gate, state = xp.zeros((1, 1)), xp.zeros((1, 1))
-    return cell.step(xp, gate, state)[0] is gate
+    with quiet():
+        return cell.step(xp, gate, state)[0] is gate
 
 
 def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Array:

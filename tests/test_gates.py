@@ -104,8 +104,31 @@ def test_parameter_gradients_of_extreme_factors_have_exact_norms(dtype, h, loss)
     assert float(gradlab.bptt(traj, direct).log_update_norm) >= float(norms["W_hh"]) - 1e-9
 
 
-@pytest.mark.parametrize("clip", ["norm", "value"])
-def test_a_multiple_of_a_norm_beyond_the_floating_point_range_is_exact(clip):
+@pytest.mark.parametrize(
+    ("activation", "gain", "steps", "scale"),
+    [("relu", 6, 45, 1.0), ("identity", 4, 60, 1e-15), ("relu", 8, 60, 1e-20), ("identity", 0.02, 40, 1e-20)],
+)
+@pytest.mark.parametrize("seed", [3, 4])
+def test_single_precision_finds_what_huge_states_make_of_small_adjoints(activation, gain, steps, scale, seed):
+    """States grow as adjoints shrink, from 1e-20 to 1e32: steps far below the largest adjoint count as much."""
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=8, activation=activation)
+    params = {name: p.astype("float32") for name, p in cell.init(seed, gain=gain).items()}
+    x = (scale * np.random.default_rng(0).normal(size=(steps, 2, 2))).astype("float32")
+    direct = np.zeros((steps, 2, 8), "float32")
+    direct[-1] = 1e-3
+    found = []
+    for dtype in ("float32", "float64"):
+        own = {name: p.astype(dtype) for name, p in params.items()}
+        grads = gradlab.bptt(gradlab.unroll(cell, own, x.astype(dtype)), direct.astype(dtype))
+        found.append((grads.param_exponent, grads.param_mantissas))
+    (single_exponent, single), (exponent, double) = found
+    for name, mantissa in double.items():
+        expected = np.ldexp(mantissa, exponent - single_exponent)
+        np.testing.assert_allclose(single[name], expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name)
+
+
+@pytest.mark.parametrize(("clip", "multiple"), [("norm", 0.5), ("value", 0.1)])
+def test_a_multiple_of_a_norm_beyond_the_floating_point_range_is_exact(clip, multiple):
     ds = gradlab.analyze(
         gain=4.0,
         steps=1500,
@@ -114,11 +137,13 @@ def test_a_multiple_of_a_norm_beyond_the_floating_point_range_is_exact(clip):
         batch_size=2,
         clip=clip,
         input_scale=0.0,
-        clip_threshold="0.5x",
+        clip_threshold=f"{multiple}x",
     )
     before, after = ds.log_update_norm.values
     assert before > 710
-    assert after - before == pytest.approx(np.log(0.5), abs=1e-9) if clip == "norm" else after < before
+    entries = 1 if clip == "norm" else 8 * (3 + 8 + 1)  # at most so many of that size
+    assert np.log(multiple) - 1e-9 < after - before < np.log(multiple) + 0.5 * np.log(entries) + 1e-9
+    assert after < before - 0.1
 
 
 def test_loss_gradients_with_the_batch_first_get_a_hint():

@@ -159,6 +159,8 @@ def test_clipping_brings_back_a_gradient_that_overflows(clip):
     assert single["skipped"] == double["skipped"] == [0, 0, 0]
     for name in ("log_grad_norm_before", "log_grad_norm_after", "update_ratio", "loss"):
         assert single[name][0] == pytest.approx(double[name][0], rel=1e-5, abs=1e-6)
+    regularised = train(**fields | {"omega": 1.0}, dtype="float32").history.rows
+    assert regularised["skipped"] == [1, 1, 1], "the regulariser's gradient has no other value than the plain one"
     skipped = train(**fields | {"clip": "off"}, dtype="float32").history.rows
     assert skipped["skipped"] == [1, 1, 1]
     assert skipped["log_grad_norm_before"][0] == pytest.approx(double["log_grad_norm_before"][0], rel=1e-5)

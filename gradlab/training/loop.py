@@ -133,9 +133,9 @@ class TrainingRun:
         return row | seen | {"skipped": 0.0}
 
     def _clip(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> ClippedUpdate:
-        """Clipped gradients; where plain values overflow, clipping may bring them back."""
+        """Clipped gradients; where plain values overflow, clipping may bring them back, but for a regulariser's."""
         clipped = self.clipper.clip(self.params, grads)
-        if clipped.finite:
+        if clipped.finite or self.config.omega > 0:
             return clipped
         clipped = self.clipper.clip(self.params, *_wide(grads, recurrent))
         return replace(clipped, grads={name: g.astype(grads[name].dtype) for name, g in clipped.grads.items()})
