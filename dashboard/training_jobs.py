@@ -107,7 +107,6 @@ class TrainingJobs:
             if not self._state(run_id).resumable:
                 return
             self._require_room()
-            (self.folder(run_id) / OUTCOME).unlink(missing_ok=True)
             self._launch(run_id)
 
     def pause(self, run_id: str) -> None:
@@ -260,10 +259,17 @@ def _ended(folder: Path, code: int | None) -> RunState:
     """How a process that is gone left its run."""
     try:
         outcome = json.loads((folder / OUTCOME).read_text("utf-8"))
-        return RunState(_ENDINGS[outcome["status"]], outcome.get("error", ""))
+        if not (code and _from_before(folder)):
+            return RunState(_ENDINGS[outcome["status"]], outcome.get("error", ""))
     except (OSError, ValueError, KeyError):
-        how = f" with code {code}" if code is not None else ""
-        return RunState("interrupted", f"The process of this run ended{how} before it was done.{_last_words(folder)}")
+        pass
+    how = f" with code {code}" if code is not None else ""
+    return RunState("interrupted", f"The process of this run ended{how} before it was done.{_last_words(folder)}")
+
+
+def _from_before(folder: Path) -> bool:
+    """Whether the outcome is an earlier process's: the log is begun with the last one."""
+    return (folder / OUTCOME).stat().st_mtime_ns <= (folder / LOG).stat().st_mtime_ns
 
 
 def _last_words(folder: Path) -> str:

@@ -51,6 +51,7 @@ def main() -> None:
     folder, closed = Path(), Event()
     try:
         with FileLock(folder / LOCKED, timeout=LOCK_SECONDS):
+            (folder / OUTCOME).unlink(missing_ok=True)  # while the lock says that the run goes on
             Thread(target=_watch, args=(closed,), daemon=True).start()
             outcome = work(folder, closed)
             unfinished = folder / f".{OUTCOME}"

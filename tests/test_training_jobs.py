@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -174,6 +175,36 @@ def test_how_runs_of_an_earlier_app_ended(unstarted, folder, content, expected):
     (folder / run_id / OUTCOME).write_text(content)
     assert unstarted.state(run_id) == expected
     assert unstarted.config(run_id) == SHORT
+
+
+def test_a_run_that_is_resumed_keeps_its_outcome_until_its_process_holds_it(unstarted, folder):
+    run_id = unstarted.start(SHORT)
+    (folder / run_id / OUTCOME).write_text('{"status": "cancelled"}')
+    unstarted.resume(run_id)
+    assert TrainingJobs().state(run_id) == RunState("paused")
+
+
+def test_a_process_that_holds_the_run_forgets_how_it_ended_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training_worker.signal, "signal", lambda *a: None)
+    monkeypatch.setattr(training_worker, "_watch", lambda closed: None)
+    (tmp_path / OUTCOME).write_text('{"status": "cancelled"}')
+    monkeypatch.setattr(training_worker, "work", lambda folder, closed: {"before": (folder / OUTCOME).exists()})
+    training_worker.main()
+    assert json.loads((tmp_path / OUTCOME).read_text()) == {"before": False}
+
+
+def test_a_process_that_ended_before_it_held_the_run_is_told(jobs, folder, monkeypatch):
+    with monkeypatch.context() as none:
+        none.setattr(TrainingJobs, "_launch", lambda self, run_id: None)
+        run_id = jobs.start(SHORT)
+    (folder / run_id / OUTCOME).write_text('{"status": "cancelled"}')
+    monkeypatch.setattr(training_jobs.sys, "executable", shutil.which("false"))
+    jobs.resume(run_id)
+    until(lambda: not jobs.state(run_id).alive)
+    assert jobs.state(run_id) == RunState(
+        "interrupted", "The process of this run ended with code 1 before it was done."
+    )
 
 
 def test_last_words_are_passed_on(unstarted, folder):
