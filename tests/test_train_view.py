@@ -108,6 +108,19 @@ def test_what_went_wrong_is_told():
     assert "not a whole checkpoint" in words(broken["trouble"]) and broken["shown"]["more"] is False
 
 
+def test_a_run_that_cannot_be_read_does_not_hide_the_other(pair):
+    (TRAINING.folder(pair[0]) / CHECKPOINT).write_bytes(b"torn")
+    shown = answer(ids.TRAIN_RUNS, pair)
+    assert words(shown["trouble"]).startswith("clipped net: ") and "not a whole checkpoint" in words(shown["trouble"])
+    assert words(shown["details"]) == (
+        "Adding, 12 steps. clipped net: done, cannot be read. unclipped net: 60 iterations done."
+    )
+    assert "unclipped net" in words(shown["verdict"]) and "unclipped net" in words(shown["table"])
+    (TRAINING.folder(pair[1]) / CHECKPOINT).write_bytes(b"torn")
+    assert answer(ids.TRAIN_RUNS, pair)["verdict"] == "What was recorded cannot be read"
+    assert "not a whole checkpoint" in words(train_files.download("nc", pair, "light")[1])
+
+
 def test_a_run_that_has_recorded_nothing():
     run_id = kept(outcome="failed", iterations=0)
     shown = answer(ids.TRAIN_RUNS, [run_id])

@@ -91,9 +91,11 @@ OF_ALL: Mapping[str, Callable[[Sequence[Shown], str], bytes]] = {"html": report,
 def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
     """The file, or a message where it cannot be made."""
     try:
-        runs = [run for run in look_up(run_ids) if run.record]
+        found = look_up(run_ids)
+        runs = [run for run in found if run.record]
         if not runs:
-            raise InputError("There is nothing to download before a run has begun.")
+            why = (run.unreadable for run in found if run.unreadable)
+            raise InputError(next(why, "There is nothing to download before a run has begun."))
         name = f"gradlab-{called(runs[0].config)}"
         if fmt in OF_ALL:
             return dcc.send_bytes(OF_ALL[fmt](runs, theme), f"{name}.{fmt}"), ""

@@ -11,6 +11,7 @@ import xarray as xr
 from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
+from gradlab.errors import InputError
 from gradlab.training.outcome import latest_loss, outcome
 from gradlab.verdicts import value_text
 
@@ -95,13 +96,17 @@ STATES = {
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """One run on the page: its name among those shown, and what it has recorded, None before anything is."""
+    """One run on the page: its name among those shown, and what it has recorded.
+
+    record: None before anything is, and where what was recorded cannot be read, then `unreadable` says why.
+    """
 
     run_id: str
     config: TrainConfig
     state: RunState
     name: str
     record: Record | None = None
+    unreadable: str = ""
 
     @property
     def ds(self) -> xr.Dataset:
@@ -118,18 +123,26 @@ class Shown:
     @property
     def stamp(self) -> list[Any]:
         """What changes when there is something new to show."""
-        return [self.run_id, self.state.status, self.record.written if self.record else 0]
+        return [self.run_id, self.state.status, self.record.written if self.record else self.unreadable]
 
 
 def look_up(run_ids: Sequence[str]) -> list[Shown]:
-    """The runs on the page. Raises InputError where a checkpoint cannot be read."""
+    """The runs on the page."""
     configs = {run_id: config for run_id in run_ids if (config := TRAINING.config(run_id))}
     names = labels(list(configs.values())) if configs else []
     shown = []
     for (run_id, config), name in zip(configs.items(), names, strict=True):
         state = TRAINING.state(run_id)  # before the reading: what a run shows when it has ended is all of it
-        shown.append(Shown(run_id, config, state, name, TRAINING.read(run_id)))
+        shown.append(Shown(run_id, config, state, name, *_recorded(run_id)))
     return shown
+
+
+def _recorded(run_id: str) -> tuple[Record | None, str]:
+    """What a run has recorded, and why it cannot be read."""
+    try:
+        return TRAINING.read(run_id), ""
+    except InputError as error:
+        return None, str(error)
 
 
 # words
@@ -146,16 +159,23 @@ def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:
     seen = [run for run in runs if run.record]
     going = any(run.state.alive or run.state.status == "paused" for run in runs)
     if not seen:
-        return None, "Starting …" if any(run.state.alive for run in runs) else "Nothing was recorded"
+        return None, _before_all(runs)
     found = sorted(((run.outcome, run.name) for run in seen), key=lambda entry: list(WORDS).index(entry[0]))
     best = found[0][0]
     if len(runs) == 1:
         clause = WORDS[best].one(going) + (f": {_losses(seen[0])}" if best != "broke" else "")
         return WORDS[best].look, f"The net {clause}."
-    if len({word for word, _ in found}) == 1:
+    if sum(not run.unreadable for run in runs) > 1 and len({word for word, _ in found}) == 1:
         return WORDS[best].look, f"{WORDS[best].both(going)}."
     clauses = "; ".join(f"the {name} {WORDS[word].one(going)}" for word, name in found)
     return WORDS[best].look, f"T{clauses[1:]}."
+
+
+def _before_all(runs: Sequence[Shown]) -> str:
+    """What there is to say where no run has anything to show."""
+    if any(run.unreadable for run in runs):
+        return "What was recorded cannot be read"
+    return "Starting …" if any(run.state.alive for run in runs) else "Nothing was recorded"
 
 
 def _losses(run: Shown) -> str:
@@ -178,6 +198,8 @@ def summary(runs: Sequence[Shown]) -> str:
 def progress_text(run: Shown) -> str:
     """Iterations, status, and what is left."""
     at, wanted, pace = run.record.run.iteration if run.record else 0, run.config.iterations, TRAINING.pace(run.run_id)
+    if run.unreadable:
+        return f"{STATES[run.state.status]}, cannot be read"
     if run.state.status == "done":
         return f"{at:,} iterations done"
     if run.state.status == "running" and pace and at < wanted:
@@ -193,7 +215,7 @@ def share(runs: Sequence[Shown]) -> float:
 
 def troubles(runs: Sequence[Shown]) -> list[str]:
     """What went wrong with each run, and what may help."""
-    return [f"{run.name}: {text}" for run in runs for text in (_failure(run), _breakage(run)) if text]
+    return [f"{run.name}: {text}" for run in runs for text in (_failure(run), run.unreadable, _breakage(run)) if text]
 
 
 def _failure(run: Shown) -> str:
