@@ -232,10 +232,23 @@ def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
 
 @pytest.mark.parametrize("change", [Change("recurrent weights x 0.5", {}, ("scale_recurrent", 0.5))])
 def test_the_same_change_twice_goes_on_from_the_first(slow_net, change):
-    once, activation = explore_card.transformed(slow_net.weights, "tanh", change)
-    twice, _ = explore_card.transformed(once, activation, change)
+    once = explore_card.transformed(slow_net.weights, "tanh", change)
+    twice = explore_card.transformed(once, "tanh", change)
     first, second = (load_weights(path)[1]["W_hh"] for path in (slow_net.weights, twice))
     np.testing.assert_allclose(second, 0.25 * first, rtol=1e-6)
+
+
+@pytest.mark.parametrize("fields", [{"cell": "peephole_lstm"}, {"cell": "minimal_rnn"}, {"cell": "elman", "leak": 0.3}])
+def test_a_trained_net_of_any_cell_is_transformed(fields, tmp_path):
+    path = tmp_path / "run.safetensors"
+    run = gradlab.train(**fields, activation="relu", steps=8, hidden_size=5, iterations=1, checkpoint=path)
+    change = Change("recurrent weights x 0.5", {}, ("scale_recurrent", 0.5))
+    new = explore_card.transformed(str(path), "tanh", change)
+    cell, params = load_weights(new)
+    assert cell == run.cell
+    np.testing.assert_allclose(params["W_hh"], 0.5 * run.params["0.W_hh"], rtol=1e-6)
+    with pytest.raises(InputError, match="^run, recurrent weights x 0.5.safetensors: prefix"):
+        load_weights(new, prefix="a")
 
 
 def test_a_remedy_that_cannot_be_kept_is_a_message(slow_net, monkeypatch):

@@ -14,7 +14,7 @@ from gradlab.config import RunConfig
 from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip, is_quick, rerunner
 from gradlab.errors import InputError
 from gradlab.filecache import find, original_name, store
-from gradlab.importers import load_weights, save_safetensors, to_state_dict
+from gradlab.importers import load_weights, save_layer
 from gradlab.links import to_query
 from gradlab.verdicts import factor_text
 
@@ -88,21 +88,20 @@ def changed(config: RunConfig, n: int) -> tuple[RunConfig, Tried]:
     remedy = diagnosed(config).remedies[n]
     new = remedy.change.apply(config)
     if remedy.change.transform is not None and config.weights is not None:
-        path, activation = transformed(config.weights, config.activation, remedy.change)
-        new = new.replace(weights=path, activation=activation)
+        new = new.replace(weights=transformed(config.weights, config.activation, remedy.change))
     tried = {"query": to_query(new), "label": remedy.change.label, "predicted": remedy.predicted_log_rate}
     return new, tried
 
 
-def transformed(path: str, activation: str, change: Change) -> tuple[str, str]:
-    """The path of a new file that holds the changed weights, and the activation, which such files do not tell."""
+def transformed(path: str, activation: str, change: Change) -> str:
+    """The path of a new file that holds the changed weights, and says of which cell."""
     cell, params = load_weights(path, activation=activation)
-    data = save_safetensors(to_state_dict(cell, change.apply_weights(cell, params)))
+    data = save_layer(cell, change.apply_weights(cell, params))
     name = f"{Path(original_name(Path(path))).stem}, {change.label}.safetensors"
     kept = find(store(name, data), name)
     if kept is None:
         raise InputError(f"{name} could not be kept; make room in the file cache and try again")
-    return str(kept), cell.activation.name
+    return str(kept)
 
 
 def register(app: Dash) -> None:

@@ -15,7 +15,7 @@ from gradlab.config import RunConfig
 from gradlab.data import INPUTS, Batch, Series, column_names, parse
 from gradlab.errors import InputError
 from gradlab.filecache import find, store
-from gradlab.importers import load_weights, training_config, weights_text
+from gradlab.importers import load_weights, saved_by_gradlab, weights_text
 from gradlab.links import Link, from_query, to_query
 from gradlab.presets import PRESETS
 
@@ -154,7 +154,7 @@ def stored(name: str, data: bytes) -> str:
 def weights_summary(data: bytes) -> str:
     """The cell that a file holds; of a plain one, that its nonlinearity is not in the file."""
     cell, _ = load_weights(data)
-    if training_config(data) is not None:
+    if saved_by_gradlab(data) is not None:
         return weights_text(data)
     if cell.name != "elman":
         return str(cell)

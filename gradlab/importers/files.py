@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import PurePath
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from ..cells import Cell
 from ..data import read_file
 from ..errors import InputError
+from ..filecache import original_name
 from .pytorch import Params, choice, from_state_dict
-from .trained import trained_choice, trained_layer, training_config
+from .trained import saved_by_gradlab, saved_choice, saved_layer
 
 _DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1"} | {
     "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?", "BF16": "u2"
@@ -28,20 +30,34 @@ def load_weights(
 ) -> tuple[Cell, Params]:
     """Cell and parameters from a .safetensors file or its content; the choices and errors of `from_state_dict`.
 
-    A checkpoint of `gradlab train` says which cell it is, with its activation; `layer` counts its recurrent layers.
+    A checkpoint of `gradlab train`, or a file of `save_layer`, says which cell it is, with its activation; `layer`
+    counts its recurrent layers, and there is no `prefix`.
     """
     name, data = _content(source)
-    arrays, config = _arrays(name, data), training_config(data)
-    if config is not None:
-        return trained_layer(arrays, config, layer)
-    return from_state_dict(arrays, prefix, layer, activation)
+    arrays = _arrays(name, data)
+    with _naming(name):
+        saved = saved_by_gradlab(data)
+        if saved is not None:
+            return saved_layer(arrays, saved, prefix, layer)
+        return from_state_dict(arrays, prefix, layer, activation)
 
 
 def weights_text(source: str | os.PathLike[str] | bytes, activation: str = "tanh") -> str:
     """Which layer `load_weights` takes by itself, what else there is, and what the file does not tell."""
     name, data = _content(source)
-    arrays, config = _arrays(name, data), training_config(data)
-    return choice(arrays, activation) if config is None else trained_choice(arrays, config)
+    arrays = _arrays(name, data)
+    with _naming(name):
+        saved = saved_by_gradlab(data)
+        return choice(arrays, activation) if saved is None else saved_choice(arrays, saved)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the file's name in front of what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
@@ -61,7 +77,7 @@ def load_safetensors(source: str | os.PathLike[str] | bytes) -> Params:
 
 def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     """What a file is called, and what is in it."""
-    return ("the file", source) if isinstance(source, bytes) else (PurePath(source).name, read_file(source))
+    return ("the file", source) if isinstance(source, bytes) else (original_name(Path(source)), read_file(source))
 
 
 def _arrays(name: str, data: bytes) -> Params:

@@ -108,7 +108,7 @@ def _tensors(sd: Mapping[str, Any], module: str, number: str) -> list[np.ndarray
         raise InputError(f"{projection}: an LSTM with proj_size cannot be analysed; use one without")
     if names[1] not in sd:
         raise InputError(f"{names[0]} is there but {names[1]} is not; the file is not whole")
-    tensors = {name: _array(name, sd[name]) for name in names if name in sd}
+    tensors = {name: finite_array(name, sd[name]) for name in names if name in sd}
     rows = _rows(names[1], tensors[names[1]])
     require_shape(names[0], tensors[names[0]], (rows, "D"))
     dtype = np.result_type(*tensors.values())
@@ -128,7 +128,7 @@ def _rows(name: str, weight_hh: np.ndarray) -> int:
     )
 
 
-def _array(name: str, value: Any) -> np.ndarray:
+def finite_array(name: str, value: Any) -> np.ndarray:
     """A finite float32 or float64 array; a tensor is first detached and brought to the host."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
