@@ -166,6 +166,6 @@ def test_looking_at_a_run_of_other_versions_is_no_reason_to_warn(path):
 
 def test_a_small_net_is_trained_by_one_thread_whoever_reads_it(path, monkeypatch):
     assert facts_of(path)["versions"]["threads"] == "1"
-    monkeypatch.setattr(checkpoint, "threadpool_info", lambda: [{"num_threads": 7}])
+    monkeypatch.setattr(checkpoint, "threadpool_info", lambda: [{"user_api": "blas", "num_threads": 7}])
     assert checkpoint.versions()["threads"] == "7"
     assert TrainingRun.load(path).versions["threads"] == "1"
