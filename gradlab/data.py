@@ -22,6 +22,7 @@ from .filecache import original_name
 from .registry import Registry, unknown
 from .tables import FORMATS, csv_columns, decoded, index_of, numbers, numeric
 
+Named = tuple[list[str], np.ndarray]  # features along the last axis
 Generate = Callable[[np.random.Generator, int, int, int], np.ndarray]
 INPUTS: Registry[Generate] = Registry("input")
 
@@ -138,7 +139,7 @@ def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
     with _naming(name, data):
         if (read := _READERS.get(_suffix(name))) is None:
             return _one_hot(data, column)
-        values = read(data, column)
+        _, values = read(data, column)
         return Batch(values) if values.ndim == 3 else _standardised(values)
 
 
@@ -147,15 +148,18 @@ def is_text(path: str | os.PathLike[str]) -> bool:
     return _suffix(Path(path).name) not in _READERS
 
 
-def raw_series(path: str | os.PathLike[str], column: str | None = None) -> np.ndarray:
-    """(N, D): a .csv, .npy or .wav file's numbers as they are. Raises InputError, as for text, which has none."""
+def raw_series(path: str | os.PathLike[str], column: str | None = None) -> tuple[list[str], np.ndarray]:
+    """Names (D,) and numbers (N, D) of a .csv, .npy or .wav file as they are.
+
+    Raises InputError, as for text, which has none.
+    """
     name, data = original_name(Path(path)), read_file(path)
     with _naming(name, data):
         read = _READERS.get(_suffix(name))
-        values = None if read is None else read(data, column)
+        names, values = ([], None) if read is None else read(data, column)
         if values is None or values.ndim != 2:
             raise InputError("expected a series, one value or row per step, in a .csv, .npy or .wav file")
-        return values
+        return names, values
 
 
 def text_codes(path: str | os.PathLike[str]) -> tuple[np.ndarray, bytes]:
@@ -205,7 +209,7 @@ def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
             names, _, columns = csv_columns(data)
             return names if labels else [names[i] for i in numeric(columns)]
         read = _READERS.get(_suffix(name))
-        return [] if read is None else _indices(read(data, None))
+        return [] if read is None else read(data, None)[0]
 
 
 @contextmanager
@@ -249,16 +253,17 @@ def _one_hot(data: bytes, column: str | None) -> Series:
     return Series(np.sqrt(size) * np.eye(size), number.astype(np.uint8)[codes])
 
 
-def _csv(data: bytes, column: str | None) -> np.ndarray:
+def _csv(data: bytes, column: str | None) -> Named:
     """The chosen column, else every numeric one, as (N, D)."""
     names, lines, columns = csv_columns(data)
     chosen = numeric(columns) if column is None else [index_of(column, names)]
     if not chosen:
         raise InputError(f"no column holds numbers; its columns: {', '.join(names)}")
-    return np.stack([numbers(names[i], lines, columns[i]) for i in chosen], axis=-1)
+    values = [numbers(names[i], lines, columns[i]) for i in chosen]
+    return [names[i] for i in chosen], np.stack(values, axis=-1)
 
 
-def _npy(data: bytes, column: str | None) -> np.ndarray:
+def _npy(data: bytes, column: str | None) -> Named:
     """(N,) as (N, 1), (N, D) or (T, B, D)."""
     values = _npy_array(data)
     if values.dtype.kind not in "buif" or not 1 <= values.ndim <= 3 or not values.size:
@@ -283,7 +288,7 @@ def _npy_array(data: bytes) -> np.ndarray:
         raise InputError(f"not a plain array ({error}); write it with numpy.save(..., allow_pickle=False)") from None
 
 
-def _wav(data: bytes, column: str | None) -> np.ndarray:
+def _wav(data: bytes, column: str | None) -> Named:
     """16-bit PCM as (N, channels)."""
     try:
         with wave.open(io.BytesIO(data)) as sound:
@@ -300,15 +305,13 @@ def _wav(data: bytes, column: str | None) -> np.ndarray:
     return _feature(np.frombuffer(frames, "<i2").reshape(-1, channels).astype(np.float64), column)
 
 
-def _feature(values: np.ndarray, column: str | None) -> np.ndarray:
-    """All features, or the chosen one, of (..., D)."""
+def _feature(values: np.ndarray, column: str | None) -> Named:
+    """All features, or the chosen one, of (..., D); each goes by its index."""
+    names = [str(i) for i in range(values.shape[-1])]
     if column is None:
-        return values
-    return values[..., [index_of(column, _indices(values))]]
+        return names, values
+    at = index_of(column, names)
+    return [names[at]], values[..., [at]]
 
 
-def _indices(values: np.ndarray) -> list[str]:
-    return [str(i) for i in range(values.shape[-1])]
-
-
-_READERS: dict[str, Callable[[bytes, str | None], np.ndarray]] = {".csv": _csv, ".npy": _npy, ".wav": _wav}
+_READERS: dict[str, Callable[[bytes, str | None], Named]] = {".csv": _csv, ".npy": _npy, ".wav": _wav}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import PERIODS, column_names, near_one, raw_series, read_file, sine
+from ..data import PERIODS, near_one, raw_series, sine
 from ..errors import InputError
 from .base import Batch, Task, register
 from .windows import Windows
@@ -36,6 +36,11 @@ class Forecast(Windows):
         super().__post_init__()
         if not self.sequence[: self.cut].any():
             raise InputError("every value before the held-out end is the same, so there is nothing to learn")
+        if self.baseline == 0:
+            raise InputError(
+                f"in the held-out end, the last {len(self.parts[1]):,} values, nothing changes, so nothing can be told "
+                "from it; leave out the flat end, or choose another column"
+            )
 
     @cached_property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
@@ -127,16 +132,20 @@ class FileForecast(Forecast):
     unit_text = "1 is the mean squared change from one step to the next"
     needs_file = True
 
-    @cached_property
+    @property
     def sequence(self) -> np.ndarray:
         """(N, D): the changes, of a size that can be squared."""
-        return np.diff(near_one(raw_series(Path(self.path), self.column)), axis=0)
+        return self._series[1]
+
+    @property
+    def feature_names(self) -> list[str]:  # type: ignore[override]
+        """The columns that are read, as the file names them."""
+        return self._series[0]
 
     @cached_property
-    def feature_names(self) -> list[str]:  # type: ignore[override]
-        """The columns that are read."""
-        path = Path(self.path)
-        return column_names(path.name, read_file(path)) if self.column is None else [self.column]
+    def _series(self) -> tuple[list[str], np.ndarray]:
+        names, values = raw_series(Path(self.path), self.column)
+        return names, np.diff(near_one(values), axis=0)
 
     def _scaled(self, known: np.ndarray) -> np.ndarray:
         size = np.sqrt((known**2).mean(axis=0))
