@@ -6,11 +6,14 @@ import warnings
 
 import numpy as np
 import pytest
+import xarray as xr
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from gradlab.errors import InputError
-from gradlab.training import TrainingRun, checkpoint, train
+from gradlab.training import TrainingRun, checkpoint, dataset, train
+from gradlab.training.network import untrained
+from gradlab.training.outcome import outcome
 
 TINY = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 6, "snapshot_every": 3, "evaluate_every": 4}
 END = r"\. The file is damaged, or another version of gradlab wrote it; start afresh"
@@ -47,10 +50,17 @@ def test_metadata_that_are_no_facts(path, text):
     refused(path, "its metadata cannot be used .*")
 
 
-@pytest.mark.parametrize("name", ["config", "iteration", "versions", "digest"])
+@pytest.mark.parametrize("name", ["config", "iteration", "versions", "digest", "task"])
 def test_facts_that_are_missing(path, name):
     changed(path, {fact: value for fact, value in facts_of(path).items() if fact != name})
     refused(path, f"it lacks {name}")
+
+
+def test_facts_of_the_task_that_are_missing(path):
+    changed(path, facts_of(path) | {"task": {"input_size": 2}})
+    refused(path, "it lacks output_size")
+    changed(path, facts_of(path) | {"task": []})
+    refused(path, "its metadata cannot be used .*")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +142,30 @@ def test_a_file_whose_content_has_changed(tmp_path, name, before, after, fields)
         train(checkpoint=path, resume=True, iterations=9)
     file.write_text(before)
     assert train(checkpoint=path, resume=True, iterations=9).iteration == 9 > run.iteration
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fields"),
+    [
+        ("a.txt", "abcd" * 200, {}),
+        ("a.csv", "x,y\n" + "1,2\n2,5\n4,3\n" * 80, {}),
+        ("a.csv", "label,x\n" + "a,1\nb,2\n" * 9, {"task": "classification"}),
+    ],
+)
+@pytest.mark.parametrize("after", ["", None])
+def test_a_run_is_looked_at_without_its_file(tmp_path, name, content, fields, after):
+    file, path = tmp_path / name, tmp_path / "run.safetensors"
+    file.write_text(content)
+    run = train(**TINY | fields, input=str(file), checkpoint=path)
+    expected, word = dataset(run), outcome(run.task, run.history)
+    file.unlink() if after is None else file.write_text(after)
+    seen = TrainingRun.load(path, look=True)
+    xr.testing.assert_identical(dataset(seen).drop_attrs(), expected.drop_attrs())
+    assert dataset(seen).attrs | {"status": "done"} == expected.attrs
+    assert outcome(seen.task, seen.history) == word and seen.digest == run.digest
+    assert untrained(seen.config, seen.task) == untrained(run.config, run.task)
+    with pytest.raises(InputError):
+        TrainingRun.load(path)
 
 
 def test_a_file_that_changes_while_it_is_learnt_from(tmp_path):

@@ -20,9 +20,10 @@ from ..config.train import TrainConfig
 from ..errors import InputError
 from ..importers import TRAINING
 from .history import snapshot_names
+from .network import OF_FILE
 
 WAITS = 100 if os.name == "nt" else 0  # for whoever reads the last checkpoint, 10 ms each
-FACTS = ("iteration", "versions", "digest")  # that going on needs beside the arrays and the configuration
+FACTS = ("iteration", "versions", "digest", "task")  # that a run needs beside the arrays and the configuration
 MATTER = ("gradlab", "numpy", "machine", "threads")  # of the versions: the bits of a result
 MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
@@ -103,7 +104,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]
 def _facts(path: Path, meta: str) -> tuple[TrainConfig, dict[str, Any]]:
     try:
         facts = dict(json.loads(meta))
-        return TrainConfig(**facts["config"]), {name: facts[name] for name in FACTS}
+        task = {name: facts["task"][name] for name in OF_FILE}
+        return TrainConfig(**facts["config"]), {name: facts[name] for name in FACTS} | {"task": task}
     except KeyError as error:
         raise _unusable(path, f"it lacks {error.args[0]}") from None
     except (ValueError, TypeError) as error:  # of JSON, or of a configuration, with a line per field

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import Batch
 from . import checkpoint
 from .history import History, snapshot
-from .network import build_network, build_task, input_digest
+from .network import build_network, build_task, facts_of, input_digest, remembered
 
 WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
     int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
@@ -50,16 +50,17 @@ class TrainingRun:
     """A network in training: configuration, parameters, history. status: "running", "done", "cancelled" or "stopped".
 
     iteration: updates so far. digest: SHA-256 of the file that is learnt from, if any. versions: what it was trained
-    with last, or is about to be.
+    with last, or is about to be. seen: facts of the task in place of its file, where a run is only looked at.
     """
 
     config: TrainConfig
     iteration: int = 0
     status: str = "running"
+    seen: InitVar[Mapping[str, Any] | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seen: Mapping[str, Any] | None) -> None:
         config = self.config
-        self.task = build_task(config)
+        self.task = build_task(config) if seen is None else remembered(config, seen)
         self.network = build_network(config, self.task)
         self.xp: Namespace = device_namespace(config.device)
         rng = np.random.default_rng([config.seed, WEIGHTS_STREAM])
@@ -72,7 +73,8 @@ class TrainingRun:
         self.step_clip = None if updates else (config.clip, config.clip_threshold or STEP_THRESHOLD)
         self.most = 0.5 * math.log(np.finfo(config.dtype).max)  # ln of the largest norm whose square is finite
         self.history = History()
-        self.digest, self.versions = input_digest(config), checkpoint.versions()
+        self.digest = input_digest(config) if seen is None else None
+        self.versions = checkpoint.versions()
 
     @property
     def cell(self) -> Cell:
@@ -186,7 +188,7 @@ class TrainingRun:
     def save(self, path: Path) -> None:
         """Write everything that going on needs; see `checkpoint.write`."""
         facts = {"iteration": self.iteration, "status": self.status, "versions": self.versions, "digest": self.digest}
-        checkpoint.write(path, self._arrays(), self.config, **facts)
+        checkpoint.write(path, self._arrays(), self.config, **facts, task=facts_of(self.task))
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """All that a checkpoint holds, on the host."""
@@ -196,18 +198,20 @@ class TrainingRun:
         return arrays | {f"history.{n}": a for n, a in self.history.arrays().items()}
 
     @classmethod
-    def load(cls, path: Path, config: TrainConfig | None = None, **fields: Any) -> TrainingRun:
+    def load(cls, path: Path, config: TrainConfig | None = None, look: bool = False, **fields: Any) -> TrainingRun:
         """A run as it was saved, to go on with; `config`, or `fields`, may differ in what does not change the training.
 
+        look: only at what it has recorded; the file that was learnt from is not read, and may have changed or be gone.
         Raises InputError for files that are no checkpoint, and names the fields of one that is another run's.
         """
         arrays, saved, facts = checkpoint.read(path)
         config = config or saved.replace(**fields)
         checkpoint.require_same(path, saved, config)
-        run = cls(config, facts["iteration"])
-        checkpoint.require_input(path, facts["digest"], run.digest, config.input)
+        run = cls(config, facts["iteration"], seen=facts["task"] if look else None)
+        if not look:
+            checkpoint.require_input(path, facts["digest"], run.digest, config.input)
         checkpoint.require_whole(path, arrays, run._arrays(), config, run.iteration)
-        run.versions = facts["versions"]
+        run.versions, run.digest = facts["versions"], facts["digest"]
         _fill(run.params, _part(arrays, "params."), run.xp)
         _fill(run.state, _part(arrays, "optimizer."), run.xp)
         run.clipper.state.update(_part(arrays, "clipper."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequentia
 from ..tasks import TASKS, Task, make_task
 
 KEPT = 4  # files as tasks
+OF_FILE = ("input_size", "output_size", "length", "baseline")  # attributes of a task that its file decides
 
 
 def task_name(config: TrainConfig) -> str:
@@ -37,6 +39,17 @@ def build_task(config: TrainConfig) -> Task:
     if config.column is not None and "column" not in TASKS[name].__dataclass_fields__:
         raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out")
     return _file_task(name, config.steps, Path(config.input), config.column, _stamp(Path(config.input)))
+
+
+def facts_of(task: Task) -> dict[str, Any]:
+    """What a task's file has made of it, as far as a run that is looked at needs it."""
+    return {name: getattr(task, name) for name in OF_FILE}
+
+
+def remembered(config: TrainConfig, facts: Mapping[str, Any]) -> Task:
+    """The task of a run, with what `facts_of` has told: nothing is read, so its file need not be there any more."""
+    known = TASKS[task_name(config)]
+    return type(known.__name__, (known,), {**facts, "__post_init__": lambda self: None})(steps=config.steps)
 
 
 def label_hint(config: TrainConfig) -> str:
