@@ -152,7 +152,7 @@ class TrainingJobs:
             if (kept := self._records.get(run_id)) and kept[0] == stamp:
                 self._records.move_to_end(run_id)
                 return kept[1]
-        run = TrainingRun.load(path)
+        run = TrainingRun.load(path, look=True)
         record = Record(run, dataset(run, kept[1].ds if kept else None), stat.st_mtime)
         with self._lock:
             self._records[run_id] = (stamp, record)

@@ -17,6 +17,7 @@ from dashboard.pages import train_card, train_files, train_flow, train_steer, tr
 from dashboard.training_jobs import TRAINING, RunState
 from dashboard.training_worker import CHECKPOINT, OUTCOME
 from gradlab import train
+from gradlab.filecache import find, store
 from gradlab.training import dataset
 
 from .plotting import words_of
@@ -119,6 +120,18 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_other(pair):
     (TRAINING.folder(pair[1]) / CHECKPOINT).write_bytes(b"torn")
     assert answer(ids.TRAIN_RUNS, pair)["verdict"] == "What was recorded cannot be read"
     assert "not a whole checkpoint" in words(train_files.download("nc", pair, "light")[1])
+
+
+def test_a_run_whose_file_is_gone_is_shown_as_it_was():
+    path = find(store("a.csv", ("a\n" + "".join(f"{n * 7 % 13}\n" for n in range(200))).encode()), "a.csv")
+    run_id = kept(SMALL.replace(task="forecast", input=str(path)))
+    before = answer(ids.TRAIN_RUNS, [run_id])
+    TRAINING._records.clear()
+    path.unlink()
+    shown = answer(ids.TRAIN_RUNS, [run_id])
+    assert shown["trouble"] == [] and words(shown["verdict"]) == words(before["verdict"])
+    assert all(words(shown[part]) == words(before[part]) for part in ("details", "table", "flow_verdict", "advice"))
+    assert train_files.download("html", [run_id], "light")[1] == ""
 
 
 def test_a_run_that_has_recorded_nothing():
