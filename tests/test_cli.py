@@ -220,7 +220,10 @@ def test_own_weights() -> None:
             r"^error: co2_mauna_loa\.csv: unknown column 'co2'\. Did you mean 'co2_ppm'\?",
         ),
         (["--input", CO2, "--steps", "900"], r"fewer than the 900 asked for; use --steps 814 or less\n$"),
-        (["--weights", GOLDEN / "linear.safetensors"], r"^error: linear.safetensors: no recurrent layer .* they hold: bias \(4,\), weight"),
+        (
+            ["--weights", GOLDEN / "linear.safetensors"],
+            r"^error: linear.safetensors: no recurrent layer .* they hold: bias \(4,\), weight",
+        ),
         (["--config", "none.toml"], r"^error: none\.toml: cannot be read: No such file or directory\n$"),
         (
             ["-o", "run.zarr"],
