@@ -182,6 +182,7 @@ def test_bad_data_say_so_beside_the_drop_zone(open_page: Callable[..., Page], tm
 
 def test_own_weights(open_page: Callable[..., Page]) -> None:
     page = open_page("steps=60&batch_size=4")
+    settled(page)
     page.click("#more > summary")
     page.locator("#upload-weights input[type=file]").set_input_files(TESTS / "golden" / "encoder_lstm.safetensors")
     until(page, "location.search.includes('weights=encoder_lstm.safetensors')")
