@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from gradlab.arrays import gpu_problem
@@ -145,7 +146,7 @@ def more(of: type[Config] = RunConfig) -> list[Component]:
     return headed + note
 
 
-def values(prop: type[Input] | type[Output] | type[State], of: type[Config] = RunConfig) -> dict[str, Any]:
+def values(prop: Callable[[str, str], Any], of: type[Config] = RunConfig) -> dict[str, Any]:
     """Key -> dependency on the value of every control."""
     return {name: prop(ids.control(form.key(name, of)), held) for name, held in form.properties(of).items()}
 

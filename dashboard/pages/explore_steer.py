@@ -7,6 +7,7 @@ import binascii
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
@@ -184,8 +185,6 @@ def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: di
     """The callback: who asked, and what follows."""
     here = Page(page["raw"], page["preset"], search or "", page["options"], page["pins"] or ())
     trigger = ctx.triggered_id
-    if isinstance(trigger, dict):
-        return outputs(press(trigger, page["settled"], here) if ctx.triggered[0]["value"] else {})
     if trigger in (ids.PRESET, ids.RESET):
         return outputs(choose_preset(here.preset, here))
     if trigger == ids.REROLL:
@@ -196,12 +195,17 @@ def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: di
     for slot in UPLOADS:
         if trigger == ids.upload(slot) and uploads[slot]:
             return outputs(take_file(slot, uploads[slot], page["file_names"][slot], here))
-    # Buttons that come and go call without having been pressed.
     return outputs(follow_link(here) if trigger == ids.SEARCH else {})
 
 
+def pressed(clicks: dict[str, Any], settled: Mapping[str, Any] | None, page: dict[str, Any]) -> dict[str, Any]:
+    """The callback of the buttons that come and go, which also call it as they come."""
+    here = Page(page["raw"], page["preset"], "", page["options"], page["pins"] or ())
+    return outputs(press(ctx.triggered_id, settled, here) if ctx.triggered[0]["value"] else {})
+
+
 def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: Page) -> dict[str, Any]:
-    """One of the buttons that come and go: a pin opened again, a remedy."""
+    """A pin opened again, or a remedy."""
     if button["type"] == "try":
         return try_remedy(settled, button["index"], page) if settled else {}
     return set_controls(from_query(button["query"]).config, page)
@@ -209,47 +213,66 @@ def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: Pa
 
 def outputs(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Output -> value; what is not among the changes stays."""
-    plain = {name: changes.get(name, no_update) for name in PLAIN}
-    return plain | {name: {key: changes.get(name, {}).get(key, no_update) for key in NESTED[name]} for name in NESTED}
+    return {
+        name: {key: changes.get(name, {}).get(key, no_update) for key in target}
+        if isinstance(target, dict)
+        else changes.get(name, no_update)
+        for name, target in TARGETS.items()
+    }
 
 
-PLAIN = {
-    "preset": Output(ids.PRESET, "value"),
-    "pins": Output(ids.PINS, "data", allow_duplicate=True),
-    "notices": Output(ids.NOTICES, "children"),
-    "missing": Output(ids.MISSING, "className"),
-    "tab": Output(ids.TABS, "value"),
-    "tried": Output(ids.TRIED, "data"),
-    "loaded": Output(ids.LOADED, "data"),
-}
-NESTED: dict[str, dict[str, Output]] = {
-    "values": controls.values(Output),
-    "options": {name: Output(ids.control(name), "data") for name in form.FILES},
-    "upload_messages": {slot: Output(ids.upload_message(slot), "children") for slot in UPLOADS},
-}
+def targets(kind: Any = Output) -> dict[str, Any]:
+    """What steering may set."""
+    plain = {
+        "preset": kind(ids.PRESET, "value"),
+        "pins": Output(ids.PINS, "data", allow_duplicate=True),
+        "notices": kind(ids.NOTICES, "children"),
+        "missing": kind(ids.MISSING, "className"),
+        "tab": kind(ids.TABS, "value"),
+        "tried": kind(ids.TRIED, "data"),
+        "loaded": kind(ids.LOADED, "data"),
+    }
+    return plain | {
+        "values": controls.values(kind),
+        "options": {name: kind(ids.control(name), "data") for name in form.FILES},
+        "upload_messages": {slot: kind(ids.upload_message(slot), "children") for slot in UPLOADS},
+    }
+
+
+TARGETS = targets()
 
 
 def register(app: Dash) -> None:
-    """One callback for all that sets the controls, and one for the columns of the input that is chosen."""
+    """What sets the controls, and the columns of the input that is chosen.
+
+    The buttons that come and go have a callback of their own: as they come they call it, and a call of a callback takes
+    the place of one that is under way, such as an upload.
+    """
     buttons = {"reset": Input(ids.RESET, "n_clicks"), "reroll": Input(ids.REROLL, "n_clicks")}
     chips = {name: Input(ids.chip(name), "n_clicks") for name in CHIPS}
-    tries = {"tries": Input(ids.try_remedy(ALL), "n_clicks")}
     page = {
         "raw": controls.values(State),
-        "preset": Input(ids.PRESET, "value"),
         "options": {name: State(ids.control(name), "data") for name in form.FILES},
         "pins": State(ids.PINS, "data"),
-        "settled": State(ids.SETTLED, "data"),
-        "file_names": {slot: State(ids.upload(slot), "filename") for slot in UPLOADS},
     }
+    file_names = {"file_names": {slot: State(ids.upload(slot), "filename") for slot in UPLOADS}}
     app.callback(
-        output=PLAIN | NESTED,
+        output=TARGETS,
         inputs={
             "search": Input(ids.SEARCH, "data"),
-            "clicks": buttons | {"chips": chips, "reopen": Input(ids.reopen(ALL), "n_clicks"), **tries},
+            "clicks": buttons | {"chips": chips},
             "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},
-            "page": page,
+            "page": page | {"preset": Input(ids.PRESET, "value")} | file_names,
         },
         prevent_initial_call="initial_duplicate",
     )(steer)
+    app.callback(
+        output=targets(partial(Output, allow_duplicate=True)),
+        inputs={
+            "clicks": {"reopen": Input(ids.reopen(ALL), "n_clicks"), "tries": Input(ids.try_remedy(ALL), "n_clicks")},
+            "settled": State(ids.SETTLED, "data"),
+            "page": page | {"preset": State(ids.PRESET, "value")},
+        },
+        prevent_initial_call=True,
+    )(pressed)
     app.callback(Output(ids.control("column"), "data"), Input(ids.control("input"), "value"))(columns)
