@@ -201,7 +201,10 @@ def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: di
 def pressed(clicks: dict[str, Any], settled: Mapping[str, Any] | None, page: dict[str, Any]) -> dict[str, Any]:
     """The callback of the buttons that come and go, which also call it as they come."""
     here = Page(page["raw"], page["preset"], "", page["options"], page["pins"] or ())
-    return outputs(press(ctx.triggered_id, settled, here) if ctx.triggered[0]["value"] else {})
+    changes = press(ctx.triggered_id, settled, here) if ctx.triggered[0]["value"] else {}
+    if changes.get("preset") == here.preset:  # set again, it would be chosen again
+        del changes["preset"]
+    return outputs(changes)
 
 
 def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: Page) -> dict[str, Any]:
