@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from .arrays import Array, Namespace, erf
+from .arrays import Array, Namespace, empty, erf
 from .registry import Registry
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, eq. 2
@@ -95,10 +95,12 @@ class Tanh(Activation):
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         e = xp.exp(-2 * xp.abs(a))  # 1 - tanh^2 would cancel
-        return 4 * e / ((1 + e) * (1 + e))
+        below = 1 + e
+        return 4 * e / (below * below)
 
     def slope_from_value(self, xp: Namespace, y: Array) -> Array:
-        return 1 - y * y
+        square = xp.multiply(y, y, out=empty(xp, y.shape, y.dtype))
+        return xp.subtract(1.0, square, out=square)
 
 
 @register
@@ -120,10 +122,12 @@ class Sigmoid(Activation):
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         e = xp.exp(-xp.abs(a))
-        return e / ((1 + e) * (1 + e))
+        below = 1 + e
+        return e / (below * below)
 
     def slope_from_value(self, xp: Namespace, y: Array) -> Array:
-        return y * (1 - y)
+        rest = xp.subtract(1.0, y, out=empty(xp, y.shape, y.dtype))
+        return xp.multiply(y, rest, out=rest)
 
 
 @register

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .arrays import LN2, Array, Namespace, log_norm
+from .arrays import LN2, Array, empty, log_norm, row_dots
+from .step_product import StepProduct
 from .trajectory import Linearization, Plan, Trajectory, Views, by_step, exceeds
 
 EMPTY = -(2**30)  # the exponent of nothing: below every exponent that occurs
@@ -32,16 +33,18 @@ class AdjointSweep:
         self.direct = _masked_direct(traj, dL_dh.astype(traj.states.dtype, copy=False))
         self.truncate, self.clip = truncate, clip
         xp, shape = self.xp, traj.states.shape
-        self.mantissas = xp.empty(shape, dtype=traj.states.dtype)
+        self.mantissas = empty(xp, shape, traj.states.dtype)
         self.mantissas[-1] = 0
         self.exponents = xp.zeros((shape[0], *shape[2:-1]), dtype=xp.int32)
         columns = len(self.cell.gates) + len(self.cell.elementwise)
-        self.deltas = xp.empty((columns, traj.steps, *shape[2:]), dtype=traj.states.dtype)
+        self.deltas = empty(xp, (columns, traj.steps, *shape[2:]), traj.states.dtype)
         self.squares = xp.empty(shape[:-1], dtype=traj.states.dtype)
         self.before = None if clip is None else xp.empty(shape[:-1], dtype=xp.float64)
-        self.weights = xp.ascontiguousarray(traj.params["W_hh"])
-        self.product = xp.empty((*self.weights.shape[:-2], shape[-2], self.weights.shape[-1]), dtype=traj.states.dtype)
-        self.scratch = xp.empty((columns, *shape[2:]), dtype=traj.states.dtype)
+        weights = traj.params["W_hh"]
+        self.products = empty(xp, (*weights.shape[:-2], shape[-2], weights.shape[-1]), traj.states.dtype)
+        self.alone = len(weights) == len(self.cell.reads) == 1  # then the product is the adjoint
+        self.product = StepProduct(xp, shape[-2], weights[0] if self.alone else weights)
+        self.scratch = empty(xp, (columns, *shape[2:]), traj.states.dtype)
         self.range = scale_range(traj.states)
 
     def chunk(self, lin: Linearization) -> None:
@@ -72,7 +75,7 @@ class AdjointSweep:
                 function(left[i], right[i], out=out[i])
         if lin.start == 0:
             self._finish(0)
-        self.squares[span] = _squares(self.xp, self.mantissas[span])
+        self.squares[span] = row_dots(self.xp, self.mantissas[span], self.mantissas[span])
         joint = self.squares[span].sum(axis=1)
         limit = 4.0**self.range
         return _between(joint, limit) or self._only_zeros((joint > 1 / limit) & (joint < limit), span)
@@ -165,11 +168,6 @@ def _between(squares: Array, limit: float) -> bool:
     return float(squares.min()) > 1 / limit and float(squares.max()) < limit
 
 
-def _squares(xp: Namespace, x: Array) -> Array:
-    """||x||^2 along the last axis."""
-    return xp.einsum("...i,...i->...", x, x)
-
-
 def _masked_direct(traj: Trajectory, dL_dh: Array) -> Array:
     """dL_dh without the steps beyond each sample's length."""
     if traj.mask is None:
@@ -208,19 +206,21 @@ def _into_deltas(sweep: AdjointSweep, lin: Linearization, above: list[Views]) ->
 
 def _through_weights(sweep: AdjointSweep, lin: Linearization, below: list[Views]) -> Plan:
     """lambda of the states that the weights read = W^T delta, summed over the recurrent gates."""
-    xp, cell, weights, steps = sweep.xp, sweep.cell, sweep.weights, lin.stop - lin.start
-    deltas = sweep.deltas[: len(cell.gates), lin.start : lin.stop][cell.recurrent]
-    reads = [cell.states.index(name) for name in cell.reads]
+    add, cell, product, span = sweep.xp.add, sweep.cell, sweep.product, slice(lin.start, lin.stop)
+    deltas = sweep.deltas[: len(cell.gates), span][cell.recurrent]
+    reads, steps = [cell.states.index(name) for name in cell.reads], lin.stop - lin.start
     if not len(deltas):
         return []
-    if len(deltas) == len(reads) == 1:
-        product = xp.matmul if sweep.traj.models else xp.dot  # dot starts sooner
-        return [(product, list(deltas[0]), [weights[0]] * steps, below[reads[0]])]
-    plan: Plan = [(xp.matmul, by_step(deltas), [weights] * steps, [sweep.product] * steps)]
+    out = [product.target(sweep.products)] * steps
+    if sweep.alone:
+        out = list(product.target(sweep.mantissas[span, reads[0]]))
+    plan: Plan = [(product.multiply, by_step(product.factor(deltas)), [product.weights] * steps, out)]
+    if sweep.alone:
+        return plan
     for n, s in enumerate(reads):
-        first, *rest = sweep.product[..., n * cell.hidden_size : (n + 1) * cell.hidden_size]
-        plan.append((xp.add, [first] * steps, [rest.pop(0) if rest else 0.0] * steps, below[s]))
-        plan += [(xp.add, below[s], [gate] * steps, below[s]) for gate in rest]
+        first, *rest = sweep.products[..., n * cell.hidden_size : (n + 1) * cell.hidden_size]
+        plan.append((add, [first] * steps, [rest.pop(0) if rest else 0.0] * steps, below[s]))
+        plan += [(add, below[s], [gate] * steps, below[s]) for gate in rest]
     return plan
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from functools import cached_property
 from typing import Any, TypeVar
 
-from .arrays import Array, Namespace, linear
+from .arrays import Array, Namespace, empty, linear, row_dots
 from .trajectory import Linearization, Trajectory
 
 Key = TypeVar("Key", bound=Hashable)
@@ -171,7 +171,7 @@ class Part:
                 for k, gate in d.items():
                     w = self.weights.gates[k][..., columns]
                     inner = inner + 2 * gate * self.xp.diagonal(w, axis1=-2, axis2=-1)[..., None, :]
-        return self.xp.einsum("...i,...i->...", e, inner)
+        return row_dots(self.xp, e, inner)
 
 
 class RowProducts:
@@ -189,7 +189,8 @@ class RowProducts:
     def __call__(self, d: dict[int, Array]) -> Array:
         """d: gate -> (C, *M, B, H); returns (C, *M, B)."""
         xp, total = self.xp, 0.0
-        pair = xp.empty_like(next(iter(d.values())))
+        first = next(iter(d.values()))
+        pair = empty(xp, first.shape, first.dtype)
         for (k, m), gram in self.grams.items():
             if k in d and m in d:
                 xp.multiply(d[k], d[m], out=pair)

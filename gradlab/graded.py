@@ -8,7 +8,7 @@ Source: Stewart 1997 (graded products); Demmel & Veselic 1992 (accuracy of Jacob
 
 from __future__ import annotations
 
-from .arrays import LN2, Array, Namespace, quiet
+from .arrays import LN2, Array, Namespace, quiet, row_dots
 
 EMPTY = -(2**30)  # the exponent of a column of zeros
 RESOLVED = 20  # bits: a narrower range of the wanted singular values is left to the library's SVD
@@ -74,7 +74,7 @@ class _Rotations:
         for _ in range(SWEEPS):
             if self._sweep() <= ORTHOGONAL:
                 break
-        squares = xp.einsum("...i,...i->...", self.rows, self.rows)
+        squares = row_dots(xp, self.rows, self.rows)
         logs = xp.where(squares > 0, 0.5 * xp.log(squares) + LN2 * self.exponents, -xp.inf)
         lefts = self.rows / xp.sqrt(xp.where(squares > 0, squares, 1.0))[..., None]
         order = xp.argsort(-logs, axis=-1)[..., :k]
@@ -101,7 +101,7 @@ class _Rotations:
         x, y = xp.where(swap, second, first), xp.where(swap, first, second)
         shift = -xp.abs(self.exponents[..., :half] - self.exponents[..., half:])
         delta2 = xp.ldexp(xp.ones(shift.shape, dtype=x.dtype), 2 * xp.maximum(shift, -600))
-        a, b, g = (xp.einsum("...i,...i->...", left, right) for left, right in ((x, x), (y, y), (x, y)))
+        a, b, g = (row_dots(xp, left, right) for left, right in ((x, x), (y, y), (x, y)))
         z = (a - delta2 * b) / (2 * xp.where(g != 0, g, 1.0))
         tau = xp.where(z < 0, -1.0, 1.0) / (xp.abs(z) + xp.sqrt(delta2 + z * z))
         tau = xp.where(g != 0, tau, 0.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .arrays import LN2, Array, Namespace, quiet
+from .arrays import LN2, Array, Namespace, quiet, row_dots
 from .jacobian import StateJacobian, StepJacobian
 
 MODERATE = 2.0**60  # how far a squared norm may stray from 1 before its vector is brought back
@@ -64,7 +64,7 @@ class ScaledVectors:
             return 0.5 * self.xp.log(self.squares.astype(self.xp.float64)) + LN2 * self.exponents
 
     def _squares(self, vectors: Array) -> Array:
-        squares = self.xp.einsum("...i,...i->...", vectors, vectors)
+        squares = row_dots(self.xp, vectors, vectors)
         return squares.sum(axis=self.axes[:-1]) if self.axes[:-1] else squares
 
     def _within(self, squares: Array, limit: float) -> bool:

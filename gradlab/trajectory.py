@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .activations import Activation
-from .arrays import Array, Namespace, fused, linear, namespace, quiet
+from .arrays import Array, Namespace, empty, fused, linear, namespace, quiet
 from .cells import Cell
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Trajectory:
             if alone is not None:
                 return span, alone[None]
         shape = self.gate_inputs[steps, 0].shape
-        stacked = self.xp.empty((span.stop - span.start, *shape), dtype=self.states.dtype)
+        stacked = empty(self.xp, (span.stop - span.start, *shape), self.states.dtype)
         for row, name in zip(stacked, names[span], strict=True):
             slope = slopes[names.index(name)] if name in self.cell.gates else None
             if name not in columns:
@@ -267,6 +267,8 @@ def _is_one(value: Any) -> bool:
 
 def exceeds(values: Array, level: float) -> bool:
     """Whether |values| exceeds `level` or is NaN anywhere; two reductions are much faster than a comparison or abs."""
+    if abs(float(values[(0,) * values.ndim])) > level:  # often one number tells
+        return True
     return not (float(values.max()) <= level and float(values.min()) >= -level)
 
 

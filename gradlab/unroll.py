@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from .arrays import Array, Namespace, fused, namespace, quiet, require_namespace, require_shape, require_type
+from .arrays import Array, Namespace, empty, fused, namespace, quiet, require_namespace, require_shape, require_type
 from .cells import Cell
 from .errors import InputError
+from .step_product import StepProduct
 from .trajectory import Plan, Trajectory, Views, by_step, chunk_steps, elementwise, input_projection, length_mask
 
 BATCH_FIRST = "batch first? use np.swapaxes(x, 0, 1)"
@@ -34,7 +35,7 @@ def unroll(
     require_type("x", x, "fiub", "real numbers")
     x = full_inputs(cell, x, models, params["W_hh"].dtype)
     size = (*models, x.shape[-2], cell.hidden_size)
-    states = xp.empty((x.shape[0] + 1, len(cell.states), *size), dtype=params["W_hh"].dtype)
+    states = empty(xp, (x.shape[0] + 1, len(cell.states), *size), params["W_hh"].dtype)
     states[0] = 0
     if initial_state is not None:
         _require_batch("initial_state", initial_state, (len(cell.states), *size), x)
@@ -44,7 +45,7 @@ def unroll(
         mask = length_mask(require_lengths(lengths, x, size[:-1]), x.shape[0], len(models))
         x = xp.where(mask[..., None], x, xp.zeros((), dtype=x.dtype))  # padding may hold anything, NaN too
     shared = mask is None and _state_is_gate(cell, xp)
-    gates = states[1:] if shared else xp.empty((x.shape[0], len(cell.gates), *size), dtype=states.dtype)
+    gates = states[1:] if shared else empty(xp, (x.shape[0], len(cell.gates), *size), states.dtype)
     with quiet():
         finite = _run(cell, params, x, gates, states, mask, shared)
     return Trajectory(cell, dict(params), x, states, gates, lengths, finite)
@@ -152,17 +153,19 @@ def _recurrence(
     if not cell.recurrent_gates:
         return lambda old, pre: []
     scaled = [w * f for w, f in zip(params["W_hh"], factors[cell.recurrent], strict=True)]
-    weights = xp.stack([xp.ascontiguousarray(xp.swapaxes(w, -1, -2)) for w in scaled])
-    products = xp.empty((len(scaled), *states.shape[2:]), dtype=states.dtype)
-    multiply = xp.matmul
+    weights = xp.stack([xp.swapaxes(w, -1, -2) for w in scaled])
+    products = empty(xp, (len(scaled), *states.shape[2:]), states.dtype)
     if len(scaled) == 1:
         weights, products = weights[0], products[0]
-        multiply = xp.dot if products.ndim == 2 else xp.matmul  # dot starts sooner
+    product = StepProduct(xp, states.shape[-2], weights)
+    out = product.target(products)
 
     def plan(old: Array, pre: Array) -> Plan:
         copies, reads = _reads(cell, old)
-        fed, product = by_step(xp.swapaxes(pre, 0, 1)[cell.recurrent]), [products] * len(old)
-        return [*copies, (multiply, reads, [weights] * len(old), product), (xp.add, fed, product, fed)]
+        steps, fed = len(old), by_step(xp.swapaxes(pre, 0, 1)[cell.recurrent])
+        factors, summand = [product.factor(r) for r in reads], [products] * steps
+        multiplied = (product.multiply, factors, [product.weights] * steps, [out] * steps)
+        return [*copies, multiplied, (xp.add, fed, summand, fed)]
 
     return plan
 
@@ -173,7 +176,7 @@ def _reads(cell: Cell, old: Array) -> tuple[Plan, Views]:
     if len(columns) == 1:
         return [], list(old[:, columns[0]])
     xp = namespace(old)
-    together = xp.empty((*old.shape[2:-1], len(columns) * h), dtype=old.dtype)
+    together = empty(xp, (*old.shape[2:-1], len(columns) * h), old.dtype)
     parts = [together[..., n * h : (n + 1) * h] for n in range(len(columns))]
     copies: Plan = [
         (xp.add, list(old[:, s]), [0.0] * steps, [part] * steps) for s, part in zip(columns, parts, strict=True)

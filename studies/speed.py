@@ -32,6 +32,7 @@ from gradlab.jacobian import FrobeniusNorms
 from gradlab.products import log_norms
 from gradlab.quantities import GateStatistics
 from gradlab.quantities.base import SPECTRAL_TOL
+from gradlab.step_product import StepProduct
 from studies import speed_training as training
 
 SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T
@@ -87,14 +88,15 @@ def products(cell_name: str, size: Size, dtype: str) -> Contender:
     b, h, t = size
     gates = {"elman": 1, "lstm": 4}[cell_name]
     rng = np.random.default_rng(0)
-    weights, state = rng.normal(size=(gates, h, h)).astype(dtype), rng.normal(size=(1, b, h)).astype(dtype)
-    deltas, out = rng.normal(size=(gates, t * b, h)).astype(dtype), np.empty((gates, b, h), dtype)
-    states = rng.normal(size=(t * b, h)).astype(dtype)
+    product = StepProduct(np, b, rng.normal(size=(gates, h, h)).astype(dtype))
+    factor = product.factor(rng.normal(size=(1, b, h)).astype(dtype))
+    out = product.target(np.empty((gates, b, h), dtype))
+    deltas, states = (rng.normal(size=(n, t * b, h)).astype(dtype) for n in (gates, 1))
 
     def run() -> Any:
         for _ in range(2 * t):
-            np.matmul(state, weights, out=out)
-        return [d.T @ states for d in deltas]
+            product.multiply(factor, product.weights, out=out)
+        return [d.T @ states[0] for d in deltas]
 
     return run
 

@@ -16,7 +16,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("registry",),
     ("activations", "initializers", "clipping", "optimizers"),
     ("cells",),
-    ("trajectory",),
+    ("trajectory", "step_product"),
     ("unroll", "lanczos", "blocks", "adjoint", "frames"),
     ("bptt", "jacobian", "exponents"),
     ("scaled", "graded"),
@@ -105,8 +105,8 @@ def test_modules_import_from_lower_layers_only(path):
 @pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) in ENGINE], ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_engine_needs_numpy_and_scipy_only(path):
     foreign = {name.partition(".")[0] for name, _ in imports(path)} - set(sys.stdlib_module_names)
-    gpu = {"cupy", "cupyx"} if unit(path) == "arrays" else set()
-    assert foreign <= {"gradlab", "numpy", "scipy"} | gpu
+    optional = {"arrays": {"cupy", "cupyx"}, "step_product": {"threadpoolctl"}}.get(unit(path), set())
+    assert foreign <= {"gradlab", "numpy", "scipy"} | optional
 
 
 def test_only_arrays_imports_cupy():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..arrays import LN2, Array, namespace, quiet
+from ..arrays import LN2, Array, namespace, quiet, row_dots
 
 SAFE = 2.0**900  # sums of squares between its inverse and this have lost no square that matters
 
@@ -60,7 +60,7 @@ def largest(array: Array) -> float:
 def row_norms(array: Array) -> Array:
     """Norms along the last axis, which stays as 1; the squares of huge entries overflow."""
     xp = namespace(array)
-    return xp.sqrt(xp.einsum("...i,...i->...", array, array))[..., None]
+    return xp.sqrt(row_dots(xp, array, array))[..., None]
 
 
 def angle(a: Array, norm_a: Norm, b: Array, norm_b: Norm) -> float:

@@ -46,11 +46,17 @@ class GateStatistics:
         for g, (slopes, activation) in enumerate(self.traj.gate_slopes(lin)):
             slopes = self.traj.xp.ones_like(values[g]) if slopes is None else slopes
             self.mean[g, steps] = self._mean(values[g], steps)
-            low = abs(slopes) < SATURATED_SLOPE * activation.max_slope
-            self.saturation[g, steps] = self._mean(low, steps)
+            low = self._low(slopes, SATURATED_SLOPE * activation.max_slope)
+            self.saturation[g, steps] = 0 if low is None else self._mean(low, steps)
             if cell.gates[g] == cell.candidate:
                 self.slope[steps] = self._mean(slopes, steps)
-                self.dead &= self._always(low, steps)
+                self.dead &= False if low is None else self._always(low, steps)
+
+    def _low(self, slopes: Array, level: float) -> Array | None:
+        """Where |slopes| < level; None where that is nowhere, which the least slope mostly tells."""
+        if self.traj.mask is None and float(slopes.min()) >= level:
+            return None
+        return abs(slopes) < level
 
     def _always(self, low: Array, steps: slice) -> Array:
         """(C, *M, B, H) -> (*M, H): whether it holds at all steps of all samples that are not masked."""
