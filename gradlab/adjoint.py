@@ -4,7 +4,8 @@
     lambda_{t-1} = E_t^T lambda_t + [reads] W^T delta_t + dL_{t-1}/dh_{t-1}
 
 Adjoints are block floating point: mantissas times 2^exponent, one exponent per step and sample. Steps run in chunks at
-a fixed exponent; a chunk in which any adjoint left the safe range is done again with rescaling at every step.
+a fixed exponent; a chunk in which any adjoint left the safe range is done again in halves, a few steps with rescaling at
+every one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .arrays import LN2, Array, empty, log_norm, row_dots
 from .step_product import StepProduct
 from .trajectory import Linearization, Plan, Trajectory, Views, by_step, exceeds
 
+FEW = 8  # steps that are rescaled one by one where they cannot share an exponent
 EMPTY = -(2**30)  # the exponent of nothing: below every exponent that occurs
 
 
@@ -46,16 +48,30 @@ class AdjointSweep:
         self.product = StepProduct(xp, shape[-2], weights[0] if self.alone else weights)
         self.scratch = empty(xp, (columns, *shape[2:]), traj.states.dtype)
         self.range = scale_range(traj.states)
+        self.together = traj.steps  # how many steps may share an exponent, as far as is known
 
     def chunk(self, lin: Linearization) -> None:
-        """Steps lin.stop ... lin.start+1, at one exponent where that is safe, else rescaled at every step."""
+        """Steps lin.stop ... lin.start+1, at one exponent as many as is safe, rescaled at every step where few are."""
+        stop = lin.stop
+        while stop > lin.start:
+            part = lin.part(max(lin.start, stop - self.together), stop)
+            if self._at_one_exponent(part):
+                stop = part.start
+            elif self.clip is None and part.stop - part.start > FEW:
+                self.together = max(FEW, (part.stop - part.start) // 2)
+            else:
+                self._steps(part, [], self._inject_rescaling)
+                stop = part.start
+
+    def _at_one_exponent(self, lin: Linearization) -> bool:
+        """Run the steps at the exponent of the last one; whether that was safe, else the last one is as it was."""
         if not self._moderate(lin.stop):
             self._normalise(lin.stop)
         top = self.mantissas[lin.stop].copy()
-        if self.clip is None and self._steps(lin, self._add_direct(lin), None):
-            return
-        self.mantissas[lin.stop] = top
-        self._steps(lin, [], self._inject_rescaling)
+        safe = self.clip is None and self._steps(lin, self._add_direct(lin), None)
+        if not safe:
+            self.mantissas[lin.stop] = top
+        return safe
 
     def _steps(self, lin: Linearization, add_direct: Plan, inject: Callable[[int], None] | None) -> bool:
         """Run the chunk; whether every adjoint stayed within the safe range."""

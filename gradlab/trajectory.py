@@ -36,6 +36,15 @@ class Linearization:
     gates: Mapping[int, tuple[slice, Array]]
     slopes: list[Array | None]
 
+    def part(self, start: int, stop: int) -> Linearization:
+        """Its steps start+1 ... stop alone."""
+        if (start, stop) == (self.start, self.stop):
+            return self
+        steps = slice(start - self.start, stop - self.start)
+        carry = {key: e[steps] for key, e in self.carry.items()}
+        gates = {s: (span, d[:, steps]) for s, (span, d) in self.gates.items()}
+        return Linearization(start, stop, carry, gates, [None if s is None else s[steps] for s in self.slopes])
+
 
 @dataclass(frozen=True)
 class Overflow:
@@ -273,8 +282,8 @@ def exceeds(values: Array, level: float) -> bool:
 
 
 def chunk_steps(states: Array) -> int:
-    """How many steps the loops treat together: 8 to 32, as many as fit the cache."""
-    return int(min(32, max(8, CHUNK_BYTES // (states[0, 0].size * states.dtype.itemsize))))
+    """How many steps the loops treat together: 8 to 64, as many as fit the cache."""
+    return int(min(64, max(8, CHUNK_BYTES // (states[0, 0].size * states.dtype.itemsize))))
 
 
 def length_mask(lengths: Array, steps: int, model_axes: int) -> Array:

@@ -17,7 +17,7 @@ each_cell = pytest.mark.parametrize("name", CELLS)
 
 @each_cell
 @pytest.mark.parametrize(
-    "sizes", [(1, 3, 2, 4), (1, 1, 1, 1), (31, 1, 3, 2), (32, 2, 1, 3), (33, 1, 1, 2), (65, 2, 2, 3)]
+    "sizes", [(1, 3, 2, 4), (1, 1, 1, 1), (63, 1, 3, 2), (64, 2, 1, 3), (65, 1, 1, 2), (129, 2, 2, 3)]
 )
 def test_adjoints_at_chunk_boundaries_and_smallest_sizes(name, sizes):
     problem = random_problem(name, sizes=sizes)
@@ -26,7 +26,7 @@ def test_adjoints_at_chunk_boundaries_and_smallest_sizes(name, sizes):
 
 
 @each_cell
-@pytest.mark.parametrize("steps", [1, 33])
+@pytest.mark.parametrize("steps", [1, 65])
 def test_gradients_over_more_than_one_chunk(name, steps):
     problem, expected = reference(name, (), (steps, 2, 1, 2))
     grads = problem.bptt()

@@ -97,6 +97,22 @@ def test_both_states_of_an_lstm_over_ten_thousand_steps(dtype):
     assert logs[LONG, 1] == -np.inf
 
 
+@each_dtype
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_rate_that_changes_from_step_to_step(seed, dtype):
+    """Spells of open, half open and all but closed forget gates: lambda_c is the product of those that follow."""
+    rng = np.random.default_rng(seed)
+    cell = make_cell("lstm", input_size=1, hidden_size=2)
+    params = {n: np.zeros((k, *s), dtype) for n, (k, s) in cell.shapes.items()}
+    params["W_xh"][1] = 1.0
+    drive = np.repeat(rng.choice([8.0, 0.0, -4.0, -30.0], size=(60, 3)), rng.integers(1, 40, 60), axis=0)
+    traj = gradlab.unroll(cell, params, drive[..., None].astype(dtype))
+    logs = gradlab.bptt(traj, unit_at_the_end(len(drive), (), 3, 2, dtype)).log_norms[:-1, 1]
+    closing = -np.logaddexp(0.0, -drive)
+    expected = logs[-1] + np.cumsum(closing[-2::-1], axis=0)[::-1]
+    assert (np.abs(logs[:-1] - expected) <= 1e-6 * np.abs(expected) + 1e-2).all()
+
+
 # a loss at every step, against fractions
 
 
