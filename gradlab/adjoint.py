@@ -4,8 +4,8 @@
     lambda_{t-1} = E_t^T lambda_t + [reads] W^T delta_t + dL_{t-1}/dh_{t-1}
 
 Adjoints are block floating point: mantissas times 2^exponent, one exponent per step and sample. Steps run in chunks at
-a fixed exponent; a chunk in which any adjoint left the safe range is done again in halves, a few steps with rescaling at
-every one.
+a fixed exponent; a chunk in which any adjoint left the safe range is done again in halves, and a few steps that cannot
+share an exponent are rescaled one by one.
 """
 
 from __future__ import annotations
