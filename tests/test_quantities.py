@@ -82,6 +82,15 @@ def test_saturation_counts_strong_input():
     assert float(strong.activation_slope.mean()) < 0.2 < float(weak.activation_slope.mean())
 
 
+def test_without_saturated_units_the_share_is_zero_and_unknown_beyond_the_longest_sample():
+    calm = {"activation": "identity", "gain": 0.5}
+    ds, _, _ = run("elman", **calm)
+    assert (ds.gate_saturation == 0).all()
+    ds, _, _ = run("elman", np.array([5, 9, 2, 4]), **calm)
+    assert (ds.gate_saturation[:, :9] == 0).all()
+    assert np.isnan(ds.gate_saturation[:, 9:]).all()
+
+
 @each_cell
 @pytest.mark.parametrize("lengths", [None, np.array([21, 9, 16, 4])], ids=["full", "lengths"])
 @pytest.mark.parametrize("models", [(), (3,)], ids=["one", "models"])
