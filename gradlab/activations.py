@@ -1,7 +1,8 @@
 """Activation functions phi and their derivatives; one registered block each.
 
 `value` and `slope` take a namespace and the pre-activation a; `slope_from_value` takes y = phi(a) and is None where
-phi' is no function of phi or cannot be had from it accurately. All are elementwise, so CuPy can fuse them.
+phi' is no function of phi or cannot be had from it accurately. `value` and `slope` are made of elementwise functions
+only, so that CuPy can fuse them.
 """
 
 from __future__ import annotations

@@ -48,27 +48,30 @@ class AdjointSweep:
         self.product = StepProduct(xp, shape[-2], weights[0] if self.alone else weights)
         self.scratch = empty(xp, (columns, *shape[2:]), traj.states.dtype)
         self.range = scale_range(traj.states)
-        self.together = traj.steps  # how many steps may share an exponent, as far as is known
+        self.together = traj.steps  # how many steps share an exponent; where that fails once, fewer from there on
 
     def chunk(self, lin: Linearization) -> None:
-        """Steps lin.stop ... lin.start+1, at one exponent as many as is safe, rescaled at every step where few are."""
+        """Steps lin.stop ... lin.start+1: as many at one exponent as is safe, else, or clipped, rescaled one by one."""
+        if self.clip is not None:
+            self._steps(lin, [], self._inject_rescaling)
+            return
         stop = lin.stop
         while stop > lin.start:
             part = lin.part(max(lin.start, stop - self.together), stop)
             if self._at_one_exponent(part):
                 stop = part.start
-            elif self.clip is None and part.stop - part.start > FEW:
+            elif part.stop - part.start > FEW:
                 self.together = max(FEW, (part.stop - part.start) // 2)
             else:
                 self._steps(part, [], self._inject_rescaling)
                 stop = part.start
 
     def _at_one_exponent(self, lin: Linearization) -> bool:
-        """Run the steps at the exponent of the last one; whether that was safe, else the last one is as it was."""
+        """Run the steps at the exponent of the last; whether that was safe, else the last has its adjoint back."""
         if not self._moderate(lin.stop):
             self._normalise(lin.stop)
         top = self.mantissas[lin.stop].copy()
-        safe = self.clip is None and self._steps(lin, self._add_direct(lin), None)
+        safe = self._steps(lin, self._add_direct(lin), None)
         if not safe:
             self.mantissas[lin.stop] = top
         return safe
@@ -104,7 +107,10 @@ class AdjointSweep:
     def _only_zeros(self, inside: Array, bottom: slice) -> bool:
         """Whether what is outside the safe range is exactly zero, and was so before the chunk's first step."""
         zero = self.xp.max(self.xp.abs(self.mantissas[bottom]), axis=(1, -1)) == 0
-        return bool((inside | zero).all()) and not bool((zero[:-1] & ~zero[1:]).any())
+        fell = zero[:-1] & ~zero[1:]
+        if self.truncate is not None and bottom.start > 0 and bottom.start % self.truncate == 0:
+            fell = fell[1:]  # the lowest was cut off and has no loss yet
+        return bool((inside | zero).all()) and not bool(fell.any())
 
     def _add_direct(self, lin: Linearization) -> Plan:
         """Adds dL_t at the exponent of the chunk's upper edge, which all its steps share."""
@@ -156,7 +162,7 @@ class AdjointSweep:
         largest = xp.max(xp.abs(self.mantissas[t]), axis=(0, -1))
         shift = xp.where(largest > 0, xp.frexp(largest)[1], xp.zeros(largest.shape, dtype=xp.int32))
         self.mantissas[t] = xp.ldexp(self.mantissas[t], -shift[None, ..., None])
-        self.exponents[t] += shift
+        self.exponents[t] = xp.where(largest > 0, self.exponents[t] + shift, shift)  # zero has no scale
 
     def log_norms(self) -> tuple[Array, Array]:
         """ln ||lambda|| per state after and before clipping, float64; NaN at masked steps."""

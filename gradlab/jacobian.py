@@ -219,5 +219,6 @@ class FrobeniusNorms:
     def __call__(self, lin: Linearization) -> None:
         """Fill in the steps of one chunk."""
         xp = self.jacobian.traj.xp
-        squares = self.jacobian._part(lin).squares(self.products)
+        with quiet():
+            squares = self.jacobian._part(lin).squares(self.products)
         self.values[lin.start : lin.stop] = xp.sqrt(xp.maximum(squares, 0.0))

@@ -48,7 +48,7 @@ def column_blocks(xp: Namespace, rows: int, weights: Array) -> int:
 
 
 def _small_products_are_fast() -> bool:
-    """Whether NumPy has OpenBLAS's kernels for AVX-512 on one thread; more threads share a large product better."""
+    """Whether OpenBLAS runs its kernels for AVX-512 on one thread; more threads share a large product better."""
     return any(blas.architecture in AVX512 and blas.num_threads == 1 for blas in _openblas())
 
 

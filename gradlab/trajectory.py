@@ -276,7 +276,7 @@ def _is_one(value: Any) -> bool:
 
 def exceeds(values: Array, level: float) -> bool:
     """Whether |values| exceeds `level` or is NaN anywhere; two reductions are much faster than a comparison or abs."""
-    if abs(float(values[(0,) * values.ndim])) > level:  # often one number tells
+    if abs(float(values[(0,) * values.ndim])) > level:  # often the first one tells
         return True
     return not (float(values.max()) <= level and float(values.min()) >= -level)
 

@@ -182,6 +182,43 @@ def test_log_norms_before_and_after_clipping_at_any_magnitude(dtype):
 # zero
 
 
+STEEP = {"float32": (64.0, 1e-25), "float64": (2.0**40, 1e-300)}  # a gain, and a small loss
+
+
+@each_dtype
+@pytest.mark.parametrize("block", [1, 3, 8, 16, 32, 40, 64])
+def test_a_small_loss_below_a_cut_keeps_its_size(block, dtype):
+    """A gradient that has grown is cut off; what comes after it has a scale of its own."""
+    w, small = STEEP[dtype]
+    cell, params = net([[w]], dtype)
+    direct = np.full((130, 1, 1), small, dtype)
+    direct[-1] = 1.0
+    logs = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((130, 1, 1), dtype)), direct, truncate=block).log_norms
+    expected, adjoint = [], Fraction(0)
+    for t in range(130, 0, -1):
+        adjoint += Fraction(float(direct[t - 1, 0, 0]))
+        expected.append(log(adjoint))
+        adjoint *= 0 if (t - 1) % block == 0 else Fraction(w)
+    np.testing.assert_allclose(logs[:0:-1, 0, 0], expected, rtol=1e-6, atol=1e-3)
+
+
+@each_dtype
+@pytest.mark.parametrize("dead", [5, 63, 64, 65, 90, 128])
+def test_a_small_loss_below_a_dead_unit_keeps_its_size(dead, dtype):
+    """A ReLU that is off at one step ends the gradient that has grown until there."""
+    w, small = STEEP[dtype]
+    cell, params = net([[w]], dtype, activation="relu")
+    params["W_xh"][...] = 1.0
+    x = np.full((130, 1, 1), 1 - w, dtype)  # keeps h at 1
+    x[[0, dead, dead + 1]] = np.array([1.0, -2 * w, 1.0]).reshape(3, 1, 1)
+    direct = np.full((130, 1, 1), small, dtype)
+    direct[-1] = 1.0
+    direct[dead - 20 : dead - 1] = 0.0
+    logs = gradlab.bptt(gradlab.unroll(cell, params, x), direct).log_norms[:, 0, 0]
+    assert logs[dead] == pytest.approx(math.log(small), rel=1e-6)
+    assert np.isfinite(logs).all()
+
+
 @pytest.mark.parametrize("clip", [None, ("step_norm", 1.0), ("step_value", 1.0)])
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
 def test_zero_gradients_are_minus_infinity_and_never_nan(name, clip):

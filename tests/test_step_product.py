@@ -1,10 +1,15 @@
+"""The recurrent product of both time loops: in blocks of columns where that is faster, and the same numbers."""
+
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 import gradlab
 from gradlab import arrays, step_product
+from gradlab.activations import ACTIVATIONS
+from gradlab.cells import Cell
 from gradlab.step_product import StepProduct, column_blocks
 
 from .strict import strict
@@ -80,10 +85,43 @@ def test_a_product_in_blocks_is_the_product(leading, dtype, small_products_are_f
     np.testing.assert_allclose(out, r @ weights, rtol=0, atol=2000 * np.finfo(dtype).eps)
 
 
+@dataclass(frozen=True, repr=False)
+class BothRead(Cell):
+    """Its one recurrent gate sees both states: c' = f c + g, h' = f c'."""
+
+    name = title = "both"
+    states = reads = ("h", "c")
+    gates = ("g", "f")
+    candidate = "g"
+    recurrent = slice(0, 1)
+
+    @property
+    def nonlinearities(self):
+        return (self.activation, ACTIVATIONS["sigmoid"])
+
+    def step(self, xp, g, f, h, c):
+        c_new = f * c + g
+        return f * c_new, c_new
+
+    def partials(self, xp, g, f, h, c, h_new, c_new):
+        gates = {("h", "g"): f, ("h", "f"): f * c + c_new, ("c", "g"): 1.0, ("c", "f"): c}
+        return gates, {("h", "c"): f * f, ("c", "c"): f}
+
+
+def made(name, hidden_size):
+    if name == "both":
+        return BothRead(input_size=2, hidden_size=hidden_size, activation="tanh")
+    return gradlab.make_cell(name, input_size=2, hidden_size=hidden_size)
+
+
+def test_a_cell_that_reads_both_states_is_right():
+    gradlab.check_cell(made("both", 4))
+
+
 @pytest.mark.parametrize("models", [(), (2,)])
-@pytest.mark.parametrize("cell_name", ["elman", "lstm", "peephole_lstm", "gru", "minimal_rnn"])
+@pytest.mark.parametrize("cell_name", ["elman", "lstm", "peephole_lstm", "gru", "minimal_rnn", "both"])
 def test_both_loops_find_the_same_in_blocks(cell_name, models, monkeypatch):
-    cell = gradlab.make_cell(cell_name, input_size=2, hidden_size=160)
+    cell = made(cell_name, 160)
     params = cell.init(5, models=models, bias_scale=0.3)
     rng = np.random.default_rng(7)
     x, loss = rng.normal(size=(11, *models, 64, 2)), rng.normal(size=(11, *models, 64, 160))

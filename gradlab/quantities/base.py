@@ -53,7 +53,10 @@ class GateStatistics:
                 self.dead &= False if low is None else self._always(low, steps)
 
     def _low(self, slopes: Array, level: float) -> Array | None:
-        """Where |slopes| < level; None where that is nowhere, which the least slope mostly tells."""
+        """Where |slopes| < level; None where that is nowhere, which the least slope mostly tells.
+
+        With a mask always an array: the share at a step beyond every sample is unknown, not zero.
+        """
         if self.traj.mask is None and float(slopes.min()) >= level:
             return None
         return abs(slopes) < level
