@@ -4,8 +4,8 @@
     lambda_{t-1} = E_t^T lambda_t + [reads] W^T delta_t + dL_{t-1}/dh_{t-1}
 
 Adjoints are block floating point: mantissas times 2^exponent, one exponent per step and sample. Steps run in chunks at
-a fixed exponent; a chunk in which any adjoint left the safe range is done again in halves, and a few steps that cannot
-share an exponent are rescaled one by one.
+a fixed exponent; where an adjoint leaves the safe range, they go on from the last one within it at another exponent. A
+few steps that cannot share one are rescaled one by one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .arrays import LN2, Array, empty, log_norm, row_dots
 from .step_product import StepProduct
 from .trajectory import Linearization, Plan, Trajectory, Views, by_step, exceeds
 
+PEEK = 16  # steps after which a chunk at one exponent is given up where it is lost
 FEW = 8  # steps that are rescaled one by one where they cannot share an exponent
 EMPTY = -(2**30)  # the exponent of nothing: below every exponent that occurs
 
@@ -48,7 +49,8 @@ class AdjointSweep:
         self.product = StepProduct(xp, shape[-2], weights[0] if self.alone else weights)
         self.scratch = empty(xp, (columns, *shape[2:]), traj.states.dtype)
         self.range = scale_range(traj.states)
-        self.together = traj.steps  # how many steps share an exponent; where that fails once, fewer from there on
+        self.together = traj.steps  # how many steps are tried at one exponent
+        self.complete: int | None = None  # the t whose adjoint holds dL_t already, left by steps that were not all safe
 
     def chunk(self, lin: Linearization) -> None:
         """Steps lin.stop ... lin.start+1: as many at one exponent as is safe, else, or clipped, rescaled one by one."""
@@ -58,27 +60,30 @@ class AdjointSweep:
         stop = lin.stop
         while stop > lin.start:
             part = lin.part(max(lin.start, stop - self.together), stop)
-            if self._at_one_exponent(part):
-                stop = part.start
-            elif part.stop - part.start > FEW:
-                self.together = max(FEW, (part.stop - part.start) // 2)
-            else:
+            lowest = self._at_one_exponent(part)
+            self.together = self.together + FEW if lowest == part.start else max(FEW, stop - lowest)
+            if lowest == stop:
+                part = lin.part(max(lin.start, stop - FEW), stop)
                 self._steps(part, [], self._inject_rescaling)
-                stop = part.start
+                lowest = part.start
+            stop = lowest
 
-    def _at_one_exponent(self, lin: Linearization) -> bool:
-        """Run the steps at the exponent of the last; whether that was safe, else the last has its adjoint back."""
+    def _at_one_exponent(self, lin: Linearization) -> int:
+        """Run the steps at the exponent of the last; the lowest t down to which that was safe, lin.stop if nowhere."""
         if not self._moderate(lin.stop):
             self._normalise(lin.stop)
         top = self.mantissas[lin.stop].copy()
-        safe = self._steps(lin, self._add_direct(lin), None)
-        if not safe:
+        reached = self._steps(lin, self._add_direct(lin), None)
+        lowest = self._lowest_safe(reached, lin.stop)
+        if lowest == lin.stop:
             self.mantissas[lin.stop] = top
-        return safe
+        elif lowest > reached:
+            self.complete = lowest
+        return lowest
 
-    def _steps(self, lin: Linearization, add_direct: Plan, inject: Callable[[int], None] | None) -> bool:
-        """Run the chunk; whether every adjoint stayed within the safe range."""
-        span, k = slice(lin.start, lin.stop + 1), self.truncate
+    def _steps(self, lin: Linearization, add_direct: Plan, inject: Callable[[int], None] | None) -> int:
+        """Run the steps lin.stop ... lin.start+1, or as many as stay in the safe range by and large; the lowest t."""
+        reached, k = lin.start, self.truncate
         into_deltas, into_states = _plans(self, lin)
         into_deltas = add_direct + into_deltas
         for t in range(lin.stop, lin.start, -1):
@@ -92,25 +97,41 @@ class AdjointSweep:
                 continue
             for function, left, right, out in into_states:
                 function(left[i], right[i], out=out[i])
+            if inject is None and i % PEEK == 0 and self._lost(t - 1):
+                reached = t - 1
+                break
         if lin.start == 0:
             self._finish(0)
+        span = slice(reached, lin.stop + 1)
         self.squares[span] = row_dots(self.xp, self.mantissas[span], self.mantissas[span])
+        return reached
+
+    def _lost(self, t: int) -> bool:
+        """Whether the adjoints of step t, all samples together, are beyond the safe range; zero is not."""
+        flat, limit = self.mantissas[t].reshape(-1), 4.0**self.range
+        square = float(self.xp.dot(flat, flat))
+        return not (square == 0 or 1 / limit < square < limit)
+
+    def _lowest_safe(self, start: int, stop: int) -> int:
+        """The lowest t so that the adjoints of t ... stop are all in the safe range, or exactly zero from above on."""
+        span, limit = slice(start, stop + 1), 4.0**self.range
         joint = self.squares[span].sum(axis=1)
-        limit = 4.0**self.range
-        return _between(joint, limit) or self._only_zeros((joint > 1 / limit) & (joint < limit), span)
+        if _between(joint, limit):
+            return start
+        xp = self.xp
+        zero = xp.max(xp.abs(self.mantissas[span]), axis=(1, -1)) == 0
+        bad = ~(((joint > 1 / limit) & (joint < limit)) | zero)
+        fell = zero[:-1] & ~zero[1:]
+        if self.truncate is not None and start > 0 and start % self.truncate == 0:
+            fell[0] = False  # the lowest was cut off and has no loss yet
+        bad[:-1] |= fell
+        steps = bad.reshape(len(bad), -1).any(axis=1).nonzero()[0]
+        return min(start + int(steps[-1]) + 1, stop) if len(steps) else start
 
     def _cut(self, t: int) -> None:
         """Step t passes nothing back, except where it lies beyond the sample's length."""
         above, below, mask = self.mantissas[t], self.mantissas[t - 1], self.traj.mask
         below[...] = 0 if mask is None else self.xp.where(mask[t - 1, ..., None], 0 * above, above)
-
-    def _only_zeros(self, inside: Array, bottom: slice) -> bool:
-        """Whether what is outside the safe range is exactly zero, and was so before the chunk's first step."""
-        zero = self.xp.max(self.xp.abs(self.mantissas[bottom]), axis=(1, -1)) == 0
-        fell = zero[:-1] & ~zero[1:]
-        if self.truncate is not None and bottom.start > 0 and bottom.start % self.truncate == 0:
-            fell = fell[1:]  # the lowest was cut off and has no loss yet
-        return bool((inside | zero).all()) and not bool(fell.any())
 
     def _add_direct(self, lin: Linearization) -> Plan:
         """Adds dL_t at the exponent of the chunk's upper edge, which all its steps share."""
@@ -120,13 +141,17 @@ class AdjointSweep:
         direct = self.direct[steps]
         if not exceeds(direct, 0.0):
             return []
-        scaled = xp.ldexp(direct, -e[None, ..., None]) if bool(e.any()) else direct
+        scaled = list(xp.ldexp(direct, -e[None, ..., None]) if bool(e.any()) else direct)
+        if lin.stop == self.complete:
+            scaled[-1] = 0.0
         exposed = list(self.mantissas[lin.start + 1 : lin.stop + 1, 0])
-        return [(xp.add, exposed, list(scaled), exposed)]
+        return [(xp.add, exposed, scaled, exposed)]
 
     def _inject_rescaling(self, t: int) -> None:
         """Adds dL_t at the larger of both exponents, clips, and brings the result to [0.5, 1)."""
         xp, direct = self.xp, self.direct[t - 1]
+        if t == self.complete:
+            direct = xp.zeros_like(direct)
         size = xp.max(xp.abs(direct), axis=-1)
         own = xp.where(size > 0, xp.frexp(size)[1], xp.full(size.shape, EMPTY, dtype=xp.int32))
         self._normalise(t)
@@ -154,7 +179,7 @@ class AdjointSweep:
         """Whether every adjoint of step t is far inside the safe range, so that its exponent may stay."""
         if t == self.traj.steps:  # without a gradient of the last state there is nothing yet
             return not exceeds(self.mantissas[t], 0.0)
-        return _between(self.squares[t].sum(axis=0), 2.0**self.range)
+        return _between(self.squares[t].sum(axis=0), 2.0 ** (self.range / 2))
 
     def _normalise(self, t: int) -> None:
         """Brings each sample's largest adjoint of step t to [0.5, 1); zero stays as it is."""
