@@ -49,7 +49,7 @@ class AdjointSweep:
         self.product = StepProduct(xp, shape[-2], weights[0] if self.alone else weights)
         self.scratch = empty(xp, (columns, *shape[2:]), traj.states.dtype)
         self.range = scale_range(traj.states)
-        self.together = traj.steps  # how many steps are tried at one exponent
+        self.together = 2 * self.range // 3  # how many steps are tried at one exponent; a gradient often halves at each
         self.complete: int | None = None  # the t whose adjoint holds dL_t already, left by steps that were not all safe
 
     def chunk(self, lin: Linearization) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Views = list[Array]  # one array per step of a chunk
 Plan = list[tuple[Callable[..., Array], Views, Views, Views]]  # function(left, right, out=out), in this order each step
 CHUNK_BYTES = 2**19  # of one array over a chunk of steps; its dozen arrays stay near the cache
-MOST_STEPS = {4: 40, 8: 64}  # by bytes of a number; a gradient that halves at every step stays in single's range
 # closer than this to +-1, a slope computed from the value has lost digits; by bytes of a number
 SATURATED = {4: 1e-3, 8: 1e-8}
 
@@ -283,9 +282,8 @@ def exceeds(values: Array, level: float) -> bool:
 
 
 def chunk_steps(states: Array) -> int:
-    """How many steps the loops treat together: at least 8, as many as fit the cache and as mostly share an exponent."""
-    size = states.dtype.itemsize
-    return int(min(MOST_STEPS[size], max(8, CHUNK_BYTES // (states[0, 0].size * size))))
+    """How many steps the loops treat together: 8 to 64, as many as fit the cache."""
+    return int(min(64, max(8, CHUNK_BYTES // (states[0, 0].size * states.dtype.itemsize))))
 
 
 def length_mask(lengths: Array, steps: int, model_axes: int) -> Array:
