@@ -53,7 +53,10 @@ class AdjointSweep:
         self.complete: int | None = None  # the t whose adjoint holds dL_t already, left by steps that were not all safe
 
     def chunk(self, lin: Linearization) -> None:
-        """Steps lin.stop ... lin.start+1: as many at one exponent as is safe, else, or clipped, rescaled one by one."""
+        """Steps lin.stop ... lin.start+1: as many at one exponent as is safe, one by one where hardly any is.
+
+        Where each is clipped, all are rescaled.
+        """
         if self.clip is not None:
             self._steps(lin, [], self._inject_rescaling)
             return
@@ -62,8 +65,8 @@ class AdjointSweep:
             part = lin.part(max(lin.start, stop - self.together), stop)
             lowest = self._at_one_exponent(part)
             self.together = self.together + FEW if lowest == part.start else max(FEW, stop - lowest)
-            if lowest == stop:
-                part = lin.part(max(lin.start, stop - FEW), stop)
+            if lowest > max(part.start, stop - 2):
+                part = lin.part(max(lin.start, lowest - FEW), lowest)
                 self._steps(part, [], self._inject_rescaling)
                 lowest = part.start
             stop = lowest
@@ -97,7 +100,7 @@ class AdjointSweep:
                 continue
             for function, left, right, out in into_states:
                 function(left[i], right[i], out=out[i])
-            if inject is None and i % PEEK == 0 and self._lost(t - 1):
+            if inject is None and i and i % PEEK == 0 and self._lost(t - 1):
                 reached = t - 1
                 break
         if lin.start == 0:
@@ -107,7 +110,7 @@ class AdjointSweep:
         return reached
 
     def _lost(self, t: int) -> bool:
-        """Whether the adjoints of step t, all samples together, are beyond the safe range; zero is not."""
+        """Whether the adjoints of step t, all samples together, are beyond the safe range; 0 may be a true zero."""
         flat, limit = self.mantissas[t].reshape(-1), 4.0**self.range
         square = float(self.xp.dot(flat, flat))
         return not (square == 0 or 1 / limit < square < limit)
@@ -134,7 +137,7 @@ class AdjointSweep:
         below[...] = 0 if mask is None else self.xp.where(mask[t - 1, ..., None], 0 * above, above)
 
     def _add_direct(self, lin: Linearization) -> Plan:
-        """Adds dL_t at the exponent of the chunk's upper edge, which all its steps share."""
+        """Adds dL_t, but where it is in already, at the exponent of the upper edge, which all these steps share."""
         xp, steps = self.xp, slice(lin.start, lin.stop)
         e = self.exponents[lin.stop]
         self.exponents[steps] = e
@@ -148,7 +151,7 @@ class AdjointSweep:
         return [(xp.add, exposed, scaled, exposed)]
 
     def _inject_rescaling(self, t: int) -> None:
-        """Adds dL_t at the larger of both exponents, clips, and brings the result to [0.5, 1)."""
+        """Normalises, adds dL_t at the larger of both exponents where it is not in yet, and clips."""
         xp, direct = self.xp, self.direct[t - 1]
         if t == self.complete:
             direct = xp.zeros_like(direct)

@@ -113,6 +113,16 @@ def test_a_rate_that_changes_from_step_to_step(seed, dtype):
     assert (np.abs(logs[:-1] - expected) <= 1e-6 * np.abs(expected) + 1e-2).all()
 
 
+@pytest.mark.parametrize(("steps", "truncate"), [(1, 1), (1, None), (41, None), (41, 3)])
+def test_what_falls_out_of_range_at_the_lowest_step_is_not_zero(steps, truncate):
+    cell, params = net([[2.0**-100]], "float32")
+    direct, t = np.zeros((steps, 1, 1), "float32"), min(2, steps)
+    direct[t - 1] = 2.0**-55
+    traj = gradlab.unroll(cell, params, np.zeros((steps, 1, 1), "float32"))
+    logs = gradlab.bptt(traj, direct, truncate=truncate).log_norms.ravel()
+    np.testing.assert_allclose(logs[t - 1 : t + 1], np.array([-155, -55]) * math.log(2), rtol=1e-6)
+
+
 # a loss at every step, against fractions
 
 
@@ -217,6 +227,18 @@ def test_a_small_loss_below_a_dead_unit_keeps_its_size(dead, dtype):
     logs = gradlab.bptt(gradlab.unroll(cell, params, x), direct).log_norms[:, 0, 0]
     assert logs[dead] == pytest.approx(math.log(small), rel=1e-6)
     assert np.isfinite(logs).all()
+
+
+@each_dtype
+def test_a_batch_of_which_only_the_sum_is_beyond_the_safe_range(dtype):
+    """A loss at the very step at which 64 steps are looked at in between: 16 or 48 steps above the lowest."""
+    w, last, steps = {"float32": (4.0, 2.0**11, 24), "float64": (2.0**10, 2.0**19, 48)}[dtype]
+    cell, params = net([[w]], dtype)
+    direct = np.zeros((64, 16, 1), dtype)
+    direct[-1], direct[-1 - steps] = last, last * w**steps
+    logs = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((64, 16, 1), dtype)), direct).log_norms[1:, 0]
+    expected = np.array([log(a) for a in exact_adjoints(w, direct[:, 0, 0])[0]])
+    np.testing.assert_allclose(logs, expected[:, None].repeat(16, 1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("clip", [None, ("step_norm", 1.0), ("step_value", 1.0)])
