@@ -71,7 +71,6 @@ def test_the_engine_runs_without_threadpoolctl(monkeypatch):
     finally:
         monkeypatch.undo()
         step_product._openblas.cache_clear()
-    assert all(blas.num_threads > 0 for blas in step_product._openblas())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
