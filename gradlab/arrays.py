@@ -181,8 +181,9 @@ def outer_sum(xp: Namespace, a: Array, b: Array) -> Array:
 
 
 def row_dots(xp: Namespace, a: Array, b: Array) -> Array:
-    """sum_i a_i b_i along the last axis."""
-    return np.vecdot(a, b) if xp is np else xp.einsum("...i,...i->...", a, b)
+    """sum_i a_i b_i along the last axis; overflows without a warning."""
+    with quiet():
+        return np.vecdot(a, b) if xp is np else xp.einsum("...i,...i->...", a, b)
 
 
 def over_largest(xp: Namespace, x: Array, axes: int | tuple[int, ...]) -> tuple[Array, Array]:

@@ -142,3 +142,10 @@ def test_arrays_start_at_a_cache_line(shape, dtype):
     for made in (arrays.empty(np, shape, dtype), arrays.contiguous(np, np.ones(shape[::-1], dtype).T)):
         assert made.shape == shape and made.dtype == dtype and made.flags.c_contiguous and made.flags.writeable
         assert made.ctypes.data % arrays.CACHE_LINE == 0 or not made.size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_row_dots_overflow_and_underflow_in_silence(dtype):
+    large, tiny = (np.full((2, 3), getattr(np.finfo(dtype), name), dtype) for name in ("max", "tiny"))
+    assert np.isposinf(arrays.row_dots(np, large, large)).all()
+    assert (arrays.row_dots(np, tiny, tiny) == 0).all()
