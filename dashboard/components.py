@@ -10,7 +10,8 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from gradlab.verdicts import Verdict, times
+from gradlab.verdicts import Verdict
+from gradlab.wording import times
 
 from . import ids
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 from .arrays import to_device, to_numpy
 from .bptt import Gradients, bptt
 from .cells import Cell, make_cell
@@ -18,6 +16,7 @@ from .jacobian import StateJacobian
 from .lyapunov import LyapunovSpectrum, lyapunov, lyapunov_of_map
 from .trajectory import Trajectory
 from .unroll import unroll
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import plots

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import __version__
 from .arrays import LN2, Array, device_namespace, quiet, require_finite, to_numpy
 from .bptt import bptt
 from .cells import Cell, make_cell
@@ -27,6 +26,7 @@ from .quantities import GateStatistics, Quantity, Recording
 from .quantities import record as record_quantities
 from .trajectory import Linearization, Overflow, Trajectory
 from .unroll import BATCH_FIRST, unroll
+from .version import __version__
 
 PROBE_STREAM = int.from_bytes(b"probe", "big")
 OWN_FIELDS = ("loss", "clip", "clip_threshold", "seed")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
+
+from .wording import factor_text, power_text
 
 TOO_SHORT = 10  # steps
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
@@ -190,56 +191,6 @@ def _steps_text(steps: float) -> str:
 
 def _reach_text(reach: int, steps: int) -> str:
     return f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {steps} steps."
-
-
-def power_text(log_value: float) -> str:
-    """exp(log_value) as a person writes it: 1 %, 0.64, 14, 10^-19."""
-    if np.isneginf(log_value):
-        return "0"
-    tens = log_value / math.log(10)
-    if -4 <= tens < -0.99:
-        return f"{100 * 10**tens:.2g} %"
-    return f"{10**tens:.2g}" if -1 <= tens < 2 else f"10^{tens:.0f}"
-
-
-def number_text(log_value: float, digits: int = 3) -> str:
-    """exp(log_value) with so many digits, or as 4.6×10^12 where that is too long."""
-    if np.isneginf(log_value):
-        return "0"
-    tens = log_value / math.log(10)
-    if -3 <= tens < 4:
-        return digits_text(10**tens, digits)
-    power = math.floor(tens + 0.005)  # 9.9 and more is the next power
-    mantissa = f"{10 ** (tens - power):.2g}"
-    return f"10^{power}" if mantissa in ("1", "0.99") else f"{mantissa}×10^{power}"
-
-
-def digits_text(value: float, digits: int = 3) -> str:
-    """So many digits, without an exponent up to 100000."""
-    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e5 else f"{value:.{digits}g}"
-
-
-def value_text(value: float, digits: int = 3) -> str:
-    """A number as a person writes it: 0.0123, 930, 4.6×10^12."""
-    if not math.isfinite(value):
-        return "not finite"
-    size = number_text(math.log(abs(value)) if value else -math.inf, digits)
-    return f"-{size}" if value < 0 else size
-
-
-def factor_text(log_rate: float) -> str:
-    """A factor per step: x0.64; x0 where everything is lost."""
-    if np.isneginf(log_rate):
-        return "x0"
-    rate = math.exp(min(log_rate, 700))
-    if 9.995 <= rate < 1000:
-        return f"x{rate:.0f}"
-    return f"x{rate:.2f}" if 0.095 <= rate < 9.995 else f"x{rate:.2g}"
-
-
-def times(text: str) -> str:
-    """Text with real multiplication signs: x0.64 as ×0.64. A name in quotes, such as 'x0', stays as it is."""
-    return re.sub(r"(?<![\w.'])x(?=\s?\d)", "×", text)
 
 
 def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:

@@ -11,7 +11,7 @@ import gradlab
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (  # lowest first; a module imports from layers below its own only
-    ("errors",),
+    ("errors", "version", "wording"),
     ("arrays",),
     ("registry",),
     ("activations", "initializers", "clipping", "optimizers"),

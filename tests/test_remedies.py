@@ -13,7 +13,8 @@ from gradlab.cli import cli
 from gradlab.diagnosis import Change, diagnose, rerunner
 from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
 from gradlab.theory import critical_line
-from gradlab.verdicts import factor_text, verdict
+from gradlab.verdicts import verdict
+from gradlab.wording import factor_text
 from tests.test_diagnosis import LSTM_FILE, RELU_FILE, SMALL, diagnosed, own_network
 
 # predictions

@@ -15,7 +15,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.filecache import store
 from gradlab.links import to_command, to_python
 from gradlab.training import dataset, snapshot_dataset
-from gradlab.verdicts import value_text
+from gradlab.wording import value_text
 
 from .trained import PAIR, SMALL, kept, kept_pair, no_processes  # noqa: F401 - two are fixtures
 

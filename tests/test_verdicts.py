@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab.verdicts import Verdict, factor_text, joint_log_norm, path_factors, power_text, share_left, verdict
+from gradlab.verdicts import Verdict, joint_log_norm, path_factors, share_left, verdict
+from gradlab.wording import factor_text, power_text
 
 
 def synthetic(logs, lengths=None, overflow=(), shares=None, slope=0.6, sigma=1.0):

@@ -16,7 +16,7 @@ from gradlab.errors import InputError
 from gradlab.filecache import find, original_name, store
 from gradlab.importers import load_weights, save_layer
 from gradlab.links import to_query
-from gradlab.verdicts import factor_text
+from gradlab.wording import factor_text
 
 from .. import components, form, ids
 from ..runs import KEPT, RUNS

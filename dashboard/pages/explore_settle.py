@@ -14,7 +14,8 @@ from gradlab.config import RunConfig
 from gradlab.errors import InputError
 from gradlab.links import from_query, to_command, to_python, to_query
 from gradlab.plots import THEMES
-from gradlab.verdicts import factor_text, verdict
+from gradlab.verdicts import verdict
+from gradlab.wording import factor_text
 
 from .. import components, form, ids
 from ..runs import RUNS

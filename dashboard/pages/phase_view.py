@@ -18,7 +18,8 @@ from gradlab.config import ConfigError, RunConfig, controls
 from gradlab.errors import InputError
 from gradlab.links import from_query, to_query
 from gradlab.theory.phases import LARGEST_SCALE
-from gradlab.verdicts import FACTOR, ICONS, factor_text, power_text
+from gradlab.verdicts import FACTOR, ICONS
+from gradlab.wording import factor_text, power_text
 
 from .. import components, ids
 

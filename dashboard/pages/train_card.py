@@ -12,7 +12,7 @@ from gradlab.errors import InputError
 from gradlab.training import ClipAdvice, TrainingRun, advise
 from gradlab.training.advisor import EFFECTS, judge
 from gradlab.training.outcome import late_loss
-from gradlab.verdicts import value_text
+from gradlab.wording import value_text
 
 from .. import components, ids
 from ..jobs import JOBS

@@ -14,7 +14,8 @@ from gradlab import training
 from gradlab.config import RunConfig
 from gradlab.config.network import NetworkConfig
 from gradlab.links import to_query
-from gradlab.verdicts import number_text, share_left, verdict
+from gradlab.verdicts import share_left, verdict
+from gradlab.wording import number_text
 
 from .. import components, ids
 from .train_words import Shown

@@ -17,7 +17,7 @@ from gradlab.tasks import Batch, Task
 from gradlab.tasks.labelled import Classification
 from gradlab.tasks.text import LanguageModel
 from gradlab.training.network import build_task, task_name
-from gradlab.verdicts import value_text
+from gradlab.wording import value_text
 
 from .. import components
 

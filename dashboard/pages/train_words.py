@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.training.outcome import latest_loss, outcome
-from gradlab.verdicts import value_text
+from gradlab.wording import value_text
 
 from .. import components
 from ..training_jobs import TRAINING, Record, RunState

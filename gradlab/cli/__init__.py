@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import click
 
-from .. import __version__
 from ..terminal import Commands
+from ..version import __version__
 from .analyze import analyze
 from .lyapunov import lyapunov_command
 from .names import list_names

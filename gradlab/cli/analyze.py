@@ -143,7 +143,7 @@ def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: li
 
 def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
     """What clipping did to the weight update, in one line."""
-    from ..verdicts import power_text
+    from ..wording import power_text
 
     before, after = ds.log_update_norm.values
     left = power_text(float(after - before)) if math.isfinite(before) else "nothing"
@@ -220,7 +220,7 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
 
 
 def _rendered(rows: list[dict[str, float]], width: int) -> Table:
-    from ..verdicts import factor_text, power_text
+    from ..wording import factor_text, power_text
 
     def cell(value: float, text: Callable[[float], str]) -> str:
         return "-" if math.isnan(value) else text(value)

@@ -107,7 +107,7 @@ def _told(chunks: Iterator[Array], steps: int, working_on: Callable[[str], None]
 
 def headline(found: LyapunovSpectrum) -> str:
     """Whether the net is chaotic, in one sentence."""
-    from ..verdicts import factor_text
+    from ..wording import factor_text
 
     largest = float(found.exponents[0])
     if abs(largest) < 2 * float(found.stderr[0]):
@@ -152,7 +152,7 @@ def _summary(found: LyapunovSpectrum, cell: str, config: RunConfig) -> dict[str,
 
 def _table(found: LyapunovSpectrum) -> Table:
     """The leading exponents, and the last one."""
-    from ..verdicts import factor_text
+    from ..wording import factor_text
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("index", "exponent", "standard error", "spread over samples", "factor per step"):

@@ -68,7 +68,7 @@ def _predict(config: RunConfig) -> tuple[MeanField, float]:
 
 def headline(found: MeanField) -> str:
     """The phase and the rate, in one sentence."""
-    from ..verdicts import factor_text
+    from ..wording import factor_text
 
     return HEADLINES[found.phase](factor_text(found.log_rate))
 
@@ -83,7 +83,7 @@ def _print_report(found: MeanField, critical: float) -> None:
 
 
 def _table(found: MeanField, critical: float) -> Table:
-    from ..verdicts import factor_text
+    from ..wording import factor_text
 
     shown = Table(box=None, pad_edge=False, show_header=False)
     shown.add_column()

@@ -214,7 +214,7 @@ def _line(step: Step, config: TrainConfig, pace: float) -> str:
 
 def norm_text(log_norm: float) -> str:
     """A norm of any size, from its logarithm."""
-    from ..verdicts import number_text
+    from ..wording import number_text
 
     return "-" if math.isnan(log_norm) else "not finite" if log_norm == math.inf else number_text(log_norm)
 

@@ -16,13 +16,13 @@ from ..verdicts import (
     Verdict,
     aligned,
     carries,
-    factor_text,
     joint_log_norm,
     log_rate_per_step,
     median,
     path_factors,
     slope_and_weights,
 )
+from ..wording import factor_text
 
 MAJORITY = 0.5  # of the units
 FAR = 40.0  # a pre-activation at which a bounded activation is flat

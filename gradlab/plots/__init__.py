@@ -9,7 +9,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 
 from ..registry import Registry
-from ..verdicts import power_text
+from ..wording import power_text
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..verdicts import digits_text, number_text, power_text
+from ..wording import digits_text, number_text, power_text
 from .colours import LN10
 from .series import decimate
 

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..errors import InputError
-from ..verdicts import log_rate_per_step, power_text
+from ..verdicts import log_rate_per_step
+from ..wording import power_text
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
 from .gradient import gradient_panel
 from .marks import Trace, beside, line, number_text, plot_text, power_numbers, zeros

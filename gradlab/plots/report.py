@@ -17,7 +17,8 @@ from ..config import Config, RunConfig
 from ..config.train import TrainConfig
 from ..errors import InputError
 from ..links import known, to_command, to_python
-from ..verdicts import number_text, power_text, share_left, times
+from ..verdicts import share_left
+from ..wording import number_text, power_text, times
 from .clipped import clipping
 from .colours import THEMES
 from .marks import plot_text

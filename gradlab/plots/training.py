@@ -12,7 +12,7 @@ import xarray as xr
 from ..cells import CELLS
 from ..errors import InputError
 from ..training.outcome import late_loss
-from ..verdicts import value_text
+from ..wording import value_text
 from .colours import LN10, THEMES, Theme, series_style
 from .marks import SWATCHES, Trace, faint, line, plain_numbers, plot_text, power_numbers, swatch
 from .overview import heat_map

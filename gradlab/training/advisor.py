@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import quiet
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..verdicts import number_text, value_text
+from ..wording import number_text, value_text
 from .loop import Step, TrainingRun, train
 from .outcome import late_loss, outcome
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from .. import __version__
 from ..config.train import TrainConfig
 from ..errors import InputError
 from ..importers import TRAINING
+from ..version import __version__
 from .history import snapshot_names
 from .network import OF_FILE
 

@@ -15,7 +15,8 @@ from gradlab.config import RunConfig
 from gradlab.data import INPUTS, Series, parse, read_file
 from gradlab.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.plots.chaos import exponent_texts
-from gradlab.verdicts import factor_text, verdict
+from gradlab.verdicts import verdict
+from gradlab.wording import factor_text
 
 from ... import components
 from ...jobs import Progress

@@ -9,7 +9,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from gradlab.config import UPDATE_CLIPS
-from gradlab.verdicts import power_text
+from gradlab.wording import power_text
 
 from ... import components
 from ..explore_view import CLIP_NOTE
