@@ -16,7 +16,7 @@ from .jacobian import StateJacobian
 from .lyapunov import LyapunovSpectrum, lyapunov, lyapunov_of_map
 from .trajectory import Trajectory
 from .unroll import unroll
-from .version import __version__ as __version__
+from .version import __version__
 
 if TYPE_CHECKING:
     from . import plots
@@ -60,6 +60,7 @@ __all__ = [
     "TrainingRun",
     "Trajectory",
     "Verdict",
+    "__version__",
     "analyze",
     "bptt",
     "check_cell",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gradlab import to_numpy
-from gradlab.activations import ACTIVATIONS
 from gradlab.arrays import namespace
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.errors import InputError
 
 from .contract import EPS, LIBRARIES, each_dtype, each_library

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS, make_cell
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.errors import InputError
 
 from .contract import assert_near, joint, random_problem, transposed

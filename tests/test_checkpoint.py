@@ -12,8 +12,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from gradlab.cells.initializers import INITIALIZERS
 from gradlab.errors import Cancelled, InputError
-from gradlab.initializers import INITIALIZERS
 from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
 
 ROOT = Path(__file__).parents[1]

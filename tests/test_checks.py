@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from gradlab import check_cell, make_cell
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells.lstm import LSTM
 from gradlab.cells.peephole_lstm import PeepholeLSTM
 from gradlab.checks import CellCheckError

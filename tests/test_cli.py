@@ -12,13 +12,13 @@ import pytest
 from click.testing import Result
 
 import gradlab
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS
+from gradlab.cells.activations import ACTIVATIONS
+from gradlab.cells.initializers import INITIALIZERS
 from gradlab.cli.names import KINDS
 from gradlab.clipping import CLIP_MODES, CLIPPERS
 from gradlab.config import LOSSES, RunConfig, controls
 from gradlab.data import INPUTS
-from gradlab.initializers import INITIALIZERS
 from gradlab.links import from_query
 from gradlab.optimizers import OPTIMIZERS, SCHEDULES
 from gradlab.presets import PRESETS

@@ -6,7 +6,7 @@ import pytest
 from click.testing import Result
 
 from gradlab import theory
-from gradlab.activations import ACTIVATIONS
+from gradlab.cells.activations import ACTIVATIONS
 from tests.commands import call, parsed, refused
 
 EXAMPLE = ("--activation", "tanh", "--gain", "1.5", "--bias-scale", ".05", "--input-scale", "1")

@@ -5,12 +5,12 @@ import math
 import pytest
 
 import gradlab
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS
+from gradlab.cells.activations import ACTIVATIONS
+from gradlab.cells.initializers import INITIALIZERS
 from gradlab.clipping import CLIP_MODES
 from gradlab.config import ConfigError, RunConfig, controls, from_toml
 from gradlab.errors import InputError
-from gradlab.initializers import INITIALIZERS
 
 FIELDS = {  # as documented, with the defaults of the app's first screen
     "cell": "elman",

@@ -8,8 +8,8 @@ import pytest
 
 import gradlab
 from gradlab import arrays
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS, make_cell
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.errors import InputError
 
 from .contract import CHECKS, LIBRARIES, assert_near, each_dtype, each_library, each_models, random_problem

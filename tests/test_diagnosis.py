@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import CELLS
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.clipping import CLIP_MODES
 from gradlab.diagnosis import Change, Remedy, diagnose, rerunner
 from gradlab.diagnosis.factors import measure, without_step_clipping

@@ -7,8 +7,8 @@ import pytest
 
 import gradlab
 from gradlab import check_cell
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import Cell
+from gradlab.cells.activations import ACTIVATIONS
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("errors", "version", "wording"),
     ("arrays",),
     ("registry",),
-    ("activations", "initializers", "clipping", "optimizers"),
+    ("clipping", "optimizers"),
     ("cells",),
     ("trajectory", "step_product"),
     ("unroll", "lanczos", "blocks", "adjoint", "frames"),

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from gradlab.cells import CELLS, make_cell
+from gradlab.cells.initializers import INITIALIZERS, rescale
 from gradlab.errors import InputError
-from gradlab.initializers import INITIALIZERS, rescale
 
 H = 200
 STD = {  # std * sqrt(H) of the entries at gain 1

@@ -17,7 +17,7 @@ SOURCE = '''"""Update-gate RNN (Collins, Sohl-Dickstein & Sussillo 2017): h_t = 
 
 from dataclasses import dataclass
 
-from gradlab.activations import ACTIVATIONS
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells import Cell, register
 
 

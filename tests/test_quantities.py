@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab.activations import ACTIVATIONS
 from gradlab.analysis import probe_gradient
 from gradlab.cells import CELLS, make_cell
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.quantities import QUANTITIES
 
 T, B, D, H = 21, 4, 3, 5

@@ -9,8 +9,8 @@ from gradlab.registry import Registry, unknown
 
 REGISTRIES = {
     "cells": "gradlab.cells:CELLS",
-    "activations": "gradlab.activations:ACTIVATIONS",
-    "initializers": "gradlab.initializers:INITIALIZERS",
+    "activations": "gradlab.cells.activations:ACTIVATIONS",
+    "initializers": "gradlab.cells.initializers:INITIALIZERS",
     "update clipping": "gradlab.clipping:UPDATE_MODES",
     "adjoint clipping": "gradlab.clipping:STEP_MODES",
     "training clipping": "gradlab.clipping:CLIPPERS",

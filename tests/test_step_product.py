@@ -8,8 +8,8 @@ import pytest
 
 import gradlab
 from gradlab import arrays, step_product
-from gradlab.activations import ACTIVATIONS
 from gradlab.cells import Cell
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.step_product import StepProduct, column_blocks
 
 from .strict import strict

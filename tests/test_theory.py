@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradlab import theory
-from gradlab.activations import ACTIVATIONS
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.errors import InputError
 from gradlab.theory.gaussian import moments
 from gradlab.theory.phases import chi_1, variance

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, special
 
 from gradlab import theory
-from gradlab.activations import ACTIVATIONS
+from gradlab.cells.activations import ACTIVATIONS
 from gradlab.theory.gaussian import CLOSED, average, correlated, correlations, moments, quadrature
 
 each_activation = pytest.mark.parametrize("name", ACTIVATIONS)

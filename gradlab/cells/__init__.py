@@ -3,9 +3,21 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
+from .activations import ACTIVATIONS, Activation
 from .base import CELLS, Cell, Partials, make_cell, register
+from .initializers import INITIALIZERS
 
-__all__ = ["CELLS", "Cell", "Partials", "discover", "make_cell", "register"]
+__all__ = [
+    "ACTIVATIONS",
+    "CELLS",
+    "INITIALIZERS",
+    "Activation",
+    "Cell",
+    "Partials",
+    "discover",
+    "make_cell",
+    "register",
+]
 
 
 def discover() -> None:

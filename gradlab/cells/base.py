@@ -18,11 +18,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace, device_namespace, require_shape, require_type
 from ..errors import InputError
-from ..initializers import INITIALIZERS, rescale
 from ..registry import Registry
+from .activations import ACTIVATIONS, Activation
+from .initializers import INITIALIZERS, rescale
 
 Partials = tuple[Mapping[tuple[str, str], Any], ...]
 

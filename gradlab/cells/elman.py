@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from ..activations import Activation
 from ..arrays import Array, Namespace
 from ..errors import InputError
+from .activations import Activation
 from .base import Cell, Partials, register
 
 

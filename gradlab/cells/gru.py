@@ -12,8 +12,8 @@ Source: Cho et al. 2014; reset after: cuDNN.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
+from .activations import ACTIVATIONS, Activation
 from .base import Cell, Partials, register
 
 

@@ -10,8 +10,8 @@ Source: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 
 
 from dataclasses import dataclass
 
-from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
+from .activations import ACTIVATIONS, Activation
 from .base import Cell, Partials, register
 
 

@@ -12,8 +12,8 @@ Source: Chen 2017, "MinimalRNN"; mean-field theory: Chen, Pennington & Schoenhol
 
 from dataclasses import dataclass
 
-from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
+from .activations import ACTIVATIONS, Activation
 from .base import Cell, Partials, register
 
 

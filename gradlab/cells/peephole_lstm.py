@@ -14,8 +14,8 @@ Source: Gers & Schmidhuber 2000, "Recurrent nets that time and count".
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..activations import ACTIVATIONS, Activation
 from ..arrays import Array, Namespace
+from .activations import ACTIVATIONS, Activation
 from .base import Cell, Partials, register
 
 SIGMOID, LINEAR = ACTIVATIONS["sigmoid"], ACTIVATIONS["identity"]

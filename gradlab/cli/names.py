@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import click
 
-from ..activations import ACTIVATIONS
 from ..cells import CELLS
+from ..cells.activations import ACTIVATIONS
+from ..cells.initializers import INITIALIZERS
 from ..clipping import CLIPPERS, STEP_MODES
 from ..config import CLIP_LABELS, LOSSES
 from ..data import INPUTS
-from ..initializers import INITIALIZERS
 from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..presets import PRESETS
 from ..quantities import QUANTITIES, Quantity

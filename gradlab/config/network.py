@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ..activations import ACTIVATIONS
 from ..arrays import DEVICES
 from ..cells import CELLS
+from ..cells.activations import ACTIVATIONS
+from ..cells.initializers import INITIALIZERS
 from ..data import INPUTS
-from ..initializers import INITIALIZERS
 from .base import Config, field
 
 DTYPES = {"float64": "double precision", "float32": "single precision"}

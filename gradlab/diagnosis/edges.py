@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import ACTIVATIONS
+from ..cells.activations import ACTIVATIONS
 from ..theory import phase_map
 from ..theory.phases import LARGEST_SCALE
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from ..activations import ACTIVATIONS
 from ..cells import CELLS, Cell
+from ..cells.activations import ACTIVATIONS
 from ..verdicts import (
     Verdict,
     aligned,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..activations import ACTIVATIONS
 from ..arrays import Array, Namespace, linear, namespace, outer_sum
+from ..cells.activations import ACTIVATIONS
 from ..cells.base import require_size
 from ..registry import Registry
 from .base import Clip, Layer, Lengths, Params, require_gradient, require_input, require_params, step_mask, unpadded

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..activations import ACTIVATIONS
 from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
+from ..cells.activations import ACTIVATIONS
 from ..errors import InputError
 from ..jacobian import StateJacobian
 from ..unroll import unroll

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import ACTIVATIONS, Activation
+from ..cells.activations import ACTIVATIONS, Activation
 
 Function = Callable[[np.ndarray], np.ndarray]
 Moments = tuple[Function, Function]  # of q: A, B

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import Activation
 from ..arrays import Array, require_finite, to_numpy
+from ..cells.activations import Activation
 from ..errors import InputError
 from .gaussian import find
 

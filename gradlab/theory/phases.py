@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import Activation
 from ..arrays import quiet
+from ..cells.activations import Activation
 from ..errors import InputError
 from ..registry import unknown
 from .gaussian import blockwise, correlations, find, moments, table

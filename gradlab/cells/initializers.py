@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .errors import InputError
-from .registry import Registry
+from ..errors import InputError
+from ..registry import Registry
 
 Scheme = Callable[[np.random.Generator, int], np.ndarray]
 INITIALIZERS: Registry[Scheme] = Registry("recurrent initializer")

@@ -12,8 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from .arrays import Array, Namespace, empty, erf
-from .registry import Registry
+from ..arrays import Array, Namespace, empty, erf
+from ..registry import Registry
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, eq. 2
 
