@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .arrays import to_device, to_numpy
-from .bptt import Gradients, bptt
 from .cells import Cell, make_cell
+from .engine.backward import Gradients, bptt
+from .engine.forward import unroll
+from .engine.jacobian import StateJacobian
+from .engine.trajectory import Trajectory
 from .errors import Cancelled, InputError
-from .jacobian import StateJacobian
 from .lyapunov import LyapunovSpectrum, lyapunov, lyapunov_of_map
-from .trajectory import Trajectory
-from .unroll import unroll
 from .version import __version__
 
 if TYPE_CHECKING:
     from . import plots
     from .analysis import analyze
-    from .checks import check_cell
     from .config import RunConfig
     from .diagnosis import Diagnosis, diagnose
+    from .engine.check_cell import check_cell
     from .importers import from_state_dict, load_safetensors, load_weights
     from .tasks import make_task
     from .training import TrainConfig, TrainingRun, train
@@ -36,7 +36,7 @@ _LAZY = {
     "TrainingRun": "training",
     "Verdict": "verdicts",
     "analyze": "analysis",
-    "check_cell": "checks",
+    "check_cell": "engine.check_cell",
     "diagnose": "diagnosis",
     "from_state_dict": "importers",
     "load_safetensors": "importers",

@@ -14,18 +14,18 @@ import numpy as np
 import xarray as xr
 
 from .arrays import LN2, Array, device_namespace, quiet, require_finite, to_numpy
-from .bptt import bptt
 from .cells import Cell, make_cell
 from .clipping import angle_between, clip_update
 from .config import UPDATE_CLIPS, RunConfig, controls
 from .data import input_chunks
+from .engine.backward import bptt
+from .engine.forward import BATCH_FIRST, unroll
+from .engine.jacobian import FrobeniusNorms
+from .engine.trajectory import Linearization, Overflow, Trajectory
 from .errors import InputError
 from .importers import load_weights, weights_text
-from .jacobian import FrobeniusNorms
 from .quantities import GateStatistics, Quantity, Recording
 from .quantities import record as record_quantities
-from .trajectory import Linearization, Overflow, Trajectory
-from .unroll import BATCH_FIRST, unroll
 from .version import __version__
 
 PROBE_STREAM = int.from_bytes(b"probe", "big")

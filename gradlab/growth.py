@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import LN2, Array, Namespace, quiet
-from .lanczos import Operator, largest_singular_values, leading_triplet
+from .engine.lanczos import Operator, largest_singular_values, leading_triplet
 from .scaled import ScaledVectors
 
 TOL = 1e-2  # of the relative residual, which bounds the error of the spectral norm; the error is about its square

@@ -19,9 +19,9 @@ from math import prod
 from typing import Protocol
 
 from .arrays import Array, namespace, quiet, require_finite, require_namespace, require_type
+from .engine.trajectory import length_mask
 from .errors import InputError
 from .registry import Registry
-from .trajectory import length_mask
 
 
 class Loss(Protocol):

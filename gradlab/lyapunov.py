@@ -14,11 +14,11 @@ import numpy as np
 
 from .arrays import Array, Namespace, namespace, quiet, require_finite, require_shape, require_type, to_numpy
 from .cells import Cell
+from .engine.forward import unroll
+from .engine.trajectory import Trajectory
 from .errors import InputError
 from .exponents import LyapunovSpectrum, sample_mean, spectrum
 from .frames import LONGEST, Frame, Operator
-from .trajectory import Trajectory
-from .unroll import unroll
 
 PIECE = 64  # steps whose Jacobians are held at a time
 PIECE_VALUES = 2**22  # numbers of one state-sized array over a piece

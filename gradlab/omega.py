@@ -19,10 +19,10 @@ from __future__ import annotations
 import math
 
 from .arrays import LN2, Array, outer_sum, quiet
-from .bptt import Gradients
-from .lanczos import unit
+from .engine.backward import Gradients
+from .engine.lanczos import unit
+from .engine.trajectory import Trajectory, read
 from .registry import unknown
-from .trajectory import Trajectory, read
 
 FORMS = ("paper", "code")
 LIVE = 0.5 * math.log(1e-20)  # ln of the adjoint's norm below which the published code leaves a step out

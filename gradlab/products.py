@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .arrays import LN2, Array, Namespace, log_norm, over_largest, quiet, require_namespace, require_shape
+from .engine.jacobian import CARRY, StateJacobian
 from .errors import InputError
 from .graded import GradedMatrix
 from .growth import Growth
-from .jacobian import CARRY, StateJacobian
 from .scaled import ScaledVectors, pull_back
 
 BUDGET = 2e10  # B (SH)^3 T up to which whole products are multiplied out

@@ -28,11 +28,11 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import gradlab
-from gradlab.jacobian import FrobeniusNorms
+from gradlab.engine.jacobian import FrobeniusNorms
+from gradlab.engine.step_product import StepProduct
 from gradlab.products import log_norms
 from gradlab.quantities import GateStatistics
 from gradlab.quantities.base import SPECTRAL_TOL
-from gradlab.step_product import StepProduct
 from studies import speed_training as training
 
 SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T

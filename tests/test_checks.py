@@ -9,7 +9,7 @@ from gradlab.cells import CELLS
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells.lstm import LSTM
 from gradlab.cells.peephole_lstm import PeepholeLSTM
-from gradlab.checks import CellCheckError
+from gradlab.engine.check_cell import CellCheckError
 
 KINKED = ("relu", "leaky_relu", "hard_tanh", "selu", "elu")
 

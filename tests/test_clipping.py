@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab.clipping import CLIP_MODES, STEP_MODES, UPDATE_MODES, Norm, angle_between, clip_update, flatten
+from gradlab.clipping import CLIP_MODES, UPDATE_MODES, Norm, angle_between, clip_update, flatten
+from gradlab.engine.step_clipping import STEP_MODES
 from gradlab.errors import InputError
 
 

@@ -7,8 +7,8 @@ import gradlab
 from gradlab.arrays import to_numpy
 from gradlab.cells import CELLS
 from gradlab.credit import contributions, journeys, triangle
+from gradlab.engine.trajectory import read
 from gradlab.errors import Cancelled, InputError
-from gradlab.trajectory import read
 
 from .contract import LIBRARIES, TOLERANCE, each_dtype, each_library, each_models, random_problem
 from .test_jacobian import linear_net

@@ -9,6 +9,7 @@ import pytest
 import safetensors.numpy
 
 from gradlab.cells import make_cell
+from gradlab.engine.forward import unroll
 from gradlab.errors import InputError
 from gradlab.importers import (
     choice,
@@ -18,7 +19,6 @@ from gradlab.importers import (
     save_safetensors,
     to_state_dict,
 )
-from gradlab.unroll import unroll
 
 GOLDEN = Path(__file__).parent / "golden"
 BLOCKS = {"elman": 1, "gru": 3, "lstm": 4}

@@ -14,15 +14,15 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("errors", "version", "wording"),
     ("arrays",),
     ("registry",),
-    ("clipping", "optimizers"),
+    ("optimizers",),
     ("cells",),
-    ("trajectory", "step_product"),
-    ("unroll", "lanczos", "blocks", "adjoint", "frames"),
-    ("bptt", "jacobian", "exponents"),
+    ("engine",),
+    ("clipping", "frames"),
+    ("exponents",),
     ("scaled", "graded"),
     ("growth",),
     ("products", "lyapunov", "credit", "theory", "omega"),
-    ("quantities", "checks"),
+    ("quantities",),
     ("layers",),
     ("losses",),
     ("filecache", "tables"),
@@ -40,7 +40,6 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-DEFERRED = {("trajectory", "jacobian")}  # traj.jacobian() reads better than StateJacobian(traj)
 ENGINE = {name for names in LAYERS[: LAYERS.index(("losses",)) + 1] for name in names}
 HEAVY = (
     "xarray",
@@ -93,19 +92,18 @@ def test_every_module_has_its_layer():
 @pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) != "__init__"], ids=lambda p: str(p.relative_to(ROOT)))
 def test_modules_import_from_lower_layers_only(path):
     own = unit(path)
-    for name, at_top in imports(path):
+    for name, _ in imports(path):
         package, _, target = name.partition(".")
         target = target.partition(".")[0]
         if package != "gradlab" or target in (own, "__version__"):
             continue
-        allowed = LEVEL[target] < LEVEL[own] or (not at_top and (own, target) in DEFERRED)
-        assert allowed, f"{own} imports {target}"
+        assert LEVEL[target] < LEVEL[own], f"{own} imports {target}"
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) in ENGINE], ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_engine_needs_numpy_and_scipy_only(path):
     foreign = {name.partition(".")[0] for name, _ in imports(path)} - set(sys.stdlib_module_names)
-    optional = {"arrays": {"cupy", "cupyx"}, "step_product": {"threadpoolctl"}}.get(unit(path), set())
+    optional = {"arrays": {"cupy", "cupyx"}, "step_product": {"threadpoolctl"}}.get(path.stem, set())
     assert foreign <= {"gradlab", "numpy", "scipy"} | optional
 
 

@@ -5,9 +5,9 @@ import pytest
 
 import gradlab
 from gradlab.cells import CELLS, make_cell
+from gradlab.engine.jacobian import StateJacobian
+from gradlab.engine.lanczos import largest_singular_values
 from gradlab.errors import InputError
-from gradlab.jacobian import StateJacobian
-from gradlab.lanczos import largest_singular_values
 
 from .contract import assert_near, joint, random_problem
 
@@ -161,7 +161,7 @@ def test_the_bound_is_one_for_random_matrices(tol):
 def test_the_result_does_not_depend_on_the_blocks(monkeypatch):
     traj = random_problem("lstm", sizes=(20, 3, 2, 4)).unroll()
     whole = traj.jacobian().spectral(1e-9)
-    monkeypatch.setattr("gradlab.jacobian.BLOCK_VALUES", 1)
+    monkeypatch.setattr("gradlab.engine.jacobian.BLOCK_VALUES", 1)
     np.testing.assert_allclose(traj.jacobian().spectral(1e-9), whole, rtol=1e-9)
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab import arrays, step_product
+from gradlab import arrays
 from gradlab.cells import Cell
 from gradlab.cells.activations import ACTIVATIONS
-from gradlab.step_product import StepProduct, column_blocks
+from gradlab.engine import step_product
+from gradlab.engine.step_product import StepProduct, column_blocks
 
 from .strict import strict
 

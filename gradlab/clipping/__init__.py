@@ -1,6 +1,6 @@
 """Clipping: of the weight update, and of the adjoint inside backpropagation; one registered block each."""
 
-from .adjoint import STEP_MODES
+from ..engine.step_clipping import STEP_MODES
 from .norms import Norm, angle_between, flatten
 from .update import CLIPPERS, UPDATE_MODES, ClippedUpdate, Clipper, clip_update, make_clipper
 

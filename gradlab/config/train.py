@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import field_validator
 
-from ..clipping import CLIPPERS, STEP_MODES
+from ..clipping import CLIPPERS
+from ..engine.step_clipping import STEP_MODES
 from ..errors import InputError
 from ..optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import TASKS

@@ -20,9 +20,9 @@ from ..arrays import (
     require_type,
 )
 from ..cells.base import require_drawable
+from ..engine.forward import require_lengths
+from ..engine.trajectory import length_mask
 from ..errors import InputError
-from ..trajectory import length_mask
-from ..unroll import require_lengths
 
 Params = dict[str, Array]
 Lengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..bptt import Gradients, bptt
 from ..cells import Cell
+from ..engine.backward import Gradients, bptt
+from ..engine.forward import unroll
+from ..engine.jacobian import FrobeniusNorms
+from ..engine.trajectory import Linearization, Trajectory
 from ..errors import InputError
-from ..jacobian import FrobeniusNorms
 from ..quantities import GateStatistics, Recording
 from ..registry import unknown
-from ..trajectory import Linearization, Trajectory
-from ..unroll import unroll
 from .base import Clip, Layer, Lengths, Params
 
 ELSEWHERE = {"seed", "models", "dtype", "device"}  # arguments of a cell's init that those of the layer's decide

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..arrays import Array, namespace, require_namespace, require_shape
 from ..cells.base import require_size
+from ..engine.forward import require_lengths
 from ..errors import InputError
-from ..unroll import require_lengths
 from .base import Clip, Layer, Lengths, Params
 
 

@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import Any
 
 from ..arrays import Array, Namespace, quiet
-from ..bptt import Gradients
-from ..jacobian import FrobeniusNorms, StateJacobian
+from ..engine.backward import Gradients
+from ..engine.jacobian import FrobeniusNorms, StateJacobian
+from ..engine.trajectory import Linearization, Trajectory
 from ..registry import Registry, unknown
 from ..theory import Prediction, predictions
-from ..trajectory import Linearization, Trajectory
 
 SATURATED_SLOPE = 0.1  # a unit counts as saturated where its slope is below this share of the largest slope
 SPECTRAL_TOL = 1e-2  # a bound on the error; the error itself is about its square

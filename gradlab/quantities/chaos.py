@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.trajectory import Trajectory
 from ..lyapunov import LyapunovSpectrum, default_warmup, lyapunov_of_trajectory
-from ..trajectory import Trajectory
 from .base import Recording, quantity
 from .travel import once
 

@@ -9,9 +9,9 @@ import numpy as np
 from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
+from ..engine.forward import unroll
+from ..engine.jacobian import StateJacobian
 from ..errors import InputError
-from ..jacobian import StateJacobian
-from ..unroll import unroll
 from .gaussian import average
 from .phases import LARGEST_SCALE, single_scales
 

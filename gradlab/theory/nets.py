@@ -10,9 +10,9 @@ import numpy as np
 
 from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
+from ..engine.forward import full_inputs, require_lengths
+from ..engine.trajectory import length_mask
 from ..errors import InputError
-from ..trajectory import length_mask
-from ..unroll import full_inputs, require_lengths
 from .gates import host_parameters, log_spectral_radius, minimal_rnn_chi, zero_input_rate
 from .gaussian import moments
 from .phases import DIVERGES, chi_1, scales, variance

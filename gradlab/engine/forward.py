@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from .arrays import Array, Namespace, empty, fused, namespace, quiet, require_namespace, require_shape, require_type
-from .cells import Cell
-from .errors import InputError
+from ..arrays import Array, Namespace, empty, fused, namespace, quiet, require_namespace, require_shape, require_type
+from ..cells import Cell
+from ..errors import InputError
 from .step_product import StepProduct
 from .trajectory import Plan, Trajectory, Views, by_step, chunk_steps, elementwise, input_projection, length_mask
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bptt import bptt
-from .cells import Cell, make_cell
+from ..cells import Cell, make_cell
+from .backward import bptt
+from .forward import unroll
 from .trajectory import Trajectory
-from .unroll import unroll
 
 STEP = 1e-5  # of the central differences: their error is about its square
 RELATIVE, ABSOLUTE = 1e-6, 1e-8

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .arrays import Array, over_largest, quiet, require_namespace, to_numpy
-from .blocks import Part, RowProducts, Weights
-from .errors import InputError
+from ..arrays import Array, over_largest, quiet, require_namespace, to_numpy
+from ..errors import InputError
 from .lanczos import largest_singular_values
+from .operator import Part, RowProducts, Weights
 from .trajectory import Linearization, Trajectory, chunk_steps
 
 CARRY = "carry"

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from .adjoint import EMPTY, AdjointSweep, scale_range
-from .arrays import (
+from ..arrays import (
     LN2,
     Array,
     Namespace,
@@ -20,10 +19,11 @@ from .arrays import (
     require_shape,
     require_type,
 )
-from .clipping import STEP_MODES
-from .errors import InputError
+from ..errors import InputError
+from .adjoint import EMPTY, AdjointSweep, scale_range
+from .forward import BATCH_FIRST
+from .step_clipping import STEP_MODES
 from .trajectory import Linearization, Trajectory, read
-from .unroll import BATCH_FIRST
 
 TINY = 1e-15  # below this, the largest entry of a gradient is computed again from scaled factors
 FLUSHED = -1.5  # ranges below the largest exponent: subnormal numbers would slow the products down a hundredfold

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from .arrays import Array, Namespace, over_largest, quiet
+from ..arrays import Array, Namespace, over_largest, quiet
 
 Operator = Callable[[Array], Array]
 

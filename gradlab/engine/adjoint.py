@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .arrays import LN2, Array, empty, log_norm, row_dots
+from ..arrays import LN2, Array, empty, log_norm, row_dots
 from .step_product import StepProduct
 from .trajectory import Linearization, Plan, Trajectory, Views, by_step, exceeds
 

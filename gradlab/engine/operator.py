@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from functools import cached_property
 from typing import Any, TypeVar
 
-from .arrays import Array, Namespace, empty, linear, row_dots
+from ..arrays import Array, Namespace, empty, linear, row_dots
 from .trajectory import Linearization, Trajectory
 
 Key = TypeVar("Key", bound=Hashable)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .arrays import Array, Namespace, empty, fused, linear, namespace, quiet
-from .cells import Cell
-from .cells.activations import Activation
+from ..arrays import Array, Namespace, empty, fused, linear, namespace, quiet
+from ..cells import Cell
+from ..cells.activations import Activation
 
 if TYPE_CHECKING:
     from .jacobian import StateJacobian

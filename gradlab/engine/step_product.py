@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import CACHE_LINE, Array, Namespace, contiguous
+from ..arrays import CACHE_LINE, Array, Namespace, contiguous
 
 SMALL = 100**3  # rows * inner * columns up to which OpenBLAS multiplies without packing its factors first
 AVX512 = ("SkylakeX", "Cooperlake", "SapphireRapids")  # the kernels of OpenBLAS that do so
