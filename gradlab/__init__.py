@@ -15,7 +15,7 @@ from .engine.forward import unroll
 from .engine.jacobian import StateJacobian
 from .engine.trajectory import Trajectory
 from .errors import Cancelled, InputError
-from .lyapunov import LyapunovSpectrum, lyapunov, lyapunov_of_map
+from .products.lyapunov import LyapunovSpectrum, lyapunov, lyapunov_of_map
 from .version import __version__
 
 if TYPE_CHECKING:

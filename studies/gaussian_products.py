@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gradlab import theory
-from gradlab.lyapunov import lyapunov_of_map
+from gradlab.products.lyapunov import lyapunov_of_map
 
 from .report import Row, main
 

@@ -14,8 +14,8 @@ from dashboard.pages.tabs import Run, chaos, ondemand
 from gradlab import InputError, plots
 from gradlab.config import RunConfig
 from gradlab.links import to_query
-from gradlab.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.plots.colours import THEMES
+from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
 
 from .plotting import each_theme, words_of
 from .views import props_of

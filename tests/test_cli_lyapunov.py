@@ -11,7 +11,7 @@ from click.testing import Result
 
 from gradlab.analysis import build
 from gradlab.config import RunConfig
-from gradlab.lyapunov import lyapunov
+from gradlab.products.lyapunov import lyapunov
 from tests.commands import call, parsed, posix, process, read_terminal, refused
 
 SMALL = {"hidden_size": 8, "batch_size": 4, "steps": 300}

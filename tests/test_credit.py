@@ -6,9 +6,9 @@ import pytest
 import gradlab
 from gradlab.arrays import to_numpy
 from gradlab.cells import CELLS
-from gradlab.credit import contributions, journeys, triangle
 from gradlab.engine.trajectory import read
 from gradlab.errors import Cancelled, InputError
+from gradlab.products.credit import contributions, journeys, triangle
 
 from .contract import LIBRARIES, TOLERANCE, each_dtype, each_library, each_models, random_problem
 from .test_jacobian import linear_net
@@ -122,13 +122,13 @@ def test_a_long_triangle_is_a_straight_line():
 def test_many_losses_travel_in_blocks(monkeypatch):
     problem = random_problem("lstm", sizes=SIZES)
     whole = triangle(problem.unroll(), problem.dL_dh)
-    monkeypatch.setattr("gradlab.credit.BLOCK", 3)
+    monkeypatch.setattr("gradlab.products.credit.BLOCK", 3)
     np.testing.assert_allclose(triangle(problem.unroll(), problem.dL_dh), whole, rtol=1e-12)
 
 
 def test_progress_and_cancelling(monkeypatch):
     problem = random_problem("gru", sizes=SIZES)
-    monkeypatch.setattr("gradlab.credit.BLOCK", 4)
+    monkeypatch.setattr("gradlab.products.credit.BLOCK", 4)
     shares = []
     triangle(problem.unroll(), problem.dL_dh, on_progress=shares.append)
     assert shares == sorted(shares)

@@ -6,10 +6,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from gradlab import frames, make_cell, unroll
+from gradlab import make_cell, unroll
 from gradlab.cells import CELLS
-from gradlab.frames import Frame
-from gradlab.lyapunov import lyapunov, lyapunov_of_map, lyapunov_of_trajectory
+from gradlab.products import qr_frame as frames
+from gradlab.products.lyapunov import lyapunov, lyapunov_of_map, lyapunov_of_trajectory
+from gradlab.products.qr_frame import Frame
 
 from .contract import LIBRARIES, each_dtype, each_library, each_models, naive_step, random_problem, reference
 

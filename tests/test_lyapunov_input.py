@@ -5,7 +5,7 @@ import pytest
 
 import gradlab
 from gradlab import InputError, to_numpy, unroll
-from gradlab.lyapunov import lyapunov, lyapunov_of_map
+from gradlab.products.lyapunov import lyapunov, lyapunov_of_map
 
 from .contract import LIBRARIES, random_problem
 from .test_lyapunov import driven, net

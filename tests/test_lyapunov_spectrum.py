@@ -5,8 +5,8 @@ import pytest
 from scipy.special import polygamma
 
 from gradlab import Cancelled, make_cell
-from gradlab.exponents import entropy_rate, kaplan_yorke, spectrum
-from gradlab.lyapunov import lyapunov, lyapunov_of_map
+from gradlab.products.lyapunov import lyapunov, lyapunov_of_map
+from gradlab.products.spectrum import entropy_rate, kaplan_yorke, spectrum
 from studies import chaos_gradients, lyapunov_random_rnn
 from studies.chaos_gradients import calibration, systems
 

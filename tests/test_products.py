@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab import products
 from gradlab.arrays import to_numpy
 from gradlab.cells import CELLS, make_cell
 from gradlab.errors import Cancelled, InputError
-from gradlab.products import log_lags, log_norms, path_split, singular_values
+from gradlab.products import log_lags, log_norms, norms, path_split, singular_values
 
 from .contract import LIBRARIES, TOLERANCE, each_dtype, each_library, each_models, joint, random_problem
 from .test_jacobian import linear_net, with_singular_values
@@ -156,11 +155,11 @@ def test_a_huge_step_in_single_precision():
 def test_a_subset_of_the_samples_is_exact(monkeypatch):
     jacobian = random_problem("lstm", sizes=SIZES).unroll().jacobian()
     whole = log_norms(jacobian)
-    monkeypatch.setattr(products, "BUDGET", 2.5 * 8**3 * 12)
+    monkeypatch.setattr(norms, "BUDGET", 2.5 * 8**3 * 12)
     found = log_norms(jacobian)
     assert (found.method, found.samples) == ("subset", [0, 1])
     np.testing.assert_allclose(found.frobenius, whole.frobenius[:, :2], rtol=1e-12)
-    monkeypatch.setattr(products, "BUDGET", 1.0)
+    monkeypatch.setattr(norms, "BUDGET", 1.0)
     assert log_norms(jacobian).method == "probes"
     assert log_norms(jacobian, method="subset").samples == [0]
     assert log_norms(jacobian, method="exact").samples == [0, 1, 2]
@@ -190,7 +189,7 @@ def test_an_estimate_of_zero_has_no_error():
 def test_the_blocks_of_samples_do_not_show(monkeypatch):
     jacobian = random_problem("lstm", sizes=SIZES).unroll().jacobian()
     whole = log_norms(jacobian)
-    monkeypatch.setattr(products, "CACHE_BYTES", 1)
+    monkeypatch.setattr(norms, "CACHE_BYTES", 1)
     shares = []
     found = log_norms(jacobian, on_progress=shares.append)
     np.testing.assert_allclose(found.frobenius, whole.frobenius, rtol=1e-12)
@@ -332,7 +331,7 @@ def test_a_jacobian_that_is_not_finite_is_named(value):
 def test_results_are_shown_in_a_line():
     jacobian = random_problem("lstm").unroll().jacobian()
     steps, samples = jacobian.traj.steps, jacobian.traj.states.shape[-2]
-    assert repr(products.log_norms(jacobian)) == f"ProductNorms({steps + 1} times, {samples} samples, exact)"
-    assert repr(products.singular_values(jacobian, 4, 1, k=2)) == f"SingularValues(logs (2, {samples}))"
-    split = products.path_split(jacobian, 4, 1, jacobian.traj.states[4])
+    assert repr(log_norms(jacobian)) == f"ProductNorms({steps + 1} times, {samples} samples, exact)"
+    assert repr(singular_values(jacobian, 4, 1, k=2)) == f"SingularValues(logs (2, {samples}))"
+    split = path_split(jacobian, 4, 1, jacobian.traj.states[4])
     assert repr(split) == f"PathSplit(carry, i, f, g, o, interaction; shares (6, {samples}))"

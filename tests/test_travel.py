@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab import products
 from gradlab.analysis import probe_gradient
 from gradlab.cells import CELLS
-from gradlab.products import log_lags, log_norms, path_split, singular_values
+from gradlab.products import log_lags, log_norms, norms, path_split, singular_values
 from gradlab.quantities import QUANTITIES
 
 from .contract import random_problem
@@ -51,14 +50,14 @@ def test_norms_end_with_the_sample():
 
 
 def test_samples_that_are_left_out_are_nan(monkeypatch):
-    monkeypatch.setattr(products, "BUDGET", 2.5 * 5**3 * 30)
+    monkeypatch.setattr(norms, "BUDGET", 2.5 * 5**3 * 30)
     ds, traj, _ = recorded("elman", "products")
     assert np.isfinite(ds.log_product_norm.sel(sample=[0, 1])).all()
     assert np.isnan(ds.log_product_norm.sel(sample=[2, 3])).all()
 
 
 def test_an_estimate_has_another_name(monkeypatch):
-    monkeypatch.setattr(products, "BUDGET", 1.0)
+    monkeypatch.setattr(norms, "BUDGET", 1.0)
     ds, traj, _ = recorded("elman", "products")
     found = log_norms(traj.jacobian(), method="probes")
     np.testing.assert_allclose(ds.log_product_norm_estimate, found.frobenius, rtol=1e-12)

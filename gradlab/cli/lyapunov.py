@@ -16,7 +16,7 @@ from ..arrays import Array, namespace
 from ..cells import Cell
 from ..config import RunConfig
 from ..errors import InputError
-from ..lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
+from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
 from ..terminal import Terminal
 from .options import GroupedCommand, as_json_text, config_options, flag, number_text, option, read_config, start_options
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.trajectory import Trajectory
-from ..lyapunov import LyapunovSpectrum, default_warmup, lyapunov_of_trajectory
+from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov_of_trajectory
 from .base import Recording, quantity
 from .travel import once
 

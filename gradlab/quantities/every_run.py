@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet, to_numpy
-from ..credit import contributions
 from ..engine.adjoint import EMPTY
+from ..products.credit import contributions
 from .base import Recording, quantity
 
 CURVE = ("time", "state", "*", "sample")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..credit import triangle
 from ..products import (
     INTERACTION,
     PathSplit,
@@ -21,6 +20,7 @@ from ..products import (
     path_split,
     singular_values,
 )
+from ..products.credit import triangle
 from .base import Recording, quantity
 
 LARGEST_TRIANGLE = 200  # loss times, at most

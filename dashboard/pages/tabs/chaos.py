@@ -13,8 +13,8 @@ from dash.development.base_component import Component
 from gradlab.analysis import build
 from gradlab.config import RunConfig
 from gradlab.data import INPUTS, Series, parse, read_file
-from gradlab.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.plots.chaos import exponent_texts
+from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.verdicts import verdict
 from gradlab.wording import factor_text
 

@@ -8,7 +8,7 @@ Source: Stewart 1997 (graded products); Demmel & Veselic 1992 (accuracy of Jacob
 
 from __future__ import annotations
 
-from .arrays import LN2, Array, Namespace, quiet, row_dots
+from ..arrays import LN2, Array, Namespace, quiet, row_dots
 
 EMPTY = -(2**30)  # the exponent of a column of zeros
 RESOLVED = 20  # bits: a narrower range of the wanted singular values is left to the library's SVD

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Namespace, namespace, quiet, require_finite, require_shape, require_type, to_numpy
-from .cells import Cell
-from .engine.forward import unroll
-from .engine.trajectory import Trajectory
-from .errors import InputError
-from .exponents import LyapunovSpectrum, sample_mean, spectrum
-from .frames import LONGEST, Frame, Operator
+from ..arrays import Array, Namespace, namespace, quiet, require_finite, require_shape, require_type, to_numpy
+from ..cells import Cell
+from ..engine.forward import unroll
+from ..engine.trajectory import Trajectory
+from ..errors import InputError
+from .qr_frame import LONGEST, Frame, Operator
+from .spectrum import LyapunovSpectrum, sample_mean, spectrum
 
 PIECE = 64  # steps whose Jacobians are held at a time
 PIECE_VALUES = 2**22  # numbers of one state-sized array over a piece

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from .arrays import LN2, Array, Namespace, over_largest, quiet
-from .engine.adjoint import EMPTY
-from .engine.backward import Gradients, check_gradients
-from .engine.trajectory import Trajectory, read
-from .errors import InputError
-from .scaled import ScaledVectors
+from ..arrays import LN2, Array, Namespace, over_largest, quiet
+from ..engine.adjoint import EMPTY
+from ..engine.backward import Gradients, check_gradients
+from ..engine.trajectory import Trajectory, read
+from ..errors import InputError
+from .scaled_vectors import ScaledVectors
 
 STEP_BLOCK = 64  # steps whose contributions are computed together
 BLOCK = 32  # loss times whose gradients travel together

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import LN2, Array, Namespace, quiet
-from .engine.lanczos import Operator, largest_singular_values, leading_triplet
-from .scaled import ScaledVectors
+from ..arrays import LN2, Array, Namespace, quiet
+from ..engine.lanczos import Operator, largest_singular_values, leading_triplet
+from .scaled_vectors import ScaledVectors
 
 TOL = 1e-2  # of the relative residual, which bounds the error of the spectral norm; the error is about its square
 NOISE = 0.02  # share of a random direction in every start, so that a value that overtakes the leading one is noticed

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from .arrays import Array, Namespace, log_norm, quiet, to_numpy
-from .errors import InputError
+from ..arrays import Array, Namespace, log_norm, quiet, to_numpy
+from ..errors import InputError
 
 LIMITS = {4: 1e2, 8: 1e6}  # of max |R_ii| / min |R_ii|, by bytes of a number
 MAGNITUDES = {4: 1e15, 8: 1e150}  # beyond them, and their inverses, squares may leave the range

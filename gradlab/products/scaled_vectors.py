@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .arrays import LN2, Array, Namespace, quiet, row_dots
-from .engine.jacobian import StateJacobian, StepJacobian
+from ..arrays import LN2, Array, Namespace, quiet, row_dots
+from ..engine.jacobian import StateJacobian, StepJacobian
 
 MODERATE = 2.0**60  # how far a squared norm may stray from 1 before its vector is brought back
 SAFE = {4: 2.0**120, 8: 2.0**1000}  # how far it may go within one step: still a normal number; by bytes of a number
