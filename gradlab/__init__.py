@@ -45,7 +45,7 @@ _LAZY = {
     "train": "training",
     "verdict": "verdicts",
 }
-_LAZY_MODULES = ("layers", "losses", "optimizers", "plots", "products", "tasks", "theory")
+_LAZY_MODULES = ("layers", "learning", "plots", "products", "tasks", "theory")
 
 __all__ = [
     "Cancelled",

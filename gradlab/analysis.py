@@ -15,7 +15,6 @@ import xarray as xr
 
 from .arrays import LN2, Array, device_namespace, quiet, require_finite, to_numpy
 from .cells import Cell, make_cell
-from .clipping import angle_between, clip_update
 from .config import UPDATE_CLIPS, RunConfig, controls
 from .data import input_chunks
 from .engine.backward import bptt
@@ -24,6 +23,8 @@ from .engine.jacobian import FrobeniusNorms
 from .engine.trajectory import Linearization, Overflow, Trajectory
 from .errors import InputError
 from .importers import load_weights, weights_text
+from .learning.clipping import clip_update
+from .learning.norms import angle_between
 from .quantities import GateStatistics, Quantity, Recording
 from .quantities import record as record_quantities
 from .version import __version__

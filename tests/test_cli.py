@@ -16,11 +16,11 @@ from gradlab.cells import CELLS
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells.initializers import INITIALIZERS
 from gradlab.cli.names import KINDS
-from gradlab.clipping import CLIP_MODES, CLIPPERS
 from gradlab.config import LOSSES, RunConfig, controls
 from gradlab.data import INPUTS
+from gradlab.learning.clipping import CLIP_MODES, CLIPPERS
+from gradlab.learning.optimizers import OPTIMIZERS, SCHEDULES
 from gradlab.links import from_query
-from gradlab.optimizers import OPTIMIZERS, SCHEDULES
 from gradlab.presets import PRESETS
 from gradlab.quantities import QUANTITIES
 from gradlab.tasks import TASKS

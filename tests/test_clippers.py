@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from gradlab import to_numpy
-from gradlab.clipping import CLIPPERS, Norm, make_clipper
 from gradlab.errors import InputError
+from gradlab.learning.clipping import CLIPPERS, make_clipper
+from gradlab.learning.norms import Norm
 
 from .contract import EPS, LIBRARIES, each_dtype, each_library, each_models
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab.clipping import CLIP_MODES, UPDATE_MODES, Norm, angle_between, clip_update, flatten
 from gradlab.engine.step_clipping import STEP_MODES
 from gradlab.errors import InputError
+from gradlab.learning.clipping import CLIP_MODES, UPDATE_MODES, clip_update
+from gradlab.learning.norms import Norm, angle_between, flatten
 
 
 def gradients(seed=0, scale=1.0):

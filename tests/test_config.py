@@ -8,9 +8,9 @@ import gradlab
 from gradlab.cells import CELLS
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells.initializers import INITIALIZERS
-from gradlab.clipping import CLIP_MODES
 from gradlab.config import ConfigError, RunConfig, controls, from_toml
 from gradlab.errors import InputError
+from gradlab.learning.clipping import CLIP_MODES
 
 FIELDS = {  # as documented, with the defaults of the app's first screen
     "cell": "elman",

@@ -10,7 +10,7 @@ import pytest
 
 import gradlab
 from gradlab.cells import make_cell
-from gradlab.clipping import clip_update
+from gradlab.learning.clipping import clip_update
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = {"rnn_tanh": ("elman", "tanh"), "rnn_relu": ("elman", "relu"), "lstm": ("lstm", "tanh"), "gru": ("gru", "tanh")}

@@ -14,14 +14,13 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("errors", "version", "wording"),
     ("arrays",),
     ("registry",),
-    ("optimizers",),
     ("cells",),
     ("engine",),
-    ("clipping", "products"),
-    ("theory", "omega"),
+    ("products",),
+    ("theory",),
     ("quantities",),
     ("layers",),
-    ("losses",),
+    ("learning",),
     ("filecache", "tables"),
     ("data",),
     ("tasks",),
@@ -37,7 +36,7 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-ENGINE = {name for names in LAYERS[: LAYERS.index(("losses",)) + 1] for name in names}
+ENGINE = {name for names in LAYERS[: LAYERS.index(("learning",)) + 1] for name in names}
 HEAVY = (
     "xarray",
     "pydantic",
@@ -149,7 +148,7 @@ for name in ("elman", "lstm", "gru", "minimal_rnn", "peephole_lstm"):
     grads.params, grads.log_update_norm, traj.jacobian().spectral(), traj.jacobian().frobenius()
     net = gradlab.layers.Sequential(gradlab.layers.Recurrent(cell), gradlab.layers.Dense(3, 1))
     y, tape = net.forward(params := net.init(0), np.ones((20, 2, 2)))
-    net.backward(params, tape, gradlab.losses.LOSSES["mse"](y, 0 * y)[1], record=True)
+    net.backward(params, tape, gradlab.learning.losses.LOSSES["mse"](y, 0 * y)[1], record=True)
 """
 
 

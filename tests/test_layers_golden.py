@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradlab.layers import Dense, Embedding, Last, LayerNorm, Recurrent, Sequential
-from gradlab.losses import LOSSES, step_weights
+from gradlab.learning.losses import LOSSES, step_weights
 
 from .test_golden import assert_equal, from_torch, load, to_torch
 

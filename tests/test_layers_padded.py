@@ -8,7 +8,7 @@ import pytest
 from gradlab import to_numpy as host
 from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Residual, Sequential
 from gradlab.layers.recurrent import recurrent_tapes
-from gradlab.losses import step_weights
+from gradlab.learning.losses import step_weights
 from gradlab.quantities.every_run import jacobian_frobenius
 
 from .contract import LIBRARIES, each_dtype, each_library

@@ -10,7 +10,7 @@ import pytest
 from gradlab import to_numpy as host
 from gradlab.arrays import namespace
 from gradlab.errors import InputError
-from gradlab.losses import LOSSES, step_weights
+from gradlab.learning.losses import LOSSES, step_weights
 
 from .contract import EPS, LIBRARIES, assert_array, each_dtype, each_library, each_models
 from .networks import NETS, T, network, slope

@@ -8,7 +8,7 @@ import pytest
 
 import gradlab
 from gradlab.cells import make_cell
-from gradlab.clipping import clip_update
+from gradlab.learning.clipping import clip_update
 
 from .contract import EPS
 

@@ -9,7 +9,7 @@ import pytest
 import gradlab
 from gradlab.cells import CELLS, make_cell
 from gradlab.errors import InputError
-from gradlab.omega import FORMS, omega
+from gradlab.learning.pascanu import FORMS, omega
 
 from .contract import (
     LIBRARIES,

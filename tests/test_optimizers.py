@@ -9,7 +9,7 @@ import pytest
 
 from gradlab import to_numpy
 from gradlab.errors import InputError
-from gradlab.optimizers import OPTIMIZERS, SCHEDULES
+from gradlab.learning.optimizers import OPTIMIZERS, SCHEDULES
 
 from .contract import LIBRARIES, each_dtype, each_library
 

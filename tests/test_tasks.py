@@ -11,7 +11,7 @@ import pytest
 from gradlab import data
 from gradlab.data import raw_series
 from gradlab.errors import InputError
-from gradlab.losses import LOSSES
+from gradlab.learning.losses import LOSSES
 from gradlab.tables import csv_columns
 from gradlab.tasks import TASKS, make_task
 from gradlab.tasks.series import mackey_glass

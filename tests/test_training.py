@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab import losses
 from gradlab.errors import Cancelled, InputError
 from gradlab.layers import base as layers_base
+from gradlab.learning import losses
 from gradlab.training import TrainConfig, TrainingRun, dataset, loop, snapshot_dataset, train
 from gradlab.training.history import SAMPLES
 

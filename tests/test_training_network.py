@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gradlab import losses
+from gradlab.learning import losses
 from gradlab.training import TrainConfig, TrainingRun, dataset, loop, train
 
 TINY = {"steps": 24, "hidden_size": 6, "batch_size": 4, "iterations": 3, "snapshot_every": 1, "evaluate_every": 3}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab import losses, optimizers
-from gradlab.clipping import CLIPPERS
-from gradlab.omega import omega
+from gradlab.learning import losses, optimizers
+from gradlab.learning.clipping import CLIPPERS
+from gradlab.learning.pascanu import omega
 from gradlab.training import TrainConfig, TrainingRun, dataset, train
 
 from .test_training import PLAIN, TINY, a_run, batch_of, copied, norm

@@ -11,11 +11,11 @@ import click
 from ..cells import CELLS
 from ..cells.activations import ACTIVATIONS
 from ..cells.initializers import INITIALIZERS
-from ..clipping import CLIPPERS
 from ..config import CLIP_LABELS, LOSSES
 from ..data import INPUTS
 from ..engine.step_clipping import STEP_MODES
-from ..optimizers import OPTIMIZERS, SCHEDULES
+from ..learning.clipping import CLIPPERS
+from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..presets import PRESETS
 from ..quantities import QUANTITIES, Quantity
 from ..registry import unknown

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from pydantic import field_validator
 
-from ..clipping import CLIP_MODES, UPDATE_MODES
 from ..errors import InputError
+from ..learning.clipping import CLIP_MODES, UPDATE_MODES
 from .base import Config, Control, controls_of, field
 from .network import NetworkConfig, drawn, generated
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import field_validator
 
-from ..clipping import CLIPPERS
 from ..engine.step_clipping import STEP_MODES
 from ..errors import InputError
-from ..optimizers import OPTIMIZERS, SCHEDULES
+from ..learning.clipping import CLIPPERS
+from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import TASKS
 from . import run
 from .base import field

@@ -30,7 +30,7 @@ class Batch:
 class Task(ABC):
     """A task over sequences of `steps` steps. Batches are drawn from the generator given, so a seed fixes them.
 
-    loss: a name of `gradlab.losses`. output: "last" or "every", the steps whose outputs count. metric: what `score`
+    loss: a name in `learning.LOSSES`. output: "last" or "every", the steps whose outputs count. metric: what `score`
     is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
     unit_text: what 1 is in that metric, where the values are scaled. baseline: the loss of a prediction that needs no
     learning, `baseline_text` says of which.

@@ -14,12 +14,13 @@ from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, Namespace, device_namespace, namespace, quiet, to_numpy
 from ..cells import Cell
-from ..clipping import CLIPPERS, ClippedUpdate, Norm, flatten, make_clipper
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
 from ..layers import Recurrent, RecurrentTape, recurrent_tapes
-from ..losses import LOSSES
-from ..optimizers import OPTIMIZERS, SCHEDULES
+from ..learning.clipping import CLIPPERS, ClippedUpdate, make_clipper
+from ..learning.losses import LOSSES
+from ..learning.norms import Norm, flatten
+from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import Batch
 from . import checkpoint
 from .history import History, snapshot
@@ -155,7 +156,7 @@ class TrainingRun:
 
     def _regularise(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> float:
         """Add the regulariser's gradient to the recurrent weights'; its value, of all layers."""
-        from ..omega import omega
+        from ..learning.pascanu import omega
 
         total = 0.0
         for name, tape in recurrent.items():

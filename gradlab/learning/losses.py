@@ -18,10 +18,10 @@ from __future__ import annotations
 from math import prod
 from typing import Protocol
 
-from .arrays import Array, namespace, quiet, require_finite, require_namespace, require_type
-from .engine.trajectory import length_mask
-from .errors import InputError
-from .registry import Registry
+from ..arrays import Array, namespace, quiet, require_finite, require_namespace, require_type
+from ..engine.trajectory import length_mask
+from ..errors import InputError
+from ..registry import Registry
 
 
 class Loss(Protocol):

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import math
 
-from .arrays import LN2, Array, outer_sum, quiet
-from .engine.backward import Gradients
-from .engine.lanczos import unit
-from .engine.trajectory import Trajectory, read
-from .registry import unknown
+from ..arrays import LN2, Array, outer_sum, quiet
+from ..engine.backward import Gradients
+from ..engine.lanczos import unit
+from ..engine.trajectory import Trajectory, read
+from ..registry import unknown
 
 FORMS = ("paper", "code")
 LIVE = 0.5 * math.log(1e-20)  # ln of the adjoint's norm below which the published code leaves a step out

@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import LN2, Array, namespace, over_largest, quiet
+from ..engine.step_clipping import STEP_MODES
 from ..errors import InputError
 from ..registry import Registry
 from .norms import Norm, angle, flatten, largest, row_norms
@@ -233,3 +234,6 @@ def clip_update(grads: Mapping[str, Array], mode: str, threshold: float, exponen
     Raises InputError for a threshold that is not positive or an unknown mode.
     """
     return UPDATE_MODES[mode](threshold).clip({}, grads, exponent)
+
+
+CLIP_MODES = ("off", *UPDATE_MODES, *STEP_MODES)  # what one run can be analysed with

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Array, Namespace, namespace, require_shape
-from .errors import InputError
-from .registry import Registry
+from ..arrays import Array, Namespace, namespace, require_shape
+from ..errors import InputError
+from ..registry import Registry
 
 State = dict[str, Array]
 
