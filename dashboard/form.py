@@ -17,8 +17,8 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overloa
 from gradlab.config import Config, ConfigError, RunConfig, controls
 from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
+from gradlab.data.uploads import find, original_name
 from gradlab.errors import InputError
-from gradlab.filecache import find, original_name
 
 from . import ids
 

@@ -24,8 +24,8 @@ from threading import Lock
 import xarray as xr
 
 from gradlab.config.train import TrainConfig
+from gradlab.data.uploads import user_cache
 from gradlab.errors import InputError
-from gradlab.filecache import user_cache
 from gradlab.training import TrainingRun, dataset
 
 from .training_worker import CHECKPOINT, CONFIG, OUTCOME, is_locked

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from .config import Config, ConfigError, RunConfig, controls
 from .config.train import TrainConfig
 from .data import INPUTS, read_file
-from .filecache import find, original_name, store
+from .data.uploads import find, original_name, store
 
 VERSION = "1"
 FILE_FIELDS = ("input", "weights")

@@ -13,9 +13,9 @@ from dashboard import form, ids, runs
 from dashboard.pages import explore_card, explore_steer, explore_theory, explore_view
 from gradlab import plots
 from gradlab.config import RunConfig
+from gradlab.data.uploads import find, original_name, store
 from gradlab.diagnosis import Change
 from gradlab.errors import InputError
-from gradlab.filecache import find, original_name, store
 from gradlab.importers import load_weights, save_safetensors, to_state_dict
 from gradlab.links import from_query, to_query
 from gradlab.verdicts import share_left, verdict

@@ -21,7 +21,6 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("quantities",),
     ("layers",),
     ("learning",),
-    ("filecache", "tables"),
     ("data",),
     ("tasks",),
     ("importers",),

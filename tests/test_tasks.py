@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradlab import data
-from gradlab.data import raw_series
+from gradlab.data import inputs, raw_series
+from gradlab.data.csv_table import csv_columns
 from gradlab.errors import InputError
 from gradlab.learning.losses import LOSSES
-from gradlab.tables import csv_columns
 from gradlab.tasks import TASKS, make_task
 from gradlab.tasks.series import mackey_glass
 
@@ -368,7 +367,7 @@ def test_files_bring_their_names(tmp_path, monkeypatch):
     path.write_text("x0,day,y\n" + "".join(f"{k * k % 7},d{k},{k}\n" for k in range(60)))
     assert make_task("forecast", steps=5, path=path).feature_names == ["x0", "y"]
     read = []
-    monkeypatch.setattr(data, "csv_columns", lambda content: read.append(1) or csv_columns(content))
+    monkeypatch.setattr(inputs, "csv_columns", lambda content: read.append(1) or csv_columns(content))
     for column in ("y", "2"):
         assert make_task("forecast", steps=5, path=path, column=column).feature_names == ["y"]
     assert len(read) == 2

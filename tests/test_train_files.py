@@ -7,7 +7,7 @@ import pytest
 from dashboard import controls
 from dashboard.pages import train_examples, train_files, train_preview, train_steer
 from gradlab.data import column_names
-from gradlab.filecache import find
+from gradlab.data.uploads import find
 
 from .trained import SMALL, no_processes, page  # noqa: F401 - a fixture
 from .views import stored, upload, words

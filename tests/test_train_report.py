@@ -12,7 +12,7 @@ from dashboard.training_jobs import TRAINING
 from dashboard.training_worker import OUTCOME
 from gradlab import InputError, analyze, plots, train
 from gradlab.config.train import TrainConfig
-from gradlab.filecache import store
+from gradlab.data.uploads import store
 from gradlab.links import to_command, to_python
 from gradlab.training import dataset, snapshot_dataset
 from gradlab.wording import value_text

@@ -10,7 +10,7 @@ from dashboard.pages import explore_settle, train_address
 from gradlab import make_cell, train
 from gradlab.config import RunConfig
 from gradlab.config.train import TrainConfig
-from gradlab.filecache import find, store
+from gradlab.data.uploads import find, store
 from gradlab.importers import save_safetensors, to_state_dict
 from gradlab.links import from_query, to_query
 

@@ -17,7 +17,7 @@ from dashboard.pages import train_card, train_files, train_flow, train_steer, tr
 from dashboard.training_jobs import TRAINING, RunState
 from dashboard.training_worker import CHECKPOINT, OUTCOME
 from gradlab import train
-from gradlab.filecache import find, store
+from gradlab.data.uploads import find, store
 from gradlab.training import dataset
 
 from .plotting import words_of

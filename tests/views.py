@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 from dashboard import controls, form
 from dashboard.pages import explore_steer, explore_view
 from gradlab.config import RunConfig
-from gradlab.filecache import store
+from gradlab.data.uploads import store
 
 SMALL = RunConfig(hidden_size=8, batch_size=3, steps=20)
 PATIENCE = 30.0  # s

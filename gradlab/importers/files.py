@@ -11,8 +11,8 @@ import numpy as np
 
 from ..cells import Cell
 from ..data import read_file
+from ..data.uploads import original_name
 from ..errors import InputError
-from ..filecache import original_name
 from .pytorch import Params, choice, from_state_dict
 from .trained import saved_by_gradlab, saved_choice, saved_layer
 

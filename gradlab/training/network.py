@@ -13,8 +13,8 @@ from ..config import RunConfig, controls
 from ..config.network import NetworkConfig
 from ..config.train import TrainConfig
 from ..data import column_names, is_text, read_file
+from ..data.uploads import original_name
 from ..errors import InputError
-from ..filecache import original_name
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
 from ..tasks import TASKS, Task, make_task
 

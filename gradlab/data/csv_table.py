@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import InputError
-from .registry import unknown
+from ..errors import InputError
+from ..registry import unknown
 
 FORMATS = ".csv, .npy, .wav (16-bit PCM) or UTF-8 text"
 _QUOTED = re.compile(r'(?<![^,;\t])"(?:[^"]|"")*"')  # a cell in quotes; those within another cell quote nothing

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import quiet
-from .errors import InputError
-from .filecache import original_name
-from .registry import Registry, unknown
-from .tables import FORMATS, csv_columns, decoded, index_of, numbers, numeric
+from ..arrays import quiet
+from ..errors import InputError
+from ..registry import Registry, unknown
+from .csv_table import FORMATS, csv_columns, decoded, index_of, numbers, numeric
+from .uploads import original_name
 
 Named = tuple[list[str], np.ndarray]  # features along the last axis
 Generate = Callable[[np.random.Generator, int, int, int], np.ndarray]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gradlab import filecache
+from gradlab.data import uploads
+from gradlab.data.uploads import find, original_name, store
 from gradlab.errors import InputError
-from gradlab.filecache import find, original_name, store
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_only_the_user_can_read(cache):
 
 
 def test_the_least_recently_used_goes_first(cache, monkeypatch):
-    monkeypatch.setattr(filecache, "LIMIT", 100)
+    monkeypatch.setattr(uploads, "LIMIT", 100)
     first, second, third = (store(f"{i}.txt", bytes([i]) * 30) for i in range(3))
     for seconds, sha in enumerate([second, third, first], start=1):
         used_at(sha, seconds)
@@ -90,7 +90,7 @@ def test_the_least_recently_used_goes_first(cache, monkeypatch):
 
 
 def test_finding_counts_as_use(monkeypatch):
-    monkeypatch.setattr(filecache, "LIMIT", 100)
+    monkeypatch.setattr(uploads, "LIMIT", 100)
     first, second = store("1.txt", b"1" * 40), store("2.txt", b"2" * 40)
     used_at(first, 1)
     used_at(second, 2)
@@ -100,7 +100,7 @@ def test_finding_counts_as_use(monkeypatch):
 
 
 def test_a_file_beyond_the_limit(monkeypatch):
-    monkeypatch.setattr(filecache, "LIMIT", 10_000_000)
+    monkeypatch.setattr(uploads, "LIMIT", 10_000_000)
     with pytest.raises(InputError, match="big.npy has 12 MB, more than the 10 MB that are kept in all"):
         store("big.npy", bytes(12_000_000))
 

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
 
 LIMIT = 200 * 1000**2  # bytes in all
 _HASH = re.compile(r"[0-9a-f]{12}")
