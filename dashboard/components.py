@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from gradlab.verdicts import Verdict
+from gradlab.runs.verdicts import Verdict
 from gradlab.wording import times
 
 from . import ids

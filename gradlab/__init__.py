@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from .diagnosis import Diagnosis, diagnose
     from .engine.check_cell import check_cell
     from .importers import from_state_dict, load_safetensors, load_weights
+    from .runs.verdicts import Verdict, verdict
     from .tasks import make_task
     from .training import TrainConfig, TrainingRun, train
-    from .verdicts import Verdict, verdict
 
 _LAZY = {
     "Diagnosis": "diagnosis",
     "RunConfig": "config",
     "TrainConfig": "training",
     "TrainingRun": "training",
-    "Verdict": "verdicts",
+    "Verdict": "runs.verdicts",
     "analyze": "analysis",
     "check_cell": "engine.check_cell",
     "diagnose": "diagnosis",
@@ -43,7 +43,7 @@ _LAZY = {
     "load_weights": "importers",
     "make_task": "tasks",
     "train": "training",
-    "verdict": "verdicts",
+    "verdict": "runs.verdicts",
 }
 _LAZY_MODULES = ("layers", "learning", "plots", "products", "tasks", "theory")
 

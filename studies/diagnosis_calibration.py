@@ -34,7 +34,7 @@ from scipy.stats import norm
 import gradlab
 from gradlab.analysis import build
 from gradlab.diagnosis import Change, Diagnosis, Rerun, diagnose, rerunner
-from gradlab.verdicts import verdict
+from gradlab.runs.verdicts import verdict
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "diagnosis.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"

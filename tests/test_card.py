@@ -13,12 +13,12 @@ from dashboard import form, ids, runs
 from dashboard.pages import explore_card, explore_steer, explore_theory, explore_view
 from gradlab import plots
 from gradlab.config import RunConfig
+from gradlab.config.links import from_query, to_query
 from gradlab.data.uploads import find, original_name, store
 from gradlab.diagnosis import Change
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, save_safetensors, to_state_dict
-from gradlab.links import from_query, to_query
-from gradlab.verdicts import share_left, verdict
+from gradlab.runs.verdicts import share_left, verdict
 from tests import views
 from tests.plotting import LN10, each_theme, fading, named
 from tests.views import parts, words

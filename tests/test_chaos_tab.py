@@ -13,7 +13,7 @@ from dashboard.jobs import JOBS
 from dashboard.pages.tabs import Run, chaos, ondemand
 from gradlab import InputError, plots
 from gradlab.config import RunConfig
-from gradlab.links import to_query
+from gradlab.config.links import to_query
 from gradlab.plots.colours import THEMES
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
 

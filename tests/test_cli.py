@@ -16,15 +16,15 @@ from gradlab.cells import CELLS
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells.initializers import INITIALIZERS
 from gradlab.cli.names import KINDS
+from gradlab.cli.terminal import option_name
 from gradlab.config import LOSSES, RunConfig, controls
+from gradlab.config.links import from_query
+from gradlab.config.presets import PRESETS
 from gradlab.data import INPUTS
 from gradlab.learning.clipping import CLIP_MODES, CLIPPERS
 from gradlab.learning.optimizers import OPTIMIZERS, SCHEDULES
-from gradlab.links import from_query
-from gradlab.presets import PRESETS
 from gradlab.quantities import QUANTITIES
 from gradlab.tasks import TASKS
-from gradlab.terminal import option_name
 from tests.commands import CO2, ROOT, call, parsed, refused
 
 GOLDEN = ROOT / "tests" / "golden"

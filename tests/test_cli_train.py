@@ -11,8 +11,8 @@ import xarray as xr
 from click.testing import Result
 
 from gradlab.cli import train as command
+from gradlab.cli.terminal import Terminal, option_name
 from gradlab.config import controls
-from gradlab.terminal import Terminal, option_name
 from gradlab.training import Step, TrainConfig, TrainingRun, train
 from gradlab.training.history import History
 from tests.commands import CO2, call, is_plain, on_a_terminal, parsed, posix, process, refused

@@ -16,7 +16,7 @@ from gradlab.cells.activations import ACTIVATIONS
 from gradlab.diagnosis import Change, Remedy, diagnose, rerunner
 from gradlab.diagnosis.factors import measure, without_step_clipping
 from gradlab.learning.clipping import CLIP_MODES
-from gradlab.verdicts import joint_log_norm, log_rate_per_step, standard_error, verdict
+from gradlab.runs.verdicts import joint_log_norm, log_rate_per_step, standard_error, verdict
 from studies import diagnosis_calibration as calibration
 from tests.test_verdicts import synthetic
 

@@ -14,9 +14,9 @@ from dashboard.app import create_app
 from dashboard.pages import explore_files, explore_settle, explore_tabs, explore_view
 from dashboard.pages.tabs import TABS
 from gradlab.config import RunConfig
+from gradlab.config.links import to_query
+from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
-from gradlab.links import to_query
-from gradlab.presets import PRESETS
 
 from .views import SMALL, data, request, stored, walk, words
 

@@ -9,9 +9,9 @@ import pytest
 
 from dashboard import controls, form, ids, runs
 from dashboard.pages import explore_steer
+from gradlab.config.presets import PRESETS
 from gradlab.data.uploads import store
 from gradlab.errors import InputError
-from gradlab.presets import PRESETS
 
 from .views import SMALL, page, upload, walk, words
 

@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from dashboard import components, controls, form, ids
 from gradlab.config import RunConfig
 from gradlab.config import controls as config_controls
-from gradlab.presets import PRESETS
+from gradlab.config.presets import PRESETS
 
 from .views import SMALL, walk, words
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import gradlab
 from gradlab.cli import cli
 from gradlab.config import RunConfig, controls
+from gradlab.config.links import from_query, to_command, to_python, to_query
 from gradlab.errors import InputError
-from gradlab.links import from_query, to_command, to_python, to_query
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)

@@ -14,8 +14,8 @@ from dashboard import shell
 from dashboard.pages import phase_view
 from gradlab import theory
 from gradlab.config import RunConfig
+from gradlab.config.links import from_query
 from gradlab.errors import InputError
-from gradlab.links import from_query
 from gradlab.plots import PHASE_STEPS, phase_diagram
 from gradlab.plots.colours import LN10, THEMES
 from tests.plotting import each_theme, words_of

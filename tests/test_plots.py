@@ -11,7 +11,7 @@ from gradlab import plots
 from gradlab.errors import InputError
 from gradlab.plots.colours import THEMES
 from gradlab.plots.gradient import pin_label
-from gradlab.verdicts import share_left
+from gradlab.runs.verdicts import share_left
 
 from .plotting import LN10, each_figure, each_run, each_theme, fading, named, synthetic, words_of
 

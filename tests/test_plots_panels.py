@@ -15,7 +15,7 @@ from gradlab.plots.colours import DASHES, THEMES
 from gradlab.plots.overview import against_one
 from gradlab.plots.panels import factor_axis, number_text, span, spread
 from gradlab.plots.series import by_gradient, decimate, over_samples
-from gradlab.verdicts import verdict
+from gradlab.runs.verdicts import verdict
 
 from .plotting import LN10, each_run, each_theme, fading, named, synthetic, words_of
 

@@ -14,7 +14,7 @@ from gradlab import plots
 from gradlab.errors import InputError
 from gradlab.plots.clipped import clipping
 from gradlab.plots.panels import number_text
-from gradlab.verdicts import verdict
+from gradlab.runs.verdicts import verdict
 
 from .plotting import LN10, fading, named, words_of
 

@@ -8,7 +8,7 @@ import pytest
 
 import gradlab
 from gradlab.config import RunConfig
-from gradlab.presets import PRESETS
+from gradlab.config.presets import PRESETS
 
 EXPECTED = {  # name -> (label, class, band of the factor per step); bands from seeds 3 to 7
     "vanishing_tanh": ("Vanishing tanh", "vanishing", (0.61, 0.68)),

@@ -17,7 +17,7 @@ REGISTRIES = {
     "optimizers": "gradlab.learning.optimizers:OPTIMIZERS",
     "schedules": "gradlab.learning.optimizers:SCHEDULES",
     "quantities": "gradlab.quantities:QUANTITIES",
-    "presets": "gradlab.presets:PRESETS",
+    "presets": "gradlab.config.presets:PRESETS",
 }
 each_registry = pytest.mark.parametrize("path", REGISTRIES.values(), ids=REGISTRIES)
 

@@ -12,8 +12,8 @@ import gradlab
 from gradlab.cli import cli
 from gradlab.diagnosis import Change, diagnose, rerunner
 from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
+from gradlab.runs.verdicts import verdict
 from gradlab.theory import critical_line
-from gradlab.verdicts import verdict
 from gradlab.wording import factor_text
 from tests.test_diagnosis import LSTM_FILE, RELU_FILE, SMALL, diagnosed, own_network
 

@@ -10,8 +10,8 @@ from gradlab import theory
 from gradlab.analysis import build
 from gradlab.cells import CELLS
 from gradlab.config import RunConfig
+from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
-from gradlab.presets import PRESETS
 
 from .strict import strict
 

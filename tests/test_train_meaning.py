@@ -7,10 +7,10 @@ from dashboard.pages.train_examples import EXAMPLES
 from dashboard.training_jobs import Record
 from gradlab import train
 from gradlab.config import RunConfig
-from gradlab.links import from_query
+from gradlab.config.links import from_query
+from gradlab.runs.verdicts import verdict
 from gradlab.training import dataset, snapshot_dataset
 from gradlab.training.outcome import outcome
-from gradlab.verdicts import verdict
 
 from .plotting import LN10, fading
 from .trained import SMALL, kept, no_processes  # noqa: F401 - a fixture

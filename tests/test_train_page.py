@@ -13,8 +13,8 @@ from dashboard.training_jobs import TRAINING, require_drawable
 from dashboard.training_worker import OUTCOME
 from gradlab import InputError
 from gradlab.config import RunConfig
+from gradlab.config.links import from_query, to_command, to_python, to_query
 from gradlab.config.train import TrainConfig
-from gradlab.links import from_query, to_command, to_python, to_query
 
 from .trained import LOOK, PAIR, SMALL, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
 from .views import parts, stored, upload, walk, words

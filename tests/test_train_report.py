@@ -11,9 +11,9 @@ from dashboard.pages import explore_files, train_card, train_files, train_words
 from dashboard.training_jobs import TRAINING
 from dashboard.training_worker import OUTCOME
 from gradlab import InputError, analyze, plots, train
+from gradlab.config.links import to_command, to_python
 from gradlab.config.train import TrainConfig
 from gradlab.data.uploads import store
-from gradlab.links import to_command, to_python
 from gradlab.training import dataset, snapshot_dataset
 from gradlab.wording import value_text
 

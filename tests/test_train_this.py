@@ -9,10 +9,10 @@ from playwright.sync_api import expect
 from dashboard.pages import explore_settle, train_address
 from gradlab import make_cell, train
 from gradlab.config import RunConfig
+from gradlab.config.links import from_query, to_query
 from gradlab.config.train import TrainConfig
 from gradlab.data.uploads import find, store
 from gradlab.importers import save_safetensors, to_state_dict
-from gradlab.links import from_query, to_query
 
 from .pages import address, open_page  # noqa: F401 - fixtures
 from .views import data

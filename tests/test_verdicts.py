@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab.verdicts import Verdict, joint_log_norm, path_factors, share_left, verdict
+from gradlab.runs.verdicts import Verdict, joint_log_norm, path_factors, share_left, verdict
 from gradlab.wording import factor_text, power_text
 
 

@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from gradlab.presets import PRESETS
+from gradlab.config.presets import PRESETS
 
 from .. import controls, ids
 from ..components import GRAPH_CONFIG, aria, copy_buttons, download_menu, icon, icon_button

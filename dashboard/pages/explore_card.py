@@ -11,11 +11,11 @@ from dash import Dash, Input, Output, State, html
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
+from gradlab.config.links import to_query
 from gradlab.data.uploads import find, original_name, store
 from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip, is_quick, rerunner
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, save_layer
-from gradlab.links import to_query
 from gradlab.wording import factor_text
 
 from .. import components, form, ids

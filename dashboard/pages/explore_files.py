@@ -16,7 +16,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
 import gradlab
 from gradlab.errors import InputError
-from gradlab.verdicts import share_left, verdict
+from gradlab.runs.verdicts import share_left, verdict
 
 from .. import components, form, ids
 from ..runs import RUNS

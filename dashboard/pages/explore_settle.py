@@ -11,10 +11,10 @@ from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config import RunConfig
+from gradlab.config.links import from_query, to_command, to_python, to_query
 from gradlab.errors import InputError
-from gradlab.links import from_query, to_command, to_python, to_query
 from gradlab.plots import THEMES
-from gradlab.verdicts import verdict
+from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
 from .. import components, form, ids

@@ -13,12 +13,12 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from gradlab.config import RunConfig
+from gradlab.config.links import Link, from_query, to_query
+from gradlab.config.presets import PRESETS
 from gradlab.data import INPUTS, Batch, Series, column_names, parse
 from gradlab.data.uploads import find, store
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, saved_by_gradlab, weights_text
-from gradlab.links import Link, from_query, to_query
-from gradlab.presets import PRESETS
 
 from .. import controls, form, ids
 from ..components import message

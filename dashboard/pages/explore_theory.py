@@ -11,7 +11,7 @@ from dash import Dash, Input, Output, html
 from dash.development.base_component import Component
 
 from gradlab.plots import short_label, theory_misses
-from gradlab.verdicts import Verdict
+from gradlab.runs.verdicts import Verdict
 from gradlab.wording import factor_text
 
 from .. import components, form, ids

@@ -14,10 +14,10 @@ from dash import Dash, Input, Output, html, no_update
 
 import gradlab
 from gradlab.config import UPDATE_CLIPS, RunConfig, controls
+from gradlab.config.links import from_query
+from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
-from gradlab.links import from_query
-from gradlab.presets import PRESETS
-from gradlab.verdicts import verdict
+from gradlab.runs.verdicts import verdict
 
 from .. import components, form, ids
 from ..runs import FIRST, LIVE, RUNS, require_memory

@@ -15,10 +15,10 @@ from dash import Dash, Input, Output, html, no_update
 
 import gradlab
 from gradlab.config import ConfigError, RunConfig, controls
+from gradlab.config.links import from_query, to_query
 from gradlab.errors import InputError
-from gradlab.links import from_query, to_query
+from gradlab.runs.verdicts import FACTOR, ICONS
 from gradlab.theory.phases import LARGEST_SCALE
-from gradlab.verdicts import FACTOR, ICONS
 from gradlab.wording import factor_text, power_text
 
 from .. import components, ids

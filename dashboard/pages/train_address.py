@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 from gradlab.config import RunConfig, controls
+from gradlab.config.links import SHORT_FIELD, from_query, to_query
 from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
 from gradlab.errors import InputError
 from gradlab.importers import load_weights
-from gradlab.links import SHORT_FIELD, from_query, to_query
 
 from ..training_jobs import TRAINING
 from .train_examples import FIRST

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradlab.cells import CELLS
+from gradlab.config.links import file_name
 from gradlab.config.train import TrainConfig
-from gradlab.links import file_name
 from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training.network import task_name

@@ -13,9 +13,9 @@ import xarray as xr
 from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
 import gradlab
+from gradlab.config.links import file_name
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
-from gradlab.links import file_name
 
 from .. import components, ids
 from ..training_jobs import TRAINING

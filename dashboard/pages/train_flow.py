@@ -12,9 +12,9 @@ from dash.development.base_component import Component
 import gradlab
 from gradlab import training
 from gradlab.config import RunConfig
+from gradlab.config.links import to_query
 from gradlab.config.network import NetworkConfig
-from gradlab.links import to_query
-from gradlab.verdicts import share_left, verdict
+from gradlab.runs.verdicts import share_left, verdict
 from gradlab.wording import number_text
 
 from .. import components, ids

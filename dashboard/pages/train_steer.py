@@ -10,10 +10,10 @@ from typing import Any
 from dash import Dash, Input, Output, State, ctx, no_update
 
 from gradlab.config import controls as config_controls
+from gradlab.config.links import to_command, to_python, to_python_together
 from gradlab.config.train import TrainConfig
 from gradlab.data import column_names
 from gradlab.errors import InputError
-from gradlab.links import to_command, to_python, to_python_together
 from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training import advise

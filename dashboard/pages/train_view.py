@@ -11,9 +11,9 @@ from dash import Dash, Input, Output, State, ctx, html, no_update
 from dash.development.base_component import Component
 
 import gradlab
+from gradlab.config.links import to_command
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
-from gradlab.links import to_command
 
 from .. import components, ids
 from ..training_jobs import TRAINING

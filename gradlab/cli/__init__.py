@@ -9,11 +9,11 @@ from typing import NoReturn
 
 import click
 
-from ..terminal import Commands
 from ..version import __version__
 from .analyze import analyze
 from .lyapunov import lyapunov_command
 from .names import list_names
+from .terminal import Commands
 from .theory import theory_command
 from .train import train_command
 

@@ -17,14 +17,14 @@ from rich.table import Table
 from ..cells import CELLS
 from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig
 from ..errors import InputError
-from ..terminal import OutputFile, Terminal
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, read_config, start_options
+from .terminal import OutputFile, Terminal
 
 if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
     import xarray as xr
 
     from ..diagnosis import Change, Diagnosis, Rerun
-    from ..verdicts import Verdict
+    from ..runs.verdicts import Verdict
 
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
 NARROW = 50  # columns below which a heading of the table takes two lines
@@ -201,7 +201,7 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
     of the step t there, median over samples. saturation: share of its units whose activation is saturated. The last
     two are NaN at the initial state.
     """
-    from ..verdicts import share_left
+    from ..runs.verdicts import share_left
 
     share = share_left(ds).values[::-1]
     typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
@@ -240,7 +240,7 @@ def _rendered(rows: list[dict[str, float]], width: int) -> Table:
 
 def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
     """The command that shows a run in the app; a note and None where the app cannot show it."""
-    from ..links import to_query
+    from ..config.links import to_query
 
     try:
         if limits := config.beyond_limits():

@@ -17,8 +17,8 @@ from ..cells import Cell
 from ..config import RunConfig
 from ..errors import InputError
 from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
-from ..terminal import Terminal
 from .options import GroupedCommand, as_json_text, config_options, flag, number_text, option, read_config, start_options
+from .terminal import Terminal
 
 SHOWN = 20  # exponents in the table
 OPTIONS = {"k": "--exponents", "every": "--every", "warmup": "--warmup"}

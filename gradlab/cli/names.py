@@ -12,15 +12,15 @@ from ..cells import CELLS
 from ..cells.activations import ACTIVATIONS
 from ..cells.initializers import INITIALIZERS
 from ..config import CLIP_LABELS, LOSSES
+from ..config.presets import PRESETS
 from ..data import INPUTS
 from ..engine.step_clipping import STEP_MODES
 from ..learning.clipping import CLIPPERS
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
-from ..presets import PRESETS
 from ..quantities import QUANTITIES, Quantity
 from ..registry import unknown
 from ..tasks import TASKS
-from ..terminal import UNLIMITED
+from .terminal import UNLIMITED
 
 
 def _described(q: Quantity) -> str:

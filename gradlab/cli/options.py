@@ -11,9 +11,9 @@ from typing import Any, TypeVar, get_args
 import click
 
 from ..config import Config, ConfigError, Control, RunConfig, controls, from_toml
+from ..config.presets import PRESETS
 from ..errors import InputError
-from ..presets import PRESETS
-from ..terminal import Terminal, option_name
+from .terminal import Terminal, option_name
 
 VALUES = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 MULTIPLE = "NUMBER|MULTIPLE"  # where a text is taken beside a number

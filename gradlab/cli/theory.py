@@ -11,9 +11,9 @@ from rich.table import Table
 
 from ..config import RunConfig
 from ..errors import InputError
-from ..terminal import Terminal
 from ..theory import MeanField, critical_line, mean_field
 from .options import GroupedCommand, as_json_text, field_option, flag, number_text
+from .terminal import Terminal
 
 FIELDS = {"gain": "sigma_w", "bias_scale": "sigma_b", "input_scale": "sigma_v"}
 SCALES = (

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..terminal import CANCELLED, DONE, FAILED, OutputFile, Terminal
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, layered, option
+from .terminal import CANCELLED, DONE, FAILED, OutputFile, Terminal
 
 if TYPE_CHECKING:
     from ..training import ClipAdvice, Step, TrainingRun
@@ -240,11 +240,11 @@ def sentence(run: TrainingRun) -> str:
 
 def what_next(run: TrainingRun) -> list[str]:
     """Where a net has learnt nothing: what its gradient shows, and where to look closer."""
-    from ..links import to_command
+    from ..config.links import to_command
+    from ..runs.verdicts import verdict
     from ..training import snapshot_dataset
     from ..training.network import untrained
     from ..training.outcome import latest_loss, outcome
-    from ..verdicts import verdict
 
     if not run.history.scores or outcome(run.task, run.history) != "nothing":
         return []

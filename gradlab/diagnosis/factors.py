@@ -12,7 +12,7 @@ import xarray as xr
 
 from ..cells import CELLS, Cell
 from ..cells.activations import ACTIVATIONS
-from ..verdicts import (
+from ..runs.verdicts import (
     Verdict,
     aligned,
     carries,

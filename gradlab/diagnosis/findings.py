@@ -15,7 +15,7 @@ import xarray as xr
 from ..analysis import OWN_FIELDS, analyze, build
 from ..config import RunConfig
 from ..errors import InputError
-from ..verdicts import Verdict, standard_error, verdict
+from ..runs.verdicts import Verdict, standard_error, verdict
 from .factors import Factor, cause, factor_lines, measure, refined, without_step_clipping
 from .remedies import Change, Remedy, candidates, is_clip
 

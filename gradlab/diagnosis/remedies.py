@@ -15,7 +15,7 @@ from ..cells import Cell
 from ..config import RunConfig
 from ..data import INPUTS
 from ..errors import InputError
-from ..verdicts import FACTOR, Verdict
+from ..runs.verdicts import FACTOR, Verdict
 from ..wording import factor_text
 from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
 from .factors import Factors

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from ..verdicts import log_rate_per_step
+from ..runs.verdicts import log_rate_per_step
 from .colours import DASHES, LN10, THEMES, Theme
 from .marks import SWATCHES, Trace, band, line, power_texts, zeros
 from .panels import LINE, End, Panel, Rule, heading, power_axis, span

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..errors import InputError
-from ..verdicts import log_rate_per_step
+from ..runs.verdicts import log_rate_per_step
 from ..wording import power_text
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
 from .gradient import gradient_panel

@@ -14,10 +14,10 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..config import Config, RunConfig
+from ..config.links import known, to_command, to_python
 from ..config.train import TrainConfig
 from ..errors import InputError
-from ..links import known, to_command, to_python
-from ..verdicts import share_left
+from ..runs.verdicts import share_left
 from ..wording import number_text, power_text, times
 from .clipped import clipping
 from .colours import THEMES

@@ -12,7 +12,7 @@ import xarray as xr
 
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
-from ..verdicts import joint, median
+from ..runs.verdicts import joint, median
 from .history import COLUMNS
 from .loop import TrainingRun
 

@@ -15,7 +15,7 @@ from gradlab.config import RunConfig
 from gradlab.data import INPUTS, Series, parse, read_file
 from gradlab.plots.chaos import exponent_texts
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
-from gradlab.verdicts import verdict
+from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
 from ... import components

@@ -14,7 +14,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
-from gradlab.links import from_query, to_query
+from gradlab.config.links import from_query, to_query
 
 from ... import components, ids
 from ...jobs import JOBS, Job, Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dash import html
 from dash.development.base_component import Component
 
-from gradlab.verdicts import path_factors, verdict
+from gradlab.runs.verdicts import path_factors, verdict
 
 from ... import components
 from .base import Run, figure

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl, urlencode
 
-from .config import Config, ConfigError, RunConfig, controls
-from .config.train import TrainConfig
-from .data import INPUTS, read_file
-from .data.uploads import find, original_name, store
+from ..data import INPUTS, read_file
+from ..data.uploads import find, original_name, store
+from . import Config, ConfigError, RunConfig, controls
+from .train import TrainConfig
 
 VERSION = "1"
 FILE_FIELDS = ("input", "weights")

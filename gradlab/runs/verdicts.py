@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from .wording import factor_text, power_text
+from ..wording import factor_text, power_text
 
 TOO_SHORT = 10  # steps
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from .config import controls
-from .errors import InputError
+from ..config import controls
+from ..errors import InputError
 
 UNLIMITED = 10_000  # columns where there is no terminal: nothing is wrapped
 DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
@@ -147,7 +147,7 @@ def option_name(field: str) -> str:
 
 def _as_options(message: str) -> str:
     """An InputError's message, with "error:" before each line and fields under the names of their options."""
-    from .config.train import TrainConfig
+    from ..config.train import TrainConfig
 
     names = "|".join({**controls(), **controls(TrainConfig)})
     message = re.sub(rf"^({names}): ", lambda m: f"{option_name(m[1])}: ", message, flags=re.MULTILINE)

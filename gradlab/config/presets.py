@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .config import RunConfig
-from .registry import Registry
+from ..registry import Registry
+from . import RunConfig
 
 
 @dataclass(frozen=True)

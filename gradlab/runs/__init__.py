@@ -1,0 +1,1 @@
+"""A configuration, or a network and data, to labelled results and their verdict."""
