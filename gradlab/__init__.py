@@ -20,11 +20,11 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from . import plots
-    from .analysis import analyze
     from .config import RunConfig
     from .diagnosis import Diagnosis, diagnose
     from .engine.check_cell import check_cell
     from .importers import from_state_dict, load_safetensors, load_weights
+    from .runs.analyze import analyze
     from .runs.verdicts import Verdict, verdict
     from .tasks import make_task
     from .training import TrainConfig, TrainingRun, train
@@ -35,7 +35,7 @@ _LAZY = {
     "TrainConfig": "training",
     "TrainingRun": "training",
     "Verdict": "runs.verdicts",
-    "analyze": "analysis",
+    "analyze": "runs.analyze",
     "check_cell": "engine.check_cell",
     "diagnose": "diagnosis",
     "from_state_dict": "importers",

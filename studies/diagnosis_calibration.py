@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from gradlab.runs.build import build
 from scipy.stats import norm
 
 import gradlab
-from gradlab.analysis import build
 from gradlab.diagnosis import Change, Diagnosis, Rerun, diagnose, rerunner
 from gradlab.runs.verdicts import verdict
 

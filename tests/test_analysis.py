@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab.analysis import build, probe_gradient
 from gradlab.cells import make_cell
 from gradlab.errors import InputError
 from gradlab.quantities import QUANTITIES
+from gradlab.runs.build import build
+from gradlab.runs.probe import probe_gradient
 
 SMALL = {"steps": 24, "batch_size": 5, "hidden_size": 6}
 DIMS = {  # as documented

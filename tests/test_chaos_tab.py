@@ -16,6 +16,7 @@ from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.plots.colours import THEMES
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
+from gradlab.runs.build import build
 
 from .plotting import each_theme, words_of
 from .views import props_of
@@ -215,8 +216,8 @@ def test_the_spectrum_is_that_of_the_runs_own_weights():
     config, told = RunConfig(**TINY, cell="lstm", forget_bias="chrono"), []
     found = chaos.compute(config, None, told.append)
     assert told[-1] == 1.0 and told == sorted(told)
-    cell, params, _ = gradlab.analysis.build(config)
-    x = gradlab.analysis.build(config.replace(steps=chaos.STEPS, batch_size=chaos.SAMPLES))[2]
+    cell, params, _ = build(config)
+    x = build(config.replace(steps=chaos.STEPS, batch_size=chaos.SAMPLES))[2]
     np.testing.assert_allclose(found.spectrum.exponents, lyapunov(cell, params, x).exponents, rtol=1e-12)
     assert found.plan.size == found.plan.k == 8
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from gradlab.analysis import build
 from gradlab.config import RunConfig
 from gradlab.products.lyapunov import lyapunov
+from gradlab.runs.build import build
 from tests.commands import call, parsed, posix, process, read_terminal, refused
 
 SMALL = {"hidden_size": 8, "batch_size": 4, "steps": 300}

@@ -25,7 +25,6 @@ LAYERS = (  # lowest first; a module imports from layers below its own only
     ("tasks",),
     ("importers",),
     ("config",),
-    ("analysis",),
     ("runs",),
     ("diagnosis",),
     ("training",),

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab.analysis import probe_gradient
 from gradlab.cells import CELLS, make_cell
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.quantities import QUANTITIES
+from gradlab.runs.probe import probe_gradient
 
 T, B, D, H = 21, 4, 3, 5
 each_cell = pytest.mark.parametrize("name", CELLS)

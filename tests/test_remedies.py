@@ -12,6 +12,7 @@ import gradlab
 from gradlab.cli import cli
 from gradlab.diagnosis import Change, diagnose, rerunner
 from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
+from gradlab.runs.build import build
 from gradlab.runs.verdicts import verdict
 from gradlab.theory import critical_line
 from gradlab.wording import factor_text
@@ -173,7 +174,7 @@ def test_weights_of_a_file_are_transformed_and_never_drawn(file, activation):
         assert set(remedy.change.fields) <= {"clip"}
         assert remedy.change.transform or remedy.change.fields
         cell, params = gradlab.load_weights(str(file), activation=activation)
-        x = gradlab.analysis.build(config)[2]
+        x = build(config)[2]
         again = gradlab.analyze(cell=cell, params=remedy.change.apply_weights(cell, params), x=x[:, :60])
         assert verdict(again).log_rate == pytest.approx(remedy.verified.log_rate, abs=0.1)
 

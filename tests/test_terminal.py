@@ -13,9 +13,9 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab import analysis
 from gradlab.cli.terminal import Terminal
 from gradlab.config import RunConfig
+from gradlab.runs import analyze as analysis
 from tests.commands import is_plain, on_a_terminal, posix, process, refused
 from tests.test_cli import SMALL, cache, run, small  # noqa: F401 - a fixture of every test
 

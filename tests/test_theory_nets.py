@@ -7,11 +7,11 @@ import pytest
 
 import gradlab
 from gradlab import theory
-from gradlab.analysis import build
 from gradlab.cells import CELLS
 from gradlab.config import RunConfig
 from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
+from gradlab.runs.build import build
 
 from .strict import strict
 

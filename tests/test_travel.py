@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab.analysis import probe_gradient
 from gradlab.cells import CELLS
 from gradlab.products import log_lags, log_norms, norms, path_split, singular_values
 from gradlab.quantities import QUANTITIES
+from gradlab.runs.probe import probe_gradient
 
 from .contract import random_problem
 from .test_contract import as_cupy  # noqa: F401 - a fixture

@@ -82,8 +82,8 @@ def _measure(
         file.check()
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
-        from ..analysis import analyze
         from ..diagnosis import diagnose, is_quick, rerunner
+        from ..runs.analyze import analyze
 
         ds = analyze(config)
         unread = headline_only and not report_file

@@ -74,7 +74,7 @@ def _measure(
     config: RunConfig, k: int | None, every: int | None, warmup: int | None, working_on: Callable[[str], None]
 ) -> tuple[str, LyapunovSpectrum]:
     """The cell in words, and its spectrum. Raises InputError with the options' names."""
-    from ..analysis import stream
+    from ..runs.build import stream
 
     warmup = default_warmup(config.steps) if warmup is None else warmup
     if warmup >= config.steps:

@@ -12,9 +12,10 @@ from itertools import islice
 
 import xarray as xr
 
-from ..analysis import OWN_FIELDS, analyze, build
 from ..config import RunConfig
 from ..errors import InputError
+from ..runs.analyze import OWN_FIELDS, analyze
+from ..runs.build import build
 from ..runs.verdicts import Verdict, standard_error, verdict
 from .factors import Factor, cause, factor_lines, measure, refined, without_step_clipping
 from .remedies import Change, Remedy, candidates, is_clip

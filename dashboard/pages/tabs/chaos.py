@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from dash import Dash, html
 from dash.development.base_component import Component
+from gradlab.runs.build import build
 
-from gradlab.analysis import build
 from gradlab.config import RunConfig
 from gradlab.data import INPUTS, Series, parse, read_file
 from gradlab.plots.chaos import exponent_texts

@@ -1,0 +1,131 @@
+"""RunConfig, or a network and data -> labelled Dataset: the front door of the command line, studies and the app."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from ..arrays import Array, quiet
+from ..cells import Cell
+from ..config import RunConfig
+from ..engine.backward import bptt
+from ..engine.forward import BATCH_FIRST
+from ..engine.jacobian import FrobeniusNorms
+from ..engine.trajectory import Linearization
+from ..errors import InputError
+from ..importers import weights_text
+from ..quantities import GateStatistics, Recording
+from ..quantities import record as record_quantities
+from .build import build
+from .clipped import clipped
+from .labels import attributes, coordinates, valid_steps, variable
+from .probe import finite_trajectory, loss_at_every_step, probe_gradient
+
+OWN_FIELDS = ("loss", "clip", "clip_threshold", "seed")
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What to record on request, and whom to tell how far that is."""
+
+    record: Sequence[str] = ()
+    on_progress: Callable[[float], None] | None = None
+
+
+def analyze(
+    config: RunConfig | None = None,
+    *,
+    cell: str | Cell | None = None,
+    params: Mapping[str, Array] | None = None,
+    x: Array | None = None,
+    dL_dh: Array | None = None,
+    initial_state: Array | None = None,
+    lengths: Array | None = None,
+    record: Sequence[str] = (),
+    on_progress: Callable[[float], None] | None = None,
+    **fields: Any,
+) -> xr.Dataset:
+    """Record the gradient dynamics of one run.
+
+    Call it with a RunConfig, with RunConfig's fields as keywords, or with a network of your own: `cell` (a Cell),
+    `params`, `x` (T, B, D) and optionally `dL_dh` (T, B, H), `initial_state` (S, B, H), `lengths` (B,) and the fields
+    loss, clip, clip_threshold and seed. The verdict's curve `log_grad_norm` always comes from a unit cotangent at the
+    last step; another loss adds `log_loss_grad_norm`.
+
+    record: what to measure besides, such as "products" (`gradlab list` shows all). on_progress: called with the share
+    done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
+
+    Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms.
+    Raises InputError for anything that cannot be used.
+    """
+    if isinstance(cell, Cell):
+        if config is not None or params is None or x is None:
+            raise InputError("analyze(cell=<a Cell>) needs params= and x=, and no RunConfig")
+        if wrong := set(fields) - set(OWN_FIELDS):
+            raise InputError(
+                f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}"
+            )
+        _hint_batch_first(x)
+        return _dataset(cell, params, x, RunConfig(**fields), Extra(record, on_progress), dL_dh, initial_state, lengths)
+    if any(given is not None for given in (params, x, dL_dh, initial_state, lengths)):
+        raise InputError("params=, x= and other arrays go with a Cell: cell=gradlab.make_cell(...)")
+    if config is not None and (fields or cell is not None):
+        raise InputError("give a RunConfig or its fields, not both; config.replace(...) changes fields")
+    if config is not None and not isinstance(config, RunConfig):
+        raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {config!r}")
+    if config is None:
+        config = RunConfig(**fields) if cell is None else RunConfig(cell=cell, **fields)
+    dataset = _dataset(*build(config), config, Extra(record, on_progress))
+    dataset.attrs["config"] = config.model_dump_json()
+    if config.weights is not None:
+        dataset.attrs["weights"] = weights_text(config.weights, config.activation)
+    return dataset
+
+
+def _hint_batch_first(x: Array) -> None:
+    """A quiet word where x (T, B, D) has more samples than steps: it may be (B, T, D)."""
+    if getattr(x, "ndim", 0) == 3 and x.shape[1] > x.shape[0]:
+        steps, samples = x.shape[:2]
+        warnings.warn(f"x is read as {steps} steps of {samples} samples; {BATCH_FIRST}", UserWarning, stacklevel=3)
+
+
+def _dataset(
+    cell: Cell,
+    params: Mapping[str, Array],
+    x: Array,
+    config: RunConfig,
+    extra: Extra,
+    dL_dh: Array | None = None,
+    initial_state: Array | None = None,
+    lengths: Array | None = None,
+) -> xr.Dataset:
+    traj, overflow = finite_trajectory(cell, params, x, initial_state, lengths)
+    probe = probe_gradient(traj, config.seed)
+    loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
+    passes = {"probe": probe} | ({} if loss is None else {"loss": loss})
+    with quiet():
+        frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
+
+    def observe(lin: Linearization) -> None:
+        frobenius(lin)
+        gates(lin)
+
+    with quiet():
+        plain = {"probe": bptt(traj, probe, observe=observe)}
+        plain |= {} if loss is None else {"loss": bptt(traj, loss)}
+        grads = plain["probe"], plain.get("loss", plain["probe"])
+        unclipped = Recording(traj, *grads, False, frobenius, gates, config.seed, extra.on_progress)
+        run, clipping = clipped(unclipped, passes, config)
+        recorded = record_quantities(run, extra.record)
+        variables = {name: variable(q, values, len(traj.models)) for name, (q, values) in recorded.items()}
+        variables |= clipping | {"valid_steps": valid_steps(traj)}
+        coords = coordinates(cell, traj)
+        for q, _ in recorded.values():
+            coords |= q.coords(run)
+    return xr.Dataset(variables, coords, attributes(cell, run, overflow)).transpose(
+        "state", "gate", "path", "recurrent_gate", "parameter", "time", "step", ..., missing_dims="ignore"
+    )

@@ -1,0 +1,62 @@
+"""The forward pass that is analysed, and the loss gradients that probe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..arrays import Array, require_finite, to_numpy
+from ..cells import Cell
+from ..engine.forward import unroll
+from ..engine.trajectory import Overflow, Trajectory
+
+PROBE_STREAM = int.from_bytes(b"probe", "big")
+
+
+def finite_trajectory(
+    cell: Cell, params: Mapping[str, Array], x: Array, initial_state: Array | None = None, lengths: Array | None = None
+) -> tuple[Trajectory, list[Overflow]]:
+    """The trajectory, cut for each sample before its first non-finite step, and where that was."""
+    traj = unroll(cell, params, x, initial_state, lengths)
+    _require_finite(traj, initial_state)
+    overflow = traj.overflow
+    if not overflow:
+        return traj, overflow
+    finite = np.full(traj.states.shape[2:-1], traj.steps)
+    if lengths is not None:
+        finite = np.minimum(finite, to_numpy(lengths))
+    for place in overflow:
+        finite[(*place.model, place.sample)] = place.step - 1
+    return unroll(cell, params, x, initial_state, traj.xp.asarray(finite)), overflow
+
+
+def _require_finite(traj: Trajectory, initial_state: Array | None) -> None:
+    """Raise InputError where the data, not the forward pass, are the first to leave the finite numbers."""
+    for name, array in traj.params.items():
+        require_finite(name, array)
+    require_finite("x", traj.x, traj.mask)
+    if initial_state is not None:
+        require_finite("initial_state", initial_state)
+
+
+def probe_gradient(traj: Trajectory, seed: int) -> Array:
+    """dL/dh (T, *M, B, H) of L = u . h at each sample's last step; u a random unit vector per sample."""
+    xp, shape = traj.xp, traj.states.shape[2:]
+    gradient = xp.zeros((traj.steps, *shape), dtype=traj.states.dtype)
+    u = _unit_vectors(traj, seed, shape)
+    if traj.mask is None:
+        gradient[-1] = u
+        return gradient
+    last = traj.mask & ~xp.concatenate([traj.mask[1:], xp.zeros_like(traj.mask[:1])])
+    return xp.where(last[..., None], u, gradient)
+
+
+def loss_at_every_step(traj: Trajectory, seed: int) -> Array:
+    """dL/dh (T, *M, B, H) of a loss at every step: an independent random unit vector per step and sample."""
+    return _unit_vectors(traj, seed, (traj.steps, *traj.states.shape[2:]))
+
+
+def _unit_vectors(traj: Trajectory, seed: int, shape: tuple[int, ...]) -> Array:
+    u = np.random.default_rng([seed, PROBE_STREAM]).normal(size=shape)
+    return traj.xp.asarray(u / np.linalg.norm(u, axis=-1, keepdims=True), dtype=traj.states.dtype)
