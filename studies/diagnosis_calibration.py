@@ -29,11 +29,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from gradlab.runs.build import build
 from scipy.stats import norm
 
 import gradlab
 from gradlab.diagnosis import Change, Diagnosis, Rerun, diagnose, rerunner
+from gradlab.runs.build import build
 from gradlab.runs.verdicts import verdict
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "diagnosis.md"

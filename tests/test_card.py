@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard import form, ids, runs
+from dashboard import form, ids
 from dashboard.pages import explore_card, explore_steer, explore_theory, explore_view
+from dashboard.work import runs
 from gradlab import plots
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_query

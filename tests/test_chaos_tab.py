@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.jobs import JOBS
 from dashboard.pages.tabs import Run, chaos, ondemand
+from dashboard.work.jobs import JOBS
 from gradlab import InputError, plots
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query

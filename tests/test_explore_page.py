@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard import form, ids, runs
+from dashboard import form, ids
 from dashboard.app import create_app
 from dashboard.pages import explore_files, explore_settle, explore_tabs, explore_view
 from dashboard.pages.tabs import TABS
+from dashboard.work import runs
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.config.presets import PRESETS

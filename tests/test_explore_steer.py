@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboard import controls, form, ids, runs
+from dashboard import controls, form, ids
 from dashboard.pages import explore_steer
+from dashboard.work import runs
 from gradlab.config.presets import PRESETS
 from gradlab.data.uploads import store
 from gradlab.errors import InputError

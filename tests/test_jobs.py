@@ -6,8 +6,8 @@ from threading import Event, active_count
 
 import pytest
 
-from dashboard import jobs
-from dashboard.jobs import Jobs
+from dashboard.work import jobs
+from dashboard.work.jobs import Jobs
 from gradlab import Cancelled, InputError
 
 from .views import PATIENCE, until

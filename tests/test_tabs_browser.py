@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard.jobs import JOBS
 from dashboard.pages.tabs import chaos, ondemand
+from dashboard.work.jobs import JOBS
 from gradlab import InputError
 
 from .pages import NARROW, WIDE, serious, settled, until

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard.training_jobs import TRAINING
+from dashboard.work.training import TRAINING
 from tests.pages import NARROW, WIDE, serious, until
 
 pytestmark = pytest.mark.browser

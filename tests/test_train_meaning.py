@@ -4,7 +4,7 @@ import pytest
 
 from dashboard.pages import train_examples, train_flow, train_words
 from dashboard.pages.train_examples import EXAMPLES
-from dashboard.training_jobs import Record
+from dashboard.work.training import Record
 from gradlab import train
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query

@@ -9,8 +9,8 @@ import pytest
 from dashboard import controls, form, ids
 from dashboard.pages import train_address, train_examples, train_preview, train_steer
 from dashboard.pages.train_examples import EXAMPLES, OFFERS
-from dashboard.training_jobs import TRAINING, require_drawable
-from dashboard.training_worker import OUTCOME
+from dashboard.work.training import TRAINING, require_drawable
+from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_command, to_python, to_query

@@ -8,8 +8,8 @@ from html import unescape
 import pytest
 
 from dashboard.pages import explore_files, train_card, train_files, train_words
-from dashboard.training_jobs import TRAINING
-from dashboard.training_worker import OUTCOME
+from dashboard.work.training import TRAINING
+from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError, analyze, plots, train
 from gradlab.config.links import to_command, to_python
 from gradlab.config.train import TrainConfig

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from dashboard import ids, training_jobs
+from dashboard import ids
 from dashboard.pages import train_card, train_files, train_flow, train_steer, train_view, train_words
-from dashboard.training_jobs import TRAINING, RunState
-from dashboard.training_worker import CHECKPOINT, OUTCOME
+from dashboard.work import training
+from dashboard.work.training import TRAINING, RunState
+from dashboard.work.training_worker import CHECKPOINT, OUTCOME
 from gradlab import train
 from gradlab.data.uploads import find, store
 from gradlab.training import dataset
@@ -162,7 +163,7 @@ def told(losses, status="done", score=1.0, skipped=0.0, name="net"):
     trained = run.record.run
     trained.history.rows |= {"loss": [losses] * 60, "skipped": [skipped] * 60}
     trained.history.scores = [(60, losses, score)]
-    record = training_jobs.Record(trained, dataset(trained), 0.0)
+    record = training.Record(trained, dataset(trained), 0.0)
     return train_words.Shown(run_id, SMALL, RunState(status), name, record)
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from dashboard.pages import train_view, train_words
-from dashboard.training_jobs import TRAINING, RunState
+from dashboard.work.training import TRAINING, RunState
 from gradlab.config.train import TrainConfig
 
 from .trained import PAIR, SMALL, kept, no_processes  # noqa: F401 - a fixture

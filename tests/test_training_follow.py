@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from dashboard.training_jobs import TrainingJobs
-from dashboard.training_worker import CHECKPOINT
+from dashboard.work.training import TrainingJobs
+from dashboard.work.training_worker import CHECKPOINT
 from gradlab.plots import training_course
 from gradlab.training import TrainConfig, TrainingRun, dataset, results
 from gradlab.training.network import build_task

@@ -12,9 +12,9 @@ from threading import Event
 import numpy as np
 import pytest
 
-from dashboard import training_jobs, training_worker
-from dashboard.training_jobs import RunState, TrainingJobs, require_drawable
-from dashboard.training_worker import CHECKPOINT, CONFIG, OUTCOME
+from dashboard.work import training, training_worker
+from dashboard.work.training import RunState, TrainingJobs, require_drawable
+from dashboard.work.training_worker import CHECKPOINT, CONFIG, OUTCOME
 from gradlab import InputError, train
 from gradlab.config.train import TrainConfig
 
@@ -92,7 +92,7 @@ def test_a_killed_process_is_noticed_and_a_stopped_run_has_ended_for_good(jobs):
 
 def test_runs_pause_when_the_app_is_killed(folder):
     code = (
-        "import sys; from dashboard.training_jobs import TRAINING; from gradlab.config.train import TrainConfig\n"
+        "import sys; from dashboard.work.training import TRAINING; from gradlab.config.train import TrainConfig\n"
         f"print(TRAINING.start(TrainConfig(**{LONG.changes()!r})), flush=True); sys.stdin.read()"
     )
     app = subprocess.Popen(
@@ -111,7 +111,7 @@ def test_runs_pause_when_the_app_is_killed(folder):
 
 
 def test_so_many_at_once(jobs, monkeypatch):
-    monkeypatch.setattr(training_jobs, "AT_ONCE", 1)
+    monkeypatch.setattr(training, "AT_ONCE", 1)
     first = jobs.start(LONG)
     with pytest.raises(InputError, match="1 runs are under way; pause or stop one of them first"):
         jobs.start(LONG)
@@ -119,13 +119,13 @@ def test_so_many_at_once(jobs, monkeypatch):
 
 
 def test_the_oldest_that_have_ended_go_first(unstarted, folder, monkeypatch):
-    monkeypatch.setattr(training_jobs, "KEPT", 3)
+    monkeypatch.setattr(training, "KEPT", 3)
     ids = []
     for age in range(5, 0, -1):
         ids.append(unstarted.start(SHORT))
         os.utime(folder / ids[-1], (time.time() - 100 * age,) * 2)
     assert set(unstarted.recent()) == set(ids[2:]) and unstarted.recent()[0] == ids[-1]
-    monkeypatch.setattr(training_jobs, "KEPT_BYTES", 10)
+    monkeypatch.setattr(training, "KEPT_BYTES", 10)
     last = unstarted.start(SHORT)
     assert unstarted.recent() == [last]
 
@@ -199,7 +199,7 @@ def test_a_process_that_ended_before_it_held_the_run_is_told(jobs, folder, monke
         none.setattr(TrainingJobs, "_launch", lambda self, run_id: None)
         run_id = jobs.start(SHORT)
     (folder / run_id / OUTCOME).write_text('{"status": "cancelled"}')
-    monkeypatch.setattr(training_jobs.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(training.sys, "executable", shutil.which("false"))
     jobs.resume(run_id)
     until(lambda: not jobs.state(run_id).alive)
     assert jobs.state(run_id) == RunState(
@@ -209,7 +209,7 @@ def test_a_process_that_ended_before_it_held_the_run_is_told(jobs, folder, monke
 
 def test_last_words_are_passed_on(unstarted, folder):
     run_id = unstarted.start(SHORT)
-    (folder / run_id / training_jobs.LOG).write_text("Traceback\nMemoryError\n")
+    (folder / run_id / training.LOG).write_text("Traceback\nMemoryError\n")
     assert unstarted.state(run_id).error.endswith("Its last words: MemoryError.")
 
 

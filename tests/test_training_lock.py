@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from dashboard import training_jobs
-from dashboard.training_jobs import TrainingJobs
-from dashboard.training_worker import LOCKED, is_locked
+from dashboard.work import training
+from dashboard.work.training import TrainingJobs
+from dashboard.work.training_worker import LOCKED, is_locked
 from gradlab import InputError
 
 from .test_training_jobs import LONG, ROOT, SHORT, status
@@ -46,7 +46,7 @@ def test_a_run_that_another_app_trains_is_not_evicted(apps, monkeypatch):
     ours, other = apps
     run_id = ours.start(LONG)
     until(lambda: status(ours, run_id) == "running")
-    monkeypatch.setattr(training_jobs, "KEPT", 1)
+    monkeypatch.setattr(training, "KEPT", 1)
     other.start(SHORT)
     assert status(ours, run_id) == "running"
 
@@ -56,7 +56,7 @@ def test_a_second_process_ends_at_once_and_changes_nothing(apps):
     run_id = ours.start(LONG)
     until(lambda: status(ours, run_id) == "running")
     folder = ours.folder(run_id)
-    command, env = [sys.executable, "-m", "dashboard.training_worker"], os.environ | {"PYTHONPATH": str(ROOT)}
+    command, env = [sys.executable, "-m", "dashboard.work.training_worker"], os.environ | {"PYTHONPATH": str(ROOT)}
     second = subprocess.run(command, cwd=folder, env=env, input=b"", capture_output=True, timeout=60)
     assert (second.returncode, second.stderr.decode().strip()) == (1, "another process trains this run")
     assert status(ours, run_id) == "running"

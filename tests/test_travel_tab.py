@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.jobs import JOBS
 from dashboard.pages.tabs import Run, ondemand, travel
+from dashboard.work.jobs import JOBS
 from gradlab import Cancelled, plots
 from gradlab.config import RunConfig
 from gradlab.plots import lags

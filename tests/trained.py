@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from dashboard import form, jobs
+from dashboard import form
 from dashboard.pages import train_card, train_steer
-from dashboard.training_jobs import TRAINING, TrainingJobs
-from dashboard.training_worker import CHECKPOINT, CONFIG, OUTCOME
+from dashboard.work import jobs
+from dashboard.work.training import TRAINING, TrainingJobs
+from dashboard.work.training_worker import CHECKPOINT, CONFIG, OUTCOME
 from gradlab import train
 from gradlab.config.train import TrainConfig
 

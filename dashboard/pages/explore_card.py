@@ -19,7 +19,7 @@ from gradlab.importers import load_weights, save_layer
 from gradlab.wording import factor_text
 
 from .. import components, form, ids
-from ..runs import KEPT, RUNS
+from ..work.runs import KEPT, RUNS
 
 Tried = Mapping[str, Any]  # {"query": the changed run, "label": the change, "predicted": its ln rate}
 

@@ -19,7 +19,7 @@ from gradlab.errors import InputError
 from gradlab.runs.verdicts import share_left, verdict
 
 from .. import components, form, ids
-from ..runs import RUNS
+from ..work.runs import RUNS
 from .explore_view import Request
 
 LABELS = {

@@ -18,7 +18,7 @@ from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
 from .. import components, form, ids
-from ..runs import RUNS
+from ..work.runs import RUNS
 from .explore_view import MAX_PINS, Request, add_pin, label
 from .train_address import ARRIVAL
 

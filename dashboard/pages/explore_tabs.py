@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 from gradlab.errors import InputError
 
 from .. import components, form, ids
-from ..runs import RUNS
+from ..work.runs import RUNS
 from .explore_view import Request
 from .tabs import TABS, Run
 

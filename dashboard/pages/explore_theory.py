@@ -15,7 +15,7 @@ from gradlab.runs.verdicts import Verdict
 from gradlab.wording import factor_text
 
 from .. import components, form, ids
-from ..runs import RUNS
+from ..work.runs import RUNS
 
 NOTHING = "No theory here predicts the rate of such a net."
 

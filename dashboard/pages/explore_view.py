@@ -20,7 +20,7 @@ from gradlab.errors import InputError
 from gradlab.runs.verdicts import verdict
 
 from .. import components, form, ids
-from ..runs import FIRST, LIVE, RUNS, require_memory
+from ..work.runs import FIRST, LIVE, RUNS, require_memory
 from . import explore_theory
 
 MAX_PINS = 5

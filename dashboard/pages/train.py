@@ -1,7 +1,7 @@
 """Train: the gradient flow while a net learns. The page's parts; what they do is in the train_* modules beside it.
 
 Values flow as in Explore: controls -> request -> looks of the controls; when the hand lets go, address bar. A run is
-a process of its own (training_jobs); its id in the address finds it again, and a tick reads what it has saved.
+a process of its own (work/training.py); its id in the address finds it again, and a tick reads what it has saved.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from gradlab.data import INPUTS
 from gradlab.errors import InputError
 from gradlab.importers import load_weights
 
-from ..training_jobs import TRAINING
+from ..work.training import TRAINING
 from .train_examples import FIRST
 
 MOST_RUNS = 2

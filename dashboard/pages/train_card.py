@@ -15,7 +15,7 @@ from gradlab.training.outcome import late_loss
 from gradlab.wording import value_text
 
 from .. import components, ids
-from ..jobs import JOBS
+from ..work.jobs import JOBS
 from .train_words import Shown, look_up
 
 

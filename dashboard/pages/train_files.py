@@ -18,8 +18,8 @@ from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 
 from .. import components, ids
-from ..training_jobs import TRAINING
-from ..training_worker import CHECKPOINT
+from ..work.training import TRAINING
+from ..work.training_worker import CHECKPOINT
 from . import train_card, train_flow
 from .explore_files import can_draw_pictures, netcdf
 from .train_words import Shown, look_up, sentence, summary, troubles

@@ -21,8 +21,8 @@ from gradlab.training.network import task_name
 
 from .. import controls, form, ids
 from ..components import message
-from ..runs import require_memory
-from ..training_jobs import TRAINING
+from ..work.runs import require_memory
+from ..work.training import TRAINING
 from . import train_address, train_card, train_preview
 from .explore_steer import columns, decode, keep, stored
 from .train_examples import EXAMPLES, OFFERS, labels

@@ -16,7 +16,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 
 from .. import components, ids
-from ..training_jobs import TRAINING
+from ..work.training import TRAINING
 from . import train_card, train_flow
 from .train_examples import title
 from .train_words import STATES, Shown, headline, look_up, share, summary, troubles

@@ -16,7 +16,7 @@ from gradlab.training.outcome import latest_loss, outcome
 from gradlab.wording import value_text
 
 from .. import components
-from ..training_jobs import TRAINING, Record, RunState
+from ..work.training import TRAINING, Record, RunState
 from .explore_view import duration
 from .train_examples import labels, subject
 

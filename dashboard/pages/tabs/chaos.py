@@ -9,18 +9,18 @@ import numpy as np
 import xarray as xr
 from dash import Dash, html
 from dash.development.base_component import Component
-from gradlab.runs.build import build
 
 from gradlab.config import RunConfig
 from gradlab.data import INPUTS, Series, parse, read_file
 from gradlab.plots.chaos import exponent_texts
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
+from gradlab.runs.build import build
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
 from ... import components
-from ...jobs import Progress
-from ...runs import size
+from ...work.jobs import Progress
+from ...work.runs import size
 from . import ondemand
 from .base import Run, figure
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from dash import html
 from dash.development.base_component import Component
-from gradlab.runs.build import build
 
 import gradlab
+from gradlab.runs.build import build
 
 from ... import components, form
 from .base import Run

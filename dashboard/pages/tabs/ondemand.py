@@ -17,8 +17,8 @@ from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_query
 
 from ... import components, ids
-from ...jobs import JOBS, Job, Progress
-from ...runs import LIVE, RUNS
+from ...work.jobs import JOBS, Job, Progress
+from ...work.runs import LIVE, RUNS
 from ..explore_view import duration
 from .base import Run
 

@@ -22,8 +22,8 @@ from gradlab.plots.marks import number_text
 from gradlab.products import BUDGET
 
 from ... import components
-from ...jobs import Progress
-from ...runs import LIVE, size, work
+from ...work.jobs import Progress
+from ...work.runs import LIVE, size, work
 from . import ondemand
 from .base import Run, figure
 

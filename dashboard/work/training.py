@@ -39,7 +39,7 @@ PATIENCE = 10.0  # seconds that a process has to save and end
 STOPPED = "stopped.txt"  # marks a run that was ended for good
 LOG = "log.txt"  # what the process says, if it says anything
 _ID = re.compile(r"[0-9a-f]{8}")
-_PACKAGES = Path(__file__).parents[1]  # where the process finds them, too
+_PACKAGES = Path(__file__).parents[2]  # where the process finds them, too
 _WINDOW = 0x08000000 if sys.platform == "win32" else 0  # CREATE_NO_WINDOW
 
 
@@ -206,7 +206,7 @@ class TrainingJobs:
             ended.stdin.close()
         paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
-        command = [sys.executable, "-m", "dashboard.training_worker"]
+        command = [sys.executable, "-m", "dashboard.work.training_worker"]
         with (folder / LOG).open("wb") as log:
             self._processes[run_id] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder, env=env, creationflags=_WINDOW

@@ -1,4 +1,4 @@
-"""`python -m dashboard.training_worker`: trains what the folder it is started in describes, until its input is closed.
+"""`python -m dashboard.work.training_worker`: trains what its folder describes, until its input is closed.
 
 The app holds the other end of the input. It closes it for a pause, and however the app ends, it is closed then: the run
 is saved and the process ends. Meanwhile the process holds the folder's lock, so that no other app trains the same run.
