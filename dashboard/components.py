@@ -17,6 +17,15 @@ from . import ids
 
 Content = str | Component
 GREEK = {"sigma": "σ", "chi": "χ"}
+EMPTY_FIGURE: dict[str, Any] = {
+    "data": [],
+    "layout": {
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+    },
+}
 GRAPH_CONFIG: Any = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False, "responsive": True}
 VERBS = ("vanishes", "explodes", "is carried", "overflowed")
 

@@ -56,3 +56,10 @@ def factor_text(log_rate: float) -> str:
 def times(text: str) -> str:
     """Text with real multiplication signs: x0.64 as ×0.64. A name in quotes, such as 'x0', stays as it is."""
     return re.sub(r"(?<![\w.'])x(?=\s?\d)", "×", text)
+
+
+def duration(seconds: float) -> str:
+    """A predicted time, as roughly as it is known."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -29,11 +29,11 @@ class Quiet(WSGIRequestHandler):
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app on a free port, with a file cache of its own; slow machines draw live too."""
     from dashboard.app import create_app
-    from dashboard.pages import explore_view
+    from dashboard.pages.explore import draw as explore_draw
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(explore_view, "LIVE", 60.0)
+        patch.setattr(explore_draw, "LIVE", 60.0)
         server = make_server("127.0.0.1", 0, create_app().server, threaded=True, request_handler=Quiet)
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.port}/"

@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 from dashboard import ids, server, shell
 from dashboard.app import create_app, main
-from dashboard.pages import PAGES, explore_tabs, explore_view
-from dashboard.pages.tabs import TABS
+from dashboard.pages import PAGES
+from dashboard.pages.explore import draw as explore_draw
+from dashboard.pages.explore import open_tab
+from dashboard.pages.explore.tabs import TABS
 
 from .commands import process
 from .views import data, request, walk
@@ -30,8 +32,8 @@ def test_every_id_that_a_callback_names_is_once_in_the_layout() -> None:
     pages = [[app.layout, page["page"]] for page in opened]
     ids_of = [[part.id for part in walk(page) if isinstance(getattr(part, "id", None), str)] for page in pages]
     assert all(len(found) == len(set(found)) for found in ids_of)
-    explore_view.draw(request())
-    tabs = [explore_tabs.content(tab, data()) for tab in TABS]
+    explore_draw.draw(request())
+    tabs = [open_tab.content(tab, data()) for tab in TABS]
     found = {name for names in ids_of for name in names} | {getattr(part, "id", None) for part in walk(tabs)}
     for callback in app._callback_list:
         named = re.findall(r"(?:^|\.\.)([a-z][\w-]*)\.", callback["output"].replace("...", ".."))

@@ -10,7 +10,10 @@ import xarray as xr
 
 import gradlab
 from dashboard import form, ids
-from dashboard.pages import explore_card, explore_steer, explore_theory, explore_view
+from dashboard.pages.explore import diagnosis as explore_diagnosis
+from dashboard.pages.explore import draw as explore_draw
+from dashboard.pages.explore import steer as explore_steer
+from dashboard.pages.explore import theory as explore_theory
 from dashboard.work import runs
 from gradlab import plots
 from gradlab.config import RunConfig
@@ -76,7 +79,7 @@ def test_a_rate_that_cannot_be_drawn_leaves_the_figure_as_it_is(rate):
 
 def test_the_line_can_be_switched_off():
     for on, count in ((True, 1), (False, 0)):
-        drawn = explore_view.show(data(theory=on))
+        drawn = explore_draw.show(data(theory=on))
         assert len(named(drawn["figure"], "theory: mean field")) == count
         assert words(drawn["theory"]).startswith("Theory ×")
 
@@ -95,12 +98,12 @@ def test_theory_and_measured_rate_stand_side_by_side():
 
 @pytest.mark.parametrize("config", [RunConfig(cell="gru", gain=3.0, steps=60), RunConfig(gain=1000.0, steps=40)])
 def test_a_prediction_that_misses_is_grey_and_says_why(config):
-    drawn = explore_view.show(data(config, run=True))
+    drawn = explore_draw.show(data(config, run=True))
     (line,) = (t for t in drawn["figure"].data if (t.name or "").startswith("theory: "))
     assert line.line.color == plots.THEMES["light"].muted
     note = drawn["drawn"]["props"]["note"]["children"]
     assert note.startswith("Theory misses this run; its line is grey. ") and "Fails " in note
-    fine = explore_view.show(data())
+    fine = explore_draw.show(data())
     assert fine["drawn"]["props"]["note"]["children"] == ""
     (line,) = named(fine["figure"], "theory: mean field")
     assert line.line.color == plots.THEMES["light"].text
@@ -114,11 +117,11 @@ def test_no_theory_says_so():
 
 
 def test_a_change_is_still_drawn_in_time():
-    explore_view.show(data(RunConfig()))
+    explore_draw.show(data(RunConfig()))
     took = []
     for seed in range(5):
         start = time.thread_time()
-        explore_view.show(data(RunConfig(gain=1 + 0.05 * seed)))
+        explore_draw.show(data(RunConfig(gain=1 + 0.05 * seed)))
         took.append(time.thread_time() - start)
     assert min(took) < 0.15
 
@@ -128,10 +131,10 @@ def test_a_change_is_still_drawn_in_time():
 
 def test_the_card_holds_cause_factors_and_buttons():
     runs.RUNS.get(SMALL)
-    found = explore_card.diagnosed(SMALL)
-    card = explore_card.content(data(), None)
+    found = explore_diagnosis.diagnosed(SMALL)
+    card = explore_diagnosis.content(data(), None)
     text = words(card)
-    assert words(explore_card.components.typeset(found.cause)) in text
+    assert words(explore_diagnosis.components.typeset(found.cause)) in text
     buttons = parts(card, "Button")
     assert 1 <= len(buttons) <= 3
     assert [b.id for b in buttons] == [ids.try_remedy(n) for n in range(len(buttons))]
@@ -141,15 +144,15 @@ def test_the_card_holds_cause_factors_and_buttons():
 
 
 def test_no_card_before_the_run_and_none_for_a_wrong_control():
-    assert explore_card.content(data(SMALL.replace(seed=555)), None) == []
+    assert explore_diagnosis.content(data(SMALL.replace(seed=555)), None) == []
     wrong = data()
-    assert explore_card.content(wrong | {"raw": wrong["raw"] | {"gain": -1}}, None) == []
+    assert explore_diagnosis.content(wrong | {"raw": wrong["raw"] | {"gain": -1}}, None) == []
 
 
 def test_a_run_that_is_carried_needs_no_remedy():
     config = SMALL.replace(activation="identity", recurrent_init="orthogonal")
     runs.RUNS.get(config)
-    card = explore_card.content(data(config), None)
+    card = explore_diagnosis.content(data(config), None)
     assert "Slope and weights balance" in words(card) and not parts(card, "Button")
 
 
@@ -158,21 +161,21 @@ def test_the_first_button_keeps_its_promise(fields):
     """What is predicted for it was corrected by running it, and the run after it is carried."""
     config = SMALL.replace(**fields)
     runs.RUNS.get(config)
-    assert "when run" in words(explore_card.content(data(config), None))
-    assert verdict(runs.RUNS.get(explore_card.changed(config, 0)[0])).word == "carried"
+    assert "when run" in words(explore_diagnosis.content(data(config), None))
+    assert verdict(runs.RUNS.get(explore_diagnosis.changed(config, 0)[0])).word == "carried"
 
 
 def test_remedies_of_a_large_run_are_estimates(monkeypatch):
     monkeypatch.setattr("gradlab.diagnosis.findings.QUICK", 0)
     config = SMALL.replace(seed=3)
     runs.RUNS.get(config)
-    said = words(explore_card.content(data(config), None))
+    said = words(explore_diagnosis.content(data(config), None))
     assert "an estimate" in said and "when run" not in said
 
 
 def test_a_remedy_becomes_the_run_and_the_old_one_a_pin():
     runs.RUNS.get(SMALL)
-    remedy = explore_card.diagnosed(SMALL).remedies[0]
+    remedy = explore_diagnosis.diagnosed(SMALL).remedies[0]
     changes = explore_steer.try_remedy(data(), 0, page())
     new = form.read(changes["values"]).config
     assert new == remedy.change.apply(SMALL) != SMALL
@@ -183,15 +186,15 @@ def test_a_remedy_becomes_the_run_and_the_old_one_a_pin():
         "predicted": remedy.predicted_log_rate,
     }
     measured = verdict(runs.RUNS.get(new))
-    said = words(explore_card.content(data(new), changes["tried"]))
+    said = words(explore_diagnosis.content(data(new), changes["tried"]))
     assert said.startswith(f"{remedy.change.label}: predicted ×{np.exp(remedy.predicted_log_rate):.2f}, measured ×")
     assert f"measured ×{measured.rate:.2f}." in said
-    assert "measured ×" not in words(explore_card.content(data(), changes["tried"])), "not about another run"
+    assert "measured ×" not in words(explore_diagnosis.content(data(), changes["tried"])), "not about another run"
 
 
 def test_full_pins_stay_as_they_are():
     runs.RUNS.get(SMALL)
-    pins = tuple(f"v=1&gain={n}" for n in range(explore_view.MAX_PINS))
+    pins = tuple(f"v=1&gain={n}" for n in range(explore_draw.MAX_PINS))
     assert explore_steer.try_remedy(data(), 0, page(pins=pins))["pins"] is explore_steer.no_update
 
 
@@ -214,7 +217,7 @@ def slow_net() -> RunConfig:
 
 def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
     runs.RUNS.get(slow_net)
-    found = explore_card.diagnosed(slow_net)
+    found = explore_diagnosis.diagnosed(slow_net)
     n, remedy = next((n, r) for n, r in enumerate(found.remedies) if r.change.transform)
     before = Path(slow_net.weights).read_bytes()
     changes = explore_steer.try_remedy(data(slow_net), n, page(slow_net))
@@ -233,8 +236,8 @@ def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
 
 @pytest.mark.parametrize("change", [Change("recurrent weights x 0.5", {}, ("scale_recurrent", 0.5))])
 def test_the_same_change_twice_goes_on_from_the_first(slow_net, change):
-    once = explore_card.transformed(slow_net.weights, "tanh", change)
-    twice = explore_card.transformed(once, "tanh", change)
+    once = explore_diagnosis.transformed(slow_net.weights, "tanh", change)
+    twice = explore_diagnosis.transformed(once, "tanh", change)
     first, second = (load_weights(path)[1]["W_hh"] for path in (slow_net.weights, twice))
     np.testing.assert_allclose(second, 0.25 * first, rtol=1e-6)
 
@@ -244,7 +247,7 @@ def test_a_trained_net_of_any_cell_is_transformed(fields, tmp_path):
     path = tmp_path / "run.safetensors"
     run = gradlab.train(**fields, activation="relu", steps=8, hidden_size=5, iterations=1, checkpoint=path)
     change = Change("recurrent weights x 0.5", {}, ("scale_recurrent", 0.5))
-    new = explore_card.transformed(str(path), "tanh", change)
+    new = explore_diagnosis.transformed(str(path), "tanh", change)
     cell, params = load_weights(new)
     assert cell == run.cell
     np.testing.assert_allclose(params["W_hh"], 0.5 * run.params["0.W_hh"], rtol=1e-6)
@@ -254,17 +257,17 @@ def test_a_trained_net_of_any_cell_is_transformed(fields, tmp_path):
 
 def test_a_remedy_that_cannot_be_kept_is_a_message(slow_net, monkeypatch):
     runs.RUNS.get(slow_net)
-    n = next(n for n, r in enumerate(explore_card.diagnosed(slow_net).remedies) if r.change.transform)
+    n = next(n for n, r in enumerate(explore_diagnosis.diagnosed(slow_net).remedies) if r.change.transform)
 
     def refuse(name: str, content: bytes) -> str:
         raise InputError("cannot keep it; set GRADLAB_CACHE to a directory that can be written")
 
-    monkeypatch.setattr(explore_card, "store", refuse)
+    monkeypatch.setattr(explore_diagnosis, "store", refuse)
     changes = explore_steer.try_remedy(data(slow_net), n, page(slow_net))
     assert list(changes) == ["notices"] and "set GRADLAB_CACHE" in words(changes["notices"])
-    monkeypatch.setattr(explore_card, "store", lambda name, content: "0" * 12)
+    monkeypatch.setattr(explore_diagnosis, "store", lambda name, content: "0" * 12)
     with pytest.raises(InputError, match="could not be kept; make room in the file cache and try again"):
-        explore_card.changed(slow_net, n)
+        explore_diagnosis.changed(slow_net, n)
 
 
 def test_the_share_left_is_that_of_the_curve_the_line_is_drawn_over():

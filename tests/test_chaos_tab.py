@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.pages.tabs import Run, chaos, ondemand
+from dashboard.pages.explore.tabs import Run, chaos, ondemand
 from dashboard.work.jobs import JOBS
 from gradlab import InputError, plots
 from gradlab.config import RunConfig

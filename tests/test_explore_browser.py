@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard.pages import explore_view
+from dashboard.pages.explore import draw as explore_draw
 from tests.pages import NARROW, PLOT, SMALL, WIDE, serious, settled, until
 
 pytestmark = pytest.mark.browser
@@ -232,7 +232,7 @@ def test_unknown_fields_of_a_link_are_named_and_left_out(open_page: Callable[...
 def test_long_runs_wait_for_a_click(open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch) -> None:
     page = open_page()
     before = verdict(page)
-    monkeypatch.setattr(explore_view, "LIVE", 0.0)
+    monkeypatch.setattr(explore_draw, "LIVE", 0.0)
     page.locator("#control-gain").fill("3.3")
     expect(page.locator("#run-bar")).to_contain_text("This run takes about 1 s.")
     assert verdict(page) == before

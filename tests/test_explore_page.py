@@ -11,8 +11,11 @@ import xarray as xr
 import gradlab
 from dashboard import form, ids
 from dashboard.app import create_app
-from dashboard.pages import explore_files, explore_settle, explore_tabs, explore_view
-from dashboard.pages.tabs import TABS
+from dashboard.pages.explore import downloads as explore_downloads
+from dashboard.pages.explore import draw as explore_draw
+from dashboard.pages.explore import open_tab
+from dashboard.pages.explore import settle as explore_settle
+from dashboard.pages.explore.tabs import TABS
 from dashboard.work import runs
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -29,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_a_run_is_drawn() -> None:
-    drawing = explore_view.draw(request())
+    drawing = explore_draw.draw(request())
     assert "The gradient vanishes: ×" in words(drawing.outputs["verdict"])
     assert drawing.outputs["figure"].data
     assert drawing.outputs["style"]["height"].endswith("px")
@@ -42,61 +45,61 @@ def test_a_run_is_drawn() -> None:
 
 def test_a_wrong_value_keeps_the_figure() -> None:
     raw = dict(form.raw(SMALL)) | {"gain": -1}
-    drawing = explore_view.draw(explore_view.Request(raw, "vanishing_tanh"))
+    drawing = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh"))
     assert "figure" not in drawing.outputs and drawing.strip is None
     assert "got -1" in drawing.props["control-gain"]["error"]
     assert drawing.props["stage"] == {"className": "stage stale"}
-    shown = explore_view.show(data() | {"raw": raw})
+    shown = explore_draw.show(data() | {"raw": raw})
     assert shown["drawn"]["request"]["raw"]["gain"] == -1
 
 
 def test_messages_are_seen_where_controls_may_not_be() -> None:
     raw = dict(form.raw(SMALL)) | {"bias_scale": -1}
-    first = explore_view.draw(explore_view.Request(raw, "vanishing_tanh", first=True))
+    first = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh", first=True))
     assert first.outputs["verdict"] == "Nothing to show yet"
     assert words(first.outputs["failure"]).startswith("Bias scale: expected at least 0")
     assert first.props["more"] == {"open": True}
-    narrow = explore_view.draw(explore_view.Request(raw, "vanishing_tanh", narrow=True))
+    narrow = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh", narrow=True))
     assert words(narrow.outputs["failure"]).endswith("The figure shows the last good run.")
-    assert explore_view.draw(explore_view.Request(raw, "vanishing_tanh")).outputs["failure"] == ""
+    assert explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh")).outputs["failure"] == ""
 
 
 def test_an_error_of_the_engine_stands_beside_its_control() -> None:
     key = stored("short.csv", b"a\n" + b"1\n2\n" * 6)
     raw = dict(form.raw(SMALL)) | {"input": key}
-    drawing = explore_view.draw(explore_view.Request(raw, "vanishing_tanh"))
+    drawing = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh"))
     assert "the data have 12 steps, fewer than the 20 asked for" in drawing.props["control-steps"]["error"]
 
 
 def test_a_defect_is_shown_and_the_page_lives_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(explore_view, "view", lambda *_: 1 / 0)
-    drawing = explore_view.draw(request())
+    monkeypatch.setattr(explore_draw, "view", lambda *_: 1 / 0)
+    drawing = explore_draw.draw(request())
     text = words(drawing.outputs["failure"])
     assert "its own fault (ZeroDivisionError: division by zero). The figure shows the last good run." in text
     assert "a run failed" in caplog.text
 
 
 def test_long_runs_ask_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explore_view, "LIVE", 0.0)
+    monkeypatch.setattr(explore_draw, "LIVE", 0.0)
     config = SMALL.replace(seed=77)
-    drawing = explore_view.draw(request(config))
+    drawing = explore_draw.draw(request(config))
     assert drawing.props["run-bar"] == {"className": "run-bar"}
     assert re.fullmatch(r"This run takes about \d+ s\.", drawing.props["run-text"]["children"])
-    assert "figure" in explore_view.draw(request(config, run=True)).outputs
-    assert "figure" in explore_view.draw(request(config)).outputs, "now it is known"
-    monkeypatch.setattr(explore_view, "FIRST", 0.0)
-    assert explore_view.draw(request(SMALL.replace(seed=78), first=True)).outputs["verdict"] == "Ready when you are"
+    assert "figure" in explore_draw.draw(request(config, run=True)).outputs
+    assert "figure" in explore_draw.draw(request(config)).outputs, "now it is known"
+    monkeypatch.setattr(explore_draw, "FIRST", 0.0)
+    assert explore_draw.draw(request(SMALL.replace(seed=78), first=True)).outputs["verdict"] == "Ready when you are"
 
 
 @pytest.mark.parametrize("seconds, text", [(0.2, "1 s"), (42, "42 s"), (200, "3 min"), (9000, "2.5 h")])
 def test_duration(seconds: float, text: str) -> None:
-    assert explore_view.duration(seconds) == text
+    assert explore_draw.duration(seconds) == text
 
 
 def test_runs_that_would_fill_the_memory_are_refused() -> None:
-    drawing = explore_view.draw(request(RunConfig(cell="lstm", hidden_size=1024, steps=20_000, batch_size=128)))
+    drawing = explore_draw.draw(request(RunConfig(cell="lstm", hidden_size=1024, steps=20_000, batch_size=128)))
     text = words(drawing.outputs["failure"])
     assert re.search(r"would take about \d+ GB, the app allows 6 GB; take fewer steps, samples or units", text)
 
@@ -114,22 +117,22 @@ def test_runs_that_would_fill_the_memory_are_refused() -> None:
     ],
 )
 def test_blame(fields: dict[str, str], message: str, field: str | None) -> None:
-    assert explore_view.blame(SMALL.replace(**fields), message) == field
+    assert explore_draw.blame(SMALL.replace(**fields), message) == field
 
 
 def test_clipping_of_the_update_is_said_to_leave_the_curve() -> None:
-    drawing = explore_view.draw(request(SMALL.replace(clip="norm")))
-    assert drawing.props["note"] == {"children": explore_view.CLIP_NOTE}
-    assert explore_view.draw(request(SMALL.replace(clip="step_norm"))).props["note"] == {"children": ""}
+    drawing = explore_draw.draw(request(SMALL.replace(clip="norm")))
+    assert drawing.props["note"] == {"children": explore_draw.CLIP_NOTE}
+    assert explore_draw.draw(request(SMALL.replace(clip="step_norm"))).props["note"] == {"children": ""}
 
 
 def test_labels_of_runs() -> None:
-    assert explore_view.label(PRESETS["gru"].config()) == "GRU"
-    assert explore_view.label(SMALL.replace(cell="lstm", gain=2.0)) == "lstm, gain 2, steps 20, hidden size 8 …"
+    assert explore_draw.label(PRESETS["gru"].config()) == "GRU"
+    assert explore_draw.label(SMALL.replace(cell="lstm", gain=2.0)) == "lstm, gain 2, steps 20, hidden size 8 …"
 
 
 def test_pins_are_drawn_with_their_labels() -> None:
-    drawing = explore_view.draw(request(pins=(to_query(SMALL.replace(gain=3.0)),)))
+    drawing = explore_draw.draw(request(pins=(to_query(SMALL.replace(gain=3.0)),)))
     assert any("gain 3" in (trace.name or "") for trace in drawing.outputs["figure"].data)
 
 
@@ -137,7 +140,7 @@ def test_pins_are_drawn_with_their_labels() -> None:
 
 
 def test_settling_writes_the_address_only_where_it_says_something_else() -> None:
-    explore_view.draw(request())
+    explore_draw.draw(request())
     changed = explore_settle.settle(data())
     assert changed["address"] == f"?{to_query(SMALL)}"
     assert "The gradient vanishes" in changed["announcement"]
@@ -166,8 +169,8 @@ def test_pins_have_a_limit_and_no_doubles() -> None:
 @pytest.mark.parametrize("fields", [{}, {"cell": "lstm"}, {"clip": "norm"}, {"clip": "step_norm"}], ids=str)
 def test_tabs(tab: str, fields: dict[str, str]) -> None:
     config = SMALL.replace(**fields)
-    explore_view.draw(request(config))
-    shown = explore_tabs.panels(tab, data(config))
+    explore_draw.draw(request(config))
+    shown = open_tab.panels(tab, data(config))
     assert [name for name, content in shown.items() if content] == [tab]
     figures = [part for part in walk(shown[tab]) if getattr(part, "role", None) == "img"]
     on_demand = tab == "chaos"
@@ -176,34 +179,34 @@ def test_tabs(tab: str, fields: dict[str, str]) -> None:
 
 
 def test_a_tab_waits_for_its_run() -> None:
-    shown = explore_tabs.panels("why", data(SMALL.replace(seed=4321)))
+    shown = open_tab.panels("why", data(SMALL.replace(seed=4321)))
     assert "Nothing to show until the run is drawn." in words(shown["why"])
-    assert explore_tabs.panels(None, None) == dict.fromkeys(TABS, [])
+    assert open_tab.panels(None, None) == dict.fromkeys(TABS, [])
 
 
 def test_downloads_hold_the_run(tmp_path: Path) -> None:
     ds = runs.RUNS.get(SMALL.replace(cell="lstm"))
-    rows = explore_files.curves(ds, "light").decode().splitlines()
+    rows = explore_downloads.curves(ds, "light").decode().splitlines()
     assert rows[0] == "t,ln_share_left,ln_grad_norm_h,ln_grad_norm_c,jacobian_frobenius,jacobian_spectral"
     assert len(rows) == 22 and rows[1].endswith(",,")
     np.testing.assert_allclose(float(rows[2].split(",")[4]), ds.jacobian_frobenius.sel(step=1).median())
-    with xr.open_dataset(io.BytesIO(explore_files.netcdf(ds, "light"))) as read:
+    with xr.open_dataset(io.BytesIO(explore_downloads.netcdf(ds, "light"))) as read:
         assert read.attrs["cell"] == ds.attrs["cell"]
-    assert b"The gradient" in explore_files.report(ds, "light")
+    assert b"The gradient" in explore_downloads.report(ds, "light")
 
 
 def test_a_download_needs_a_run() -> None:
-    file, text = explore_files.download("csv", request(SMALL.replace(seed=999)))
-    assert file is explore_files.no_update
+    file, text = explore_downloads.download("csv", request(SMALL.replace(seed=999)))
+    assert file is explore_downloads.no_update
     assert "no finished run" in words(text)
     runs.RUNS.get(SMALL)
-    file, text = explore_files.download("csv", request())
+    file, text = explore_downloads.download("csv", request())
     assert file["filename"] == "gradlab-elman.csv" and text == ""
 
 
 def test_a_picture_is_offered_only_where_one_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explore_files, "can_draw_pictures", lambda: False)
-    assert explore_files.formats() == ["nc", "csv", "html"]
+    monkeypatch.setattr(explore_downloads, "can_draw_pictures", lambda: False)
+    assert explore_downloads.formats() == ["nc", "csv", "html"]
     create_app()
 
 

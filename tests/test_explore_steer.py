@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dashboard import controls, form, ids
-from dashboard.pages import explore_steer
+from dashboard.pages.explore import steer as explore_steer
 from dashboard.work import runs
 from gradlab.config.presets import PRESETS
 from gradlab.data.uploads import store

@@ -11,7 +11,7 @@ import pytest
 
 import gradlab
 from dashboard import shell
-from dashboard.pages import phase_view
+from dashboard.pages.phase import draw as phase_draw
 from gradlab import theory
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query
@@ -91,7 +91,7 @@ def test_other_fields_are_refused(fields, text):
 
 
 def test_the_words_say_what_the_theory_says():
-    drawn = phase_view.draw(phase_view.read("?gain=1.5&input_scale=0")[0], "light", False)
+    drawn = phase_draw.draw(phase_draw.read("?gain=1.5&input_scale=0")[0], "light", False)
     assert words(drawn["verdict"]) == "▲Chaotic phase: the gradient explodes, ×1.07 per step back."
     assert words(drawn["details"]).startswith("Mean-field theory: χ1 = 1.14.")
     assert "grows by a factor e in 15.3 steps; 100 steps back 10" in words(drawn["details"])  # 1 / 0.06521721
@@ -108,30 +108,30 @@ def test_the_words_say_what_the_theory_says():
     ],
 )
 def test_each_phase_has_its_look(query, kind, text):
-    view, notices = phase_view.read(f"?{query}")
+    view, notices = phase_draw.read(f"?{query}")
     found = theory.mean_field(view.config.activation, **view.scales)
-    assert phase_view.kind(found) == kind and not notices
-    assert phase_view.headline(found).startswith(text)
+    assert phase_draw.kind(found) == kind and not notices
+    assert phase_draw.headline(found).startswith(text)
 
 
 def test_the_class_is_that_of_a_run_of_a_hundred_steps():
     config = RunConfig(gain=1.6)
     found = theory.mean_field("tanh", 1.6, 0.0, 1.0)
-    assert phase_view.kind(found) == gradlab.verdict(gradlab.analyze(config)).word == "vanishing"
+    assert phase_draw.kind(found) == gradlab.verdict(gradlab.analyze(config)).word == "vanishing"
 
 
 def test_a_dead_net_has_words_too():
     found = theory.mean_field("tanh", 0.0, 0.0, 1.0)
-    assert phase_view.headline(found) == "Ordered phase: the gradient vanishes, x0 per step back."
-    assert "Mean-field theory: chi_1 = 0." in phase_view.details(found, math.nan)
+    assert phase_draw.headline(found) == "Ordered phase: the gradient vanishes, x0 per step back."
+    assert "Mean-field theory: chi_1 = 0." in phase_draw.details(found, math.nan)
 
 
 # the table
 
 
 def test_the_table_holds_the_rates_at_points_of_the_map():
-    x, y = (("sigma_w", phase_view.grid("sigma_w", 4.0)), ("sigma_b", phase_view.grid("sigma_b", 2.0)))
-    rows = phase_view.rows(phase_view.phase_map("tanh", ("sigma_w", 4.0), ("sigma_b", 2.0), 1.0), x, y)
+    x, y = (("sigma_w", phase_draw.grid("sigma_w", 4.0)), ("sigma_b", phase_draw.grid("sigma_b", 2.0)))
+    rows = phase_draw.rows(phase_draw.phase_map("tanh", ("sigma_w", 4.0), ("sigma_b", 2.0), 1.0), x, y)
     assert [row["σ_b"] for row in rows][0] == "2" and [row["σ_b"] for row in rows][-1] == "0"
     gain = list(rows[0])[-1]
     assert gain == "4"
@@ -142,21 +142,21 @@ def test_the_table_holds_the_rates_at_points_of_the_map():
 # state
 
 
-@pytest.mark.parametrize("axes", phase_view.AXES)
+@pytest.mark.parametrize("axes", phase_draw.AXES)
 def test_a_link_reproduces_the_page(axes):
     query = "gain=2.5&bias_scale=0.3&input_scale=0.7&activation=relu&steps=40&pin=gain%3D3"
-    view, _ = phase_view.read(f"?{query}&axes={axes}")
-    again, notices = phase_view.read(view.address)
+    view, _ = phase_draw.read(f"?{query}&axes={axes}")
+    again, notices = phase_draw.read(view.address)
     assert again == view and not notices
     assert view.scales == {"sigma_w": 2.5, "sigma_b": 0.3, "sigma_v": 0.7}
-    drawn = phase_view.show(request(view.address, axes, "relu", **view.scales))
+    drawn = phase_draw.show(request(view.address, axes, "relu", **view.scales))
     assert drawn["drawn"]["address"] == view.address
 
 
 def test_the_link_to_explore_is_a_plain_net_at_the_point():
-    view, notices = phase_view.read("?cell=lstm&forget_bias=1&recurrent_init=orthogonal&leak=0.5&gain=2&axes=b-v")
+    view, notices = phase_draw.read("?cell=lstm&forget_bias=1&recurrent_init=orthogonal&leak=0.5&gain=2&axes=b-v")
     assert "The map is about the plain cell with gaussian weights" in notices[0]
-    drawn = phase_view.show(request(view.address, "b-v", sigma_w=2.2, sigma_b=0.4, sigma_v=0.6))
+    drawn = phase_draw.show(request(view.address, "b-v", sigma_w=2.2, sigma_b=0.4, sigma_v=0.6))
     assert drawn["link"].startswith("/?v=1&")
     link = from_query(drawn["link"].partition("?")[2])
     assert not link.notices
@@ -167,27 +167,27 @@ def test_the_link_to_explore_is_a_plain_net_at_the_point():
 
 
 def test_what_a_link_says_wrong_is_named():
-    view, notices = phase_view.read("?axes=q-z&gian=2&activation=tahn")
+    view, notices = phase_draw.read("?axes=q-z&gian=2&activation=tahn")
     assert view.axes == "w-b" and view.config.activation == "tanh"
     text = " ".join(notices)
     assert "expected one of w-b, w-v, b-v, got 'q-z'" in text
     assert "unknown field 'gian'" in text and "unknown activation 'tahn'" in text
-    followed = phase_view.follow("?axes=w-v&bias_scale=0.4")
+    followed = phase_draw.follow("?axes=w-v&bias_scale=0.4")
     assert followed["values"] | {"activation": "tanh", "axes": "w-v", "sigma_b": 0.4} == followed["values"]
     assert followed["base"] == "?v=1&bias_scale=0.4&axes=w-v"
-    assert phase_view.follow(None)["notices"] == []
+    assert phase_draw.follow(None)["notices"] == []
 
 
 @pytest.mark.parametrize("value, text", [(None, "empty field"), ("", "empty field"), (-1, "at least 0"), (1e4, "1000")])
 def test_a_wrong_value_stands_beside_its_control_and_the_map_stays(value, text):
-    drawn = phase_view.show(request(sigma_b=value))
+    drawn = phase_draw.show(request(sigma_b=value))
     said = drawn["errors"]["sigma_b"] or words(drawn["verdict"])
     assert text in said
-    assert drawn["figure"] is phase_view.no_update and drawn["drawn"]["address"] is None
+    assert drawn["figure"] is phase_draw.no_update and drawn["drawn"]["address"] is None
 
 
 def test_the_axes_say_what_each_scale_is():
-    drawn = phase_view.show(request(axes="w-v"))
+    drawn = phase_draw.show(request(axes="w-v"))
     assert drawn["roles"] == {
         "sigma_w": "across the map",
         "sigma_b": "held all over the map",
@@ -198,9 +198,9 @@ def test_the_axes_say_what_each_scale_is():
 
 
 def test_the_grid_is_of_values_that_the_controls_have():
-    for name, field in phase_view.SIGMAS.items():
+    for name, field in phase_draw.SIGMAS.items():
         control = gradlab.config.controls()[field]
-        values = phase_view.grid(name, control.max)
+        values = phase_draw.grid(name, control.max)
         assert (values[0], values[-1]) == (control.min, control.max)
         np.testing.assert_allclose(np.round(values / control.step), values / control.step, atol=1e-9)
         assert 20 < len(values) < 90
@@ -216,30 +216,30 @@ def test_the_grid_is_of_values_that_the_controls_have():
     ],
 )
 def test_the_axes_reach_the_point_and_the_critical_gain(query, ends):
-    view = phase_view.read(f"?{query}")[0]
-    fig = phase_view.draw(view, "light", False)["figure"]
+    view = phase_draw.read(f"?{query}")[0]
+    fig = phase_draw.draw(view, "light", False)["figure"]
     assert (fig.layout.xaxis.range[1], fig.layout.yaxis.range[1]) == ends
-    assert (fig.data[-1].x[0], fig.data[-1].y[0]) == tuple(view.scales[name] for name in phase_view.AXES[view.axes])
+    assert (fig.data[-1].x[0], fig.data[-1].y[0]) == tuple(view.scales[name] for name in phase_draw.AXES[view.axes])
     assert len(fig.data[0].x) < 90 and fig.data[0].x[-1] == ends[0]
 
 
 def test_beyond_the_theory_the_headline_says_so():
-    drawn = phase_view.show(request(sigma_w=1e9))
+    drawn = phase_draw.show(request(sigma_w=1e9))
     assert words(drawn["verdict"]) == (
         "No prediction: gain σw: expected a standard deviation (not a variance) from 0 to 1000, got 1e+09"
     )
-    assert drawn["figure"] is phase_view.no_update and words(drawn["details"]) == ""
+    assert drawn["figure"] is phase_draw.no_update and words(drawn["details"]) == ""
 
 
 # speed and shell
 
 
 def test_a_change_is_drawn_quickly():
-    phase_view.show(request())
+    phase_draw.show(request())
     took = []
     for n in range(5):
         start = time.thread_time()
-        phase_view.show(request(sigma_w=1.0 + 0.05 * n))
+        phase_draw.show(request(sigma_w=1.0 + 0.05 * n))
         took.append(time.thread_time() - start)
     assert min(took) < 0.15
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard.pages.tabs import chaos, ondemand
+from dashboard.pages.explore.tabs import chaos, ondemand
 from dashboard.work.jobs import JOBS
 from gradlab import InputError
 

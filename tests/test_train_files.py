@@ -5,7 +5,10 @@ import re
 import pytest
 
 from dashboard import controls
-from dashboard.pages import train_examples, train_files, train_preview, train_steer
+from dashboard.pages.train import downloads as train_downloads
+from dashboard.pages.train import examples as train_examples
+from dashboard.pages.train import preview as train_preview
+from dashboard.pages.train import steer as train_steer
 from gradlab.data import column_names
 from gradlab.data.uploads import find
 
@@ -86,7 +89,7 @@ def test_a_run_is_called_by_its_file():
 
 def test_downloads_are_named_by_the_file():
     path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
-    assert train_files.called(CLASSIFY.replace(input=path)) == "k" and train_files.called(SMALL) == "adding"
+    assert train_downloads.called(CLASSIFY.replace(input=path)) == "k" and train_downloads.called(SMALL) == "adding"
 
 
 def test_the_answer_is_the_class_as_the_file_spells_it():

@@ -2,8 +2,10 @@
 
 import pytest
 
-from dashboard.pages import train_examples, train_flow, train_words
-from dashboard.pages.train_examples import EXAMPLES
+from dashboard.pages.train import examples as train_examples
+from dashboard.pages.train import flow as train_flow
+from dashboard.pages.train import words as train_words
+from dashboard.pages.train.examples import EXAMPLES
 from dashboard.work.training import Record
 from gradlab import train
 from gradlab.config import RunConfig

@@ -7,8 +7,11 @@ from urllib.parse import parse_qsl
 import pytest
 
 from dashboard import controls, form, ids
-from dashboard.pages import train_address, train_examples, train_preview, train_steer
-from dashboard.pages.train_examples import EXAMPLES, OFFERS
+from dashboard.pages.train import address as train_address
+from dashboard.pages.train import examples as train_examples
+from dashboard.pages.train import preview as train_preview
+from dashboard.pages.train import steer as train_steer
+from dashboard.pages.train.examples import EXAMPLES, OFFERS
 from dashboard.work.training import TRAINING, require_drawable
 from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError

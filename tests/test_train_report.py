@@ -7,7 +7,10 @@ from html import unescape
 
 import pytest
 
-from dashboard.pages import explore_files, train_card, train_files, train_words
+from dashboard.pages.explore import downloads as explore_downloads
+from dashboard.pages.train import advisor as train_advisor
+from dashboard.pages.train import downloads as train_downloads
+from dashboard.pages.train import words as train_words
 from dashboard.work.training import TRAINING
 from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError, analyze, plots, train
@@ -36,7 +39,7 @@ def headings(page):
 @pytest.fixture
 def report():
     def of(*run_ids):
-        sent, text = train_files.download("html", list(run_ids), "dark")
+        sent, text = train_downloads.download("html", list(run_ids), "dark")
         assert text == "" and sent["filename"] == "gradlab-adding.html"
         return base64.b64decode(sent["content"]).decode()
 
@@ -97,8 +100,8 @@ def test_two_runs_are_told_apart_and_what_was_measured_comes_first(report, pair)
 def test_a_check_of_the_advice_is_in_the_report(report, monkeypatch):
     run_id = kept()
     monkeypatch.setattr("gradlab.training.advisor.HEAVY", 0.0)
-    train_card.check(1, [run_id])
-    train_card.JOBS.get(train_card.key(run_id)).wait(20)
+    train_advisor.check(1, [run_id])
+    train_advisor.JOBS.get(train_advisor.key(run_id)).wait(20)
     assert re.search(r"It clipped \d+ of 60 updates", text_of(report(run_id)))
 
 
@@ -132,14 +135,16 @@ def test_a_report_of_one_network_can_be_repeated_too():
     assert "gradlab analyze --gain 2 --steps 20" in text_of(page) and "gradlab.analyze(gain=2.0" in text_of(page)
 
 
-@pytest.mark.skipif(not train_files.can_draw_pictures(), reason="kaleido or its browser is not here")
+@pytest.mark.skipif(not train_downloads.can_draw_pictures(), reason="kaleido or its browser is not here")
 def test_a_picture_where_one_can_be_drawn(pair):
-    sent, _ = train_files.download("png", pair, "light")
+    sent, _ = train_downloads.download("png", pair, "light")
     assert base64.b64decode(sent["content"]).startswith(b"\x89PNG") and sent["filename"] == "gradlab-adding.png"
 
 
 def test_the_menu_is_that_of_explore_and_the_weights():
-    assert dict(train_files.LABELS) == explore_files.LABELS | {"safetensors": train_files.LABELS["safetensors"]}
+    assert dict(train_downloads.LABELS) == explore_downloads.LABELS | {
+        "safetensors": train_downloads.LABELS["safetensors"]
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.pages import explore_settle, train_address
+from dashboard.pages.explore import settle as explore_settle
+from dashboard.pages.train import address as train_address
 from gradlab import make_cell, train
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_query

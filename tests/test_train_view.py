@@ -13,7 +13,12 @@ import pytest
 import xarray as xr
 
 from dashboard import ids
-from dashboard.pages import train_card, train_files, train_flow, train_steer, train_view, train_words
+from dashboard.pages.train import advisor as train_advisor
+from dashboard.pages.train import downloads as train_downloads
+from dashboard.pages.train import flow as train_flow
+from dashboard.pages.train import follow as train_follow
+from dashboard.pages.train import steer as train_steer
+from dashboard.pages.train import words as train_words
 from dashboard.work import training
 from dashboard.work.training import TRAINING, RunState
 from dashboard.work.training_worker import CHECKPOINT, OUTCOME
@@ -27,11 +32,11 @@ from .views import walk, words
 
 
 def answer(trigger, run_ids, shown=None, back=0, layer=0):
-    return train_view.answer(trigger, run_ids, LOOK, layer, back, shown)
+    return train_follow.answer(trigger, run_ids, LOOK, layer, back, shown)
 
 
 def changed(shown):
-    return {name for name, value in shown.items() if value is not train_view.no_update}
+    return {name for name, value in shown.items() if value is not train_follow.no_update}
 
 
 # what is shown
@@ -39,9 +44,9 @@ def changed(shown):
 
 def test_without_runs_the_page_is_ready():
     shown = answer(ids.TRAIN_RUNS, [])
-    assert shown["verdict"] == train_view.READY and shown["stage"] == "stage ready"
+    assert shown["verdict"] == train_follow.READY and shown["stage"] == "stage ready"
     assert shown["shown"]["more"] is False
-    assert train_view.answer(ids.TRAIN_RUNS, [], None, 0, 0, None)["verdict"] is train_view.no_update
+    assert train_follow.answer(ids.TRAIN_RUNS, [], None, 0, 0, None)["verdict"] is train_follow.no_update
 
 
 def test_a_run_is_shown_whole(pair):
@@ -72,7 +77,7 @@ def test_the_slider_leads_back_and_stays_there(pair):
     assert changed(moved) == {"flow", "flow_style", "flow_label", "flow_table", "flow_verdict", "when", "shown"}
     assert moved["when"] == "at iteration 20"
     redrawn = answer(ids.TRAIN_LOOK, pair, moved["shown"], back=2)
-    assert redrawn["when"] == "at iteration 20" and redrawn["back"] is train_view.no_update
+    assert redrawn["when"] == "at iteration 20" and redrawn["back"] is train_follow.no_update
     other = answer(ids.TRAIN_RUNS, pair[:1], moved["shown"], back=2)
     assert other["back"] == 6, "other runs are shown from their latest"
 
@@ -80,7 +85,7 @@ def test_the_slider_leads_back_and_stays_there(pair):
 @pytest.mark.parametrize("back, before, expected", [(0, -1, 9), (9, 9, 9), (7, 7, 9), (3, 7, 3), (12, 20, 9)])
 def test_the_moment_that_is_shown(monkeypatch, back, before, expected):
     monkeypatch.setattr(train_flow, "last_snapshot", lambda runs: 9)
-    assert train_view.moment([], back, before) == expected
+    assert train_follow.moment([], back, before) == expected
 
 
 def test_a_run_that_is_behind_says_at_which_iteration_it_is_shown():
@@ -120,7 +125,7 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_other(pair):
     assert "unclipped net" in words(shown["verdict"]) and "unclipped net" in words(shown["table"])
     (TRAINING.folder(pair[1]) / CHECKPOINT).write_bytes(b"torn")
     assert answer(ids.TRAIN_RUNS, pair)["verdict"] == "What was recorded cannot be read"
-    assert "not a whole checkpoint" in words(train_files.download("nc", pair, "light")[1])
+    assert "not a whole checkpoint" in words(train_downloads.download("nc", pair, "light")[1])
 
 
 def test_a_run_whose_file_is_gone_is_shown_as_it_was():
@@ -132,13 +137,13 @@ def test_a_run_whose_file_is_gone_is_shown_as_it_was():
     shown = answer(ids.TRAIN_RUNS, [run_id])
     assert shown["trouble"] == [] and words(shown["verdict"]) == words(before["verdict"])
     assert all(words(shown[part]) == words(before[part]) for part in ("details", "table", "flow_verdict", "advice"))
-    assert train_files.download("html", [run_id], "light")[1] == ""
+    assert train_downloads.download("html", [run_id], "light")[1] == ""
 
 
 def test_a_run_that_has_recorded_nothing():
     run_id = kept(outcome="failed", iterations=0)
     shown = answer(ids.TRAIN_RUNS, [run_id])
-    assert shown["verdict"] == "Nothing was recorded" and shown["figure"] is train_view.no_update
+    assert shown["verdict"] == "Nothing was recorded" and shown["figure"] is train_follow.no_update
     assert words(shown["details"]) == "Adding, 12 steps. 0 of 60 iterations, failed."
     assert words(train_words.headline([train_words.Shown(run_id, SMALL, RunState("starting"), "x")])) == "Starting …"
 
@@ -195,45 +200,47 @@ def test_the_headline_of_two_runs_names_the_better_first():
 
 
 def test_of_a_pair_that_was_clipped_and_not_the_card_says_what_was_measured(pair):
-    shown = train_card.content(train_words.look_up(pair))
+    shown = train_advisor.content(train_words.look_up(pair))
     text = r"Measured here: loss \S+ with clipping at 0\.5, \S+ without: it (helped|made no difference|did harm.*)\. "
     assert re.match(text, words(shown["advice"]))
     assert shown["card"] == "card" and shown["buttons"] == "hidden"
-    assert train_card.advised(train_words.look_up(pair))[0] == pair[1], "norms of a run without clipping tell most"
+    assert train_advisor.advised(train_words.look_up(pair))[0] == pair[1], "norms of a run without clipping tell most"
 
 
 def test_a_suggestion_can_be_tried_and_used(monkeypatch):
     run_id = kept()
     monkeypatch.setattr("gradlab.training.advisor.HEAVY", 0.0)
-    shown = train_card.content(train_words.look_up([run_id]))
+    shown = train_advisor.content(train_words.look_up([run_id]))
     assert shown["buttons"] == "actions untried" and "90th percentile" in words(shown["advice"])
     threshold = re.search(r"At ([\d.]+),", words(shown["advice"]))[1]
     values = train_steer.use_threshold(page(runs=[run_id]))["values"]
     assert values == {"clip": "norm", "clip_threshold": threshold}
-    assert train_card.check(1, [run_id]) == 1
-    train_card.JOBS.get(train_card.key(run_id)).wait(20)
-    assert "Over 60 iterations from the start the loss came to" in train_card.effect(run_id)
-    assert not train_card.busy(run_id) and train_card.stamp(run_id) == ["done", 1.0]
+    assert train_advisor.check(1, [run_id]) == 1
+    train_advisor.JOBS.get(train_advisor.key(run_id)).wait(20)
+    assert "Over 60 iterations from the start the loss came to" in train_advisor.effect(run_id)
+    assert not train_advisor.busy(run_id) and train_advisor.stamp(run_id) == ["done", 1.0]
     for loss, first in ((1.0, "good"), (1e9, "harm")):
-        effect = replace(train_card.JOBS.get(train_card.key(run_id)).result.effect, loss_without=1.0, loss_with=loss)
-        train_card.JOBS.get(train_card.key(run_id)).result = SimpleNamespace(effect=effect)
-        assert train_card.content(train_words.look_up([run_id]))["buttons"] == f"actions {first}"
+        effect = replace(
+            train_advisor.JOBS.get(train_advisor.key(run_id)).result.effect, loss_without=1.0, loss_with=loss
+        )
+        train_advisor.JOBS.get(train_advisor.key(run_id)).result = SimpleNamespace(effect=effect)
+        assert train_advisor.content(train_words.look_up([run_id]))["buttons"] == f"actions {first}"
 
 
 def test_of_two_runs_the_card_names_the_one_it_means():
     ids = [kept(SMALL, "00000001"), kept(SMALL.replace(cell="lstm"), "00000002")]
     runs = train_words.look_up(ids)
-    assert words(train_card.content(runs)["advice"]).startswith("Of the tanh RNN: ")
-    assert train_card.lines(runs)[0].startswith("Of the tanh RNN: ")
-    assert not words(train_card.content(runs[:1])["advice"]).startswith("Of the ")
+    assert words(train_advisor.content(runs)["advice"]).startswith("Of the tanh RNN: ")
+    assert train_advisor.lines(runs)[0].startswith("Of the tanh RNN: ")
+    assert not words(train_advisor.content(runs[:1])["advice"]).startswith("Of the ")
 
 
 def test_without_enough_norms_there_is_no_card():
     run_id = kept(SMALL.replace(iterations=15))
-    assert train_card.content(train_words.look_up([run_id]))["card"] == "card hidden"
-    assert train_card.content([])["card"] == "card hidden"
+    assert train_advisor.content(train_words.look_up([run_id]))["card"] == "card hidden"
+    assert train_advisor.content([])["card"] == "card hidden"
     assert train_steer.use_threshold(page()) == {}
-    assert train_card.check(1, []) is train_card.no_update is train_card.check(None, [run_id])
+    assert train_advisor.check(1, []) is train_advisor.no_update is train_advisor.check(None, [run_id])
 
 
 # downloads
@@ -245,28 +252,28 @@ def content_of(sent):
 
 def test_one_run_is_one_file(tmp_path):
     run_id = kept()
-    sent, text = train_files.download("csv", [run_id], "light")
+    sent, text = train_downloads.download("csv", [run_id], "light")
     rows = content_of(sent).decode().splitlines()
     assert rows[0].startswith("iteration,loss,log_grad_norm_before") and len(rows) == 61 and text == ""
-    sent, _ = train_files.download("nc", [run_id], "light")
+    sent, _ = train_downloads.download("nc", [run_id], "light")
     with xr.open_dataset(io.BytesIO(content_of(sent))) as read:
         assert read.sizes["iteration"] == 60 and sent["filename"] == "gradlab-adding.nc"
-    sent, _ = train_files.download("safetensors", [run_id], "light")
+    sent, _ = train_downloads.download("safetensors", [run_id], "light")
     path = tmp_path / "run.safetensors"
     path.write_bytes(content_of(sent))
     assert train(checkpoint=path, resume=True).iteration == 60
-    sent, _ = train_files.download("html", [run_id], "dark")
+    sent, _ = train_downloads.download("html", [run_id], "dark")
     assert b"plotly" in content_of(sent)
 
 
 def test_two_runs_are_an_archive(pair):
-    sent, _ = train_files.download("csv", pair, "light")
+    sent, _ = train_downloads.download("csv", pair, "light")
     with zipfile.ZipFile(io.BytesIO(content_of(sent))) as archive:
         assert archive.namelist() == ["gradlab-adding-clipped-net.csv", "gradlab-adding-unclipped-net.csv"]
     assert sent["filename"] == "gradlab-adding-curves.zip"
 
 
 def test_nothing_to_download():
-    sent, text = train_files.download("csv", [], "light")
-    assert sent is train_files.no_update and "before a run has begun" in words(text)
-    assert set(train_files.formats()) <= set(train_files.LABELS)
+    sent, text = train_downloads.download("csv", [], "light")
+    assert sent is train_downloads.no_update and "before a run has begun" in words(text)
+    assert set(train_downloads.formats()) <= set(train_downloads.LABELS)

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from dashboard.pages import train_view, train_words
+from dashboard.pages.train import follow as train_follow
+from dashboard.pages.train import words as train_words
 from dashboard.work.training import TRAINING, RunState
 from gradlab.config.train import TrainConfig
 
@@ -71,7 +72,7 @@ def test_the_loss_to_beat_is_called_what_it_is(task, text):
 def test_the_latest_runs_can_be_told_apart():
     for n, config in enumerate((PAIR[0], PAIR[1], SMALL.replace(clip="agc", cell="lstm"))):
         kept(config, f"0000000{n}", iterations=1)
-    rows = [part for part in walk(train_view.recent()) if type(part).__name__ == "A"]
+    rows = [part for part in walk(train_follow.recent()) if type(part).__name__ == "A"]
     told = [words(row) for row in rows]
     assert sorted(text.partition("done · ")[0] for text in told) == [
         "Adding, 12 steps, LSTM, clipped", "Adding, 12 steps, tanh RNN", "Adding, 12 steps, tanh RNN, clipped at 0.5"

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.pages.tabs import Run, ondemand, travel
+from dashboard.pages.explore.tabs import Run, ondemand, travel
 from dashboard.work.jobs import JOBS
 from gradlab import Cancelled, plots
 from gradlab.config import RunConfig

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from dashboard import form
-from dashboard.pages import train_card, train_steer
+from dashboard.pages.train import advisor as train_advisor
+from dashboard.pages.train import steer as train_steer
 from dashboard.work import jobs
 from dashboard.work.training import TRAINING, TrainingJobs
 from dashboard.work.training_worker import CHECKPOINT, CONFIG, OUTCOME
@@ -21,7 +22,7 @@ PAIR = [SMALL.replace(clip="norm", clip_threshold=0.5), SMALL]
 
 @pytest.fixture(autouse=True)
 def no_processes(own_cache, monkeypatch):
-    monkeypatch.setattr(train_card, "JOBS", jobs.Jobs())
+    monkeypatch.setattr(train_advisor, "JOBS", jobs.Jobs())
     monkeypatch.setattr(TrainingJobs, "_launch", lambda self, run_id: None)
     TRAINING._records.clear()
 

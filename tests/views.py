@@ -8,7 +8,8 @@ from typing import Any
 from dash.development.base_component import Component
 
 from dashboard import controls, form
-from dashboard.pages import explore_steer, explore_view
+from dashboard.pages.explore import draw as explore_draw
+from dashboard.pages.explore import steer as explore_steer
 from gradlab.config import RunConfig
 from gradlab.data.uploads import store
 
@@ -16,8 +17,8 @@ SMALL = RunConfig(hidden_size=8, batch_size=3, steps=20)
 PATIENCE = 30.0  # s
 
 
-def request(config: RunConfig = SMALL, **more: Any) -> explore_view.Request:
-    return explore_view.Request(form.raw(config), "vanishing_tanh", **more)
+def request(config: RunConfig = SMALL, **more: Any) -> explore_draw.Request:
+    return explore_draw.Request(form.raw(config), "vanishing_tanh", **more)
 
 
 def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The pages that exist, in the order of the navigation.
+"""The pages that exist, one package each, in the order of the navigation.
 
 Each has PATH, LABEL, HELP (heading -> text of "How to read this page"), layout() and register(app).
 """
 
-from . import explore, phase, train
+from importlib import import_module
 
-PAGES = (explore, phase, train)
+PAGES = tuple(import_module(f"{__name__}.{name}") for name in ("explore", "phase", "train"))

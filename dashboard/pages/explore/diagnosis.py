@@ -1,0 +1,110 @@
+"""The diagnosis of the run: its main cause, and up to three changes that should help, each one click away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dash import Dash, Input, Output, State, html
+from dash.development.base_component import Component
+
+from gradlab.config import RunConfig
+from gradlab.config.links import to_query
+from gradlab.data.uploads import find, original_name, store
+from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip, is_quick, rerunner
+from gradlab.errors import InputError
+from gradlab.importers import load_weights, save_layer
+from gradlab.wording import factor_text
+
+from ... import components, form, ids
+from ...work.runs import KEPT, RUNS
+
+Tried = Mapping[str, Any]  # {"query": the changed run, "label": the change, "predicted": its ln rate}
+
+
+def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
+    """The callback: the card of the settled run; empty while there is none."""
+    filled = form.read(data["raw"])
+    if filled.errors or filled.config not in RUNS:
+        return []
+    try:
+        found = diagnosed(filled.config)
+    except InputError as error:
+        return [components.message(str(error), "error")]
+    return card(found, outcome(found, to_query(filled.config), tried))
+
+
+@lru_cache(KEPT)
+def diagnosed(config: RunConfig) -> Diagnosis:
+    """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too."""
+    ds = RUNS.get(config)
+    return diagnose(ds, rerunner(config) if is_quick(ds) else None)
+
+
+def card(found: Diagnosis, result: str) -> list[Component]:
+    """What became of the remedy that was tried, the cause with what it rests on, and what to try."""
+    came = [html.P(components.typeset(result), className="outcome")] if result else []
+    cause = [*came, html.P(components.typeset(found.cause)), measured(found)]
+    buttons = [_button(n, remedy) for n, remedy in enumerate(found.remedies)]
+    nothing = [html.P(NOTHING)] if found.nothing_carries else []
+    advice = nothing + ([html.H2("Try this"), html.Ul(buttons)] if buttons else [])
+    return [html.Div(cause, className="cause"), html.Div(advice, className="advice")]
+
+
+def outcome(found: Diagnosis, query: str, tried: Tried | None) -> str:
+    """Predicted and measured, where this run is the remedy that was tried."""
+    if not tried or tried["query"] != query:
+        return ""
+    return f"{tried['label']}: predicted {factor_text(tried['predicted'])}, measured {factor_text(found.log_rate)}."
+
+
+def measured(found: Diagnosis) -> Component:
+    """The factors, and why each remedy should help."""
+    rows = [{"factor": f.name, "value": f"{f.value:.3g}", "about": f.text} for f in found.factors]
+    reasons = [html.P([html.B(f"{remedy.change.label}. "), remedy.why]) for remedy in found.remedies]
+    parts = [*reasons, components.table(rows, "Measured factors")]
+    return html.Details([html.Summary("Measured factors and reasons"), *parts], className="as-table")
+
+
+def _button(n: int, remedy: Remedy) -> Component:
+    button = html.Button(remedy.change.label, id=ids.try_remedy(n), className="try", title=remedy.why)
+    return html.Li([button, html.Span(components.typeset(_promise(remedy)))])
+
+
+def _promise(remedy: Remedy) -> str:
+    """What a remedy is expected to do, and what it did where it was run."""
+    if is_clip(remedy):
+        return "a safety measure for training"
+    predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
+    if remedy.verified is None:
+        return f"{predicted}, an estimate"
+    return f"{predicted}, {factor_text(remedy.verified.log_rate)} when run"
+
+
+def changed(config: RunConfig, n: int) -> tuple[RunConfig, Tried]:
+    """The run after its n-th remedy. Weights from a file are transformed and kept as a new file; InputError if not."""
+    remedy = diagnosed(config).remedies[n]
+    new = remedy.change.apply(config)
+    if remedy.change.transform is not None and config.weights is not None:
+        new = new.replace(weights=transformed(config.weights, config.activation, remedy.change))
+    tried = {"query": to_query(new), "label": remedy.change.label, "predicted": remedy.predicted_log_rate}
+    return new, tried
+
+
+def transformed(path: str, activation: str, change: Change) -> str:
+    """The path of a new file that holds the changed weights, and says of which cell."""
+    cell, params = load_weights(path, activation=activation)
+    data = save_layer(cell, change.apply_weights(cell, params))
+    name = f"{Path(original_name(Path(path))).stem}, {change.label}.safetensors"
+    kept = find(store(name, data), name)
+    if kept is None:
+        raise InputError(f"{name} could not be kept; make room in the file cache and try again")
+    return str(kept)
+
+
+def register(app: Dash) -> None:
+    """The card follows the settled run; its buttons are steer's."""
+    tried = State(ids.TRIED, "data")
+    app.callback(Output(ids.CARD, "children"), Input(ids.SETTLED, "data"), tried, prevent_initial_call=True)(content)

@@ -1,0 +1,42 @@
+"""The tabs below the figure; only the open one is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Dash, Input, Output
+from dash.development.base_component import Component
+
+from gradlab.errors import InputError
+
+from ... import components, form, ids
+from ...work.runs import RUNS
+from .draw import Request
+from .tabs import TABS, Run
+
+
+def content(tab: str, data: dict[str, Any]) -> list[Component]:
+    """One tab's content."""
+    request = Request.parse(data)
+    filled = form.read(request.raw)
+    if filled.errors or filled.config not in RUNS:
+        return [components.message("Nothing to show until the run is drawn.")]
+    try:
+        return TABS[tab].content(Run(RUNS.get(filled.config), filled.config, request.theme))
+    except InputError as error:
+        return [components.message(str(error), "error")]
+
+
+def panels(tab: str | None, data: dict[str, Any] | None) -> dict[str, list[Component]]:
+    """The callback: the open tab's content; the others are empty."""
+    return {name: content(name, data) if name == tab and data else [] for name in TABS}
+
+
+def register(app: Dash) -> None:
+    """Fill the panel when a tab opens and when the run has changed."""
+    outputs = {name: Output(ids.panel(name), "children") for name in TABS}
+    inputs = [Input(ids.TABS, "value"), Input(ids.SETTLED, "data")]
+    app.callback(output=outputs, inputs=inputs, prevent_initial_call=True)(panels)
+    for tab in TABS.values():
+        if hasattr(tab, "register"):
+            tab.register(app)

@@ -1,0 +1,31 @@
+"""Data: the input that drove the net."""
+
+from __future__ import annotations
+
+import numpy as np
+from dash import html
+from dash.development.base_component import Component
+
+import gradlab
+from gradlab.runs.build import build
+
+from .... import components, form
+from .base import Run
+
+TITLE = "Data"
+ROWS = 8  # of the table
+
+
+def content(run: Run) -> list[Component]:
+    """The input that the net was driven by."""
+    x = np.asarray(gradlab.to_numpy(build(run.config)[2]), dtype=float)
+    steps, samples, features = x.shape
+    source = form.file_label(form.file_key(run.config.input) or "")
+    text = (
+        f"{source}: {steps} steps of {samples} samples with {features} feature{'s' if features > 1 else ''}; "
+        f"mean {x.mean():.2f}, standard deviation {x.std():.2f}."
+    )
+    head = x[:ROWS, 0, :ROWS]
+    rows = [{"step": t} | {f"x{d}": f"{v:.3f}" for d, v in enumerate(row, 1)} for t, row in enumerate(head, 1)]
+    table = components.table_details(rows, "First steps of the first sample")
+    return [html.P(text), components.figure(gradlab.plots.data(x, theme=run.theme), text), table]

@@ -1,0 +1,31 @@
+"""Why: the rate, split by the paths that the gradient takes."""
+
+from __future__ import annotations
+
+from dash import html
+from dash.development.base_component import Component
+
+from gradlab.runs.verdicts import path_factors, verdict
+
+from .... import components
+from .base import Run, figure
+
+TITLE = "Why"
+TEXT = (
+    "A step back multiplies the gradient by J = E + D W: what the state carries over by itself (E), and what goes "
+    "through each gate and its recurrent weights (D W). The parts below add up to the measured rate; one of them may "
+    "be negative."
+)
+
+
+def content(run: Run) -> list[Component]:
+    """The measured rate, split by the paths that the gradient takes."""
+    found = verdict(run.ds)
+    parts = path_factors(run.ds, found.log_rate) | {"sum: the measured rate": found.rate}
+    rows = [{"path": path, "part of the rate": f"{value:.3f}"} for path, value in parts.items()]
+    figures = [
+        figure("paths", run, f"Share of each path. {found.headline}"),
+        figure("gates", run, "Gate values and saturation over time."),
+    ]
+    table = components.table_details(rows, "Parts of the rate, by path")
+    return [html.P(TEXT), html.Div(figures, className="pair"), table]

@@ -1,0 +1,68 @@
+"""What theory predicts for the run, beside what was measured: one line under the verdict, and what is behind it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import dash_mantine_components as dmc
+import xarray as xr
+from dash import Dash, Input, Output, html
+from dash.development.base_component import Component
+
+from gradlab.plots import short_label, theory_misses
+from gradlab.runs.verdicts import Verdict
+from gradlab.wording import factor_text
+
+from ... import components, form, ids
+from ...work.runs import RUNS
+
+NOTHING = "No theory here predicts the rate of such a net."
+
+
+def block() -> Component:
+    """Room for the line, what it opens, and the switch of the line in the figure."""
+    words = html.Details([html.Summary(id=ids.THEORY), html.Div(id=ids.THEORY_WHERE, className="where")])
+    # Kept by the browser: it is the reader's, not the run's.
+    switch = dmc.Switch(id=ids.THEORY_LINE, label="line", checked=True, size="xs", persistence=True)
+    return html.Div([words, switch], className="theory")
+
+
+def line(ds: xr.Dataset, found: Verdict) -> list[components.Content]:
+    """The best prediction beside the measured rate."""
+    if "theory_log_rate" not in ds:
+        return [NOTHING]
+    predicted = factor_text(float(ds.theory_log_rate[0]))
+    measured = f", measured {factor_text(found.log_rate)}" if found.steps > 1 else ""
+    return components.typeset(f"Theory {predicted} ({short_label(ds)}){measured}")
+
+
+def miss(ds: xr.Dataset) -> str:
+    """Why the best prediction is far from the measured rate; empty where it is not."""
+    if not theory_misses(ds):
+        return ""
+    return f"Theory misses this run; its line is grey. {ds.theory_fails.values[0]}".replace("chi_1", "χ₁")
+
+
+def where(ds: xr.Dataset) -> list[Component]:
+    """All predictions, with where each holds and fails."""
+    if "theory_log_rate" not in ds:
+        return []
+    names = ("theory_label", "theory_holds", "theory_fails")
+    parts = zip(ds.theory_log_rate.values.tolist(), *(ds[name].values.tolist() for name in names), strict=True)
+    return [
+        html.P([html.B(components.typeset(f"{factor_text(rate)}, {label}. ")), *components.typeset(f"{holds} {fails}")])
+        for rate, label, holds, fails in parts
+        if not math.isnan(rate)
+    ]
+
+
+def follow(data: dict[str, Any]) -> list[Component]:
+    """The callback: what is behind the line, once the hand has let go."""
+    filled = form.read(data["raw"])
+    return where(RUNS.get(filled.config)) if not filled.errors and filled.config in RUNS else []
+
+
+def register(app: Dash) -> None:
+    """The line itself comes with every drawing, what it opens when the hand lets go."""
+    app.callback(Output(ids.THEORY_WHERE, "children"), Input(ids.SETTLED, "data"), prevent_initial_call=True)(follow)

@@ -1,0 +1,5 @@
+"""Phase: where theory puts the border between fading and exploding gradients."""
+
+from .page import HELP, LABEL, PATH, layout, register
+
+__all__ = ["HELP", "LABEL", "PATH", "layout", "register"]

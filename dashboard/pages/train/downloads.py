@@ -1,0 +1,142 @@
+"""Downloads of training runs: Dataset, curves, report, picture, weights; of two runs together in one archive."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from dash import Dash, Input, Output, State, ctx, dcc, no_update
+
+import gradlab
+from gradlab.config.links import file_name
+from gradlab.config.train import TrainConfig
+from gradlab.errors import InputError
+
+from ... import components, ids
+from ...downloads import can_draw_pictures, netcdf
+from ...work.training import TRAINING
+from ...work.training_worker import CHECKPOINT
+from . import advisor, flow
+from .words import Shown, look_up, sentence, summary, troubles
+
+LABELS = {
+    "nc": "Dataset (.nc)",
+    "csv": "Curves (.csv)",
+    "html": "Report (.html, works offline)",
+    "png": "Picture (.png)",
+    "safetensors": "Weights and state (.safetensors)",
+}
+CONTENT = {"nc": "datasets", "csv": "curves", "safetensors": "weights"}  # of an archive
+ROWS = ("loss", "log_grad_norm_before", "log_grad_norm_after", "clipped", "skipped", "update_ratio", "learning_rate")
+
+
+def formats() -> dict[str, str]:
+    """What can be downloaded; a picture only where something can draw one."""
+    return {fmt: label for fmt, label in LABELS.items() if fmt != "png" or can_draw_pictures()}
+
+
+def curves(ds: xr.Dataset) -> bytes:
+    """One row per iteration."""
+    table = ds[list(ROWS)].to_dataframe()
+    text: str = table.to_csv(float_format="%.8g")
+    return text.encode()
+
+
+def checkpoint(run: Shown) -> bytes:
+    """What `gradlab train --resume` goes on from, with the weights."""
+    return (TRAINING.folder(run.run_id) / CHECKPOINT).read_bytes()
+
+
+OF_ONE: Mapping[str, Callable[[Shown], bytes]] = {
+    "nc": lambda run: netcdf(run.ds, ""),
+    "csv": lambda run: curves(run.ds),
+    "safetensors": checkpoint,
+}
+
+
+def report(runs: Sequence[Shown], theme: str) -> bytes:
+    """One page that needs no network: words, figures, advice, settings, command and Python of all runs."""
+    moments = {run: found for run in runs if (found := flow.snapshot(run, flow.count(run), 0))}
+    said = [
+        f"{flow.flow_words(run, iteration, ds)} {flow.meaning(run, ds)}".strip(" :")
+        for run, (iteration, ds) in moments.items()
+    ]
+    text: str = gradlab.plots.training_report(
+        [run.ds for run in runs],
+        [ds for _, ds in moments.values()],
+        sentence(runs)[1],
+        [summary(runs), *troubles(runs), *said],
+        advisor.lines(runs),
+    )
+    return text.encode()
+
+
+def picture(runs: Sequence[Shown], theme: str) -> bytes:
+    """The figure as it is on the page, on the page's background."""
+    fig = gradlab.plots.training_course(runs[0].ds, [run.ds for run in runs[1:]], theme)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "training.png"
+        gradlab.plots.save(fig, path)
+        return path.read_bytes()
+
+
+OF_ALL: Mapping[str, Callable[[Sequence[Shown], str], bytes]] = {"html": report, "png": picture}
+
+
+def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
+    """The file, or a message where it cannot be made."""
+    try:
+        found = look_up(run_ids)
+        runs = [run for run in found if run.record]
+        if not runs:
+            why = (run.unreadable for run in found if run.unreadable)
+            raise InputError(next(why, "There is nothing to download before a run has begun."))
+        name = f"gradlab-{called(runs[0].config)}"
+        if fmt in OF_ALL:
+            return dcc.send_bytes(OF_ALL[fmt](runs, theme), f"{name}.{fmt}"), ""
+        files = {f"{name}{_suffix(run, runs)}.{fmt}": OF_ONE[fmt](run) for run in runs}
+    except (InputError, OSError) as error:
+        return no_update, components.message(str(error), "error")
+    if len(files) == 1:
+        return dcc.send_bytes(*reversed(next(iter(files.items())))), ""
+    return dcc.send_bytes(archive(files), f"{name}-{CONTENT[fmt]}.zip"), ""
+
+
+def called(config: TrainConfig) -> str:
+    """What a file of a run is named by: the file that it learns from, or its task."""
+    return config.task if config.input is None else Path(file_name(config.input)).stem
+
+
+def _suffix(run: Shown, runs: Sequence[Shown]) -> str:
+    return f"-{run.name.replace(' ', '-')}" if len(runs) > 1 else ""
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Several files in one .zip."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archived:
+        for name, data in files.items():
+            archived.writestr(name, data)
+    return content.getvalue()
+
+
+def send(*arguments: Any) -> tuple[Any, Any]:
+    """The callback: which entry was chosen, and the runs on the page."""
+    *_clicks, run_ids, look = arguments
+    fmt = next((fmt for fmt in LABELS if ctx.triggered_id == f"train-{ids.download(fmt)}"), None)
+    if not fmt or not ctx.triggered[0]["value"]:
+        return no_update, no_update
+    return download(fmt, run_ids or [], (look or {}).get("theme", "light"))
+
+
+def register(app: Dash) -> None:
+    """One callback for the menu."""
+    outputs = Output(ids.TRAIN_DOWNLOAD, "data"), Output(ids.TRAIN_FAILURE, "children", allow_duplicate=True)
+    clicks = [Input(f"train-{ids.download(fmt)}", "n_clicks") for fmt in formats()]
+    page = State(ids.TRAIN_RUNS, "data"), State(ids.TRAIN_LOOK, "data")
+    app.callback(*outputs, *clicks, *page, prevent_initial_call=True)(send)

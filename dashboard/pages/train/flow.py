@@ -1,0 +1,153 @@
+"""The gradient through time at one moment of the training, and the slider that leads back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import xarray as xr
+from dash import Output, html, no_update
+from dash.development.base_component import Component
+
+import gradlab
+from gradlab import training
+from gradlab.config import RunConfig
+from gradlab.config.links import to_query
+from gradlab.config.network import NetworkConfig
+from gradlab.runs.verdicts import share_left, verdict
+from gradlab.wording import number_text
+
+from ... import components, ids
+from .words import Shown
+
+NETWORK = NetworkConfig.model_fields.keys() - {"input", "column"}  # what Explore and Train have in common
+EXPLORE = "The same cell with weights drawn the same way, on random input: what its gradient depends on, and remedies"
+AFTERWARDS = "This look shows what is left of the net; the slider goes back to the one before."
+THROWN = {  # at the start, and now
+    ("carried", "vanishing"): "At the start it was carried: updates that were too large made it vanish.",
+    ("exploding", "vanishing"): "At the start it exploded: updates that were too large made it vanish.",
+    ("exploding", "carried"): "At the start it exploded, and updates that were too large threw the net away from it.",
+}
+MEANINGS = {
+    "vanishing": "So what lies more than {reach} steps back hardly changes the weights, and cannot be learnt. Explore "
+    "tries remedies on this cell:",
+    "exploding": "So a small change of the weights changes the answer much, and updates overshoot. Explore tries "
+    "remedies on this cell:",
+    "carried": "So the gradient is not what keeps it from learning: train longer, or try another learning rate or more "
+    "units.",
+}
+
+
+def slider(runs: Sequence[Shown], chosen: int, back: int) -> dict[str, Any]:
+    """The slider over all snapshots, at the chosen one; it is not touched where it is there, as a hand may hold it."""
+    most = last_snapshot(runs)
+    return {"most": max(most, 1), "back": chosen if chosen != back else no_update, "fixed": most < 1}
+
+
+def last_snapshot(runs: Sequence[Shown]) -> int:
+    """Index of the latest snapshot; -1 before there is one."""
+    return max((count(run) for run in runs), default=0) - 1
+
+
+def count(run: Shown) -> int:
+    """Snapshots so far."""
+    return len(run.record.run.history.snapshots) if run.record else 0
+
+
+def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str, Any]:
+    """The gradient over time as it was at one snapshot of each run, and what that means."""
+    chosen = {run: moment for run in runs if (moment := snapshot(run, index, layer)) is not None}
+    if not chosen:
+        return {}
+    first, *others = (ds for _, ds in chosen.values())
+    fig = gradlab.plots.gradient_flow(first, theme, others)
+    when = max(iteration for iteration, _ in chosen.values())
+    said = [flow_words(run, at if at != when else None, ds) for run, (at, ds) in chosen.items()]
+    return {
+        "flow": fig,
+        "flow_style": {"height": f"{fig.layout.height}px"},
+        "flow_label": f"Gradient at every step at iteration {when}. {' '.join(said)}",
+        "flow_table": components.table(
+            rows([ds for _, ds in chosen.values()]), f"Left of the gradient at the last step, iteration {when}"
+        ),
+        "flow_verdict": [
+            html.P([*components.typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), explore_link(run)])
+            for text, (run, (_, ds)) in zip(said, chosen.items(), strict=True)
+        ],
+        "when": f"at iteration {when:,}" + (", the latest" if index >= last_snapshot(runs) else ""),
+    }
+
+
+def rows(seen: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
+    """How much of the last step's gradient, taken as 1, is left 0, 1, 2, 5, 10 ... steps back, of each run."""
+    shares = {ds.attrs["label"]: share_left(ds).values[::-1].tolist() for ds in seen}
+    back = [0, *(digit * 10**power for power in range(6) for digit in (1, 2, 5))]
+    longest = max(len(share) for share in shares.values())
+    return [
+        {"steps back": k} | {name: number_text(share[k], 2) if k < len(share) else "" for name, share in shares.items()}
+        for k in back
+        if k < longest
+    ]
+
+
+def snapshot(run: Shown, index: int, layer: int) -> tuple[int, xr.Dataset] | None:
+    """Iteration and Dataset of a run's snapshot of a number, or of its latest; None before there is one."""
+    if not count(run) or run.record is None:
+        return None
+    at = min(index, count(run) - 1)
+    ds = training.snapshot_dataset(run.record.run, at, min(layer, run.config.layers - 1))
+    return int(run.record.run.history.snapshots[at]["iteration"]), ds.assign_attrs(label=run.name)
+
+
+def flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
+    """The verdict, where the loss acts at the last step alone; with the iteration where it is not the others'."""
+    at = f" at iteration {iteration:,}" if iteration is not None else ""
+    return f"{run.name}{at}: {_verdict_words(run, ds)}"
+
+
+def _has_verdict(run: Shown) -> bool:
+    return run.record is None or run.record.run.task.output == "last"
+
+
+def _verdict_words(run: Shown, ds: xr.Dataset) -> str:
+    if not _has_verdict(run):
+        return "a loss at every step; the curve contains each step's own and says nothing about distance."
+    return verdict(ds).headline.removeprefix("The ")
+
+
+def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:
+    """What the gradient says about a net that has learnt nothing, diverged or broke; nothing about others."""
+    if run.outcome in ("diverged", "broke"):
+        return AFTERWARDS
+    if run.outcome != "nothing" or not _has_verdict(run):
+        return ""
+    found, start = verdict(ds), snapshot(run, 0, layer)
+    was = verdict(start[1]).word if start else found.word
+    if (was, found.word) in THROWN:
+        return f"{THROWN[was, found.word]} Lower the learning rate ({run.config.learning_rate:g}) first, or clip."
+    if found.word == "carried" and run.state.alive:
+        return ""
+    return MEANINGS.get(found.word, "").format(reach=found.reach, steps=found.steps)
+
+
+def explore_link(run: Shown) -> Component:
+    """Explore with the cell and the weights' distribution of a run."""
+    config = {name: value for name, value in run.config if name in NETWORK}
+    if run.record:
+        task = run.record.run.task
+        config |= {"steps": task.length, "input_size": task.input_size}
+    href = f"/?{to_query(RunConfig(**config))}"
+    return html.A("Open in Explore", href=href, title=EXPLORE, **components.aria(label=f"Open in Explore: {run.name}"))
+
+
+OUTPUTS = {
+    "flow": Output(ids.TRAIN_FLOW, "figure"),
+    "flow_style": Output(ids.TRAIN_FLOW, "style"),
+    "flow_label": Output(ids.TRAIN_FLOW_FRAME, "aria-label"),
+    "flow_table": Output(ids.TRAIN_FLOW_TABLE, "children"),
+    "flow_verdict": Output(ids.TRAIN_FLOW_VERDICT, "children"),
+    "when": Output(ids.TRAIN_WHEN, "children"),
+    "most": Output(ids.TRAIN_BACK, "max"),
+    "back": Output(ids.TRAIN_BACK, "value"),
+    "fixed": Output(ids.TRAIN_BACK, "disabled"),
+}

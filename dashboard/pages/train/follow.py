@@ -1,0 +1,176 @@
+"""What Train shows of its runs: how they stand, what they have learnt, their figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash.development.base_component import Component
+
+import gradlab
+from gradlab.config.links import to_command
+from gradlab.config.train import TrainConfig
+from gradlab.errors import InputError
+
+from ... import components, ids
+from ...work.training import TRAINING
+from . import advisor, flow
+from .examples import title
+from .words import STATES, Shown, headline, look_up, share, summary, troubles
+
+READY = "Watch a net learn, and its gradient with it"
+READY_DETAILS = "Choose an example or set up a net of your own. Training runs in the background and can be paused."
+RECENT = 8
+
+
+def recent() -> list[Component]:
+    """The latest runs, each a link to it."""
+    found = {run_id: config for run_id in TRAINING.recent()[:RECENT] if (config := TRAINING.config(run_id))}
+    return [_recent(run_id, config) for run_id, config in found.items()]
+
+
+def _recent(run_id: str, config: TrainConfig) -> Component:
+    """What it is, how it stands and when it began; on hover its command, which tells all runs apart."""
+    began = time.strftime("%d %b, %H:%M", time.localtime(TRAINING.began(run_id))).lstrip("0")
+    state = html.Span(f"{STATES[TRAINING.state(run_id).status]} · {began}", className="pin-rate")
+    name = html.Span(title(config), className="pin-label")
+    link = html.A([name, state], href=f"/train?run={run_id}", className="pin-open", title=to_command(config))
+    return html.Li(link)
+
+
+# figures
+
+
+def show(runs: Sequence[Shown], theme: str, layer: int) -> dict[str, Any]:
+    """Everything that changes while a run goes on, but for the gradient at one moment."""
+    seen = [run.ds for run in runs if run.record]
+    layers = max((ds.sizes.get("layer", 1) for ds in seen), default=1)
+    return {
+        "verdict": headline(runs) if runs else READY,
+        "details": components.typeset(summary(runs)) if runs else READY_DETAILS,
+        "trouble": [components.message(text, "error") for text in troubles(runs)],
+        "share": str(share(runs)) if runs else "0",
+        "stage": stage_class(runs, bool(seen)),
+        "layers": [{"value": str(n), "label": f"Layer {n + 1}"} for n in range(layers)],
+        "layer_class": "layers" if layers > 1 else "layers hidden",
+        "recent": recent(),
+        **(course(seen, theme, min(layer, layers - 1)) if seen else {}),
+        **advisor.content([run for run in runs if run.record]),
+    }
+
+
+def stage_class(runs: Sequence[Shown], seen: bool) -> str:
+    """What of the page applies: offers, pause and stop, resume, figures."""
+    states = [run.state for run in runs]
+    flags = {
+        "ready": not runs,
+        "alive": any(state.alive for state in states),
+        "pausable": any(state.status in ("starting", "running") for state in states),
+        "resumable": any(state.resumable for state in states) and not any(state.alive for state in states),
+        "seen": seen,
+    }
+    return " ".join(["stage", *(name for name, on in flags.items() if on)])
+
+
+def course(seen: Sequence[xr.Dataset], theme: str, layer: int) -> dict[str, Any]:
+    """The figure over the iterations, and the same as a table."""
+    fig = gradlab.plots.training_course(seen[0], seen[1:], theme, layer)
+    rows = gradlab.plots.course_table(seen)
+    words = "; ".join(f"{row['run']}: loss {row['training loss']} after {row['iterations']} iterations" for row in rows)
+    return {
+        "figure": fig,
+        "style": {"height": f"{fig.layout.height}px"},
+        "label": f"Loss, gradient norm and gradient through time over the iterations. {words}.",
+        "table": components.table(rows, "The runs so far"),
+    }
+
+
+# callback
+
+
+def follow(
+    _tick: Any,
+    run_ids: list[str],
+    look: Mapping[str, Any],
+    layer: str,
+    back: int,
+    _poke: Any,
+    shown: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The callback."""
+    return answer(ctx.triggered_id, run_ids or [], look, int(layer or 0), back or 0, shown)
+
+
+def answer(
+    trigger: Any,
+    run_ids: Sequence[str],
+    look: Mapping[str, Any] | None,
+    layer: int,
+    back: int,
+    shown: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The page as its runs stand. A tick that finds nothing new, or the slider, changes little.
+
+    The answer always holds what is shown, from which the browser knows when to ask again (assets/train.js).
+    """
+    same: dict[str, Any] = dict.fromkeys(OUTPUTS, no_update)
+    if not look:
+        return same
+    before = shown or {"stamp": None, "last": -1, "runs": None}
+    try:
+        runs = look_up(run_ids)
+        stamp = [look, layer, *(part for run in runs for part in [*run.stamp, advisor.stamp(run.run_id)])]
+        chosen = moment(runs, back, before["last"] if before["runs"] == run_ids else -1)
+        if stamp != before["stamp"] or trigger not in (ids.TRAIN_TICK, ids.TRAIN_BACK):
+            same |= show(runs, look["theme"], layer) | flow.slider(runs, chosen, back)
+            same |= flow.flow(runs, chosen, layer, look["theme"])
+        elif trigger == ids.TRAIN_BACK:
+            same |= flow.flow(runs, chosen, layer, look["theme"])
+    except InputError as error:
+        failed = {"stamp": None, "last": -1, "runs": run_ids, "more": False}
+        return same | {"trouble": [components.message(str(error), "error")], "shown": failed}
+    more = any(run.state.alive or advisor.busy(run.run_id) for run in runs)
+    now = {"stamp": stamp, "last": flow.last_snapshot(runs), "runs": run_ids, "more": more}
+    return same | {"shown": now | {"at": time.monotonic()}}
+
+
+def moment(runs: Sequence[Shown], back: int, before: int) -> int:
+    """The snapshot to show: the latest, unless a hand has moved the slider back from the one `before`."""
+    last = max(flow.last_snapshot(runs), 0)
+    return last if back >= before else min(back, last)
+
+
+OUTPUTS = {
+    "verdict": Output(ids.TRAIN_VERDICT, "children"),
+    "details": Output(ids.TRAIN_DETAILS, "children"),
+    "trouble": Output(ids.TRAIN_TROUBLE, "children"),
+    "share": Output(ids.TRAIN_SHARE, "value"),
+    "stage": Output(ids.TRAIN_STAGE, "className"),
+    "figure": Output(ids.TRAIN_COURSE, "figure"),
+    "style": Output(ids.TRAIN_COURSE, "style"),
+    "label": Output(ids.TRAIN_COURSE_FRAME, "aria-label"),
+    "table": Output(ids.TRAIN_TABLE, "children"),
+    "layers": Output(ids.TRAIN_LAYER, "data"),
+    "layer_class": Output(ids.TRAIN_LAYER, "className"),
+    "recent": Output(ids.TRAIN_RECENT, "children"),
+    "shown": Output(ids.TRAIN_SHOWN, "data"),
+    **flow.OUTPUTS,
+    **advisor.OUTPUTS,
+}
+
+
+def register(app: Dash) -> None:
+    """One callback for everything that shows the runs: no answer of another one can be waited for in vain."""
+    inputs = {
+        "_tick": Input(ids.TRAIN_TICK, "data"),
+        "run_ids": Input(ids.TRAIN_RUNS, "data"),
+        "look": Input(ids.TRAIN_LOOK, "data"),
+        "layer": Input(ids.TRAIN_LAYER, "value"),
+        "back": Input(ids.TRAIN_BACK, "value"),
+        "_poke": Input(ids.TRAIN_POKE, "data"),
+        "shown": State(ids.TRAIN_SHOWN, "data"),
+    }
+    app.callback(output=OUTPUTS, inputs=inputs, prevent_initial_call=True)(follow)

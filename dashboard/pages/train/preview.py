@@ -1,0 +1,82 @@
+"""What a set-up is about, before anything is trained: one sample of its task, and what the page will show."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+from dash import html
+from dash.development.base_component import Component
+
+import gradlab
+from gradlab.config.train import TrainConfig
+from gradlab.errors import InputError
+from gradlab.tasks import Batch, Task
+from gradlab.tasks.labelled import Classification
+from gradlab.tasks.text import LanguageModel
+from gradlab.training.network import build_task, task_name
+from gradlab.wording import value_text
+
+from ... import components
+
+COMING = {
+    "Loss": "how well the net does, against what can be had without learning",
+    "Gradient norm": "how long the gradient of the weights is, and when it was clipped",
+    "Gradient through time": "at every iteration, how much of the loss's gradient reaches each earlier step: lost "
+    "gradient fades into the page, exploding gradient burns",
+}
+
+
+def content(config: TrainConfig, theme: str) -> list[Component]:
+    """The sample and its answer; a file or length that does not suit the task is told here."""
+    try:
+        task = build_task(config)
+    except InputError as error:
+        return [components.message(_problem(config, str(error)), "error")]
+    batch = task.batch(np.random.default_rng([config.seed, 0]), config.batch_size)
+    about = (inspect.getdoc(type(task)) or "").partition("\n")[0].replace("`", "")
+    words = [
+        html.H2(f"One sample of the task: {task.title}"),
+        html.P(about),
+        *_sample(task, batch, theme),
+        html.P(_answer(task, batch)),
+    ]
+    items = [html.Li([html.B(f"{name}: "), text]) for name, text in COMING.items()]
+    coming = html.Div([html.H2("What you will see"), html.Ul(items)], className="coming")
+    return [html.Div(words), coming]
+
+
+def _problem(config: TrainConfig, text: str) -> str:
+    """What is wrong, and where that can be set right."""
+    unknown = task_name(config) == Classification.name and "unknown column" in text
+    return f"{text}. Choose the column of the labels at Column, under More." if unknown else text
+
+
+def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
+    """The first input over its steps: what it says, where every step is a symbol, else its values."""
+    x = batch.x if batch.lengths is None else batch.x[: batch.lengths[0]]
+    if not task.one_hot:
+        return [
+            components.figure(gradlab.plots.data(x, theme, task.feature_names), "Input of the sample over its steps")
+        ]
+    shown = x[:, 0].argmax(axis=-1)
+    if isinstance(task, LanguageModel):
+        return [html.Pre(bytes(task.codes[1][k] for k in shown).decode("utf-8", "replace"))]
+    return [html.P(symbols([task.feature_names[k] for k in shown]), className="symbols")]
+
+
+def symbols(names: Sequence[str]) -> list[Component]:
+    """One after the other, capitals marked, as the task is about them; words thrice or more in a row counted."""
+    runs = [(name, len(list(same))) for name, same in groupby(names)]
+    texts = [text for name, n in runs for text in ([f"{name} × {n}"] if n > 2 and len(name) > 1 else [name] * n)]
+    return [(html.B if text[0].isupper() else html.Span)(text) for text in texts]
+
+
+def _answer(task: Task, batch: Batch) -> str:
+    wanted = "An answer is wanted at every step."
+    if task.output == "last":
+        answer = float(batch.targets[0].reshape(-1)[0])
+        wanted = f"The answer here: {task.class_names[int(answer)] if task.class_names else value_text(answer)}."
+    return f"{wanted} The loss to beat is {value_text(task.baseline)} ({task.baseline_text})."

@@ -1,0 +1,292 @@
+"""What sets the controls of Train and starts, pauses, resumes and stops its runs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dash import Dash, Input, Output, State, ctx, no_update
+
+from gradlab.config import controls as config_controls
+from gradlab.config.links import to_command, to_python, to_python_together
+from gradlab.config.train import TrainConfig
+from gradlab.data import column_names
+from gradlab.errors import InputError
+from gradlab.tasks import TASKS
+from gradlab.tasks.labelled import Classification
+from gradlab.training import advise
+from gradlab.training.network import task_name
+
+from ... import controls, form, ids
+from ...components import message
+from ...uploads import columns, decode, keep, stored
+from ...work.runs import require_memory
+from ...work.training import TRAINING
+from . import address, advisor, preview
+from .examples import EXAMPLES, OFFERS, labels
+from .words import look_up
+
+FILE, COLUMN, TASK = (form.key(name, TrainConfig) for name in ("input", "column", "task"))
+REROLL = form.key(ids.REROLL, TrainConfig)
+CLASSIFY, LABELS = Classification.name, "label"  # the task of labelled sequences, its column unless one is named
+
+
+@dataclass(frozen=True)
+class Page:
+    """The state that steering starts from: raw values of the controls, runs, entries of the file's choice."""
+
+    raw: Mapping[str, Any]
+    runs: Sequence[str]
+    files: Sequence[Mapping[str, str]]
+    rest: Sequence[Sequence[str]] = ()
+
+
+# what sets the controls
+
+
+def set_controls(config: TrainConfig, page: Page) -> dict[str, Any]:
+    """All controls at a configuration."""
+    raw = form.raw(config)
+    keys = (*(entry["value"] for entry in page.files), raw["input"])
+    return {"values": raw, "files": controls.file_options("input", *keys, of=TrainConfig)}
+
+
+def follow_link(search: str, page: Page) -> dict[str, Any]:
+    """Controls, runs and notices of the address."""
+    link = address.read(search)
+    notices = [message(text) for text in link.notices]
+    notices += [message(f"This link uses {name}. Drop it at File, under More.") for name in link.missing.values()]
+    rest = [list(pair) for pair in link.rest]
+    return set_controls(link.config, page) | {"runs": list(link.runs), "notices": notices, "rest": rest}
+
+
+def choose_example(name: str, page: Page) -> dict[str, Any]:
+    """An example, ready to be trained."""
+    return set_controls(EXAMPLES[name].config, page) | {"runs": [], "notices": []}
+
+
+def take_file(contents: str, name: str, page: Page) -> dict[str, Any]:
+    """A dropped file is what is learnt; one that cannot be used changes only the message."""
+    try:
+        data = decode(contents)
+        found = labelled_file(name, data, page) or series_file(name, data, page)
+    except InputError as error:
+        return {"upload": message(str(error), "error")}
+    values, summary = found
+    keys = (*(entry["value"] for entry in page.files), values["input"])
+    return {"values": values, "files": controls.file_options("input", *keys, of=TrainConfig), "upload": summary}
+
+
+def series_file(name: str, data: bytes, page: Page) -> tuple[dict[str, Any], str]:
+    """Controls for a series or text, with the chosen task where it reads files; what the file holds."""
+    key, summary = keep("input", name, data)
+    task = task_name(form.read({**page.raw, "input": key}, TrainConfig).config)
+    return {"input": key, "column": None, "task": task}, summary
+
+
+def labelled_file(name: str, data: bytes, page: Page) -> tuple[dict[str, Any], str] | None:
+    """Controls for a table of labelled sequences, and where its labels are.
+
+    None where no such task is chosen, unless a generated one is and the file has a column of labels by name.
+    """
+    every = column_names(name, data, labels=True) if name.lower().endswith(".csv") else []
+    named, chosen = LABELS in every, TASKS.get(page.raw["task"])
+    if not every or not (page.raw["task"] == CLASSIFY or named and not (chosen and chosen.needs_file)):
+        return None
+    numbers = set(column_names(name, data))
+    words = [other for other in every if other not in numbers]
+    column = words[0] if not named and len(words) == 1 else None
+    said = f"labels from the column '{column or LABELS}'"
+    if not (named or column):
+        said = "choose the column of its labels at Column"
+    elif page.raw["task"] != CLASSIFY:
+        said += f"; to predict its numbers instead, set Task to {TASKS['forecast'].title}"
+    return {"input": stored(name, data), "column": column, "task": CLASSIFY}, f"{len(every)} columns, {said}"
+
+
+def column_menu(key: str | None, task: str) -> tuple[list[str], str]:
+    """The callback: what the column can be chosen from, and what is used where none is."""
+    classify = task == CLASSIFY
+    return columns(key, labels=classify), LABELS if classify else controls.ALL_COLUMNS
+
+
+def use_threshold(page: Page) -> dict[str, Any]:
+    """Clipping as the advisor suggests."""
+    found = advisor.advised(look_up(page.runs))
+    threshold = advise(found[1]).threshold if found else None
+    return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": f"{threshold:g}"}}
+
+
+def steer(search: str, clicks: Mapping[str, Any], upload: str | None, page: Mapping[str, Any]) -> dict[str, Any]:
+    """The callback: who asked, and what follows."""
+    here = Page(page["raw"], page["runs"] or [], page["files"] or [])
+    trigger = ctx.triggered_id
+    for name in EXAMPLES:
+        if trigger == ids.train_example(name):
+            return outputs(choose_example(name, here))
+    if trigger == REROLL:
+        return outputs({"values": {"seed": random.randrange(controls.SEED_LIMIT)}})
+    if trigger == ids.TRAIN_USE and clicks["use"]:
+        return outputs(use_threshold(here))
+    if trigger == ids.upload(FILE) and upload:
+        return outputs(take_file(upload, page["file_name"], here))
+    return outputs(follow_link(search or "", here) if trigger == ids.TRAIN_SEARCH else {})
+
+
+def outputs(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Output -> value; what is not among the changes stays."""
+    values = changes.get("values", {})
+    plain = {name: changes.get(name, no_update) for name in PLAIN}
+    return plain | {"values": {key: values.get(key, no_update) for key in VALUES}}
+
+
+VALUES = controls.values(Output, TrainConfig)
+PLAIN = {
+    "files": Output(ids.control(FILE), "data"),
+    "runs": Output(ids.TRAIN_RUNS, "data"),
+    "rest": Output(ids.TRAIN_REST, "data"),
+    "notices": Output(ids.TRAIN_NOTICES, "children"),
+    "upload": Output(ids.upload_message(FILE), "children"),
+}
+
+
+# what the controls say
+
+
+def look(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The callback: messages and looks of the controls for a request."""
+    filled = form.read(request["raw"], TrainConfig)
+    shown = [config for run_id in request["runs"] if (config := TRAINING.config(run_id))]
+    base = min(shown, key=lambda config: len(form.changed(config, filled.config)), default=filled.config)
+    classes = form.class_names(filled.config, base)
+    fields = {ids.field(form.key(name, TrainConfig)): {"className": value} for name, value in classes.items()}
+    messages = {ids.control(form.key(name, TrainConfig)): {"error": filled.errors.get(name, "")} for name in classes}
+    opened = {ids.TRAIN_MORE: {"open": True}} if any(_in_more(name) for name in filled.errors) else {}
+    example = next((example.text for example in EXAMPLES.values() if example.config == filled.config), "")
+    words: dict[str, Any] = {ids.TRAIN_EXAMPLE: {"children": example}}
+    if not shown:
+        words[ids.TRAIN_PREVIEW] = {"children": preview.content(filled.config, request["theme"])}
+    return {"props": fields | messages | opened | words, "look": {k: request[k] for k in ("theme", "narrow")}}
+
+
+def _in_more(name: str) -> bool:
+    return config_controls(TrainConfig)[name].level == "more"
+
+
+def settle(request: Mapping[str, Any], rest: Sequence[Sequence[str]] | None) -> dict[str, Any]:
+    """The callback: address and copies; nothing while a control is wrong."""
+    filled = form.read(request["raw"], TrainConfig)
+    if filled.errors:
+        return {"address": no_update, "copies": no_update}
+    pairs = tuple((name, value) for name, value in rest or ())
+    here = address.Address(filled.config, tuple(request["runs"]), pairs)
+    before = address.read(request["search"])
+    same = (before.config, before.runs) == (here.config, here.runs)
+    copies = {
+        f"train-{ids.COPY_LINK}": here.query,
+        f"train-{ids.COPY_PYTHON}": python(meant(filled.config, request["runs"])),
+        f"train-{ids.COPY_COMMAND}": "\n".join(map(to_command, meant(filled.config, request["runs"]))),
+    }
+    return {"address": no_update if same else here.query, "copies": copies}
+
+
+def meant(config: TrainConfig, run_ids: Sequence[str]) -> list[TrainConfig]:
+    """What Python and command are to repeat: all runs on the page, or the set-up where that is none of them."""
+    shown = [found for run_id in run_ids if (found := TRAINING.config(run_id))]
+    return shown if config in shown else [config]
+
+
+def python(configs: Sequence[TrainConfig]) -> str:
+    """Of one set-up, or of several drawn together."""
+    if len(configs) == 1:
+        return to_python(configs[0])
+    return to_python_together(dict(zip(labels(configs), configs, strict=True)))
+
+
+# runs
+
+
+def act(clicks: Mapping[str, Any], raw: Mapping[str, Any], run_ids: list[str] | None) -> dict[str, Any]:
+    """The callback: nothing where a button came up without having been pressed."""
+    trigger = str(ctx.triggered_id)
+    return press(trigger, raw, run_ids or []) if clicks.get(trigger) else dict.fromkeys(ACTED, no_update)
+
+
+def press(trigger: str, raw: Mapping[str, Any], run_ids: Sequence[str]) -> dict[str, Any]:
+    """What a button of the runs does."""
+    same: dict[str, Any] = {"runs": no_update, "poke": no_update, "failure": ""}
+    try:
+        if trigger in OFFERS:
+            return same | {"runs": start(trigger, raw)}
+        for run_id in run_ids:
+            ACTIONS[trigger](run_id)
+    except InputError as error:
+        return same | {"failure": message(labelled(str(error)), "error")}
+    return same | {"poke": random.random()}
+
+
+def start(offer: str, raw: Mapping[str, Any]) -> list[str]:
+    """New runs of the set-up; their ids. Raises InputError, with none of them started, for what cannot be trained."""
+    filled = form.read(raw, TrainConfig)
+    if filled.errors:
+        label = config_controls(TrainConfig)[next(iter(filled.errors))].label
+        raise InputError(f"Set right {label} first: {next(iter(filled.errors.values()))}")
+    require_memory(filled.config)
+    started: list[str] = []
+    try:
+        for config in OFFERS[offer].configs(filled.config):
+            started.append(TRAINING.start(config))
+    except InputError:
+        for run_id in started:
+            TRAINING.stop(run_id)
+        raise
+    return started
+
+
+def labelled(text: str) -> str:
+    """An error of the engine, with the control's label where it begins with a field's name."""
+    name, colon, rest = text.partition(":")
+    found = config_controls(TrainConfig).get(name)
+    return f"{found.label}{colon}{rest}" if found else text
+
+
+ACTED = {
+    "runs": Output(ids.TRAIN_RUNS, "data", allow_duplicate=True),
+    "poke": Output(ids.TRAIN_POKE, "data"),
+    "failure": Output(ids.TRAIN_FAILURE, "children"),
+}
+ACTIONS = {ids.TRAIN_PAUSE: TRAINING.pause, ids.TRAIN_RESUME: TRAINING.resume, ids.TRAIN_STOP: TRAINING.stop}
+
+
+def register(app: Dash) -> None:
+    """Steering, the controls' looks, the address, and the buttons of the runs."""
+    examples = {name: Input(ids.train_example(name), "n_clicks") for name in EXAMPLES}
+    buttons = {"reroll": Input(REROLL, "n_clicks"), "use": Input(ids.TRAIN_USE, "n_clicks")}
+    page = {
+        "raw": controls.values(State, TrainConfig),
+        "runs": State(ids.TRAIN_RUNS, "data"),
+        "files": State(ids.control(FILE), "data"),
+        "file_name": State(ids.upload(FILE), "filename"),
+    }
+    inputs = {
+        "search": Input(ids.TRAIN_SEARCH, "data"),
+        "clicks": examples | buttons,
+        "upload": Input(ids.upload(FILE), "contents"),
+        "page": page,
+    }
+    app.callback(output=PLAIN | {"values": VALUES}, inputs=inputs, prevent_initial_call=True)(steer)
+    chosen = Input(ids.control(FILE), "value"), Input(ids.control(TASK), "value")
+    app.callback(*(Output(ids.control(COLUMN), prop) for prop in ("data", "placeholder")), *chosen)(column_menu)
+    request = Input(ids.TRAIN_REQUEST, "data")
+    app.callback(Output(ids.TRAIN_DRAWN, "data"), request, prevent_initial_call=True)(look)
+    settled = {"address": Output(ids.TRAIN_ADDRESS, "data"), "copies": Output(ids.TRAIN_COPIES, "data")}
+    wanted = [Input(ids.TRAIN_SETTLED, "data"), State(ids.TRAIN_REST, "data")]
+    app.callback(output=settled, inputs=wanted, prevent_initial_call=True)(settle)
+    pressed = {
+        "clicks": {name: Input(name, "n_clicks") for name in (*OFFERS, *ACTIONS)},
+        "raw": controls.values(State, TrainConfig),
+        "run_ids": State(ids.TRAIN_RUNS, "data"),
+    }
+    app.callback(output=ACTED, inputs=pressed, prevent_initial_call=True)(act)

@@ -1,0 +1,69 @@
+"""Files that are dropped on a page: read, checked, kept in the cache, and described."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from gradlab.data import INPUTS, Batch, Series, column_names, parse
+from gradlab.data.uploads import find, store
+from gradlab.errors import InputError
+from gradlab.importers import load_weights, saved_by_gradlab, weights_text
+
+from .server import UPLOAD_LIMIT
+
+
+def columns(key: str | None, labels: bool = False) -> list[str]:
+    """The callback: what the column can be chosen from, for an input by its key; any of it may hold labels."""
+    sha, _, name = (key or "").partition("-")
+    path = None if key in INPUTS else find(sha, name)
+    if path is None:
+        return []
+    try:
+        return column_names(name, path.read_bytes(), labels)
+    except (InputError, OSError):  # the run itself will say what is wrong
+        return []
+
+
+def decode(contents: str) -> bytes:
+    """The content of an upload "data:...;base64,..."; InputError beyond the limit."""
+    try:
+        data = base64.b64decode(contents.partition(",")[2], validate=True)
+    except binascii.Error:
+        raise InputError("the upload did not arrive whole; try again") from None
+    if len(data) > UPLOAD_LIMIT:
+        size, limit = len(data) / 1e6, UPLOAD_LIMIT / 1e6
+        raise InputError(f"{size:.1f} MB; the app takes {limit:.0f} MB. Cut the file, or use gradlab from Python")
+    return data
+
+
+def keep(field: str, name: str, data: bytes) -> tuple[str, str]:
+    """Store a file that can be used; returns its key and what it holds. InputError says why it cannot."""
+    summary = weights_summary(data) if field == "weights" else describe(parse(name, data))
+    return stored(name, data), summary
+
+
+def stored(name: str, data: bytes) -> str:
+    """Put a file into the cache; its key. Raises InputError for one that is larger than the cache."""
+    path = find(store(name, data), name)
+    if path is None:
+        raise InputError(f"{name} is larger than what is kept in all; drop a smaller file")
+    return path.name
+
+
+def weights_summary(data: bytes) -> str:
+    """The cell that a file holds; of a plain one, that its nonlinearity is not in the file."""
+    cell, _ = load_weights(data)
+    if saved_by_gradlab(data) is not None:
+        return weights_text(data)
+    if cell.name != "elman":
+        return str(cell)
+    size = f"nn.RNN, {cell.input_size} inputs, {cell.hidden_size} units"
+    return f"{size}. The file does not say tanh or ReLU: choose what it was trained with under Activation."
+
+
+def describe(content: Series | Batch) -> str:
+    """The size of the data in a file."""
+    if isinstance(content, Batch):
+        return "{} steps, {} samples, {} features".format(*content.values.shape)
+    return f"{len(content.rows):,} steps, {content.table.shape[1]} features"
