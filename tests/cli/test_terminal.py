@@ -1,0 +1,176 @@
+"""The command line's files, failures, signals and streams."""
+
+import json
+import math
+import os
+import re
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import gradlab
+from gradlab.cli.terminal import Terminal
+from gradlab.config import RunConfig
+from gradlab.runs import analyze as analysis
+from tests.cli.test_cli import SMALL, cache, run, small  # noqa: F401 - a fixture of every test
+from tests.commands import is_plain, on_a_terminal, posix, process, refused
+
+# --- Files
+
+
+def test_the_dataset_and_the_report_are_saved_whole(tmp_path: Path) -> None:
+    dataset, report = tmp_path / "run.nc", tmp_path / "run.html"
+    dataset.write_text("an older file is overwritten")
+    result = small("-o", dataset, "--html", report)
+    assert f"\nSaved {dataset}\nSaved {report}\n" in result.stdout
+    with xr.open_dataset(dataset, engine="h5netcdf") as saved:
+        xr.testing.assert_identical(
+            saved.drop_attrs(), gradlab.analyze(hidden_size=8, batch_size=4, steps=40).drop_attrs()
+        )
+        assert gradlab.RunConfig(**json.loads(saved.attrs["config"])).hidden_size == 8
+    assert result.stdout.splitlines()[0] in report.read_text("utf-8").replace("×", "x")
+    assert sorted(tmp_path.iterdir()) == [report, dataset]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill_the_disk(ds: xr.Dataset, path: Path, **_: object) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "run.nc"
+    file.write_text("old")
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", fill_the_disk)
+    assert refused(small("-o", file)) == f"error: --output {file}: cannot be written: No space left on device\n"
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(config: RunConfig) -> xr.Dataset:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(analysis, "analyze", work)
+    (tmp_path / "folder.nc").mkdir()
+    (tmp_path / "file").touch()
+    locked = tmp_path / "locked.nc"
+    locked.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked)
+    for name, reason in {
+        "folder.nc": "it is a directory",
+        "file/run.nc": "Not a directory",
+        "locked.nc": "it is write-protected",
+    }.items():
+        assert f"cannot be written: {reason}" in refused(small("-o", tmp_path / name))
+
+
+# --- Failures, signals and streams
+
+
+def test_a_warning_is_a_note_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    analyze = analysis.analyze
+
+    def warn(config: RunConfig) -> xr.Dataset:
+        warnings.warn("first\n line", UserWarning, stacklevel=1)
+        return analyze(config)
+
+    monkeypatch.setattr(analysis, "analyze", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = small()
+    assert (result.exit_code, result.stderr) == (0, "note: first line\n")
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "run.csv"
+    file.write_text("\x1b[2Ja,b\n1,2\n2,1\n")
+    message = refused(run("--input", file, "--column", "c"))
+    assert r"\x1b[2Ja" in message
+    assert "\x1b" not in message
+
+
+def test_a_failure_is_one_line_and_shows_its_place_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(config: RunConfig) -> xr.Dataset:
+        raise RuntimeError("no\nidea")
+
+    monkeypatch.setattr(analysis, "analyze", fail)
+    line = "unexpected RuntimeError: no idea; run again with --debug for the traceback\n"
+    assert (small().exit_code, small().stderr) == (1, line)
+    debug = small("--debug")
+    assert debug.exit_code == 1
+    assert debug.stderr.startswith("Traceback")
+    assert "in fail" in debug.stderr
+
+
+def test_too_little_memory_says_what_to_make_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(config: RunConfig) -> xr.Dataset:
+        raise MemoryError
+
+    monkeypatch.setattr(analysis, "analyze", fail)
+    assert small().exit_code == 1
+    assert re.fullmatch("error: not enough memory; use fewer --steps, .*--hidden-size\n", small().stderr)
+
+
+@posix
+def test_cancelling_ends_with_one_line(tmp_path: Path) -> None:
+    pipe = tmp_path / "input.txt"
+    os.mkfifo(pipe)
+    running = process("analyze", "--input", str(pipe))
+    writer = os.open(pipe, os.O_WRONLY)  # returns once the command reads its input, and keeps it waiting
+    running.send_signal(signal.SIGINT)
+    try:
+        assert running.communicate(timeout=30) == ("", "cancelled\n")
+    finally:
+        os.close(writer)
+    assert running.returncode == 130
+
+
+@posix
+def test_a_reader_that_stops_reading_is_no_failure() -> None:
+    running = process("analyze", *SMALL)
+    running.stdout.close()
+    assert (running.stderr.read(), running.wait(30)) == ("", 0)
+    running.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a full device")
+def test_output_that_cannot_be_written_is_a_failure() -> None:
+    with open("/dev/full", "w") as full:
+        running = process("list", "cells", stdout=full)
+    assert "No space left on device" in running.communicate(timeout=30)[1]
+    assert running.returncode == 1
+
+
+@posix
+def test_a_terminal_gets_colours_and_progress() -> None:
+    shown = on_a_terminal("analyze", *SMALL, NO_COLOR="", COLUMNS="40")
+    assert "Analysing 40 steps of 4 samples" in shown
+    assert re.search(r"\x1b\[1;\d+mThe gradient", shown)
+
+
+@posix
+def test_no_color_means_no_control_characters() -> None:
+    shown = on_a_terminal("analyze", *SMALL, NO_COLOR="1", COLUMNS="40").replace("\r\n", "\n")
+    assert "saturated" in shown
+    assert is_plain(shown)
+    assert max(map(len, shown.splitlines()[:-1])) <= 40  # the last line, to be copied, is one
+
+
+def test_elsewhere_there_is_plain_text_whatever_the_encoding(tmp_path: Path) -> None:
+    plain = {"FORCE_COLOR": "1", "PYTHONIOENCODING": "ascii", "COLUMNS": "20", "GRADLAB_CACHE": str(tmp_path)}
+    file = tmp_path / "naïve.csv"
+    file.write_text("\n".join(str(math.sin(i)) for i in range(60)))
+    out, err = process("analyze", *SMALL, "--input", str(file), env=plain).communicate(timeout=30)
+    assert err == ""
+    assert r"4 samples of na\xefve.csv" in out
+    assert is_plain(out)
+
+
+def test_a_terminal_without_streams_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    Terminal(stderr=True).note("nobody hears this")

@@ -1,0 +1,235 @@
+"""Explore without a browser: drawing, what follows a release, tabs, files, runs kept."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import gradlab
+from dashboard import form, ids
+from dashboard.app import create_app
+from dashboard.pages.explore import downloads as explore_downloads
+from dashboard.pages.explore import draw as explore_draw
+from dashboard.pages.explore import open_tab
+from dashboard.pages.explore import settle as explore_settle
+from dashboard.pages.explore.tabs import TABS
+from dashboard.work import runs
+from gradlab.config import RunConfig
+from gradlab.config.links import to_query
+from gradlab.config.presets import PRESETS
+from gradlab.errors import InputError
+
+from ..views import SMALL, data, request, stored, walk, words
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+# drawing
+
+
+def test_a_run_is_drawn() -> None:
+    drawing = explore_draw.draw(request())
+    assert "The gradient vanishes: ×" in words(drawing.outputs["verdict"])
+    assert drawing.outputs["figure"].data
+    assert drawing.outputs["style"]["height"].endswith("px")
+    assert words(drawing.outputs["why"]).startswith("Why: ")
+    assert re.fullmatch(r"std·√H \d\.\d\d · ρ \d\.\d\d · σmax \d\.\d\d", words(drawing.outputs["realised"]))
+    assert drawing.strip and len(drawing.strip["boxes"]) == 20
+    assert drawing.props["stage"] == {"className": "stage"}
+    assert not any(props.get("error") for props in drawing.props.values())
+
+
+def test_a_wrong_value_keeps_the_figure() -> None:
+    raw = dict(form.raw(SMALL)) | {"gain": -1}
+    drawing = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh"))
+    assert "figure" not in drawing.outputs and drawing.strip is None
+    assert "got -1" in drawing.props["control-gain"]["error"]
+    assert drawing.props["stage"] == {"className": "stage stale"}
+    shown = explore_draw.show(data() | {"raw": raw})
+    assert shown["drawn"]["request"]["raw"]["gain"] == -1
+
+
+def test_messages_are_seen_where_controls_may_not_be() -> None:
+    raw = dict(form.raw(SMALL)) | {"bias_scale": -1}
+    first = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh", first=True))
+    assert first.outputs["verdict"] == "Nothing to show yet"
+    assert words(first.outputs["failure"]).startswith("Bias scale: expected at least 0")
+    assert first.props["more"] == {"open": True}
+    narrow = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh", narrow=True))
+    assert words(narrow.outputs["failure"]).endswith("The figure shows the last good run.")
+    assert explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh")).outputs["failure"] == ""
+
+
+def test_an_error_of_the_engine_stands_beside_its_control() -> None:
+    key = stored("short.csv", b"a\n" + b"1\n2\n" * 6)
+    raw = dict(form.raw(SMALL)) | {"input": key}
+    drawing = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh"))
+    assert "the data have 12 steps, fewer than the 20 asked for" in drawing.props["control-steps"]["error"]
+
+
+def test_a_defect_is_shown_and_the_page_lives_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(explore_draw, "view", lambda *_: 1 / 0)
+    drawing = explore_draw.draw(request())
+    text = words(drawing.outputs["failure"])
+    assert "its own fault (ZeroDivisionError: division by zero). The figure shows the last good run." in text
+    assert "a run failed" in caplog.text
+
+
+def test_long_runs_ask_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explore_draw, "LIVE", 0.0)
+    config = SMALL.replace(seed=77)
+    drawing = explore_draw.draw(request(config))
+    assert drawing.props["run-bar"] == {"className": "run-bar"}
+    assert re.fullmatch(r"This run takes about \d+ s\.", drawing.props["run-text"]["children"])
+    assert "figure" in explore_draw.draw(request(config, run=True)).outputs
+    assert "figure" in explore_draw.draw(request(config)).outputs, "now it is known"
+    monkeypatch.setattr(explore_draw, "FIRST", 0.0)
+    assert explore_draw.draw(request(SMALL.replace(seed=78), first=True)).outputs["verdict"] == "Ready when you are"
+
+
+@pytest.mark.parametrize("seconds, text", [(0.2, "1 s"), (42, "42 s"), (200, "3 min"), (9000, "2.5 h")])
+def test_duration(seconds: float, text: str) -> None:
+    assert explore_draw.duration(seconds) == text
+
+
+def test_runs_that_would_fill_the_memory_are_refused() -> None:
+    drawing = explore_draw.draw(request(RunConfig(cell="lstm", hidden_size=1024, steps=20_000, batch_size=128)))
+    text = words(drawing.outputs["failure"])
+    assert re.search(r"would take about \d+ GB, the app allows 6 GB; take fewer steps, samples or units", text)
+
+
+@pytest.mark.parametrize(
+    "fields, message, field",
+    [
+        ({}, "the data have 9 steps, fewer than the 20 asked for; use steps=9 or less", "steps"),
+        ({}, "the data have 2 samples, fewer than the 3 asked for; use batch_size=2 or less", "batch_size"),
+        ({}, "device 'cuda' cannot be used: CuPy is not installed", "device"),
+        ({}, "unknown column 'x'. Valid: a, b", "column"),
+        ({"input": "/c/0123456789ab-a.csv"}, "a.csv: line 3 has 1 cells", "input"),
+        ({"weights": "/c/0123456789ab-w.safetensors"}, "w.safetensors is a pickle", "weights"),
+        ({}, "something else entirely", None),
+    ],
+)
+def test_blame(fields: dict[str, str], message: str, field: str | None) -> None:
+    assert explore_draw.blame(SMALL.replace(**fields), message) == field
+
+
+def test_clipping_of_the_update_is_said_to_leave_the_curve() -> None:
+    drawing = explore_draw.draw(request(SMALL.replace(clip="norm")))
+    assert drawing.props["note"] == {"children": explore_draw.CLIP_NOTE}
+    assert explore_draw.draw(request(SMALL.replace(clip="step_norm"))).props["note"] == {"children": ""}
+
+
+def test_labels_of_runs() -> None:
+    assert explore_draw.label(PRESETS["gru"].config()) == "GRU"
+    assert explore_draw.label(SMALL.replace(cell="lstm", gain=2.0)) == "lstm, gain 2, steps 20, hidden size 8 …"
+
+
+def test_pins_are_drawn_with_their_labels() -> None:
+    drawing = explore_draw.draw(request(pins=(to_query(SMALL.replace(gain=3.0)),)))
+    assert any("gain 3" in (trace.name or "") for trace in drawing.outputs["figure"].data)
+
+
+# what follows a release
+
+
+def test_settling_writes_the_address_only_where_it_says_something_else() -> None:
+    explore_draw.draw(request())
+    changed = explore_settle.settle(data())
+    assert changed["address"] == f"?{to_query(SMALL)}"
+    assert "The gradient vanishes" in changed["announcement"]
+    assert "import gradlab" in changed["copies"][ids.COPY_PYTHON]
+    assert changed["copies"][ids.COPY_COMMAND].startswith("gradlab analyze --")
+    again = explore_settle.settle(data(search="?batch_size=3&hidden_size=8&steps=20&nonsense=1"))
+    assert again["address"] is explore_settle.no_update
+    wrong = data() | {"raw": dict(form.raw(SMALL)) | {"gain": ""}}
+    assert set(explore_settle.settle(wrong).values()) == {explore_settle.no_update}
+
+
+def test_pins_have_a_limit_and_no_doubles() -> None:
+    pins = [f"v=1&seed={n}" for n in range(5)]
+    assert explore_settle.add_pin(pins[:2], "v=1") == [*pins[:2], "v=1"]
+    assert explore_settle.add_pin(pins[:2], pins[0]) is explore_settle.no_update
+    assert explore_settle.add_pin(pins, "v=1") is explore_settle.no_update
+    assert explore_settle.pin_button("v=1", pins) == {"pin_disabled": True, "pin_text": "5 pins at most"}
+    assert explore_settle.pin_button(pins[0], pins)["pin_text"] == "Pinned"
+    assert len(explore_settle.pin_list(pins, "dark")) == 5
+
+
+# tabs and files
+
+
+@pytest.mark.parametrize("tab", list(TABS))
+@pytest.mark.parametrize("fields", [{}, {"cell": "lstm"}, {"clip": "norm"}, {"clip": "step_norm"}], ids=str)
+def test_tabs(tab: str, fields: dict[str, str]) -> None:
+    config = SMALL.replace(**fields)
+    explore_draw.draw(request(config))
+    shown = open_tab.panels(tab, data(config))
+    assert [name for name, content in shown.items() if content] == [tab]
+    figures = [part for part in walk(shown[tab]) if getattr(part, "role", None) == "img"]
+    on_demand = tab == "chaos"
+    assert (figures or on_demand) and all(figure.to_plotly_json()["props"]["aria-label"] for figure in figures)
+    assert on_demand or any(type(part).__name__ == "Table" for part in walk(shown[tab]))
+
+
+def test_a_tab_waits_for_its_run() -> None:
+    shown = open_tab.panels("why", data(SMALL.replace(seed=4321)))
+    assert "Nothing to show until the run is drawn." in words(shown["why"])
+    assert open_tab.panels(None, None) == dict.fromkeys(TABS, [])
+
+
+def test_downloads_hold_the_run(tmp_path: Path) -> None:
+    ds = runs.RUNS.get(SMALL.replace(cell="lstm"))
+    rows = explore_downloads.curves(ds, "light").decode().splitlines()
+    assert rows[0] == "t,ln_share_left,ln_grad_norm_h,ln_grad_norm_c,jacobian_frobenius,jacobian_spectral"
+    assert len(rows) == 22 and rows[1].endswith(",,")
+    np.testing.assert_allclose(float(rows[2].split(",")[4]), ds.jacobian_frobenius.sel(step=1).median())
+    with xr.open_dataset(io.BytesIO(explore_downloads.netcdf(ds, "light"))) as read:
+        assert read.attrs["cell"] == ds.attrs["cell"]
+    assert b"The gradient" in explore_downloads.report(ds, "light")
+
+
+def test_a_download_needs_a_run() -> None:
+    file, text = explore_downloads.download("csv", request(SMALL.replace(seed=999)))
+    assert file is explore_downloads.no_update
+    assert "no finished run" in words(text)
+    runs.RUNS.get(SMALL)
+    file, text = explore_downloads.download("csv", request())
+    assert file["filename"] == "gradlab-elman.csv" and text == ""
+
+
+def test_a_picture_is_offered_only_where_one_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explore_downloads, "can_draw_pictures", lambda: False)
+    assert explore_downloads.formats() == ["nc", "csv", "html"]
+    create_app()
+
+
+# runs
+
+
+def test_a_run_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[RunConfig] = []
+    analyze = gradlab.analyze
+    monkeypatch.setattr(gradlab, "analyze", lambda config, **more: computed.append(config) or analyze(config))
+    kept = runs.Runs()
+    assert kept.seconds(SMALL) > 0
+    assert kept.get(SMALL) is kept.get(RunConfig(**SMALL.model_dump()))
+    assert computed == [SMALL] and kept.seconds(SMALL) == 0
+    monkeypatch.setattr(runs, "KEPT", 2)
+    for seed in (1, 2):
+        kept.get(SMALL.replace(seed=seed))
+    assert SMALL not in kept and SMALL.replace(seed=2) in kept
+
+
+def test_cost_grows_with_the_run_and_knows_files() -> None:
+    assert runs.work(SMALL.replace(hidden_size=256)) > runs.work(SMALL)
+    weights = SMALL.replace(weights=str(GOLDEN / "encoder_lstm.safetensors"))
+    assert runs.work(weights) > 0 and runs.memory(weights) > 0
+    with pytest.raises(InputError, match="the app allows 6 GB"):
+        runs.require_memory(RunConfig(steps=20_000, hidden_size=1024, batch_size=1024))

@@ -1,0 +1,107 @@
+"""What sets the controls of Explore: links, files, presets."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dashboard import controls, form, ids
+from dashboard.pages.explore import steer as explore_steer
+from dashboard.work import runs
+from gradlab.config.presets import PRESETS
+from gradlab.data.uploads import store
+from gradlab.errors import InputError
+
+from ..views import SMALL, page, upload, walk, words
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def test_a_link_sets_everything_and_says_what_it_ignores() -> None:
+    changes = explore_steer.follow_link(
+        page(search="?v=1&gain=3&gian=2&" + "&".join(f"pin=seed%3D{n}" for n in range(7)))
+    )
+    assert changes["values"]["gain"] == 3 and changes["preset"] == "exploding_tanh"
+    assert len(changes["pins"]) == 5
+    text = words(changes["notices"])
+    assert "unknown field 'gian'. Did you mean 'gain'?" in text
+    assert "This link has 7 pins; the first 5 are shown." in text
+
+
+def test_a_link_to_a_file_that_is_not_here_asks_for_it() -> None:
+    content = b"rain\n" + b"1\n2\n" * 40
+    sha = store("weather.csv", content)
+    (next((Path(runs.os.environ["GRADLAB_CACHE"]) / "uploads").iterdir())).unlink()
+    here = page(search=f"?file=weather.csv&sha={sha}&steps=30&column=rain")
+    changes = explore_steer.follow_link(here)
+    assert changes["missing"] == "missing"
+    assert "This link uses weather.csv." in changes["upload_messages"][ids.MISSING]
+    found = explore_steer.take_file(ids.MISSING, upload(content), "weather.csv", here)
+    assert found["missing"] == "missing hidden"
+    assert found["values"]["input"] == f"{sha}-weather.csv" and found["values"]["column"] == "rain"
+    assert explore_steer.columns(found["values"]["input"]) == ["rain"]
+    other = explore_steer.take_file(
+        ids.MISSING, upload(content + b"3\n"), "weather.csv", page(search="?file=x.csv&sha=0")
+    )
+    assert list(other) == ["upload_messages"]
+    assert "has not the content that this link means" in words(other["upload_messages"])
+
+
+def test_files_become_input_or_weights() -> None:
+    taken = explore_steer.take_file("input", upload(b"a,b\n" + b"1,2\n3,5\n" * 20), "two.csv", page())
+    assert taken["values"]["input"].endswith("-two.csv") and taken["values"]["column"] is None
+    assert explore_steer.columns(taken["values"]["input"]) == ["a", "b"]
+    assert explore_steer.columns("noise") == explore_steer.columns(None) == []
+    assert taken["upload_messages"]["input"] == "40 steps, 2 features"
+    assert taken["missing"] == "missing hidden", "another file than the link's may be used instead"
+    assert [entry["label"] for entry in taken["options"]["input"]] == ["noise", "sine", "two.csv"]
+    weights = (GOLDEN / "encoder_lstm.safetensors").read_bytes()
+    taken = explore_steer.take_file("weights", upload(weights), "encoder.safetensors", page())
+    assert taken["values"]["weights"].endswith("-encoder.safetensors")
+    assert taken["upload_messages"]["weights"].startswith("LSTM(")
+    plain = (GOLDEN / "rnn_relu_no_bias.safetensors").read_bytes()
+    taken = explore_steer.take_file("weights", upload(plain), "plain.safetensors", page())
+    assert "The file does not say tanh or ReLU" in taken["upload_messages"]["weights"]
+    own = SMALL.replace(weights=form.file_path(taken["values"]["weights"]))
+    assert form.applies("activation", own), "there it is chosen"
+    array = io.BytesIO()
+    np.save(array, np.ones((30, 2, 3)))
+    taken = explore_steer.take_file("input", upload(array.getvalue()), "cut.npy", page())
+    assert taken["upload_messages"]["input"] == "30 steps, 2 samples, 3 features"
+
+
+@pytest.mark.parametrize(
+    "slot, content, name, text",
+    [
+        ("input", b"a,b\n1,2\n3\n", "ragged.csv", r"ragged\.csv: line 3 has 1 cells, line 1 has 2"),
+        ("input", b"", "empty.csv", r"empty\.csv: the file is empty"),
+        ("input", b"\xff\xfe\x00", "a.txt", "not UTF-8 text"),
+        ("weights", b"\x80\x02", "net.safetensors", "is a pickle"),
+        ("weights", b"PK\x03\x04", "net.pt", r"save_file\(torch\.load"),
+        ("input", b"1\n" * 8_000_001, "huge.csv", r"16\.0 MB; the app takes 16 MB\. Cut the file"),
+    ],
+)
+def test_files_that_cannot_be_used_change_only_the_message(slot: str, content: bytes, name: str, text: str) -> None:
+    changes = explore_steer.take_file(slot, upload(content), name, page())
+    assert list(changes) == ["upload_messages"]
+    assert re.search(text, words(changes["upload_messages"][slot]))
+
+
+def test_no_file_is_shut_out_without_a_word() -> None:
+    zones = [part for part in walk([controls.block(name) for name in form.FILES]) if type(part).__name__ == "Upload"]
+    assert len(zones) == 2 and not any(getattr(zone, "accept", None) for zone in zones)
+
+
+def test_an_upload_that_breaks_off_is_an_error() -> None:
+    with pytest.raises(InputError, match="did not arrive whole"):
+        explore_steer.decode("data:;base64,AAA")
+
+
+def test_presets_set_controls_and_some_open_a_tab() -> None:
+    assert explore_steer.choose_preset("clipped_explosion", page())["tab"] == "clipping"
+    assert explore_steer.choose_preset("gru", page())["tab"] is explore_steer.no_update
+    assert set(explore_steer.CHIPS) <= set(PRESETS)
+    assert 0 <= explore_steer.reroll(page())["values"]["seed"] < controls.SEED_LIMIT

@@ -1,0 +1,107 @@
+"""The form: what its controls show and how it is read; typeset words and the strip."""
+
+import json
+from pathlib import Path
+
+import pytest
+from dash.development.base_component import Component
+
+from dashboard import components, controls, form, ids
+from gradlab.config import RunConfig
+from gradlab.config import controls as config_controls
+from gradlab.config.presets import PRESETS
+
+from ..views import SMALL, walk, words
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_every_preset_survives_the_form(name: str) -> None:
+    config = PRESETS[name].config()
+    assert form.read(json.loads(json.dumps(form.raw(config)))) == form.Form(config)
+
+
+def test_every_field_has_a_control_that_holds_its_value() -> None:
+    found = {
+        part.id for part in walk([*controls.basic(), *controls.more()]) if isinstance(getattr(part, "id", None), str)
+    }
+    assert {ids.control(key) for key in form.properties()} <= found
+    assert {ids.field(name) for name in config_controls()} <= found
+
+
+def test_all_wrong_fields_are_told_at_once() -> None:
+    raw = form.raw(SMALL) | {"gain": -1, "steps": "", "hidden_size": 5000, "clip": "norm", "clip_threshold": "half"}
+    errors = form.read(raw).errors
+    assert "at least 0" in errors["gain"]
+    assert errors["steps"] == "expected a value, got an empty field"
+    assert "at most 1,024 in the app, got 5,000" in errors["hidden_size"]
+    assert "a multiple such as 0.5x, got 'half'" in errors["clip_threshold"]
+
+
+def test_a_wrong_value_in_a_hidden_control_is_no_error() -> None:
+    filled = form.read(form.raw(SMALL) | {"forget_bias": "", "leak": 0.5})
+    assert filled == form.Form(SMALL.replace(leak=0.5))
+    assert "forget_bias" in form.read(form.raw(SMALL) | {"forget_bias": "", "cell": "lstm"}).errors
+
+
+def test_the_word_stands_for_the_number() -> None:
+    filled = form.read(form.raw(SMALL) | {"cell": "lstm", "forget_bias": 2.0, "forget_bias-word": True})
+    assert filled.config.forget_bias == "chrono"
+    assert form.class_names(filled.config, SMALL)["forget_bias"] == "field number changed is-word"
+
+
+def test_a_threshold_is_text_in_its_field() -> None:
+    config = SMALL.replace(clip="norm", clip_threshold=2.5)
+    assert form.raw(config)["clip_threshold"] == "2.5"
+    assert form.read(form.raw(config)).config == config
+
+
+def test_the_page_cannot_name_a_path(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a secret")
+    for key in (str(secret), "../secret.txt", "0123456789ab-secret.txt"):
+        errors = form.read(form.raw(SMALL) | {"input": key, "weights": key}).errors
+        assert set(errors) == {"input", "weights"}
+        assert "is no longer kept; drop the file again" in errors["input"]
+
+
+def test_controls_that_do_not_apply_are_hidden() -> None:
+    classes = form.class_names(SMALL, RunConfig())
+    assert "hidden" in classes["forget_bias"] and "hidden" not in classes["gain"]
+    assert "changed" in classes["steps"] and "changed" not in classes["gain"]
+    assert "hidden" in form.class_names(RunConfig(cell="lstm"), SMALL)["leak"]
+
+
+def test_the_gpu_is_offered_with_the_reason_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "gpu_problem", lambda: "no driver")
+    assert [entry["value"] for entry in controls.options("device") if entry.get("disabled")] == ["cuda"]
+    assert "No GPU: no driver." in words(controls.more())
+    monkeypatch.setattr(controls, "gpu_problem", lambda: None)
+    assert not any(entry.get("disabled") for entry in controls.options("device"))
+    assert "No GPU" not in words(controls.more())
+
+
+# parts
+
+
+def test_typeset_powers_and_signs() -> None:
+    assert (
+        words(components.typeset("x0.64 of 10^-20. 0.57 (tanh) x 1.00, x1-4"))
+        == "×0.64 of 10−20. 0.57 (tanh) × 1.00, ×1-4"
+    )
+    parts = components.typeset("step 1 of 100 gets 10^-20.")
+    assert isinstance(parts[1], Component) and parts[1].children == "−20"
+    assert [getattr(part, "children", part) for part in components.typeset("sigma_w, x10")] == ["σ", "w", ", ×10"]
+
+
+def test_names_keep_their_letters() -> None:
+    assert words(components.typeset("net with column 'x0', x0.64")) == "net with column 'x0', ×0.64"
+    error = components.message("a.csv: unknown column 'label'. Valid: klass, x0, x1; at most 10^4", "error")
+    assert words(error) == "a.csv: unknown column 'label'. Valid: klass, x0, x1; at most 104"
+
+
+def test_strip_says_how_many_steps_a_box_is() -> None:
+    boxes = [{"label": "x1-4", "colour": "#fff", "text": "x1-4: 0"}, {"label": "x5-7", "colour": "#000", "text": "t"}]
+    assert components.strip(boxes, 7)["scale"] == "each box = 4 steps"
+    assert components.strip(boxes, 2)["scale"] == "each box = 1 step"

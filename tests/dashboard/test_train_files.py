@@ -1,0 +1,98 @@
+"""Files of labelled sequences on page Train: which task they stand for, where the labels are, their names."""
+
+import re
+
+import pytest
+
+from dashboard import controls
+from dashboard.pages.train import downloads as train_downloads
+from dashboard.pages.train import examples as train_examples
+from dashboard.pages.train import preview as train_preview
+from dashboard.pages.train import steer as train_steer
+from gradlab.data import column_names
+from gradlab.data.uploads import find
+
+from ..trained import SMALL, no_processes, page  # noqa: F401 - a fixture
+from ..views import stored, upload, words
+
+CLASSIFY = SMALL.replace(task="classification")
+ROWS = "".join(f"up,{n},{n + 1}\ndown,{n},{n - 1}\n" for n in range(10))
+KLASS = f"klass,x0,x1\n{ROWS}".encode()
+
+
+def taken(content, config=SMALL, name="k.csv"):
+    return train_steer.take_file(upload(content), name, page(config))
+
+
+def test_the_only_column_of_words_holds_the_labels():
+    found = taken(KLASS, CLASSIFY)
+    assert found["values"]["task"] == "classification" and found["values"]["column"] == "klass"
+    assert found["upload"] == "3 columns, labels from the column 'klass'"
+
+
+@pytest.mark.parametrize(
+    ("head", "column", "said"),
+    [
+        ("label,x0,x1", None, "labels from the column 'label'"),
+        ("1,x0,x1", "1", "labels from the column '1'"),
+        ("up,down,0", None, "choose the column of its labels at Column"),
+    ],
+)
+def test_where_the_labels_are(head, column, said):
+    body = ROWS if not head.startswith("up") else "up,down,1\ndown,up,2\n" * 5
+    found = taken(f"{head}\n{body}".encode(), CLASSIFY)
+    assert (found["values"]["column"], found["upload"]) == (column, f"3 columns, {said}")
+
+
+def test_a_column_called_label_suggests_its_task_unless_a_file_s_task_is_chosen():
+    content = KLASS.replace(b"klass", b"label")
+    found = taken(content)
+    assert found["values"]["task"] == "classification"
+    assert found["upload"].endswith("; to predict its numbers instead, set Task to Forecast a file")
+    assert taken(content, SMALL.replace(task="forecast"))["values"]["task"] == "forecast"
+    assert taken(KLASS)["values"]["task"] == "forecast"
+
+
+def test_sequences_of_several_lengths_can_be_dropped():
+    found = taken(b"label,x0,x1\n" + b"up,1,\ndown,4,5\n" * 5, CLASSIFY)
+    assert found["values"]["input"].endswith("-k.csv") and "labels from" in found["upload"]
+
+
+def test_a_wide_table_is_not_read_once_per_column(monkeypatch):
+    calls = []
+    monkeypatch.setattr(train_steer, "column_names", lambda *a, **k: calls.append(a) or column_names(*a, **k))
+    head = ",".join(["label", *(f"x{n}" for n in range(50))])
+    taken((f"{head}\n" + f"up{',1' * 50}\n" * 5).encode(), CLASSIFY)
+    assert len(calls) < 5
+
+
+def test_the_menu_offers_every_column_to_classify():
+    key = stored("k.csv", KLASS)
+    assert train_steer.column_menu(key, "classification") == (["klass", "x0", "x1"], "label")
+    assert train_steer.column_menu(key, "forecast") == (["x0", "x1"], controls.ALL_COLUMNS)
+    assert train_steer.column_menu(None, "adding") == ([], controls.ALL_COLUMNS)
+
+
+def test_messages_name_the_file_and_its_columns_as_they_are_and_say_where_to_choose():
+    path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
+    said = words(train_preview.content(CLASSIFY.replace(input=path), "light"))
+    assert said == (
+        "k.csv: unknown column 'label'. Valid: klass, x0, x1. Choose the column of the labels at Column, under More."
+    )
+
+
+def test_a_run_is_called_by_its_file():
+    path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
+    assert train_examples.title(CLASSIFY.replace(input=path)) == "Classify k.csv, tanh RNN"
+    assert train_examples.title(SMALL.replace(input=path)) == "Forecast k.csv, 12 steps, tanh RNN"
+
+
+def test_downloads_are_named_by_the_file():
+    path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
+    assert train_downloads.called(CLASSIFY.replace(input=path)) == "k" and train_downloads.called(SMALL) == "adding"
+
+
+def test_the_answer_is_the_class_as_the_file_spells_it():
+    path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
+    said = words(train_preview.content(CLASSIFY.replace(input=path, column="klass"), "light"))
+    assert re.search("The answer here: (up|down)[.]", said)

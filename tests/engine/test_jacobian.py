@@ -1,0 +1,241 @@
+"""The state Jacobian as an operator: masked steps, hard spectra, zero matrices, chunks, extreme magnitudes."""
+
+import numpy as np
+import pytest
+
+import gradlab
+from gradlab.cells import CELLS, make_cell
+from gradlab.engine.jacobian import StateJacobian
+from gradlab.engine.lanczos import largest_singular_values
+from gradlab.errors import InputError
+
+from ..contract import assert_near, joint, random_problem
+
+each_cell = pytest.mark.parametrize("name", CELLS)
+
+
+def linear_net(matrix, steps=3, batch=2, dtype="float64"):
+    """A trajectory all of whose Jacobians are `matrix`."""
+    size = len(matrix)
+    cell = make_cell("elman", input_size=1, hidden_size=size, activation="identity")
+    params = {"W_xh": np.zeros((1, size, 1)), "W_hh": np.asarray(matrix)[None], "b_h": np.zeros((1, size))}
+    params = {name: p.astype(dtype) for name, p in params.items()}
+    return gradlab.unroll(cell, params, np.zeros((steps, batch, 1), dtype))
+
+
+def with_singular_values(sigma, seed=0):
+    rng = np.random.default_rng(seed)
+    u, v = (np.linalg.qr(rng.normal(size=(len(sigma), len(sigma))))[0] for _ in range(2))
+    return (u * sigma) @ v.T
+
+
+# sizes and masks
+
+
+@each_cell
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (33, 2, 1, 3), (65, 1, 2, 2)])
+def test_every_view_of_the_operator_agrees(name, sizes):
+    problem = random_problem(name, sizes=sizes)
+    traj = problem.unroll()
+    jacobian, dense = traj.jacobian(), traj.jacobian().dense()
+    assert isinstance(jacobian, StateJacobian)
+    side = len(traj.cell.states) * sizes[3]
+    assert dense.shape == (sizes[0], sizes[1], side, side)
+    basis = np.eye(side).reshape(side, 1, len(traj.cell.states), 1, sizes[3]) + np.zeros((side, *traj.states[1:].shape))
+    columns, rows = (joint(method(basis), ()) for method in (jacobian.apply, jacobian.apply_transpose))
+    assert_near(np.moveaxis(columns, 0, -1), dense)
+    assert_near(np.moveaxis(rows, 0, -2), dense)
+    assert_near(jacobian.frobenius(), np.linalg.norm(dense, axis=(-2, -1)))
+    assert_near(jacobian.spectral(1e-10), np.linalg.svd(dense, compute_uv=False)[..., 0], factor=10)
+
+
+@each_cell
+def test_beyond_a_samples_length_it_is_the_identity(name):
+    problem = random_problem(name, sizes=(34, 3, 2, 3))
+    lengths = np.array([34, 5, 0])
+    jacobian, full = (problem.unroll(lengths=n).jacobian() for n in (lengths, None))
+    inside = np.arange(1, 35)[:, None] <= lengths
+    side = len(full.traj.cell.states) * 3
+    expected = np.where(inside[..., None, None], full.dense(), np.eye(side))
+    assert_near(jacobian.dense(), expected)
+    assert_near(jacobian.frobenius(), np.linalg.norm(expected, axis=(-2, -1)))
+    assert_near(jacobian.spectral(1e-10), np.linalg.svd(expected, compute_uv=False)[..., 0], factor=10)
+    v = np.random.default_rng(0).normal(size=full.traj.states[1:].shape)
+    np.testing.assert_array_equal(joint(jacobian.apply(v), ())[~inside], joint(v, ())[~inside])
+    paths = jacobian.paths()
+    assert_near(sum(path.dense() for path in paths.values()), expected)
+    assert_near(paths["carry"].dense()[~inside], np.broadcast_to(np.eye(side), ((~inside).sum(), side, side)))
+
+
+@each_cell
+def test_paths_of_a_path_are_itself(name):
+    jacobian = random_problem(name).unroll().jacobian()
+    for key, path in jacobian.paths().items():
+        assert list(path.paths()) == [key]
+
+
+def test_the_gates_paths_are_their_recurrent_weights():
+    """Without gate k's recurrent weights, path k is zero and the others stay."""
+    problem = random_problem("lstm")
+    states = problem.unroll().states
+    for k, gate in enumerate(problem.cell.gates):
+        params = {**problem.params, "W_hh": problem.params["W_hh"].copy()}
+        params["W_hh"][k] = 0
+        # the same states, so that nothing else differs: what W r would have added comes as an input instead
+        traj = gradlab.Trajectory(problem.cell, params, problem.x, states, problem.unroll().gate_inputs)
+        without, full = traj.jacobian().paths(), problem.unroll().jacobian().paths()
+        assert not without[gate].dense().any()
+        assert full[gate].dense().any()
+        for other in set(full) - {gate}:
+            assert_near(without[other].dense(), full[other].dense())
+
+
+# the spectral norm
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "sigma",
+    [
+        np.linspace(1, 0.1, 40),
+        np.r_[1, 1, 1, np.zeros(37)],
+        np.geomspace(1, 1e-12, 40),
+        np.r_[1 + 1e-9, np.ones(39)],
+        np.r_[5, 0.99 * 5, np.full(38, 4.9)],
+        np.ones(1),
+    ],
+    ids=["even", "low rank", "geometric", "nearly equal", "cluster", "scalar"],
+)
+def test_spectral_norm_of_hard_spectra(sigma, seed):
+    found, bound = linear_net(with_singular_values(sigma, seed)).jacobian().spectral_with_bound(1e-6)
+    error = np.abs(found / sigma.max() - 1)
+    assert (error < 1e-6).all()
+    assert (error <= bound + 1e-12).all()
+
+
+@pytest.mark.parametrize("tol", [1e-9, 1e-2])
+@pytest.mark.parametrize("scale", [1e-150, 1e-42, 1e-30, 1e30, 1e42, 1e150])
+def test_spectral_norm_at_extreme_magnitudes(scale, tol):
+    matrix = with_singular_values(np.linspace(2, 0.1, 12)) * scale
+    np.testing.assert_allclose(linear_net(matrix).jacobian().spectral(tol), 2 * scale, rtol=10 * tol)
+
+
+def test_a_tiny_and_a_huge_jacobian_in_one_trajectory():
+    """Slopes of a saturated unit, far below those of the others."""
+    cell = make_cell("elman", input_size=1, hidden_size=3)
+    params = {"W_xh": np.ones((1, 3, 1)), "W_hh": np.eye(3)[None], "b_h": np.zeros((1, 3))}
+    x = np.zeros((4, 1, 1))
+    x[1] = 60.0
+    jacobian = gradlab.unroll(cell, params, x).jacobian()
+    sigma = np.linalg.norm(jacobian.dense(), 2, axis=(-2, -1))
+    assert sigma.min() < 1e-50 < 0.5 < sigma.max()
+    for tol in (1e-2, 1e-6):
+        np.testing.assert_allclose(jacobian.spectral(tol), sigma, rtol=tol)
+
+
+def test_spectral_norm_of_zero_is_zero():
+    found, bound = linear_net(np.zeros((4, 4))).jacobian().spectral_with_bound()
+    assert not found.any()
+    assert not bound.any()
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-8])
+def test_the_bound_is_one_for_random_matrices(tol):
+    """For tolerances as loose as 0.03 it may be none: a residual bounds the distance to some singular value only."""
+    rng = np.random.default_rng(3)
+    matrices = rng.normal(size=(60, 50, 50))
+    sigma = np.linalg.norm(matrices, 2, axis=(-2, -1))
+    found, bound = largest_singular_values(
+        np,
+        lambda v: np.einsum("bij,bj->bi", matrices, v),
+        lambda u: np.einsum("bij,bi->bj", matrices, u),
+        np.zeros((60, 50)) + rng.normal(size=50),
+        (1,),
+        tol,
+    )
+    assert (np.abs(found / sigma - 1) <= bound + 1e-12).all()
+    assert (bound <= max(tol, 1e-4)).all()
+    assert (found <= sigma * (1 + 1e-12)).all()
+
+
+def test_the_result_does_not_depend_on_the_blocks(monkeypatch):
+    traj = random_problem("lstm", sizes=(20, 3, 2, 4)).unroll()
+    whole = traj.jacobian().spectral(1e-9)
+    monkeypatch.setattr("gradlab.engine.jacobian.BLOCK_VALUES", 1)
+    np.testing.assert_allclose(traj.jacobian().spectral(1e-9), whole, rtol=1e-9)
+
+
+def test_it_is_reproducible():
+    traj = random_problem("gru").unroll()
+    np.testing.assert_array_equal(traj.jacobian().spectral(), traj.jacobian().spectral())
+
+
+# the Frobenius norm
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_frobenius_norm_where_terms_cancel(dtype):
+    """E + D W = 0 exactly: leaky units whose recurrent weight undoes the carry."""
+    cell = make_cell("elman", input_size=1, hidden_size=4, activation="identity", leak=0.5)
+    params = {"W_xh": np.zeros((1, 4, 1)), "W_hh": -np.eye(4)[None], "b_h": np.zeros((1, 4))}
+    params = {name: p.astype(dtype) for name, p in params.items()}
+    traj = gradlab.unroll(cell, params, np.ones((3, 2, 1), dtype))
+    assert not traj.jacobian().dense().any()
+    np.testing.assert_allclose(traj.jacobian().frobenius(), 0, atol=np.sqrt(np.finfo(dtype).eps))
+
+
+def test_shares_with_cancellation_sum_to_one():
+    """A share may be negative: carry 1/2 against a recurrent weight of -3/2."""
+    cell = make_cell("elman", input_size=1, hidden_size=1, activation="identity", leak=0.5)
+    params = {"W_xh": np.zeros((1, 1, 1)), "W_hh": np.full((1, 1, 1), -3.0), "b_h": np.zeros((1, 1))}
+    jacobian = gradlab.unroll(cell, params, np.ones((3, 1, 1))).jacobian()
+    norms, shares = jacobian.split(np.ones((3, 1, 1, 1)))
+    np.testing.assert_allclose(norms[:, :, 0], [[0.5] * 3, [1.5] * 3])
+    np.testing.assert_allclose(shares[:, :, 0], [[-0.5] * 3, [1.5] * 3])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_shares_do_not_depend_on_the_magnitude_of_the_adjoint(scale):
+    problem = random_problem("lstm")
+    jacobian, u = problem.unroll().jacobian(), np.random.default_rng(0).normal(size=(5, 2, 2, 4))
+    np.testing.assert_allclose(jacobian.split(u * scale)[1], jacobian.split(u)[1], rtol=1e-9)
+
+
+def test_where_nothing_is_passed_back_there_is_no_share():
+    jacobian = random_problem("lstm").unroll().jacobian()
+    assert np.isnan(jacobian.split(np.zeros((5, 2, 2, 4)))[1]).all()
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((5, 2, 4), r"v: expected shape \(5, 2, 2, 4\) or \(K, \*\(5, 2, 2, 4\)\), got \(5, 2, 4\)"),
+        ((5, 1, 2, 4), "v: expected shape"),
+        ((2, 3, 5, 2, 2, 4), "v: expected shape"),
+    ],
+)
+def test_wrong_tangents(shape, message):
+    jacobian = random_problem("lstm").unroll().jacobian()
+    with pytest.raises(InputError, match=message):
+        jacobian.apply(np.zeros(shape))
+    with pytest.raises(InputError, match=message.replace("v:", "u:")):
+        jacobian.apply_transpose(np.zeros(shape))
+
+
+@each_cell
+@pytest.mark.parametrize("backwards", [False, True])
+def test_one_step_after_the_other(name, backwards):
+    problem = random_problem(name, sizes=(35, 2, 1, 3))
+    traj = problem.unroll()
+    jacobian, dense = traj.jacobian(), traj.jacobian().dense()
+    states = len(traj.cell.states)
+    basis = np.eye(states * 3).reshape(-1, states, 1, 3) + np.zeros((1, 1, 2, 1))
+    steps = list(jacobian.each_step(2, 34, backwards))
+    assert [step.t for step in steps] == (list(range(34, 2, -1)) if backwards else list(range(3, 35)))
+    for step in steps:
+        columns, rows = (joint(method(basis), ()) for method in (step.apply, step.apply_transpose))
+        assert_near(np.moveaxis(columns, 0, -1), dense[step.t - 1])
+        assert_near(np.moveaxis(rows, 0, -2), dense[step.t - 1])

@@ -1,0 +1,243 @@
+"""Checkpoints: whatever happens, a whole one stays, and going on from it is bit for bit a run without a break."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from gradlab.cells.initializers import INITIALIZERS
+from gradlab.errors import Cancelled, InputError
+from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
+
+ROOT = Path(__file__).parents[2]
+TINY = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 12, "snapshot_every": 3, "evaluate_every": 4}
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and devices as POSIX has them")
+
+
+def cut(config, path, *breaks, **options):
+    """A run that is broken off after these iterations, and resumed each time."""
+    for n in (*breaks, config.iterations):
+
+        def on_step(step, last=n):
+            if step.iteration == last:
+                raise Cancelled
+
+        run = train(config, on_step=on_step, checkpoint=path, resume=path.exists(), **options)
+    return run
+
+
+def assert_same_bits(found, expected):
+    for name in ("params", "state"):
+        for key, array in getattr(expected, name).items():
+            assert np.asarray(getattr(found, name)[key]).tobytes() == np.asarray(array).tobytes(), key
+    for key, array in expected.clipper.state.items():
+        assert found.clipper.state[key].tobytes() == array.tobytes()
+    ours, theirs = found.history.arrays(), expected.history.arrays()
+    assert ours.keys() == theirs.keys()
+    for key, array in theirs.items():
+        assert ours[key].tobytes() == array.tobytes(), key
+
+
+# going on
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"clip": "autoclip", "optimizer": "adam", "dropout": 0.3, "cell": "lstm"},
+        {"clip": "agc", "optimizer": "rmsprop", "layers": 3, "residual": True, "cell": "gru", "dropout": 0.1},
+        {"clip": "norm", "optimizer": "sgd", "momentum": 0.9, "dtype": "float32", "omega": 1.0},
+        {"clip": "step_norm", "optimizer": "adamw", "schedule": "cosine", "task": "adding_hs97", "steps": 24},
+        {"activation": "relu", "gain": 1e30, "dtype": "float32"},
+    ],
+    ids=lambda fields: "-".join(str(value) for value in fields.values()),
+)
+def test_going_on_is_bit_for_bit_a_run_without_a_break(fields, tmp_path):
+    config = TrainConfig(**TINY | fields)
+    path = tmp_path / "run.safetensors"
+    assert_same_bits(cut(config, path, 1, 5, 6), train(config))
+    assert_same_bits(TrainingRun.load(path), train(config))
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_the_layout_of_drawn_weights_makes_no_difference(name, tmp_path):
+    config = TrainConfig(**TINY | {"recurrent_init": name, "hidden_size": 33, "batch_size": 9, "cell": "lstm"})
+    assert_same_bits(cut(config, tmp_path / "run.safetensors", 4), train(config))
+
+
+def test_more_iterations_are_the_same_training(tmp_path):
+    path, long = tmp_path / "run.safetensors", train(**TINY | {"iterations": 20})
+    train(**TINY, checkpoint=path)
+    run = train(checkpoint=path, resume=True, iterations=20)
+    assert (run.iteration, run.status) == (20, "done")
+    for name, p in long.params.items():
+        assert run.params[name].tobytes() == p.tobytes()
+    again = train(checkpoint=path, resume=True)  # there is nothing left to do
+    assert_same_bits(again, run)
+
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
+
+path, config = Path(sys.argv[1]), TrainConfig(**eval(sys.argv[2]))
+for _ in range(10):
+    child = os.fork()
+    if not child:
+        train(config, checkpoint=path, resume=path.exists(), save_seconds=0.01)
+        os._exit(0)
+    time.sleep(random.uniform(0.005, 0.12))
+    os.kill(child, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "it was done before it was killed"
+done = TrainingRun.load(path).iteration if path.exists() else 0
+config = config.replace(iterations=(done // config.snapshot_every + 2) * config.snapshot_every)
+broken = train(config, checkpoint=path, resume=path.exists())
+whole = train(config)
+assert all(broken.params[name].tobytes() == p.tobytes() for name, p in whole.params.items())
+assert all(broken.state[name].tobytes() == a.tobytes() for name, a in whole.state.items())
+assert len(broken.history.snapshots) == len(whole.history.snapshots) == 1 + config.iterations // config.snapshot_every
+print("the same bits", sorted(os.listdir(path.parent)))
+"""
+
+
+@posix
+def test_killed_ten_times_at_random_moments(tmp_path):
+    fields = TINY | {"iterations": 1_000_000, "snapshot_every": 50, "evaluate_every": 500, "hidden_size": 4}
+    fields |= {"dropout": 0.2, "clip": "autoclip", "optimizer": "adam"}
+    path = tmp_path / "run.safetensors"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", KILLED, str(path), repr(fields)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("the same bits ['run.safetensors']\n", "")
+
+
+# the file
+
+
+def test_a_checkpoint_is_one_safetensors_file_with_its_facts(tmp_path):
+    path = tmp_path / "run.safetensors"
+    run = train(**TINY, checkpoint=path)
+    with safe_open(path, "numpy") as file:
+        facts = json.loads(file.metadata()["gradlab.training"])
+    assert TrainConfig(**facts["config"]) == run.config
+    assert (facts["iteration"], facts["status"]) == (12, "done")
+    assert {"gradlab", "numpy", "python", "machine", "threads"} <= facts["versions"].keys()
+    arrays = load_file(path)
+    np.testing.assert_array_equal(arrays["params.0.W_hh"], run.params["0.W_hh"])
+    np.testing.assert_array_equal(arrays["history.rows.loss"], run.history.rows["loss"])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_threads_of_other_libraries_than_blas_change_no_bit(monkeypatch):
+    pools = [{"user_api": "openmp", "num_threads": 8}, {"user_api": "blas", "num_threads": 2}]
+    monkeypatch.setattr(checkpoint, "threadpool_info", lambda: pools)
+    assert checkpoint.versions()["threads"] == "2"
+    monkeypatch.setattr(checkpoint, "threadpool_info", lambda: pools[:1])
+    assert checkpoint.versions()["threads"] == "1"
+
+
+def test_it_is_written_at_once_then_now_and_then_and_at_the_end(tmp_path, monkeypatch):
+    saved, path = [], tmp_path / "run.safetensors"
+    monkeypatch.setattr(TrainingRun, "save", lambda run, where: saved.append(run.iteration))
+    train(**TINY, checkpoint=path, save_seconds=1e9)
+    assert saved == [1, 12]
+    saved.clear()
+    train(**TINY, checkpoint=path, save_seconds=0)
+    assert saved == [*range(1, 13), 12]
+
+
+def test_the_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
+    path, order = tmp_path / "run.safetensors", []
+    run = TrainingRun(TrainConfig(**TINY))
+
+    def noted(function, *arguments):
+        order.append(function.__name__)
+        return function(*arguments)
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, partial(noted, getattr(os, name)))
+    run.save(path)
+    assert order == ["fsync", "replace"] + ["fsync"] * (os.name != "nt")  # then the name itself, where a folder opens
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a full device")
+def test_a_full_disk_leaves_the_last_one(tmp_path):
+    path = tmp_path / "run.safetensors"
+    train(**TINY, checkpoint=path)
+    before = path.read_bytes()
+    (tmp_path / ".run.safetensors.unfinished").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"cannot write the checkpoint .*: No space left on device; the last one is"):
+        train(checkpoint=path, resume=True, iterations=20)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    assert train(checkpoint=path, resume=True, iterations=20).iteration == 20
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a full device")
+def test_a_full_disk_at_the_first_save_promises_nothing(tmp_path):
+    (tmp_path / ".run.safetensors.unfinished").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left on device; make room, or name a file elsewhere$"):
+        train(**TINY, checkpoint=tmp_path / "run.safetensors")
+
+
+def test_what_a_kill_left_is_overwritten(tmp_path):
+    (tmp_path / ".run.safetensors.unfinished").write_bytes(b"half")
+    train(**TINY, checkpoint=tmp_path / "run.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.safetensors"]
+
+
+def test_a_place_that_cannot_be_written_is_found_at_the_first_iteration(tmp_path):
+    seen = []
+    with pytest.raises(InputError, match="cannot write the checkpoint .*: No such file or directory"):
+        train(**TINY, checkpoint=tmp_path / "nowhere" / "run.safetensors", on_step=lambda step: seen.append(step))
+    assert len(seen) == 1
+
+
+# the wrong file
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "run.safetensors"
+    train(**TINY, checkpoint=path)
+    return path
+
+
+def test_a_checkpoint_of_another_configuration_names_the_fields(saved):
+    other = TrainConfig(**TINY | {"hidden_size": 6, "task": "parity"})
+    message = r"is of another training run: .*task is 'adding' there, 'parity' here.*Resume with the same fields"
+    with pytest.raises(InputError, match=message) as error:
+        train(other, checkpoint=saved, resume=True)
+    assert "hidden_size is 5 there, 6 here" in str(error.value)
+    with pytest.raises(InputError, match="learning_rate is 0.001 there, 0.1 here"):
+        train(checkpoint=saved, resume=True, learning_rate=0.1)
+
+
+def test_where_the_iterations_set_the_rate_they_are_part_of_the_training(tmp_path):
+    path = tmp_path / "run.safetensors"
+    train(**TINY, schedule="cosine", checkpoint=path)
+    with pytest.raises(InputError, match="iterations is 12 there, 20 here"):
+        train(checkpoint=path, resume=True, iterations=20)
+    assert train(checkpoint=path, resume=True, evaluate_every=2, snapshot_every=6).iteration == 12
+
+
+def test_files_that_are_no_checkpoints(saved, tmp_path):
+    whole = saved.read_bytes()
+    for length in (0, 5, 1000, len(whole) - 1):
+        saved.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="run.safetensors: not a whole checkpoint"):
+            TrainingRun.load(saved)
+    save_file({"weight": np.zeros(3)}, saved)
+    with pytest.raises(InputError, match="these are weights, not a training run"):
+        TrainingRun.load(saved)
+    with pytest.raises(InputError, match="none.safetensors: cannot be read: No such file"):
+        TrainingRun.load(tmp_path / "none.safetensors")
+    with pytest.raises(InputError, match="resume: name the checkpoint to go on from"):
+        train(resume=True)
