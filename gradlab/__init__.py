@@ -12,7 +12,7 @@ from .arrays import to_device, to_numpy
 from .cells import Cell, make_cell
 from .engine.backward import Gradients, bptt
 from .engine.forward import unroll
-from .engine.jacobian import StateJacobian
+from .engine.jacobian import StateJacobian, jacobian
 from .engine.trajectory import Trajectory
 from .errors import Cancelled, InputError
 from .products.lyapunov import LyapunovSpectrum, lyapunov, lyapunov_of_map
@@ -66,6 +66,7 @@ __all__ = [
     "check_cell",
     "diagnose",
     "from_state_dict",
+    "jacobian",
     "load_safetensors",
     "load_weights",
     "lyapunov",

@@ -57,7 +57,7 @@ def ours(cell_name: str, size: Size, dtype: str) -> Contender:
 
     def run() -> Any:
         traj = gradlab.unroll(*net)
-        frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
+        frobenius, gates = FrobeniusNorms(gradlab.jacobian(traj)), GateStatistics(traj)
 
         def observe(lin: Any) -> None:
             frobenius(lin)
@@ -137,7 +137,7 @@ def cell_loop(cell_name: str, size: Size, dtype: str) -> Contender:
 def jacobian_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """||J_t||_F at every step and sample, in closed form, forward included."""
     net = network(cell_name, size, dtype)
-    return lambda: gradlab.unroll(*net).jacobian().frobenius()
+    return lambda: gradlab.jacobian(gradlab.unroll(*net)).frobenius()
 
 
 def exponents(cell_name: str, size: Size, dtype: str) -> Contender:
@@ -154,13 +154,13 @@ def one_bptt(cell_name: str, size: Size, dtype: str) -> Contender:
 
 def product_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """ln ||d state_T / d state_t||_F for all t, exactly."""
-    jacobian = gradlab.unroll(*network(cell_name, size, dtype)).jacobian()
+    jacobian = gradlab.jacobian(gradlab.unroll(*network(cell_name, size, dtype)))
     return lambda: log_norms(jacobian, method="exact", spectral=False)
 
 
 def spectral_product_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """The same, and ln ||d state_T / d state_t||_2 with its residual."""
-    jacobian = gradlab.unroll(*network(cell_name, size, dtype)).jacobian()
+    jacobian = gradlab.jacobian(gradlab.unroll(*network(cell_name, size, dtype)))
     return lambda: log_norms(jacobian, method="exact")
 
 
@@ -181,13 +181,13 @@ def square_products(cell_name: str, size: Size, dtype: str) -> Contender:
 
 def spectral_norms(cell_name: str, size: Size, dtype: str) -> Contender:
     """||J_t||_2 of all steps and samples, as every run records them."""
-    jacobian = gradlab.unroll(*network(cell_name, size, dtype)).jacobian()
+    jacobian = gradlab.jacobian(gradlab.unroll(*network(cell_name, size, dtype)))
     return lambda: jacobian.spectral(SPECTRAL_TOL)
 
 
 def batched_svd(cell_name: str, size: Size, dtype: str) -> Contender:
     """The same from the singular values of the dense Jacobians, step by step."""
-    dense = gradlab.unroll(*network(cell_name, size, dtype)).jacobian().dense()
+    dense = gradlab.jacobian(gradlab.unroll(*network(cell_name, size, dtype))).dense()
     return lambda: [np.linalg.svd(j, compute_uv=False)[..., 0] for j in dense]
 
 

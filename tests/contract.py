@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+import gradlab
 from gradlab import bptt, make_cell, to_numpy, unroll
 from gradlab.arrays import gpu_problem, namespace
 
@@ -239,13 +240,13 @@ def check_log_norms(cell, xp, dtype, models):
 
 def check_dense(cell, xp, dtype, models):
     problem, expected = reference(cell, models)
-    assert_array(problem.moved(xp, dtype).unroll().jacobian().dense(), xp, dtype, expected.jacobians)
+    assert_array(gradlab.jacobian(problem.moved(xp, dtype).unroll()).dense(), xp, dtype, expected.jacobians)
 
 
 def check_products(cell, xp, dtype, models):
     """J v and J^T u for one and for K vectors, and <J v, u> = <v, J^T u>."""
     problem, expected = reference(cell, models)
-    jacobian = problem.moved(xp, dtype).unroll().jacobian()
+    jacobian = gradlab.jacobian(problem.moved(xp, dtype).unroll())
     vectors = np.random.default_rng(5).normal(size=(2, *expected.states[1:].shape))
     both = xp.asarray(vectors.astype(dtype))
     dense = expected.jacobians
@@ -273,7 +274,7 @@ def joint(vectors, models):
 
 def check_norms(cell, xp, dtype, models):
     problem, expected = reference(cell, models)
-    jacobian = problem.moved(xp, dtype).unroll().jacobian()
+    jacobian = gradlab.jacobian(problem.moved(xp, dtype).unroll())
     assert_array(jacobian.frobenius(), xp, dtype, np.linalg.norm(expected.jacobians, axis=(-2, -1)))
     sigma = np.linalg.svd(expected.jacobians, compute_uv=False)[..., 0]
     assert_array(jacobian.spectral(1e-9), xp, dtype, sigma, factor=2)
@@ -288,7 +289,7 @@ def check_paths(cell, xp, dtype, models):
     """The paths sum to J; the carry is elementwise and a gate's path vanishes with its recurrent weights."""
     problem, expected = reference(cell, models)
     moved = problem.moved(xp, dtype)
-    paths = moved.unroll().jacobian().paths()
+    paths = gradlab.jacobian(moved.unroll()).paths()
     assert list(paths) == ["carry", *moved.cell.recurrent_gates]
     dense = {name: path.dense() for name, path in paths.items()}
     assert_array(sum(list(dense.values())[1:], dense["carry"]), xp, dtype, expected.jacobians)
@@ -302,7 +303,7 @@ def check_paths(cell, xp, dtype, models):
 def check_shares(cell, xp, dtype, models):
     """Norm and share of each path against their definitions."""
     problem, expected = reference(cell, models)
-    jacobian = problem.moved(xp, dtype).unroll().jacobian()
+    jacobian = gradlab.jacobian(problem.moved(xp, dtype).unroll())
     norms, shares = jacobian.split(xp.asarray(expected.adjoints[1:].astype(dtype)))
     u = joint(expected.adjoints[1:], models)[..., None]
     whole = transposed(expected.jacobians) @ u
@@ -325,10 +326,10 @@ def check_options(cell, xp, dtype, models):
         for name, gradient in found.params.items():
             assert_array(gradient, xp, dtype, host.params[name], factor=4)
         np.testing.assert_allclose(to_numpy(found.log_norms), host.log_norms, atol=20 * TOLERANCE[dtype])
-    jacobian = found.traj.jacobian()
-    assert_array(jacobian.dense(), xp, dtype, host.traj.jacobian().dense())
-    assert_array(jacobian.frobenius(), xp, dtype, host.traj.jacobian().frobenius())
-    assert_array(jacobian.spectral(1e-9), xp, dtype, host.traj.jacobian().spectral(1e-9), factor=2)
+    jacobian = gradlab.jacobian(found.traj)
+    assert_array(jacobian.dense(), xp, dtype, gradlab.jacobian(host.traj).dense())
+    assert_array(jacobian.frobenius(), xp, dtype, gradlab.jacobian(host.traj).frobenius())
+    assert_array(jacobian.spectral(1e-9), xp, dtype, gradlab.jacobian(host.traj).spectral(1e-9), factor=2)
 
 
 CHECKS = {

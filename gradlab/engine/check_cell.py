@@ -10,6 +10,7 @@ import numpy as np
 from ..cells import Cell, make_cell
 from .backward import bptt
 from .forward import unroll
+from .jacobian import jacobian
 from .trajectory import Trajectory
 
 STEP = 1e-5  # of the central differences: their error is about its square
@@ -116,14 +117,14 @@ def _loss_slope(case: _Case, name: str, entry: int) -> float:
 def _operator(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Products and norms of the state Jacobian against the dense matrices."""
     traj, rng = case.unroll(case.arrays), np.random.default_rng([seed, 2])
-    jacobian, shape = traj.jacobian(), traj.states[1:].shape
+    jac, shape = jacobian(traj), traj.states[1:].shape
     u, v = rng.normal(size=shape), rng.normal(size=shape)
-    dense = jacobian.dense()
-    yield "J v", _flat(jacobian.apply(v)), (dense @ _flat(v)[..., None])[..., 0]
-    left, right = (u * jacobian.apply(v)).sum(axis=(1, -1)), (jacobian.apply_transpose(u) * v).sum(axis=(1, -1))
+    dense = jac.dense()
+    yield "J v", _flat(jac.apply(v)), (dense @ _flat(v)[..., None])[..., 0]
+    left, right = (u * jac.apply(v)).sum(axis=(1, -1)), (jac.apply_transpose(u) * v).sum(axis=(1, -1))
     yield "<J^T u, v>", right, left
-    yield "Frobenius norm", jacobian.frobenius(), np.linalg.norm(dense, axis=(-2, -1))
-    yield "spectral norm", jacobian.spectral(), np.linalg.svd(dense, compute_uv=False)[..., 0]
+    yield "Frobenius norm", jac.frobenius(), np.linalg.norm(dense, axis=(-2, -1))
+    yield "spectral norm", jac.spectral(), np.linalg.svd(dense, compute_uv=False)[..., 0]
 
 
 def _flat(vectors: np.ndarray) -> np.ndarray:

@@ -23,6 +23,11 @@ BLOCK_VALUES = 2**18  # what the spectral norm treats together, in numbers per s
 DEVICE_VALUES = 2**26  # the same on a device, which wants more at once
 
 
+def jacobian(traj: Trajectory) -> StateJacobian:
+    """The one-step Jacobians of all T steps of a trajectory, as one operator."""
+    return StateJacobian(traj)
+
+
 @dataclass(frozen=True)
 class StateJacobian:
     """d state_t / d state_{t-1} at t = 1..T, all steps, models and samples at once; index t-1 belongs to step t.

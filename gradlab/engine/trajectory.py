@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..arrays import Array, Namespace, empty, fused, linear, namespace, quiet
 from ..cells import Cell
 from ..cells.activations import Activation
-
-if TYPE_CHECKING:
-    from .jacobian import StateJacobian
 
 Views = list[Array]  # one array per step of a chunk
 Plan = list[tuple[Callable[..., Array], Views, Views, Views]]  # function(left, right, out=out), in this order each step
@@ -152,12 +149,6 @@ class Trajectory:
         names = [n for n, ok in zip(self.cell.gates, gate_ok, strict=True) if not ok]
         names += [n for n, ok in zip(self.cell.states, state_ok, strict=True) if not ok]
         return Overflow(sample=index[-1], step=t + 1, gate=names[0], model=index[:-1])
-
-    def jacobian(self) -> StateJacobian:
-        """The one-step Jacobians of all T steps as one operator."""
-        from .jacobian import StateJacobian
-
-        return StateJacobian(self)
 
     def linearizations(self, chunk: int | None = None) -> Iterator[Linearization]:
         """The linearisation in chunks of steps (by default as many as fit the cache), the last chunk first."""

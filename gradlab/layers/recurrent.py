@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..cells import Cell
 from ..engine.backward import Gradients, bptt
 from ..engine.forward import unroll
-from ..engine.jacobian import FrobeniusNorms
+from ..engine.jacobian import FrobeniusNorms, jacobian
 from ..engine.trajectory import Linearization, Trajectory
 from ..errors import InputError
 from ..quantities import GateStatistics, Recording
@@ -107,7 +107,7 @@ class Recurrent(Layer):
 
 def _recorder(tape: RecurrentTape) -> Callable[[Linearization], None]:
     """Fills new recordings of the tape, chunk by chunk."""
-    frobenius, gates = FrobeniusNorms(tape.trajectory.jacobian()), GateStatistics(tape.trajectory)
+    frobenius, gates = FrobeniusNorms(jacobian(tape.trajectory)), GateStatistics(tape.trajectory)
     tape.frobenius, tape.gates = frobenius, gates
 
     def observe(lin: Linearization) -> None:

@@ -20,6 +20,7 @@ import math
 
 from ..arrays import LN2, Array, outer_sum, quiet
 from ..engine.backward import Gradients
+from ..engine.jacobian import jacobian
 from ..engine.lanczos import unit
 from ..engine.trajectory import Trajectory, read
 from ..registry import unknown
@@ -39,7 +40,7 @@ def omega(traj: Trajectory, gradients: Gradients, form: str = "paper") -> tuple[
     xp = traj.xp
     with quiet():
         adjoints, sizes = unit(xp, gradients.mantissas[1:].copy(), (1, -1))
-        pulled, ratio = unit(xp, traj.jacobian().apply_transpose(adjoints), (1, -1))
+        pulled, ratio = unit(xp, jacobian(traj).apply_transpose(adjoints), (1, -1))
         sizes, ratio = sizes[:, 0, ..., 0], ratio[:, 0, ..., 0]
         weight = _weights(gradients, sizes, form)
         term, slope = ((ratio - 1), 1.0) if form == "paper" else ((ratio**2 - 1), 2 * ratio)

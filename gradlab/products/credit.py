@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ..arrays import LN2, Array, Namespace, over_largest, quiet
 from ..engine.adjoint import EMPTY
 from ..engine.backward import Gradients, check_gradients
+from ..engine.jacobian import jacobian
 from ..engine.trajectory import Trajectory, read
 from ..errors import InputError
 from .scaled_vectors import ScaledVectors
@@ -54,8 +55,8 @@ def journeys(
     The vectors are (rows, S, *M, n, H), the same object along the way; zero where the loss lies before k.
     """
     _check(traj, dL_dh, samples, times)
-    xp, jacobian = traj.xp, traj.jacobian().of_samples(list(samples))
-    shape, mask = jacobian.traj.states.shape[1:], jacobian.traj.mask
+    xp, jac = traj.xp, jacobian(traj).of_samples(list(samples))
+    shape, mask = jac.traj.states.shape[1:], jac.traj.mask
     direct = dL_dh[..., list(samples), :].astype(traj.states.dtype, copy=False)
     direct = direct if mask is None else xp.where(mask[..., None], direct, xp.zeros((), dtype=direct.dtype))
     for start in range(0, len(times), BLOCK):
@@ -64,7 +65,7 @@ def journeys(
         vectors = ScaledVectors(xp, xp.zeros((len(own), *shape), dtype=traj.states.dtype), (1, -1))
         _start(vectors, own, max(own), direct)
         yield rows, max(own), vectors
-        for step in jacobian.each_step(0, max(own), backwards=True):
+        for step in jac.each_step(0, max(own), backwards=True):
             with quiet():
                 vectors.multiply(step.apply_transpose, step)
             if truncate is not None and step.t > 1 and (step.t - 1) % truncate == 0:

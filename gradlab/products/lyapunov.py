@@ -15,6 +15,7 @@ import numpy as np
 from ..arrays import Array, Namespace, namespace, quiet, require_finite, require_shape, require_type, to_numpy
 from ..cells import Cell
 from ..engine.forward import unroll
+from ..engine.jacobian import jacobian
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from .qr_frame import LONGEST, Frame, Operator
@@ -170,12 +171,12 @@ def _unrolled(
 
 def _pieces(traj: Trajectory, every: int | None) -> Iterator[Piece]:
     """The one-step Jacobians of a trajectory as operators on frames, and the mask of its steps."""
-    jacobian, fitting = traj.jacobian(), PIECE_VALUES // traj.states[0].size
+    jac, fitting = jacobian(traj), PIECE_VALUES // traj.states[0].size
     piece = piece_steps(every, min(PIECE, max(4, fitting)))
     for a in range(0, traj.steps, piece):
         b = min(a + piece, traj.steps)
         mask = None if traj.mask is None else traj.mask[a:b]
-        yield [one.apply for one in jacobian.each_step(a, b)], mask
+        yield [one.apply for one in jac.each_step(a, b)], mask
 
 
 def piece_steps(every: int | None, piece: int = PIECE) -> int:

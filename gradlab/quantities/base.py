@@ -13,7 +13,7 @@ from typing import Any
 
 from ..arrays import Array, Namespace, quiet
 from ..engine.backward import Gradients
-from ..engine.jacobian import FrobeniusNorms, StateJacobian
+from ..engine.jacobian import FrobeniusNorms, StateJacobian, jacobian
 from ..engine.trajectory import Linearization, Trajectory
 from ..registry import Registry, unknown
 from ..theory import Prediction, predictions
@@ -103,7 +103,7 @@ class Recording:
     @cached_property
     def jacobian(self) -> StateJacobian:
         """The one-step Jacobians."""
-        return self.traj.jacobian()
+        return jacobian(self.traj)
 
     @cached_property
     def path_split(self) -> tuple[Array, Array]:

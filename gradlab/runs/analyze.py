@@ -14,7 +14,7 @@ from ..cells import Cell
 from ..config import RunConfig
 from ..engine.backward import bptt
 from ..engine.forward import BATCH_FIRST
-from ..engine.jacobian import FrobeniusNorms
+from ..engine.jacobian import FrobeniusNorms, jacobian
 from ..engine.trajectory import Linearization
 from ..errors import InputError
 from ..importers import weights_text
@@ -108,7 +108,7 @@ def _dataset(
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
     passes = {"probe": probe} | ({} if loss is None else {"loss": loss})
     with quiet():
-        frobenius, gates = FrobeniusNorms(traj.jacobian()), GateStatistics(traj)
+        frobenius, gates = FrobeniusNorms(jacobian(traj)), GateStatistics(traj)
 
     def observe(lin: Linearization) -> None:
         frobenius(lin)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ..arrays import Array, to_numpy
 from ..cells import Cell
+from ..engine.jacobian import jacobian
 from ..engine.trajectory import Overflow, Trajectory
 from ..quantities import Quantity, Recording
 from ..version import __version__
@@ -44,7 +45,7 @@ def coordinates(cell: Cell, traj: Trajectory) -> dict[str, Any]:
         "state": cell.states,
         "gate": cell.gates,
         "recurrent_gate": cell.recurrent_gates,
-        "path": tuple(traj.jacobian().paths()),
+        "path": tuple(jacobian(traj).paths()),
         "parameter": tuple(cell.shapes),
         "part": ("real", "imag"),
         "stage": ("before", "after"),

@@ -10,7 +10,7 @@ from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
 from ..engine.forward import unroll
-from ..engine.jacobian import StateJacobian
+from ..engine.jacobian import StateJacobian, jacobian
 from ..errors import InputError
 from .gaussian import average
 from .phases import LARGEST_SCALE, single_scales
@@ -75,7 +75,7 @@ def _jacobian_at_rest(cell: Cell, params: Params) -> np.ndarray:
 
 
 def _jacobian_at(cell: Cell, params: Params, state: np.ndarray) -> StateJacobian:
-    return unroll(cell, params, np.zeros((1, 1, cell.input_size)), state).jacobian()
+    return jacobian(unroll(cell, params, np.zeros((1, 1, cell.input_size)), state))
 
 
 def _require_smooth(cell: Cell, params: Params, state: np.ndarray) -> None:

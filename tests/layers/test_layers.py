@@ -99,7 +99,7 @@ def test_clipping_and_recording_reach_every_recurrent_layer():
         assert f"{name}.W_hh" in net.params
         joint = np.logaddexp.reduce(2 * own.gradients.log_norms, axis=1) / 2
         assert joint.max() <= np.log(1e-3) + 1e-12 and own.clipped
-        dense = own.trajectory.jacobian().dense()
+        dense = gradlab.jacobian(own.trajectory).dense()
         np.testing.assert_allclose(own.frobenius.values, np.linalg.norm(dense, axis=(-2, -1)), rtol=1e-12)
         gates = own.trajectory.gates.mean(axis=(-2, -1)).T
         np.testing.assert_allclose(own.gates.mean, gates, atol=1e-14)

@@ -29,7 +29,7 @@ each_form = pytest.mark.parametrize("form", FORMS)
 
 def pulled_back(traj, adjoints):
     """J^T lambda (T, *M, B, S*H) from dense matrices."""
-    return np.einsum("...ij,...i->...j", traj.jacobian().dense(), joint(adjoints[1:], traj.models))
+    return np.einsum("...ij,...i->...j", gradlab.jacobian(traj).dense(), joint(adjoints[1:], traj.models))
 
 
 def from_ratio(ratio, form):

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+import gradlab
 from gradlab import make_cell, unroll
 from gradlab.cells import CELLS
 from gradlab.products import qr_frame as frames
@@ -79,7 +80,7 @@ def test_k_exponents_sum_to_the_growth_of_volumes(name, library, dtype, models, 
 def test_dead_units_give_minus_infinity_where_the_volume_is_zero(seed, dtype, every):
     cell, params = net(7, seed, "relu")
     traj = unroll(cell, {n: p.astype(dtype) for n, p in params.items()}, driven(27, 32, seed).astype(dtype))
-    jacobians = traj.jacobian().dense().astype(float)
+    jacobians = gradlab.jacobian(traj).dense().astype(float)
     for k in range(1, 5):
         found = lyapunov_of_trajectory(traj, k=k, every=every, warmup=0)
         volumes, sums = log_volumes(jacobians, k) / 27, found.samples.sum(axis=0)
@@ -116,7 +117,7 @@ def test_the_sum_of_all_is_the_mean_log_determinant(name):
     cell, params = net(24, cell=name, gain=3.0)
     traj = unroll(cell, params, driven(300))
     found = lyapunov_of_trajectory(traj, every=1, warmup=20)
-    exact = np.linalg.slogdet(traj.jacobian().dense())[1][20:].mean(axis=0)
+    exact = np.linalg.slogdet(gradlab.jacobian(traj).dense())[1][20:].mean(axis=0)
     np.testing.assert_allclose(found.samples.sum(axis=0), exact, atol=1e-9)
     assert (found.steps, found.warmup, found.every) == (280, 20, 1)
 

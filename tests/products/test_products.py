@@ -52,8 +52,8 @@ def jordan(r):
 @each_cell
 def test_norms_of_short_products(name, library, dtype, models):
     xp, problem = LIBRARIES[library](), random_problem(name, models, SIZES)
-    found = log_norms(problem.moved(xp, dtype).unroll().jacobian(), 11, 2)
-    frobenius, spectral = expected_norms(problem.unroll().jacobian().dense(), 11, 2)
+    found = log_norms(gradlab.jacobian(problem.moved(xp, dtype).unroll()), 11, 2)
+    frobenius, spectral = expected_norms(gradlab.jacobian(problem.unroll()).dense(), 11, 2)
     assert found.method == "exact"
     assert found.samples == [0, 1, 2]
     assert found.stderr is None
@@ -67,8 +67,8 @@ def test_norms_of_short_products(name, library, dtype, models):
 def test_norms_over_fifty_steps(name):
     problem = random_problem(name, sizes=(50, 4, 3, 10))
     traj = problem.unroll()
-    found = log_norms(traj.jacobian())
-    frobenius, spectral = expected_norms(traj.jacobian().dense(), 50, 0)
+    found = log_norms(gradlab.jacobian(traj))
+    frobenius, spectral = expected_norms(gradlab.jacobian(traj).dense(), 50, 0)
     np.testing.assert_allclose(found.frobenius, frobenius, rtol=0, atol=1e-10)
     assert (found.spectral <= spectral + 1e-10).all()
     np.testing.assert_allclose(found.spectral, spectral, atol=products_tolerance(found))
@@ -87,14 +87,14 @@ def test_the_leading_direction_is_followed_where_it_is_overtaken(cell, scheme):
     net = make_cell(cell, input_size=3, hidden_size=16)
     params = net.init(5, recurrent_init=scheme)
     traj = gradlab.unroll(net, params, np.random.default_rng(5).normal(size=(80, 3, 3)))
-    found = log_norms(traj.jacobian()).spectral
-    np.testing.assert_allclose(found, expected_norms(traj.jacobian().dense(), 80, 0)[1], rtol=0, atol=1e-2)
+    found = log_norms(gradlab.jacobian(traj)).spectral
+    np.testing.assert_allclose(found, expected_norms(gradlab.jacobian(traj).dense(), 80, 0)[1], rtol=0, atol=1e-2)
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
 def test_a_multiple_of_the_identity_over_ten_thousand_steps(factor):
     """Exact in single precision, where direct products have under- or overflown many times over."""
-    found = log_norms(linear_net(factor * np.eye(3), steps=10_000, batch=1, dtype="float32").jacobian())
+    found = log_norms(gradlab.jacobian(linear_net(factor * np.eye(3), steps=10_000, batch=1, dtype="float32")))
     expected = np.arange(10_000, -1, -1.0) * np.log(float(np.float32(factor)))
     np.testing.assert_allclose(found.frobenius[:, 0], expected + np.log(3) / 2, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found.spectral[:, 0], expected, rtol=1e-6, atol=1e-6)
@@ -106,7 +106,7 @@ def test_a_triangular_matrix(r, steps, dtype, tol):
     """J^k = [[r^k, k r^(k-1)], [0, r^k]]."""
     if dtype == "float64":
         steps = min(steps, 1000)
-    found = log_norms(linear_net(jordan(r), steps=steps, batch=1, dtype=dtype).jacobian())
+    found = log_norms(gradlab.jacobian(linear_net(jordan(r), steps=steps, batch=1, dtype=dtype)))
     lags, r = np.arange(steps, -1, -1.0), float(np.dtype(dtype).type(r))
     expected = lags * np.log(r) + 0.5 * np.log(2 + (lags / r) ** 2)
     np.testing.assert_allclose(found.frobenius[:, 0], expected, rtol=tol, atol=tol)
@@ -114,15 +114,15 @@ def test_a_triangular_matrix(r, steps, dtype, tol):
 
 def test_an_orthogonal_matrix_keeps_every_norm():
     q = with_singular_values(np.ones(8))
-    found = log_norms(linear_net(q, steps=500).jacobian())
+    found = log_norms(gradlab.jacobian(linear_net(q, steps=500)))
     np.testing.assert_allclose(found.frobenius, np.log(8) / 2, atol=1e-10)
     np.testing.assert_allclose(found.spectral, 0, atol=1e-10)
-    np.testing.assert_allclose(singular_values(linear_net(q, steps=500).jacobian(), 500, 0).logs, 0, atol=1e-10)
+    np.testing.assert_allclose(singular_values(gradlab.jacobian(linear_net(q, steps=500)), 500, 0).logs, 0, atol=1e-10)
 
 
 def test_exact_zeros_are_minus_infinity():
     """A nilpotent matrix: its fourth power is zero."""
-    found = log_norms(linear_net(np.diag([2.0, 3.0, 5.0], 1), steps=6).jacobian())
+    found = log_norms(gradlab.jacobian(linear_net(np.diag([2.0, 3.0, 5.0], 1), steps=6)))
     np.testing.assert_allclose(found.frobenius[3:, 0], [np.log(30), np.log(np.hypot(6, 15)), np.log(38) / 2, np.log(2)])
     assert (found.frobenius[:3] == -np.inf).all()
     assert (found.spectral[:3] == -np.inf).all()
@@ -132,8 +132,8 @@ def test_exact_zeros_are_minus_infinity():
 @each_cell
 def test_beyond_a_samples_length_nothing_is_multiplied(name):
     problem, lengths = random_problem(name, sizes=SIZES), np.array([12, 5, 0])
-    found = log_norms(problem.unroll(lengths=lengths).jacobian())
-    full = problem.unroll().jacobian()
+    found = log_norms(gradlab.jacobian(problem.unroll(lengths=lengths)))
+    full = gradlab.jacobian(problem.unroll())
     for sample, length in enumerate(lengths):
         expected = log_norms(full, int(length)).frobenius[:, sample]
         np.testing.assert_allclose(found.frobenius[: length + 1, sample], expected, atol=1e-10)
@@ -142,7 +142,7 @@ def test_beyond_a_samples_length_nothing_is_multiplied(name):
 
 def test_a_huge_step_in_single_precision():
     """Its square overflows, the product of two such steps does, their logarithm does not."""
-    found = log_norms(linear_net(1e30 * jordan(1.0), steps=8, dtype="float32").jacobian())
+    found = log_norms(gradlab.jacobian(linear_net(1e30 * jordan(1.0), steps=8, dtype="float32")))
     lags = np.arange(8, -1, -1.0)
     np.testing.assert_allclose(
         found.frobenius[:, 0], lags * 30 * np.log(10) + 0.5 * np.log(2 + lags**2), rtol=1e-6, atol=1e-6
@@ -153,7 +153,7 @@ def test_a_huge_step_in_single_precision():
 
 
 def test_a_subset_of_the_samples_is_exact(monkeypatch):
-    jacobian = random_problem("lstm", sizes=SIZES).unroll().jacobian()
+    jacobian = gradlab.jacobian(random_problem("lstm", sizes=SIZES).unroll())
     whole = log_norms(jacobian)
     monkeypatch.setattr(norms, "BUDGET", 2.5 * 8**3 * 12)
     found = log_norms(jacobian)
@@ -169,7 +169,7 @@ def test_a_subset_of_the_samples_is_exact(monkeypatch):
 def test_probes_estimate_the_norm_within_their_error(library):
     """Over many seeds the error is zero on average, and as large as it says."""
     xp, problem = LIBRARIES[library](), random_problem("gru", sizes=(20, 8, 3, 12))
-    jacobian = problem.moved(xp, "float64").unroll().jacobian()
+    jacobian = gradlab.jacobian(problem.moved(xp, "float64").unroll())
     exact = to_numpy(log_norms(jacobian, spectral=False).frobenius)
     scores = []
     for seed in range(12):
@@ -181,13 +181,13 @@ def test_probes_estimate_the_norm_within_their_error(library):
 
 
 def test_an_estimate_of_zero_has_no_error():
-    found = log_norms(linear_net(np.diag([1.0, 1.0], 1), steps=6).jacobian(), method="probes")
+    found = log_norms(gradlab.jacobian(linear_net(np.diag([1.0, 1.0], 1), steps=6)), method="probes")
     assert (found.frobenius[:4] == -np.inf).all()
     assert not found.stderr[:4].any()
 
 
 def test_the_blocks_of_samples_do_not_show(monkeypatch):
-    jacobian = random_problem("lstm", sizes=SIZES).unroll().jacobian()
+    jacobian = gradlab.jacobian(random_problem("lstm", sizes=SIZES).unroll())
     whole = log_norms(jacobian)
     monkeypatch.setattr(norms, "CACHE_BYTES", 1)
     shares = []
@@ -206,7 +206,7 @@ def test_singular_values_of_a_symmetric_matrix_over_any_range(size, steps):
     """|eigenvalue|^T, thousands of powers of ten apart."""
     rng = np.random.default_rng(size)
     q, rates = np.linalg.qr(rng.normal(size=(size, size)))[0], rng.uniform(-1, 0.5, size)
-    found = singular_values(linear_net((q * np.exp(rates)) @ q.T, steps).jacobian(), steps, 0)
+    found = singular_values(gradlab.jacobian(linear_net((q * np.exp(rates)) @ q.T, steps)), steps, 0)
     np.testing.assert_allclose(found.logs[:, 0], steps * np.sort(rates)[::-1], rtol=1e-11, atol=1e-11)
 
 
@@ -216,8 +216,8 @@ def test_singular_values_of_a_symmetric_matrix_over_any_range(size, steps):
 def test_singular_values_and_alignment(name, library, models):
     xp, problem = LIBRARIES[library](), random_problem(name, models, SIZES)
     traj = problem.moved(xp, "float64").unroll()
-    found = singular_values(traj.jacobian(), 11, [10, 4], 3, adjoint=xp.asarray(problem.dL_dfinal))
-    jacobians = problem.unroll().jacobian().dense()
+    found = singular_values(gradlab.jacobian(traj), 11, [10, 4], 3, adjoint=xp.asarray(problem.dL_dfinal))
+    jacobians = gradlab.jacobian(problem.unroll()).dense()
     for i, s in enumerate((10, 4)):
         matrices, logs = dense_products(jacobians, 11, s)
         u, sigma, _ = np.linalg.svd(matrices[0])
@@ -231,7 +231,7 @@ def test_singular_values_and_alignment(name, library, models):
 @each_cell
 def test_singular_values_multiply_to_the_determinant(name):
     problem = random_problem(name, sizes=(400, 2, 3, 5))
-    jacobian = problem.unroll().jacobian()
+    jacobian = gradlab.jacobian(problem.unroll())
     found = singular_values(jacobian, 400, 0, adjoint=problem.dL_dfinal)
     logs = np.linalg.slogdet(jacobian.dense())[1].sum(axis=0)
     np.testing.assert_allclose(found.logs.sum(axis=0), logs, rtol=1e-6)  # a step's least value is known to eps ||J||
@@ -243,14 +243,14 @@ def test_singular_values_multiply_to_the_determinant(name):
 
 
 def test_singular_values_of_a_singular_product():
-    found = singular_values(linear_net(np.diag([2.0, 3.0, 5.0], 1), steps=6).jacobian(), 6, [4, 0])
+    found = singular_values(gradlab.jacobian(linear_net(np.diag([2.0, 3.0, 5.0], 1), steps=6)), 6, [4, 0])
     np.testing.assert_allclose(found.logs[0, :2, 0], np.log([15, 6]))
     assert (found.logs[0, 2:] < -30).all()
     assert (found.logs[1] < -30).all()  # rounding errors instead of zero
 
 
 def test_a_span_of_no_steps_is_the_identity():
-    jacobian = random_problem("lstm").unroll().jacobian()
+    jacobian = gradlab.jacobian(random_problem("lstm").unroll())
     np.testing.assert_allclose(singular_values(jacobian, 3, 3).logs, 0, atol=1e-14)
     np.testing.assert_allclose(log_norms(jacobian, 3, 3).frobenius, np.log(8) / 2)
     split = path_split(jacobian, 3, 3, np.ones((2, 2, 4)))
@@ -271,7 +271,7 @@ def test_lags():
 
 @pytest.mark.parametrize("method", ["exact", "probes"])
 def test_progress_and_cancelling(method):
-    jacobian = random_problem("gru", sizes=SIZES).unroll().jacobian()
+    jacobian = gradlab.jacobian(random_problem("gru", sizes=SIZES).unroll())
 
     def cancel(share):
         raise Cancelled
@@ -292,7 +292,10 @@ def test_progress_and_cancelling(method):
 
 @pytest.mark.parametrize(("t", "s"), [(6, 0), (2, 3), (3, -1), (2.5, 0)])
 def test_spans_out_of_range(t, s):
-    jacobian, message = random_problem("lstm").unroll().jacobian(), "span: expected whole numbers 0 <= s <= t <= 5"
+    jacobian, message = (
+        gradlab.jacobian(random_problem("lstm").unroll()),
+        "span: expected whole numbers 0 <= s <= t <= 5",
+    )
     for work in (log_norms, singular_values, lambda *span: path_split(*span, np.ones((2, 2, 4)))):
         with pytest.raises(InputError, match=message):
             work(jacobian, t, s)
@@ -312,7 +315,7 @@ def test_spans_out_of_range(t, s):
 )
 def test_bad_input(work, message):
     with pytest.raises(InputError, match=message):
-        work(random_problem("lstm").unroll().jacobian())
+        work(gradlab.jacobian(random_problem("lstm").unroll()))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -320,7 +323,7 @@ def test_a_jacobian_that_is_not_finite_is_named(value):
     traj = random_problem("lstm", sizes=SIZES).unroll()
     inputs = traj.gate_inputs.copy()
     inputs[6, 1, 1, 2] = value  # a forget gate, which is the carry of c
-    jacobian = dataclasses.replace(traj, gate_inputs=inputs).jacobian()
+    jacobian = gradlab.jacobian(dataclasses.replace(traj, gate_inputs=inputs))
     message = "the Jacobian of step 7 is not finite, or too large to multiply, in sample 1; choose a span without that"
     for work in (log_norms, lambda j: log_norms(j, method="probes"), lambda j: singular_values(j, 12, 0)):
         with pytest.raises(InputError, match=message):
@@ -329,7 +332,7 @@ def test_a_jacobian_that_is_not_finite_is_named(value):
 
 
 def test_results_are_shown_in_a_line():
-    jacobian = random_problem("lstm").unroll().jacobian()
+    jacobian = gradlab.jacobian(random_problem("lstm").unroll())
     steps, samples = jacobian.traj.steps, jacobian.traj.states.shape[-2]
     assert repr(log_norms(jacobian)) == f"ProductNorms({steps + 1} times, {samples} samples, exact)"
     assert repr(singular_values(jacobian, 4, 1, k=2)) == f"SingularValues(logs (2, {samples}))"

@@ -18,8 +18,8 @@ def test_split_of_a_span(name, library, dtype, models):
     """Every part from dense products of the paths' own matrices."""
     xp, problem = LIBRARIES[library](), random_problem(name, models, SIZES)
     moved = problem.moved(xp, dtype)
-    split = path_split(moved.unroll().jacobian(), 9, 4, xp.asarray(problem.dL_dfinal.astype(dtype)))
-    dense = {key: path.dense() for key, path in problem.unroll().jacobian().paths().items()}
+    split = path_split(gradlab.jacobian(moved.unroll()), 9, 4, xp.asarray(problem.dL_dfinal.astype(dtype)))
+    dense = {key: path.dense() for key, path in gradlab.jacobian(problem.unroll()).paths().items()}
     gates, whole = list(dense)[1:], sum(dense.values())
     adjoint = joint(problem.dL_dfinal, models)[..., None]
 
@@ -46,7 +46,7 @@ def test_split_of_a_span(name, library, dtype, models):
 
 def test_several_spans_at_once():
     problem = random_problem("gru", sizes=SIZES)
-    jacobian = problem.unroll().jacobian()
+    jacobian = gradlab.jacobian(problem.unroll())
     together = path_split(jacobian, 11, [9, 2], problem.dL_dfinal)
     for i, s in enumerate((9, 2)):
         alone = path_split(jacobian, 11, s, problem.dL_dfinal)
@@ -59,7 +59,7 @@ def test_several_spans_at_once():
 def test_over_one_step_it_is_the_split_of_that_step(name):
     problem = random_problem(name)
     grads = problem.bptt()
-    jacobian = grads.traj.jacobian()
+    jacobian = gradlab.jacobian(grads.traj)
     split = path_split(jacobian, 3, 2, grads.mantissas[3])
     np.testing.assert_allclose(split.shares[:-1], jacobian.split(grads.mantissas[1:])[1][:, 2], atol=1e-12)
     np.testing.assert_allclose(split.shares[-1], 0, atol=1e-12)
@@ -71,7 +71,7 @@ def test_without_recurrent_weights_everything_is_carried():
     params = {**problem.params, "W_hh": 0 * problem.params["W_hh"]}
     traj = gradlab.unroll(problem.cell, params, problem.x, problem.initial)
     adjoint = np.stack([0 * problem.dL_dfinal[0], problem.dL_dfinal[1]])
-    split = path_split(traj.jacobian(), 300, 0, adjoint)
+    split = path_split(gradlab.jacobian(traj), 300, 0, adjoint)
     kept = np.log(traj.gates[:, 1]).sum(axis=0) + np.log(np.abs(adjoint[1]))
     top = kept.max(axis=-1)
     expected = top + 0.5 * np.log(np.exp(2 * (kept - top[:, None])).sum(axis=-1))

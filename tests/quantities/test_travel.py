@@ -31,7 +31,7 @@ def recorded(name, request, models=(), lengths=None):
 @pytest.mark.parametrize("models", [(), (3,)], ids=["one", "models"])
 def test_norms(name, models):
     ds, traj, _ = recorded(name, "products", models)
-    found = log_norms(traj.jacobian())
+    found = log_norms(gradlab.jacobian(traj))
     assert ds.log_product_norm.dims == ("time", *(["model"] if models else []), "sample")
     np.testing.assert_allclose(ds.log_product_norm, found.frobenius, rtol=1e-12)
     np.testing.assert_allclose(ds.log_product_spectral, found.spectral, rtol=1e-12)
@@ -42,7 +42,7 @@ def test_norms(name, models):
 
 def test_norms_end_with_the_sample():
     ds, traj, _ = recorded("gru", "products", lengths=LENGTHS)
-    found = log_norms(traj.jacobian()).frobenius
+    found = log_norms(gradlab.jacobian(traj)).frobenius
     for sample, length in enumerate(LENGTHS):
         values = ds.log_product_norm.sel(sample=sample)
         np.testing.assert_allclose(values[: length + 1], found[: length + 1, sample], rtol=1e-12)
@@ -59,7 +59,7 @@ def test_samples_that_are_left_out_are_nan(monkeypatch):
 def test_an_estimate_has_another_name(monkeypatch):
     monkeypatch.setattr(norms, "BUDGET", 1.0)
     ds, traj, _ = recorded("elman", "products")
-    found = log_norms(traj.jacobian(), method="probes")
+    found = log_norms(gradlab.jacobian(traj), method="probes")
     np.testing.assert_allclose(ds.log_product_norm_estimate, found.frobenius, rtol=1e-12)
     np.testing.assert_allclose(ds.log_product_norm_stderr, found.stderr, atol=1e-12)
     assert {"log_product_norm", "log_product_spectral", "product_residual"}.isdisjoint(ds)
@@ -78,7 +78,7 @@ def test_singular_values(lengths):
             if 30 - lag > end:
                 assert np.isnan(at.log_singular_values).all()
                 continue
-            found = singular_values(alone.jacobian(), int(end), 30 - lag, adjoint=adjoint)
+            found = singular_values(gradlab.jacobian(alone), int(end), 30 - lag, adjoint=adjoint)
             np.testing.assert_allclose(at.log_singular_values, found.logs[:, 0], atol=1e-6)
             assert at.singular_alignment.sum() == pytest.approx(1.0)
 
@@ -93,7 +93,7 @@ def test_only_the_leading_singular_values_are_kept():
 def test_split_of_a_span(lengths):
     ds, traj, grads = recorded("lstm", "path_split", lengths=lengths)
     assert list(ds.span_path.values) == ["carry", "i", "f", "g", "o", "interaction"]
-    expected = path_split(traj.jacobian(), 30, 30 - 5, grads.mantissas[30])
+    expected = path_split(gradlab.jacobian(traj), 30, 30 - 5, grads.mantissas[30])
     at = ds.sel(lag=5, sample=0)
     np.testing.assert_allclose(at.span_path_share, expected.shares[:, 0], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(at.span_path_log_norm, expected.norms[:, 0], rtol=1e-9)
@@ -109,7 +109,7 @@ def test_credit():
     assert list(ds.loss_time.values) == list(range(1, 31))
     np.testing.assert_allclose(np.diag(logs.sel(time=slice(1, None))), 0, atol=1e-12)  # unit gradients, not yet moved
     assert (logs.values[np.arange(31)[None, :] > np.arange(1, 31)[:, None]] == -np.inf).all()
-    norms = log_norms(traj.jacobian(), 20).spectral[:, 0]
+    norms = log_norms(gradlab.jacobian(traj), 20).spectral[:, 0]
     assert (logs.sel(loss_time=20)[:21] <= norms + 1e-2).all()
 
 

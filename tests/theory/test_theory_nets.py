@@ -158,7 +158,7 @@ def test_exact_laws_are_exact():
     assert orthogonal.log_rate == pytest.approx(math.log(0.9), rel=1e-12)
     assert radius.log_rate == pytest.approx(math.log(0.9), rel=1e-10)
     cell, params, x = net(activation="identity", gain=1.1, hidden=9)
-    dense = gradlab.unroll(cell, params, x).jacobian().dense()[0, 0]
+    dense = gradlab.jacobian(gradlab.unroll(cell, params, x)).dense()[0, 0]
     expected = np.log(np.abs(np.linalg.eigvals(dense)).max())
     assert theory.predictions(cell, params, x)[0].log_rate == pytest.approx(expected, rel=1e-12)
 

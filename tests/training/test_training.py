@@ -204,7 +204,7 @@ def test_snapshots_are_what_the_engine_finds_at_the_same_weights():
             found = ds.sel(snapshot=i, layer=n)
             np.testing.assert_allclose(found.surface, np.median(joint, axis=1), rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(found.mean_gate, traj.gates.mean(axis=(0, 2, 3)), rtol=1e-5)
-            frobenius = np.linalg.norm(traj.jacobian().dense(), axis=(-2, -1))[:, :SAMPLES]
+            frobenius = np.linalg.norm(gradlab.jacobian(traj).dense(), axis=(-2, -1))[:, :SAMPLES]
             typical = np.exp(np.median(np.log(frobenius), axis=1)) / math.sqrt(10)
             np.testing.assert_allclose(found.typical_factor, typical, rtol=1e-5)
 
@@ -219,7 +219,7 @@ def assert_snapshot(ds, traj, grads):
     with np.errstate(divide="ignore"):
         logs = np.log(np.linalg.norm(grads.adjoints, axis=-1))[..., :SAMPLES]
     near(ds.log_grad_norm.transpose("time", "state", "sample"), logs)
-    near(ds.jacobian_frobenius, np.linalg.norm(traj.jacobian().dense(), axis=(-2, -1))[:, :SAMPLES])
+    near(ds.jacobian_frobenius, np.linalg.norm(gradlab.jacobian(traj).dense(), axis=(-2, -1))[:, :SAMPLES])
     near(ds.gate_mean, traj.gates.mean(axis=(2, 3)).T)
     radius = [max(abs(np.linalg.eigvals(w))) for w in traj.params["W_hh"]]
     near(ds.spectral_radius, radius)
