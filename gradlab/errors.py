@@ -2,7 +2,14 @@
 
 
 class InputError(ValueError):
-    """What the caller gave cannot be used; the message says what was expected, what came and what to do."""
+    """What the caller gave cannot be used; the message says what was expected, what came and what to do.
+
+    field: the argument or configuration field that the message is about, None where it is about no single one.
+    """
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Cancelled(Exception):  # noqa: N818 - it is no error

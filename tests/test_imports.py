@@ -1,8 +1,12 @@
 """Who may import whom, and what `import gradlab` costs: NumPy, and nothing else until it is used."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
+import types
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,30 +14,10 @@ import pytest
 import gradlab
 
 ROOT = Path(__file__).parents[1]
-LAYERS = (  # lowest first; a module imports from layers below its own only
-    ("errors", "version", "wording"),
-    ("arrays",),
-    ("registry",),
-    ("cells",),
-    ("engine",),
-    ("products",),
-    ("theory",),
-    ("quantities",),
-    ("layers",),
-    ("learning",),
-    ("data",),
-    ("tasks",),
-    ("importers",),
-    ("config",),
-    ("runs",),
-    ("diagnosis",),
-    ("training",),
-    ("plots",),
-    ("cli",),
-    ("__main__",),
-)
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-ENGINE = {name for names in LAYERS[: LAYERS.index(("learning",)) + 1] for name in names}
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+FLOOR = re.compile(r"^ *(\d+) {2}((?: ?[a-z]+)+)", re.MULTILINE)  # "12  diagnosis training   ..." of the picture
+FACES = {"__init__", "__main__"}  # they hand on what is inside and stand above all
+LEVEL = {name: int(number) for number, names in FLOOR.findall(CONTRIBUTING) for name in names.split()}
 HEAVY = (
     "xarray",
     "pydantic",
@@ -78,22 +62,70 @@ def imports(path, package="gradlab"):
             yield from ((name, id(node) in top) for name in names)
 
 
-def test_every_module_has_its_layer():
-    assert {unit(path) for path in SOURCES} == {*LEVEL, "__init__"}
+def test_the_picture_shows_every_room():
+    assert {unit(path) for path in SOURCES} == {*LEVEL, *FACES}
+    assert max(LEVEL.values()) <= 15
+    assert len(list((ROOT / "gradlab").glob("*.py"))) <= 8
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) != "__init__"], ids=lambda p: str(p.relative_to(ROOT)))
-def test_modules_import_from_lower_layers_only(path):
+@pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) not in FACES], ids=lambda p: str(p.relative_to(ROOT)))
+def test_rooms_import_from_lower_floors_only(path):
     own = unit(path)
     for name, _ in imports(path):
         package, _, target = name.partition(".")
         target = target.partition(".")[0]
-        if package != "gradlab" or target in (own, "__version__"):
+        if package == "gradlab" and target != own:
+            assert LEVEL[target] < LEVEL[own], f"{own} imports {target}"
+
+
+def dotted(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("package", ["gradlab", "dashboard"])
+def test_no_file_imports_itself_by_a_detour(package):
+    """Imports within functions count too."""
+    files = {dotted(path): path for path in sorted((ROOT / package).rglob("*.py"))}
+    graph = {}
+    for name, path in files.items():
+        if path.name == "__init__.py" or name.startswith(f"{package}.__main__"):
             continue
-        assert LEVEL[target] < LEVEL[own], f"{own} imports {target}"
+        found = [f"{module}.{leaf}" for module, leaf in imported_names(path, package)]
+        graph[name] = {n for n in (*found, *(full.rpartition(".")[0] for full in found)) if n in files} - {name}
+    order = TopologicalSorter({n: {m for m in seen if m in graph} for n, seen in graph.items()})
+    order.prepare()  # raises CycleError
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if unit(p) in ENGINE], ids=lambda p: str(p.relative_to(ROOT)))
+def imported_names(path, package):
+    """(module, name) of every `from module import name`."""
+    parts = [package, *path.relative_to(ROOT / package).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            yield from ((".".join([*base, *filter(None, [node.module])]), alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dashboard" / "pages").rglob("*.py")), ids=lambda p: p.stem)
+def test_pages_do_not_import_each_other(path):
+    parts = path.relative_to(ROOT / "dashboard" / "pages").parts
+    for name, _ in imports(path, "dashboard"):
+        page = name.removeprefix("dashboard.pages.").partition(".")[0]
+        assert not name.startswith("dashboard.pages.") or page == parts[0], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("package", sorted({p.parent for p in SOURCES}), ids=lambda p: p.name)
+def test_no_name_of_a_room_hides_one_of_its_files(package):
+    module = importlib.import_module(dotted(package / "__init__.py"))
+    for file in package.glob("[a-z]*.py"):
+        value = getattr(module, file.stem, None)
+        assert value is None or isinstance(value, types.ModuleType), f"{module.__name__}.{file.stem} is {value!r}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in SOURCES if LEVEL.get(unit(p), 99) <= LEVEL["learning"] and unit(p) != "data"],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
 def test_the_engine_needs_numpy_and_scipy_only(path):
     foreign = {name.partition(".")[0] for name, _ in imports(path)} - set(sys.stdlib_module_names)
     optional = {"arrays": {"cupy", "cupyx"}, "step_product": {"threadpoolctl"}}.get(path.stem, set())

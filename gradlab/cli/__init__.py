@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from ..version import __version__
-from .analyze import analyze
+from .analyze import analyze_command
 from .lyapunov import lyapunov_command
 from .names import list_names
 from .terminal import Commands
@@ -31,7 +31,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (analyze, lyapunov_command, theory_command, train_command, list_names):
+for command in (analyze_command, lyapunov_command, theory_command, train_command, list_names):
     cli.add_command(command)
 
 

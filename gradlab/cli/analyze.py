@@ -31,7 +31,7 @@ NARROW = 50  # columns below which a heading of the table takes two lines
 STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold green"}
 
 
-@click.command(cls=GroupedCommand, short_help="Measure the gradient through time of one network.")
+@click.command("analyze", cls=GroupedCommand, short_help="Measure the gradient through time of one network.")
 @start_options
 @config_options
 @file_option("-o", "--output", group="Output", help="Save everything measured as netCDF (.nc)")
@@ -39,7 +39,7 @@ STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold gr
 @flag("--json", "as_json", help="Print one JSON object; log is natural, null stands for infinite and missing numbers")
 @flag("-q", "--quiet", help="Print the headline only, or the JSON; no notes and no progress")
 @flag("--debug", help="Show where in the code an error arose", expose_value=False)
-def analyze(
+def analyze_command(
     preset: str | None,
     config_file: Path | None,
     output: Path | None,
