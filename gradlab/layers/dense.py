@@ -11,7 +11,7 @@ from ..arrays import Array, Namespace, linear, namespace, outer_sum
 from ..cells.activations import ACTIVATIONS
 from ..cells.base import require_size
 from ..registry import Registry
-from .base import Clip, Layer, Lengths, Params, require_gradient, require_input, require_params, step_mask, unpadded
+from .base import Layer, Lengths, Params, Pass, require_gradient, require_input, require_params, step_mask, unpadded
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,7 @@ class Dense(Layer):
         w = rng.normal(0, self.input_size**-0.5, (*models, *self.shapes["W_hy"]))
         return {"W_hy": w, "b_y": np.zeros((*models, self.output_size))}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
-    ) -> tuple[Array, DenseTape]:
+    def _forward(self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass) -> tuple[Array, DenseTape]:
         """(..., D) -> (..., O)."""
         models = require_params(self, params, self.shapes)
         x = require_input(x, models, self.input_size, params["W_hy"])
@@ -85,9 +83,7 @@ class Dense(Layer):
         y = OUTPUTS[self.activation].value(xp, pre)
         return y, DenseTape(x, pre, y, mask)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: DenseTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[Array, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: DenseTape, dy: Array, how: Pass) -> tuple[Array, Params]:
         """dL/dx = W_hy^T dL/da, dL/dW_hy = sum dL/da x^T, dL/db_y = sum dL/da."""
         xp = require_gradient(dy, tape.y)
         da = OUTPUTS[self.activation].pull_back(xp, tape.pre, tape.y, unpadded(dy, tape.mask))

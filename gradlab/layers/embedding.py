@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array, namespace, outer_sum, require_namespace, require_type
 from ..cells.base import require_size
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, require_gradient, require_params, step_mask, unpadded
+from .base import Layer, Lengths, Params, Pass, require_gradient, require_params, step_mask, unpadded
 
 
 @dataclass
@@ -38,8 +38,8 @@ class Embedding(Layer):
         """W_emb from N(0, 1)."""
         return {"W_emb": rng.normal(size=(*models, self.vocabulary, self.size))}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass
     ) -> tuple[Array, EmbeddingTape]:
         """(..., B) -> (..., B, F)."""
         models = require_params(self, params, {"W_emb": (self.vocabulary, self.size)})
@@ -59,9 +59,7 @@ class Embedding(Layer):
         y = table.reshape(-1, self.size)[first_rows + x]
         return y, EmbeddingTape(x, y, mask)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[None, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Array, how: Pass) -> tuple[None, Params]:
         """The sum of dL/dy over the places of each symbol, by a product with the one-hot symbols."""
         xp = require_gradient(dy, tape.y)
         one_hot = (tape.x[..., None] == xp.arange(self.vocabulary)).astype(dy.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..cells.base import require_size
-from .base import Clip, Layer, Lengths, Params, require_gradient, require_input, require_params, step_mask, unpadded
+from .base import Layer, Lengths, Params, Pass, require_gradient, require_input, require_params, step_mask, unpadded
 
 EPSILON = 1e-5  # PyTorch's default
 
@@ -38,8 +38,8 @@ class LayerNorm(Layer):
         """gamma 1, beta 0."""
         return {"gamma": np.ones((*models, self.size)), "beta": np.zeros((*models, self.size))}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass
     ) -> tuple[Array, LayerNormTape]:
         """(..., F) -> (..., F)."""
         models = require_params(self, params, {"gamma": (self.size,), "beta": (self.size,)})
@@ -54,9 +54,7 @@ class LayerNorm(Layer):
         y = params["gamma"][..., None, :] * normalised + params["beta"][..., None, :]
         return y, LayerNormTape(normalised, 1 / (deviation * unit), y, mask)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[Array, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, how: Pass) -> tuple[Array, Params]:
         """dL/dx = (u - mean u - n mean(u n)) / s with u = gamma dL/dy and n the normalised input."""
         require_gradient(dy, tape.y)
         dy, n = unpadded(dy, tape.mask), tape.normalised

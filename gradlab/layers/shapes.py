@@ -11,7 +11,7 @@ from ..arrays import Array, namespace, require_namespace, require_shape
 from ..cells.base import require_size
 from ..engine.forward import require_lengths
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params
+from .base import Layer, Lengths, Params, Pass
 
 
 @dataclass
@@ -37,9 +37,7 @@ class Last(Layer):
         """None: a vector has no steps."""
         return None
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
-    ) -> tuple[Array, LastTape]:
+    def _forward(self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass) -> tuple[Array, LastTape]:
         """Step T, or `lengths` of each sample."""
         if x.ndim < 3 or 0 in x.shape:
             raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}")
@@ -52,9 +50,7 @@ class Last(Layer):
         last = numbers == steps.reshape(*(1,) * (x.ndim - 2 - steps.ndim), *steps.shape, 1)
         return xp.where(last, x, xp.zeros((), dtype=x.dtype)).sum(axis=0), LastTape(tuple(x.shape), last)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: LastTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[Array, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: LastTape, dy: Array, how: Pass) -> tuple[Array, Params]:
         """dL/dy at the last step, zero elsewhere."""
         xp = namespace(dy)
         require_shape("dy", dy, tape.shape[1:])
@@ -78,16 +74,16 @@ class Once(Layer):
         """No parameters."""
         return {}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass
     ) -> tuple[Array, tuple[int, ...]]:
         """The tape is y's shape; lengths are those of y."""
         y = namespace(x).zeros((self.steps, *x.shape), dtype=x.dtype)
         y[0] = x
         return y, tuple(y.shape)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: tuple[int, ...], dy: Array, *, clip: Clip = None, record: bool = False
+    def _backward(
+        self, params: Mapping[str, Array], tape: tuple[int, ...], dy: Array, how: Pass
     ) -> tuple[Array, Params]:
         """dL/dy of step 1."""
         require_shape("dy", dy, tape)

@@ -5,12 +5,13 @@ sample's length.
 """
 
 from . import chaos, every_run, predictions, travel
-from .base import QUANTITIES, GateStatistics, Quantity, Recording, quantity, record, requests
+from .base import QUANTITIES, Quantity, Recording, quantity, record, requests
+from .recorder import Recorder
 
 __all__ = [
     "QUANTITIES",
-    "GateStatistics",
     "Quantity",
+    "Recorder",
     "Recording",
     "chaos",
     "every_run",

@@ -33,7 +33,7 @@ def log_grad_norm_before_clip(run: Recording) -> Array:
 @quantity(("step", "*", "sample"), "||J_t||_F")
 def jacobian_frobenius(run: Recording) -> Array:
     """Frobenius norm of the one-step Jacobian; over sqrt(S H) it is the typical factor of one step."""
-    return run.masked(run.frobenius.values)
+    return run.masked(run.recorder.frobenius.values)
 
 
 @quantity(("step", "*", "sample"), "||J_t||_2")
@@ -57,25 +57,25 @@ def path_share(run: Recording) -> Array:
 @quantity(("gate", "step", "*"), "<gate>")
 def gate_mean(run: Recording) -> Array:
     """Mean gate value over units and samples."""
-    return run.gates.mean
+    return run.recorder.gates.mean
 
 
 @quantity(("gate", "step", "*"), "share")
 def gate_saturation(run: Recording) -> Array:
     """Share of units whose slope is below a tenth of the gate's largest slope."""
-    return run.gates.saturation
+    return run.recorder.gates.saturation
 
 
 @quantity(("step", "*"), "<phi'>")
 def activation_slope(run: Recording) -> Array:
     """Mean slope of the activation over units and samples."""
-    return run.gates.slope
+    return run.recorder.gates.slope
 
 
 @quantity(("*",), "dead")
 def dead_units(run: Recording) -> Array:
     """Share of units whose activation's slope is below a tenth of the largest at every step of every sample."""
-    return run.gates.dead.astype(run.traj.states.dtype).mean(axis=-1)
+    return run.recorder.gates.dead.astype(run.traj.states.dtype).mean(axis=-1)
 
 
 @quantity(("*",), "rms V x + b")

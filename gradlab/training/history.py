@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import to_numpy
 from ..layers import RecurrentTape, recurrent_tapes
-from ..quantities import QUANTITIES
+from ..quantities import QUANTITIES, Recorder, Recording
 
 SAMPLES = 16  # of the batch that a snapshot keeps
 COLUMNS = {  # of a row: name -> long name
@@ -81,8 +81,18 @@ def snapshot(iteration: int, tape: Any) -> dict[str, Any]:
     return found
 
 
+def recording_of(tape: RecurrentTape) -> Recording:
+    """What every quantity of `gradlab.quantities` can be computed from.
+
+    Raises ValueError unless the layer's last backward pass was observed: `backward(..., Pass(observe=Recorder))`.
+    """
+    if tape.gradients is None or not isinstance(tape.observer, Recorder):
+        raise ValueError("nothing is recorded yet: call backward(..., Pass(observe=Recorder)) first")
+    return Recording(tape.trajectory, tape.gradients, tape.gradients, tape.clipped, tape.observer)
+
+
 def _layer(tape: RecurrentTape) -> dict[str, np.ndarray]:
-    recording = tape.recording
+    recording = recording_of(tape)
     found = {}
     for name, axis in SNAPSHOT.items():
         values = to_numpy(QUANTITIES[name].compute(recording))

@@ -16,11 +16,12 @@ from ..arrays import Array, Namespace, device_namespace, namespace, quiet, to_nu
 from ..cells import Cell
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..layers import Recurrent, RecurrentTape, recurrent_tapes
+from ..layers import Pass, Recurrent, RecurrentTape, recurrent_tapes
 from ..learning.clipping import CLIPPERS, ClippedUpdate, make_clipper
 from ..learning.losses import LOSSES
 from ..learning.norms import Norm, flatten
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
+from ..quantities import Recorder
 from ..tasks import Batch
 from . import checkpoint
 from .history import History, snapshot
@@ -110,14 +111,15 @@ class TrainingRun:
 
     def _update(self, batch: Batch, rate: float, taken: bool) -> dict[str, float]:
         """Forward, backward, clip, step; what it showed. Nothing is updated where a number overflows."""
-        stream = [self.config.seed, self.iteration, DROPOUT_STREAM]
-        outputs, tape = self._forward(batch, np.random.default_rng(stream) if self.config.dropout else None)
+        stream = np.random.default_rng([self.config.seed, self.iteration, DROPOUT_STREAM])
+        how = Pass(stream, clip=self.step_clip, observe=Recorder if taken else None)
+        outputs, tape = self._forward(batch, how)
         value, gradient = self._loss(outputs, batch)
         row = {"loss": value}
         recurrent = recurrent_tapes(tape)
         if not math.isfinite(value) or any(t.trajectory.overflow for t in recurrent.values()):
             return row
-        _, grads = self.network.backward(self.params, tape, gradient, clip=self.step_clip, record=taken)
+        _, grads = self.network.backward(self.params, tape, gradient, how)
         if any(t.gradients is None for t in recurrent.values()):  # it overflowed between two layers
             return row
         if taken:
@@ -171,13 +173,13 @@ class TrainingRun:
         rng = np.random.default_rng([self.config.seed, HELD_OUT_STREAM])
         batch = self.task.batch(rng, HELD_OUT_SAMPLES, held_out=True)
         with quiet():
-            parts = [self._forward(part)[0] for part in _parts(batch, self.config.batch_size)]
+            parts = [self._forward(part, Pass())[0] for part in _parts(batch, self.config.batch_size)]
             outputs = self.xp.concatenate(parts, axis=-2)
             value, _ = self._loss(outputs, batch)
             return value, self.task.score(value, to_numpy(outputs), batch.targets)
 
-    def _forward(self, batch: Batch, rng: np.random.Generator | None = None) -> tuple[Array, Any]:
-        return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), rng=rng)
+    def _forward(self, batch: Batch, how: Pass) -> tuple[Array, Any]:
+        return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), how)
 
     def _loss(self, outputs: Array, batch: Batch) -> tuple[float, Array]:
         value, gradient = LOSSES[self.task.loss](outputs, self._moved(batch.targets))
