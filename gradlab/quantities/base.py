@@ -7,9 +7,9 @@ sample's length.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 from ..arrays import Array, Namespace
 from ..engine.backward import Gradients
@@ -22,6 +22,7 @@ from .recorder import Recorder
 SPECTRAL_TOL = 1e-2  # a bound on the error; the error itself is about its square
 
 Progress = Callable[[float], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Recording:
     recorder: Recorder
     seed: int = 0
     on_progress: Progress | None = None
+    _computed: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)  # by `once`
 
     @property
     def xp(self) -> Namespace:
@@ -72,6 +74,19 @@ class Recording:
             return values
         lead = values.reshape(-1, *values.shape[steps:])
         return self.xp.where(self.traj.mask, lead, self.xp.nan).reshape(values.shape)
+
+
+def once(compute: Callable[[Recording], T]) -> Callable[[Recording], T]:
+    """A function of a recording that is computed once for each; functions are told apart by themselves, not by name."""
+
+    @wraps(compute)
+    def kept(run: Recording) -> T:
+        if compute not in run._computed:
+            run._computed[compute] = compute(run)
+        value: T = run._computed[compute]
+        return value
+
+    return kept
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import numpy as np
 
 from ..engine.trajectory import Trajectory
 from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov_of_trajectory
-from .base import Recording, quantity
-from .travel import once
+from .base import Recording, once, quantity
 
 SAMPLES = 8  # are enough for standard errors
 MOST = 128  # exponents: the cost grows with their square

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -21,24 +19,12 @@ from ..products import (
     singular_values,
 )
 from ..products.credit import triangle
-from .base import Recording, quantity
+from .base import Recording, once, quantity
 
 LARGEST_TRIANGLE = 200  # loss times, at most
 LEADING = 16  # singular values, at most
 FAN_COST = 8  # times that of the product alone
 CREDIT_STREAM = int.from_bytes(b"credit", "big")
-
-
-def once(compute: Callable[[Recording], Any]) -> Callable[[Recording], Any]:
-    """A function of a recording that is computed once for each."""
-
-    @wraps(compute)
-    def kept(run: Recording) -> Any:
-        if compute.__name__ not in run.__dict__:
-            run.__dict__[compute.__name__] = compute(run)
-        return run.__dict__[compute.__name__]
-
-    return kept
 
 
 @once
