@@ -20,12 +20,14 @@ from ..arrays import (
     require_type,
 )
 from ..cells.base import require_drawable
-from ..engine.forward import require_lengths
-from ..engine.trajectory import Linearization, Trajectory, length_mask
+from ..engine.forward import checked_lengths
+from ..engine.lengths import Lengths
+from ..engine.linearize import Linearization
+from ..engine.trajectory import Trajectory
 from ..errors import InputError
 
 Params = dict[str, Array]
-Lengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
+GivenLengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
 Observer = Callable[[Linearization], None]
 
 
@@ -83,7 +85,7 @@ class Layer(ABC):
         """The parameters as float64 NumPy arrays."""
 
     def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, how: Pass = PLAIN
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths = None, how: Pass = PLAIN
     ) -> tuple[Array, Any]:
         """x -> (y, tape)."""
         self._require_use(initial_state=how.initial_state)
@@ -100,7 +102,7 @@ class Layer(ABC):
         return self._backward(params, tape, dy, how)
 
     @abstractmethod
-    def _forward(self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass) -> tuple[Array, Any]:
+    def _forward(self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass) -> tuple[Array, Any]:
         """What `forward` returns."""
 
     @abstractmethod
@@ -118,7 +120,7 @@ class Layer(ABC):
         """Whether there is a recurrent layer that takes the initial_state and the dL_dfinal of a `Pass`."""
         return False
 
-    def output_lengths(self, lengths: Lengths) -> Lengths:
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """The lengths of y's sequences; None where y has no steps."""
         return lengths
 
@@ -158,18 +160,12 @@ def require_gradient(dy: Array, y: Array) -> Namespace:
     return namespace(y)
 
 
-def step_mask(x: Array, lengths: Array | None, models: tuple[int, ...]) -> Array | None:
-    """(T, *M or 1s, B, 1), True within each sample's length; None where nothing is padded, as in single vectors."""
+def own_lengths(x: Array, lengths: GivenLengths, models: tuple[int, ...]) -> Lengths:
+    """The lengths of the samples of x (T, *M, B, F); single vectors have none."""
     if lengths is None or x.ndim < 3 + len(models):
-        return None
+        return Lengths()
     require_namespace(namespace(x), lengths=lengths)
-    valid = require_lengths(lengths, x, (*models, x.shape[-2]))
-    return length_mask(valid, x.shape[0], len(models))[..., None]
-
-
-def unpadded(x: Array, mask: Array | None) -> Array:
-    """x with zeros in the padding."""
-    return x if mask is None else namespace(x).where(mask, x, namespace(x).zeros((), dtype=x.dtype))
+    return checked_lengths(lengths, x, (*models, x.shape[-2]))
 
 
 def is_finite(array: Array) -> bool:

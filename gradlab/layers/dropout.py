@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array, namespace, require_namespace, require_shape, require_type
 from ..errors import InputError
-from .base import Layer, Lengths, Params, Pass
+from .base import GivenLengths, Layer, Params, Pass
 
 
 @dataclass
@@ -37,7 +37,9 @@ class Dropout(Layer):
         """No parameters."""
         return {}
 
-    def _forward(self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass) -> tuple[Array, DropoutTape]:
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
+    ) -> tuple[Array, DropoutTape]:
         """x times a factor that is drawn by NumPy from how.rng, then moved; x may lack model axes or have them as 1."""
         xp = namespace(x)
         require_type("x", x, "f", "float32 or float64")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..errors import InputError
-from .base import Layer, Lengths, Params, Pass, completed, is_finite, parts, prefixed
+from .base import GivenLengths, Layer, Params, Pass, completed, is_finite, parts, prefixed
 from .recurrent import RecurrentTape, recurrent_tapes
 
 PARTS = ("encoder", "decoder")
@@ -56,7 +56,7 @@ class EncoderDecoder(Layer):
             if not (isinstance(layer, Layer) and layer.stateful):
                 raise InputError(f"{name}: expected a Recurrent, or a Sequential with one, got {layer!r}")
 
-    def output_lengths(self, lengths: Lengths) -> Lengths:
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """Those of the decoder's sequences."""
         return self.decoder.output_lengths(_pair("lengths", lengths)[1])
 
@@ -65,7 +65,7 @@ class EncoderDecoder(Layer):
         return prefixed("encoder", self.encoder.draw(rng, models)) | prefixed("decoder", self.decoder.draw(rng, models))
 
     def _forward(
-        self, params: Mapping[str, Array], x: tuple[Array, Array], lengths: Lengths, how: Pass
+        self, params: Mapping[str, Array], x: tuple[Array, Array], lengths: GivenLengths, how: Pass
     ) -> tuple[Array, EncoderDecoderTape]:
         """The decoder's output."""
         of_encoder, of_decoder = parts(params, PARTS)

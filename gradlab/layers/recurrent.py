@@ -16,7 +16,7 @@ from ..engine.forward import unroll
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from ..registry import unknown
-from .base import Layer, Lengths, Observer, Params, Pass
+from .base import GivenLengths, Layer, Observer, Params, Pass
 
 ELSEWHERE = {"seed", "models", "dtype", "device"}  # arguments of a cell's init that those of the layer's decide
 
@@ -67,7 +67,7 @@ class Recurrent(Layer):
         return self.cell.init(int(rng.integers(2**63)), models=models, **self.options)
 
     def _forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, RecurrentTape]:
         """h of every step, and the trajectory."""
         traj = unroll(self.cell, params, x, how.initial_state, lengths)

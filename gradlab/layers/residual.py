@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .base import Layer, Lengths, Params, Pass
+from .base import GivenLengths, Layer, Params, Pass
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Residual(Layer):
         """The layer's."""
         return self.layer.draw(rng, models)
 
-    def _forward(self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass) -> tuple[Array, Any]:
+    def _forward(self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass) -> tuple[Array, Any]:
         """The layer has to give what has x's shape."""
         y, tape = self.layer.forward(params, x, lengths, how)
         if y.shape != x.shape:

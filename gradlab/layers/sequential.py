@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .base import Layer, Lengths, Params, Pass, completed, is_finite, parts, prefixed
+from .base import GivenLengths, Layer, Params, Pass, completed, is_finite, parts, prefixed
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Sequential(Layer):
     def _parts(self, params: Mapping[str, Array]) -> list[Params]:
         return parts(params, [str(i) for i in range(len(self.layers))])
 
-    def output_lengths(self, lengths: Lengths) -> Lengths:
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """Through all layers."""
         for layer in self.layers:
             lengths = layer.output_lengths(lengths)
@@ -65,7 +65,7 @@ class Sequential(Layer):
         return drawn
 
     def _forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths, how: Pass
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, SequentialTape]:
         """x through all layers; the initial state is the first recurrent layer's."""
         tapes = []

@@ -66,14 +66,12 @@ class Recording:
     @cached_property
     def predictions(self) -> list[Prediction]:
         """What theory predicts, the most trustworthy first."""
-        return predictions(self.traj.cell, self.traj.params, self.traj.x, self.traj.lengths)
+        return predictions(self.traj.cell, self.traj.params, self.traj.x, self.traj.lengths.values)
 
     def masked(self, values: Array, steps: int = 0) -> Array:
         """`values` with NaN at masked steps; axis `steps` is the step, the last one the sample, model axes between."""
-        if self.traj.mask is None:
-            return values
         lead = values.reshape(-1, *values.shape[steps:])
-        return self.xp.where(self.traj.mask, lead, self.xp.nan).reshape(values.shape)
+        return self.traj.lengths.keep(lead, self.xp.nan, units=0).reshape(values.shape)
 
 
 def once(compute: Callable[[Recording], T]) -> Callable[[Recording], T]:

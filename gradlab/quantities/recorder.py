@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..arrays import Array, quiet
 from ..engine.jacobian import FrobeniusNorms, jacobian
-from ..engine.trajectory import Linearization, Trajectory
+from ..engine.linearize import Linearization, gate_slopes
+from ..engine.trajectory import Trajectory
 
 SATURATED_SLOPE = 0.1  # a unit counts as saturated where its slope is below this share of the largest slope
 
@@ -42,7 +43,7 @@ class GateStatistics:
         """Fill in the steps of one chunk."""
         steps, cell = slice(lin.start, lin.stop), self.traj.cell
         values = self.traj.gate_values(steps)
-        for g, (slopes, activation) in enumerate(self.traj.gate_slopes(lin)):
+        for g, (slopes, activation) in enumerate(gate_slopes(self.traj, lin)):
             slopes = self.traj.xp.ones_like(values[g]) if slopes is None else slopes
             self.mean[g, steps] = self._mean(values[g], steps)
             low = self._low(slopes, SATURATED_SLOPE * activation.max_slope)
@@ -54,23 +55,19 @@ class GateStatistics:
     def _low(self, slopes: Array, level: float) -> Array | None:
         """Where |slopes| < level; None where that is nowhere, which the least slope mostly tells.
 
-        With a mask always an array: the share at a step beyond every sample is unknown, not zero.
+        With padding always an array: the share at a step beyond every sample is unknown, not zero.
         """
-        if self.traj.mask is None and float(slopes.min()) >= level:
+        if not self.traj.lengths.padded and float(slopes.min()) >= level:
             return None
         return abs(slopes) < level
 
     def _always(self, low: Array, steps: slice) -> Array:
-        """(C, *M, B, H) -> (*M, H): whether it holds at all steps of all samples that are not masked."""
-        held = low if self.traj.mask is None else low | ~self.traj.mask[steps][..., None]
-        return held.all(axis=0).all(axis=-2)
+        """(C, *M, B, H) -> (*M, H): whether it holds at all steps of all samples that have them."""
+        return self.traj.lengths[steps].keep(low, True).all(axis=0).all(axis=-2)
 
     def _mean(self, values: Array, steps: slice) -> Array:
-        """(C, *M, B, H) -> (C, *M): the mean over the units of all samples whose step is not masked."""
+        """(C, *M, B, H) -> (C, *M): the mean over the units of all samples that have the step."""
         dtype = self.traj.states.dtype
-        if self.traj.mask is None:
+        if not self.traj.lengths.padded:
             return values.reshape(*values.shape[:-2], -1).astype(dtype, copy=False) @ self.shares
-        mask = self.traj.mask[steps]
-        with quiet():
-            total = self.traj.xp.where(mask, values.mean(axis=-1, dtype=dtype), 0.0).sum(axis=-1)
-            return total / mask.astype(dtype).sum(axis=-1)
+        return self.traj.lengths[steps].mean(values.mean(axis=-1, dtype=dtype), -1)

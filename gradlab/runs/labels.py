@@ -31,12 +31,8 @@ def _model_dims(model_axes: int) -> tuple[str, ...]:
 
 def valid_steps(traj: Trajectory) -> xr.Variable:
     """Steps analysed per sample: its length, or the finite prefix where the forward pass overflowed."""
-    sizes = traj.states.shape[2:-1]
-    steps = np.full(sizes, traj.steps)
-    if traj.lengths is not None:
-        steps = np.broadcast_to(to_numpy(traj.lengths), sizes).copy()
     attributes = {"long_name": "Steps analysed", "units": "1"}
-    return xr.Variable((*_model_dims(len(traj.models)), "sample"), steps, attributes)
+    return xr.Variable((*_model_dims(len(traj.models)), "sample"), traj.valid_steps, attributes)
 
 
 def coordinates(cell: Cell, traj: Trajectory) -> dict[str, Any]:

@@ -99,9 +99,7 @@ def _layer(tape: RecurrentTape) -> dict[str, np.ndarray]:
         found[name] = (values if axis is None else values[..., :SAMPLES]).astype(np.float32)
     found["spectral_radius"] = spectral_radii(tape)
     found["units"] = np.asarray(tape.trajectory.cell.hidden_size)
-    lengths = tape.trajectory.lengths
-    steps = np.full(tape.trajectory.states.shape[-2], tape.trajectory.steps) if lengths is None else to_numpy(lengths)
-    found["valid_steps"] = steps[:SAMPLES]
+    found["valid_steps"] = tape.trajectory.valid_steps[:SAMPLES]
     return found
 
 
