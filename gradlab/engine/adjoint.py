@@ -67,8 +67,12 @@ class AdjointSweep:
             stop = part.start
 
     def _at_one_exponent(self, lin: Linearization) -> bool:
-        """Run the steps at the exponent of the last; whether that was safe, else the last is as it was."""
-        self._normalise(lin.stop)
+        """Run the steps at the exponent of the last; whether that was safe, else the last is as it was.
+
+        Adjoints of moderate size keep their exponent, 0 for most, as factors without one are multiplied faster.
+        """
+        if lin.stop == self.traj.steps or not _between(self.squares[lin.stop].sum(axis=0), 2.0 ** (self.range / 2)):
+            self._normalise(lin.stop)
         top = self.mantissas[lin.stop].copy()
         self._steps(lin, self._add_direct(lin), None)
         safe = self._is_safe(lin)

@@ -110,14 +110,16 @@ class Gradients:
         Its largest entry must be a number whose neighbours in size can be told from zero, or exactly zero because a
         factor is; and what was taken for zero must be below the last digit of the sum, even where the states are huge.
         """
+        sizes = {name: _largest(g) for name, g in grads.items()}
+        doubtful = {name: size for name, size in sizes.items() if not TINY < size < float("inf")}
+        flushed = bool((shift < self._flushed).any())
+        if not doubtful and not flushed:
+            return True
         deltas, own = _largest(self.deltas), _largest(self.deltas[len(self.traj.cell.gates) :])
         factors = {"W_hh": _largest(r), "W_xh": _largest(x[..., :-1]), "b_h": 1.0, "p": own}
-        sizes = {name: _largest(g) for name, g in grads.items()}
-        if any(not TINY < size < float("inf") and (size or deltas * factors[n]) for n, size in sizes.items()):
+        if any(size or deltas * factors[name] for name, size in doubtful.items()):
             return False
-        if not bool((shift < self._flushed).any()):
-            return True
-        lost = deltas * max(factors.values()) * shift.size * 2.0**self._flushed
+        lost = deltas * max(factors.values()) * shift.size * 2.0**self._flushed if flushed else 0.0
         return all(lost <= float(self.traj.xp.finfo(r.dtype).eps) * size for size in sizes.values() if size)
 
     def _balanced(self, shift: Array, r: Array, x: Array) -> tuple[Array, dict[str, Array]]:
