@@ -12,6 +12,8 @@ import xarray as xr
 
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
+from ..quantities import of_snapshots
+from ..runs.labels import coordinates, variable
 from ..runs.verdicts import joint, median
 from .history import COLUMNS
 from .loop import TrainingRun
@@ -53,25 +55,11 @@ def snapshot_dataset(run: TrainingRun, index: int = -1, layer: int = 0) -> xr.Da
     if not 0 <= layer < run.config.layers:
         raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}")
     snapshot, cell = run.history.snapshots[index], run.cell
-    dims = {
-        "log_grad_norm": ("time", "state", "sample"),
-        "jacobian_frobenius": ("step", "sample"),
-        "gate_mean": ("gate", "step"),
-        "gate_saturation": ("gate", "step"),
-        "activation_slope": ("step",),
-        "spectral_radius": ("recurrent_gate",),
-        "valid_steps": ("sample",),
-    }
-    variables = {name: (own, _array(snapshot, layer, name)) for name, own in dims.items()}
-    steps, samples = variables["jacobian_frobenius"][1].shape
-    coords = {
-        "time": np.arange(steps + 1),
-        "step": np.arange(1, steps + 1),
-        "sample": np.arange(samples),
-        "state": list(cell.states),
-        "gate": list(cell.gates),
-        "recurrent_gate": list(cell.recurrent_gates),
-    }
+    variables = {name: variable(q, _array(snapshot, layer, name), model_axes=0) for name, q in of_snapshots().items()}
+    variables["valid_steps"] = xr.Variable("sample", _array(snapshot, layer, "valid_steps"))
+    steps, samples = variables["jacobian_frobenius"].shape
+    labels, dims = coordinates(cell, steps, samples), {dim for v in variables.values() for dim in v.dims}
+    coords = {name: values for name, values in labels.items() if name in dims}
     title = f"Layer {layer + 1} at iteration {int(snapshot['iteration'])}"
     attrs = {"title": title, "cell": repr(cell), "cell_name": cell.name, "activation": cell.activation.name}
     return xr.Dataset(variables, coords, attrs)
