@@ -142,9 +142,7 @@ def quantity(
     def register(compute: Callable[[Recording], Array]) -> Callable[[Recording], Array]:
         name, long_name = compute.__name__, (compute.__doc__ or "").strip().rstrip(".")
         if snapshot and (request or applies is not always or coords is not no_coords):
-            raise ValueError(
-                f"quantity '{name}': snapshots hold what every run has; leave out applies, request, coords"
-            )
+            raise ValueError(f"{name}: snapshots hold what every run has; leave out applies, request and coords")
         what = (name, long_name, symbol, dims, scale, units, compute, applies, request, coords, snapshot)
         QUANTITIES.add(name, Quantity(*what))
         return compute
