@@ -143,8 +143,9 @@ def quantity(
         name, long_name = compute.__name__, (compute.__doc__ or "").strip().rstrip(".")
         if snapshot and (request or applies is not always or coords is not no_coords):
             raise ValueError(f"{name}: snapshots hold what every run has; leave out applies, request and coords")
-        what = (name, long_name, symbol, dims, scale, units, compute, applies, request, coords, snapshot)
-        QUANTITIES.add(name, Quantity(*what))
+        QUANTITIES.add(
+            name, Quantity(name, long_name, symbol, dims, scale, units, compute, applies, request, coords, snapshot)
+        )
         return compute
 
     return register

@@ -8,14 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..cells import Cell, make_cell
-from ..config import RunConfig, controls
+from ..config import RunConfig
 from ..config.network import NetworkConfig
 from ..config.train import TrainConfig
 from ..data import column_names, is_text, read_file
 from ..data.uploads import original_name
 from ..errors import InputError
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
+from ..runs.build import cell_of, draw_options
 from ..tasks import TASKS, Task, make_task
 
 KEPT = 4  # files as tasks
@@ -99,24 +99,10 @@ def build_network(config: TrainConfig, task: Task) -> Sequential:
     """Recurrent layers, with skip connections and dropout between them as configured, and a linear output."""
     layers: list[Layer] = []
     for n in range(config.layers):
-        recurrent = Recurrent(_cell(config, task.input_size if n == 0 else config.hidden_size), **_drawn(config, task))
+        cell = cell_of(config, task.input_size if n == 0 else config.hidden_size)
+        recurrent = Recurrent(cell, **draw_options(config, task.length))
         layers.append(Residual(recurrent) if config.residual and n > 0 else recurrent)
         if config.dropout > 0:
             layers.append(Dropout(config.dropout))
     layers += [Last()] if task.output == "last" else []
     return Sequential(*layers, Dense(config.hidden_size, task.output_size))
-
-
-def _cell(config: TrainConfig, input_size: int) -> Cell:
-    own = {"leak": config.leak} if controls(TrainConfig)["leak"].applies_if(config) else {}
-    return make_cell(
-        config.cell, input_size=input_size, hidden_size=config.hidden_size, activation=config.activation, **own
-    )
-
-
-def _drawn(config: TrainConfig, task: Task) -> dict[str, Any]:
-    """How a cell's weights are drawn."""
-    fields = {name: getattr(config, name) for name in ("recurrent_init", "gain", "bias_scale", "input_scale")}
-    if controls(TrainConfig)["forget_bias"].applies_if(config):
-        fields |= {"forget_bias": config.forget_bias, "t_max": max(task.length, 3)}
-    return fields
