@@ -16,7 +16,7 @@ from ..quantities import of_snapshots
 from ..runs.labels import coordinates, variable
 from ..runs.verdicts import joint, median
 from .history import COLUMNS
-from .loop import TrainingRun
+from .record import TrainingRecord
 
 SUMMARY = {  # of a snapshot -> its last dimension
     "surface": "time",
@@ -26,7 +26,7 @@ SUMMARY = {  # of a snapshot -> its last dimension
 }
 
 
-def dataset(run: TrainingRun, earlier: xr.Dataset | None = None) -> xr.Dataset:
+def dataset(run: TrainingRecord, earlier: xr.Dataset | None = None) -> xr.Dataset:
     """Everything recorded: rows by `iteration`, held-out scores by `evaluation`, snapshots by `snapshot`.
 
     surface (snapshot, layer, time): ln ||dL/dstate_t||, median over samples; of shorter samples, their own steps.
@@ -44,7 +44,7 @@ def dataset(run: TrainingRun, earlier: xr.Dataset | None = None) -> xr.Dataset:
     return ds.merge(_snapshots(run, earlier)) if history.snapshots else ds
 
 
-def snapshot_dataset(run: TrainingRun, index: int = -1, layer: int = 0) -> xr.Dataset:
+def snapshot_dataset(run: TrainingRecord, index: int = -1, layer: int = 0) -> xr.Dataset:
     """One snapshot of one recurrent layer, as `gradlab.plots.gradient_flow` takes it.
 
     Raises InputError where there is no such snapshot or layer.
@@ -70,7 +70,7 @@ def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
     return array if array.dtype.kind == "i" else array.astype(float)
 
 
-def _snapshots(run: TrainingRun, earlier: xr.Dataset | None) -> xr.Dataset:
+def _snapshots(run: TrainingRecord, earlier: xr.Dataset | None) -> xr.Dataset:
     """All snapshots; what `earlier` holds of them is not computed again."""
     known = earlier[list(SUMMARY)] if earlier is not None and "surface" in earlier else None
     fresh = run.history.snapshots[known.sizes["snapshot"] if known is not None else 0 :]
@@ -79,7 +79,7 @@ def _snapshots(run: TrainingRun, earlier: xr.Dataset | None) -> xr.Dataset:
     return xr.concat([known, _summaries(run, fresh)], "snapshot", join="exact")
 
 
-def _summaries(run: TrainingRun, snapshots: Sequence[Mapping[str, Any]]) -> xr.Dataset:
+def _summaries(run: TrainingRecord, snapshots: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     layers, cell = range(run.config.layers), run.cell
     made = [_summary(snapshots, n, len(cell.states)) for n in layers]
     variables = {
@@ -118,7 +118,7 @@ def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, states: int) ->
     }
 
 
-def _attributes(run: TrainingRun) -> dict[str, Any]:
+def _attributes(run: TrainingRecord) -> dict[str, Any]:
     config, task = run.config, run.task
     threshold = {} if run.threshold is None else {"threshold": run.threshold}
     unit = {"unit_text": task.unit_text} if task.unit_text else {}

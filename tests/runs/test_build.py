@@ -6,7 +6,6 @@ import pytest
 from gradlab.config import RunConfig
 from gradlab.runs.build import build, cell_of, draw_options
 from gradlab.training import TrainConfig, TrainingRun
-from gradlab.training.network import untrained
 
 DRAWN = {"gain": 1.7, "bias_scale": 0.2, "input_scale": 0.6, "recurrent_init": "sparse", "leak": 0.4}
 
@@ -19,7 +18,7 @@ def test_a_net_in_training_is_drawn_as_one_that_is_analysed(cell, forget_bias):
     )
     run = TrainingRun(config)
     layer = run.network.layers[0]
-    analysed, params, _ = build(untrained(config, run.task).replace(seed=5))
+    analysed, params, _ = build(run.untrained.replace(seed=5))
     assert layer.cell == analysed and getattr(layer.cell, "leak", 0.4) == 0.4
     for name, array in layer.cell.init(5, **layer.options).items():
         np.testing.assert_array_equal(array, params[name])
