@@ -155,10 +155,13 @@ def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
 def _summary(
     ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal
 ) -> dict[str, Any]:
+    from ..runs.recorded import medians
+
     return {
         "verdict": _verdict(found.verdict),
         "diagnosis": _diagnosis(found),
         "table": table(ds, found.steps),
+        "quantities": medians(ds),
         "cell": ds.attrs["cell"],
         "config": config.model_dump(),
         "overflow": json.loads(ds.attrs["overflow"]),

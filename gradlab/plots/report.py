@@ -17,6 +17,7 @@ from ..config import Config, RunConfig
 from ..config.links import known, to_command, to_python
 from ..config.train import TrainConfig
 from ..errors import InputError
+from ..runs.recorded import CAPTION, median_rows
 from ..runs.verdicts import share_left
 from ..wording import number_text, power_text, times
 from .clipped import clipping
@@ -75,7 +76,8 @@ def html_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
         "Parameters": parameters,
         "Clipping": clipping,
     }
-    sections = [*_figures({name: draw(ds) for name, draw in figures.items()}), _numbers(table(ds))]
+    recorded = _section(CAPTION, _table_html(median_rows(ds)))
+    sections = [*_figures({name: draw(ds) for name, draw in figures.items()}), _numbers(table(ds)), recorded]
     return _page(_title(ds), headline, details, sections + _provenance([ds], RunConfig))
 
 

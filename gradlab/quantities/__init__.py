@@ -5,7 +5,7 @@ sample's length.
 """
 
 from . import chaos, every_run, predictions, travel
-from .base import QUANTITIES, Quantity, Recording, quantity, record, requests
+from .base import QUANTITIES, Quantity, Recording, of_snapshots, quantity, record, requests
 from .recorder import Recorder
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Recording",
     "chaos",
     "every_run",
+    "of_snapshots",
     "predictions",
     "quantity",
     "record",

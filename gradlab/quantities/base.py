@@ -93,6 +93,7 @@ class Quantity:
 
     scale: "log" for natural logarithms, "linear" otherwise. applies: whether a recording has it. request: the name
     under which `analyze(record=[...])` asks for it, "" where every run has it. coords: those of dims of its own.
+    snapshot: whether the snapshots of a training run hold it too, of the first samples.
     """
 
     name: str
@@ -105,6 +106,17 @@ class Quantity:
     applies: Callable[[Recording], bool]
     request: str
     coords: Callable[[Recording], dict[str, list[Any]]]
+    snapshot: bool
+
+
+def always(run: Recording) -> bool:
+    """True: a quantity that applies to every recording."""
+    return True
+
+
+def no_coords(run: Recording) -> dict[str, list[Any]]:
+    """Nothing: a quantity whose dims every run labels."""
+    return {}
 
 
 QUANTITIES: Registry[Quantity] = Registry("quantity")
@@ -115,19 +127,31 @@ def quantity(
     symbol: str,
     scale: str = "linear",
     units: str = "1",
-    applies: Callable[[Recording], bool] = lambda run: True,
+    applies: Callable[[Recording], bool] = always,
     request: str = "",
-    coords: Callable[[Recording], dict[str, list[Any]]] = lambda run: {},
+    coords: Callable[[Recording], dict[str, list[Any]]] = no_coords,
+    snapshot: bool = False,
 ) -> Callable[[Callable[[Recording], Array]], Callable[[Recording], Array]]:
-    """Register the decorated function as the quantity of its name; its docstring is the long name."""
+    """Register the decorated function as the quantity of its name; its docstring is the long name.
+
+    Raises ValueError for one of snapshots that not every run has with the same dims.
+    """
 
     def register(compute: Callable[[Recording], Array]) -> Callable[[Recording], Array]:
-        long_name = (compute.__doc__ or "").strip().rstrip(".")
-        name = compute.__name__
-        QUANTITIES.add(name, Quantity(name, long_name, symbol, dims, scale, units, compute, applies, request, coords))
+        name, long_name = compute.__name__, (compute.__doc__ or "").strip().rstrip(".")
+        if snapshot and (request or applies is not always or coords is not no_coords):
+            raise ValueError(f"{name}: snapshots hold what every run has; leave out applies, request and coords")
+        QUANTITIES.add(
+            name, Quantity(name, long_name, symbol, dims, scale, units, compute, applies, request, coords, snapshot)
+        )
         return compute
 
     return register
+
+
+def of_snapshots() -> dict[str, Quantity]:
+    """The quantities that the snapshots of a training run hold."""
+    return {name: q for name, q in QUANTITIES.items() if q.snapshot}
 
 
 def requests() -> list[str]:

@@ -7,12 +7,12 @@ import numpy as np
 from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet, to_numpy
 from ..engine.scaled import Scaled
 from ..products.credit import contributions
-from .base import Recording, quantity
+from .base import Recording, once, quantity
 
 CURVE = ("time", "state", "*", "sample")
 
 
-@quantity(CURVE, "ln ||dL/ds_t||", "log")
+@quantity(CURVE, "ln ||dL/ds_t||", "log", snapshot=True)
 def log_grad_norm(run: Recording) -> Array:
     """Gradient of the probe loss at the last step with respect to the state."""
     return run.probe.log_norms
@@ -30,7 +30,7 @@ def log_grad_norm_before_clip(run: Recording) -> Array:
     return run.probe.log_norms_before
 
 
-@quantity(("step", "*", "sample"), "||J_t||_F")
+@quantity(("step", "*", "sample"), "||J_t||_F", snapshot=True)
 def jacobian_frobenius(run: Recording) -> Array:
     """Frobenius norm of the one-step Jacobian; over sqrt(S H) it is the typical factor of one step."""
     return run.masked(run.recorder.frobenius.values)
@@ -54,19 +54,19 @@ def path_share(run: Recording) -> Array:
     return run.masked(run.path_split[1], steps=1)
 
 
-@quantity(("gate", "step", "*"), "<gate>")
+@quantity(("gate", "step", "*"), "<gate>", snapshot=True)
 def gate_mean(run: Recording) -> Array:
     """Mean gate value over units and samples."""
     return run.recorder.gates.mean
 
 
-@quantity(("gate", "step", "*"), "share")
+@quantity(("gate", "step", "*"), "share", snapshot=True)
 def gate_saturation(run: Recording) -> Array:
     """Share of units whose slope is below a tenth of the gate's largest slope."""
     return run.recorder.gates.saturation
 
 
-@quantity(("step", "*"), "<phi'>")
+@quantity(("step", "*"), "<phi'>", snapshot=True)
 def activation_slope(run: Recording) -> Array:
     """Mean slope of the activation over units and samples."""
     return run.recorder.gates.slope
@@ -125,14 +125,27 @@ def log_grad_unit(run: Recording) -> Array:
 @quantity(("recurrent_gate", "*", "index", "part"), "lambda_i(W)")
 def recurrent_eigenvalues(run: Recording) -> Array:
     """Eigenvalues of each gate's recurrent weights."""
-    values = np.linalg.eigvals(_square_weights(run))
+    values = _eigenvalues(run)
     return np.stack([values.real, values.imag], axis=-1)
+
+
+@quantity(("recurrent_gate", "*"), "rho(W)", snapshot=True)
+def spectral_radius(run: Recording) -> Array:
+    """Largest absolute eigenvalue of each gate's recurrent weights."""
+    return np.abs(_eigenvalues(run)).max(axis=-1)
 
 
 @quantity(("recurrent_gate", "*", "index"), "sigma_i(W)")
 def recurrent_singular_values(run: Recording) -> Array:
     """Singular values of each gate's recurrent weights, largest first."""
     return np.linalg.svd(_square_weights(run), compute_uv=False)
+
+
+@once
+def _eigenvalues(run: Recording) -> np.ndarray:
+    """(G_h, *M, H), complex where any is."""
+    values: np.ndarray = np.linalg.eigvals(_square_weights(run))
+    return values
 
 
 def _square_weights(run: Recording) -> Array:

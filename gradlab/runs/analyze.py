@@ -115,7 +115,7 @@ def _dataset(
         recorded = record_quantities(run, extra.record)
         variables = {name: variable(q, values, len(traj.models)) for name, (q, values) in recorded.items()}
         variables |= clipping | {"valid_steps": valid_steps(traj)}
-        coords = coordinates(cell, traj)
+        coords = coordinates(cell, traj.steps, traj.states.shape[-2])
         for q, _ in recorded.values():
             coords |= q.coords(run)
     return xr.Dataset(variables, coords, attributes(cell, run, overflow)).transpose(

@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
 from gradlab.errors import InputError
-from gradlab.training import ClipAdvice, TrainingRun, advise
+from gradlab.training import ClipAdvice, TrainingRecord, advise
 from gradlab.training.advisor import EFFECTS, judge
 from gradlab.training.outcome import late_loss
 from gradlab.wording import value_text
@@ -36,7 +36,7 @@ def stamp(run_id: str) -> Any:
     return None if job is None else [job.state, round(job.share, 2)]
 
 
-def advised(runs: Sequence[Shown]) -> tuple[str, TrainingRun] | None:
+def advised(runs: Sequence[Shown]) -> tuple[str, TrainingRecord] | None:
     """The run to advise on: one without clipping tells most. None before any has recorded something."""
     found = [(run.run_id, run.record.run) for run in runs if run.record]
     return min(found, key=lambda pair: pair[1].config.clip != "off") if found else None

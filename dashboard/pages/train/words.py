@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
-from gradlab.training.outcome import latest_loss, outcome
+from gradlab.training.outcome import latest_loss
 from gradlab.wording import duration, value_text
 
 from ... import components
@@ -117,7 +117,7 @@ class Shown:
     def outcome(self) -> str:
         """What the net has come to, one of `WORDS`."""
         assert self.record is not None
-        return outcome(self.record.run.task, self.record.run.history)
+        return self.record.run.outcome
 
     @property
     def stamp(self) -> list[Any]:
