@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from ..arrays import (
     quiet,
     require_finite,
     require_namespace,
+    require_number,
     require_shape,
     require_type,
 )
@@ -266,8 +268,7 @@ def _step_clip(xp: Namespace, clip: tuple[str, float] | None) -> Callable[[Array
     if clip is None:
         return None
     if not isinstance(clip, tuple) or len(clip) != 2:
-        raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {clip!r}")
-    mode, threshold = STEP_MODES[clip[0]], float(clip[1])
-    if not threshold > 0:
-        raise InputError(f"clip: expected a positive threshold, got {clip[1]}")
+        raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {clip!r}", "clip")
+    mode = STEP_MODES[clip[0]]
+    threshold = require_number("clip", clip[1], "a positive threshold", lambda x: 0 < x < math.inf)
     return lambda adjoint, e: mode(xp, adjoint, xp.ldexp(xp.full(e.shape, threshold, dtype=xp.float64), -e))

@@ -61,7 +61,7 @@ def lyapunov(
     if x is None and initial_state is None:
         initial_state = _random_state(cell, params, models)
     if initial_state is not None:
-        _require_array("initial_state", initial_state)
+        namespace(initial_state, "initial_state")
         require_shape("initial_state", initial_state, (len(cell.states), *models, "B", cell.hidden_size))
     chunks, total = _chunks(cell, params, x, steps, initial_state, piece_steps(every))
     run: _Run | None = None
@@ -109,7 +109,7 @@ def lyapunov_of_map(
     step is one step of an integrator: divide by its length. The options are those of `lyapunov`.
     Raises InputError for wrong shapes and sizes, and where an orbit or a Jacobian is not finite.
     """
-    _require_array("x0", x0)
+    namespace(x0, "x0")
     require_type("x0", x0, "f", "float32 or float64")
     if x0.ndim not in (1, 2) or 0 in x0.shape:
         raise InputError(f"x0: expected shape (n,) or (B, n), got {tuple(x0.shape)}")
@@ -195,11 +195,11 @@ def _map_pieces(
         with quiet():
             for _ in range(min(piece, steps - a)):
                 matrix = jacobian(x)
-                _require_array("jacobian(x)", matrix)
+                namespace(matrix, "jacobian(x)")
                 require_shape("jacobian(x)", matrix, (*shape[:-1], n, n))
                 operators.append(partial(_times, xp, matrix.reshape(-1, n, n)))
                 x = step(x)
-                _require_array("step(x)", x)
+                namespace(x, "step(x)")
                 require_shape("step(x)", x, shape)
                 orbit.append(x)
         _require_finite_orbit(xp.stack(orbit), a)
@@ -300,14 +300,6 @@ class _Run:
         if frame.every == LONGEST:
             reason = f"is more than the {LONGEST} steps that fit"
         return [f"every={frame.asked} {reason}; it was shortened to {frame.every}"]
-
-
-def _require_array(name: str, array: Array) -> None:
-    """InputError, by name, for what is no array."""
-    try:
-        namespace(array)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
 
 
 def _require_counts(size: int, **counts: int | None) -> None:
