@@ -138,7 +138,7 @@ def _at_rest(net: Net, always: bool) -> Iterator[Prediction]:
     if net.driven and not always:
         return
     with suppress(InputError):  # a state that never rests has no such rate
-        moved = max(float(net.sigma_v(k).max()) for k in range(len(net.cell.driven_gates)))
+        moved = max(float(net.sigma_v(k).max()) for k in range(len(net.cell.driven_gates))) if net.driven else 0.0
         here = f"Here the input moves the gates' pre-activations by {moved:.2g} (rms)." if moved else ""
         yield _prediction("zero_input", zero_input_rate(net.cell, net.params), here)
 
