@@ -287,7 +287,8 @@ def require_drawable(config: TrainConfig) -> None:
         fewer = -(-config.iterations // SNAPSHOTS)
         raise InputError(
             f"snapshot_every: this run would keep {count:,} snapshots, the app keeps {SNAPSHOTS}; "
-            f"use {fewer} or more, or train it from Python, where nothing is limited"
+            f"use {fewer} or more, or train it from Python, where nothing is limited",
+            "snapshot_every",
         )
 
 
