@@ -251,8 +251,9 @@ class TrainingJobs:
         for run_id in self.recent():
             folder = self.folder(run_id)
             room, kept = room - _size(folder), kept + 1
-            if (room < 0 or kept >= KEPT) and not self._state(run_id).alive:
-                shutil.rmtree(folder, ignore_errors=True)  # another app may be faster
+            with suppress(OSError):  # another app was faster
+                if (room < 0 or kept >= KEPT) and not self._state(run_id).alive:
+                    shutil.rmtree(folder)
 
     def _follow(self, run_id: str, record: Record) -> None:
         written, iteration, _ = self._paces.get(run_id, (0.0, 0, 0.0))
