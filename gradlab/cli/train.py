@@ -111,9 +111,9 @@ def _start(
 
 def _require_fresh(config: TrainConfig, path: Path) -> None:
     """Raise InputError for whatever keeps a run from starting; that its checkpoint exists comes last."""
-    from ..training import TrainingRun
+    from ..training.network import require_trainable
 
-    TrainingRun(config)
+    require_trainable(config)
     OutputFile(path, "--checkpoint", EXTENSION).check()
     if path.exists():
         raise InputError(f"{path} exists: go on from it with --resume, or name another file with --checkpoint")

@@ -48,7 +48,7 @@ def median_rows(ds: xr.Dataset) -> list[dict[str, str]]:
         {
             "quantity": q["long_name"],
             "symbol": q["symbol"].removeprefix("ln "),
-            "unit": "" if q["units"] == "1" else q["units"],
+            "unit": q["units"],
             "median": _text(q["median"], q["scale"]),
         }
         for q in medians(ds).values()

@@ -49,7 +49,7 @@ class Step:
 class TrainingRun(TrainingRecord):
     """A network in training: a record that grows, and what makes it grow.
 
-    Raises InputError for a configuration that cannot be trained: its file, its steps, its device.
+    Raises InputError for a configuration that cannot be trained, as `network.require_trainable` does.
     """
 
     task: Task

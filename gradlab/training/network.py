@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..arrays import device_namespace
 from ..config.train import TrainConfig
 from ..data import column_names, is_text, read_file
 from ..data.uploads import original_name
@@ -100,6 +101,12 @@ def input_digest(config: TrainConfig) -> str | None:
 @lru_cache(KEPT)
 def _digest(path: Path, stamp: tuple[int, int] | None) -> str:
     return hashlib.sha256(read_file(path)).hexdigest()
+
+
+def require_trainable(config: TrainConfig) -> None:
+    """Raise InputError for what keeps a configuration from being trained: its file, its steps, its device."""
+    build_network(config, build_task(config))
+    device_namespace(config.device)
 
 
 def build_network(config: TrainConfig, task: Task) -> Sequential:

@@ -66,7 +66,7 @@ def test_a_run_that_was_saved_tells_the_same(run, tmp_path):
 def test_how_a_median_reads(name, value, text):
     (row,) = median_rows(xr.Dataset({name: ("sample", [value])}))
     symbol = {"log_product_norm": "||ds_T/ds_t||_F", "jacobian_spectral": "||J_t||_2"}[name]
-    assert row == {"quantity": QUANTITIES[name].long_name, "symbol": symbol, "unit": "", "median": text}
+    assert row == {"quantity": QUANTITIES[name].long_name, "symbol": symbol, "unit": "1", "median": text}
 
 
 def test_units_and_names_are_told(run):

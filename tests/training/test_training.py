@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradlab
+from gradlab import arrays
 from gradlab.errors import Cancelled, InputError
 from gradlab.layers import Pass, recurrent_tapes
 from gradlab.layers import base as layers_base
@@ -15,6 +16,7 @@ from gradlab.learning import losses
 from gradlab.quantities import Recorder
 from gradlab.training import TrainConfig, TrainingRun, dataset, loop, snapshot_dataset, train
 from gradlab.training.history import SAMPLES, recording_of
+from gradlab.training.network import require_trainable
 
 from ..strict import strict
 
@@ -336,8 +338,17 @@ def test_what_cannot_be_trained(tmp_path, name, content, fields, message):
     if name:
         (tmp_path / name).write_text(content)
         fields = fields | {"input": str(tmp_path / name)}
-    with pytest.raises(InputError, match=message):
-        train(**TINY | fields)
+    for refused in (train, lambda **known: require_trainable(TrainConfig(**known))):
+        with pytest.raises(InputError, match=message):
+            refused(**TINY | fields)
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(arrays, "gpu_problem", lambda: "there is none")
+    config = TrainConfig(**TINY, device="cuda")
+    for refused in (train, require_trainable):
+        with pytest.raises(InputError, match="device 'cuda' cannot be used: there is none"):
+            refused(config)
 
 
 def test_a_config_or_fields():
