@@ -49,9 +49,10 @@ def snapshot_dataset(run: TrainingRun, index: int = -1, layer: int = 0) -> xr.Da
     """
     count = len(run.history.snapshots)
     if not -count <= index < count:
-        raise InputError(f"snapshot: expected one of {count}, got number {index}; take more of them or train longer")
+        text = f"snapshot: expected one of {count}, got number {index}; take more of them or train longer"
+        raise InputError(text, "index")
     if not 0 <= layer < run.config.layers:
-        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}")
+        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}", "layer")
     snapshot, cell = run.history.snapshots[index], run.cell
     dims = {
         "log_grad_norm": ("time", "state", "sample"),
