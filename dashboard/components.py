@@ -46,23 +46,6 @@ def icon_button(component_id: Any, sign: str, label: str, size: str = "sm", **lo
     return dmc.ActionIcon(icon(sign), id=component_id, size=size, attributes=named, **({"variant": "subtle"} | look))
 
 
-def copy_buttons(prefix: str = "") -> Component:
-    """Link, Python, command; `prefix` of the ids: a page's own."""
-    texts = {ids.COPY_LINK: "link", ids.COPY_PYTHON: "Python", ids.COPY_COMMAND: "command"}
-    look = {"variant": "default", "size": "compact-sm"}
-    buttons = [
-        dmc.Button(text, id=f"{prefix}{name}", attributes={"root": aria(label=f"Copy {text}")}, **look)
-        for name, text in texts.items()
-    ]
-    return html.Div([html.Span("Copy"), dmc.ButtonGroup(buttons)], className="copy")
-
-
-def download_menu(labels: Mapping[str, str], prefix: str = "") -> Component:
-    """The formats to choose from, by name; `prefix` as for the copies."""
-    items = [html.Li(html.Button(label, id=f"{prefix}{ids.download(fmt)}")) for fmt, label in labels.items()]
-    return html.Details([html.Summary([icon("download"), "Download"]), html.Ul(items)], className="menu")
-
-
 def typeset(text: str) -> list[Content]:
     """Plain text with real powers, indices, Greek letters and multiplication signs: 10^-19, sigma_w, x0.64.
 
@@ -122,23 +105,35 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Component:
 
 def table_details(rows: Sequence[Mapping[str, Any]], caption: str) -> Component:
     """A table that opens on demand."""
-    return html.Details([html.Summary("Show as table"), table(rows, caption)], className="as-table")
+    return _on_demand(table(rows, caption))
+
+
+def table_room(component_id: str) -> Component:
+    """Room for a table that comes later and opens on demand."""
+    return _on_demand(html.Div(id=component_id, className="table", tabIndex=0))
+
+
+def _on_demand(content: Component) -> Component:
+    return html.Details([html.Summary("Show as table"), content], className="as-table")
 
 
 def figure(fig: Any, label: str) -> Component:
     """A figure as an image with words, at the height that it asks for."""
-    graph = dcc.Graph(figure=fig, config=GRAPH_CONFIG, style={"height": f"{fig.layout.height or 320}px"})
+    return _framed(fig, label, fig.layout.height or 320)
+
+
+def figure_room(component_id: str, label: str, height: int) -> Component:
+    """Room for a figure that comes later, so high at first; the words are its frame's."""
+    frame = _framed(EMPTY_FIGURE, label, height)
+    frame.id, frame.children.id = ids.part(component_id, "frame"), component_id
+    return frame
+
+
+def _framed(fig: Any, label: str, height: int) -> Any:
+    graph = dcc.Graph(figure=fig, config=GRAPH_CONFIG, style={"height": f"{height}px"})
     return html.Div(graph, role="img", className="figure", **aria(label=label))
 
 
 def message(text: str, kind: str = "info") -> Component:
     """A line that says what happened and what to do; an error quotes names, which keep their letters."""
     return html.Div(powers(text) if kind == "error" else typeset(text), className=f"notice {kind}")
-
-
-def pin_row(query: str, label: str, rate: str, colour: str) -> Component:
-    """One pinned run: its colour in the figure, what it is, its rate, and the two things to do with it."""
-    name = [html.Span(label, className="pin-label"), html.Span(typeset(rate), className="pin-rate")]
-    reopen = html.Button(name, id=ids.reopen(query), className="pin-open", title="Open this run again")
-    remove = icon_button(ids.unpin(query), "close", f"Remove pin {label}", color="gray")
-    return html.Li([html.Span(className="swatch", style={"background": colour}), reopen, remove])

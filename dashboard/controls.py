@@ -15,6 +15,7 @@ from gradlab.data import INPUTS
 
 from . import form, ids
 from .components import icon_button
+from .server import UPLOAD_LIMIT
 
 SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
 ALL_COLUMNS = "all numeric ones"
@@ -91,7 +92,8 @@ def upload(key: str, text: str) -> Component:
     """A place to drop or choose a file, with room for a message; of any kind, as one that is shut out gets no word."""
     zone = dcc.Upload(html.Span(text), id=ids.upload(key), className="upload")
     result = html.Div(id=ids.upload_message(key), className="message", role="status")
-    return html.Div([zone, result], className="dropzone")
+    limit: dict[str, Any] = {"data-limit": UPLOAD_LIMIT}  # for assets/uploads.js
+    return html.Div([zone, result], className="dropzone", **limit)
 
 
 def file_options(name: str, *keys: str | None, of: type[Config] = RunConfig) -> list[dict[str, str]]:
@@ -108,7 +110,7 @@ def _column(name: str, control: Control, value: Any, of: type[Config]) -> list[C
 
 
 def _seed(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:
-    reroll = icon_button(form.key(ids.REROLL, of), "reroll", "Another seed")
+    reroll = icon_button(form.PAGES[of].reroll, "reroll", "Another seed")
     look = {"rightSection": reroll, "hideControls": True, "allowDecimal": False}
     return [_number_input(form.key(name, of), control, value, **look)]
 

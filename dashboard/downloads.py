@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
+from dash import Dash, Input, Output, State, ctx, html
+from dash.development.base_component import Component
+
+import gradlab
+
+from .components import icon
+from .ids import Ids, part
+
+LABELS = {
+    "nc": "Dataset (.nc)",
+    "csv": "Curves (.csv)",
+    "html": "Report (.html, works offline)",
+    "png": "Picture (.png)",
+}
 
 
 @cache
@@ -21,9 +37,43 @@ def can_draw_pictures() -> bool:
         return False
 
 
-def netcdf(ds: xr.Dataset, theme: str) -> bytes:
+def formats(labels: Mapping[str, str]) -> dict[str, str]:
+    """What can be downloaded, with its label; a picture only where something can draw one."""
+    return {fmt: label for fmt, label in labels.items() if fmt != "png" or can_draw_pictures()}
+
+
+def netcdf(ds: xr.Dataset) -> bytes:
     """The whole Dataset; `xarray.open_dataset` reads it."""
+    return _written("run.nc", lambda path: ds.to_netcdf(path, engine="h5netcdf"))
+
+
+def picture(fig: Any) -> bytes:
+    """A figure as it is on the page, on the page's background."""
+    return _written("run.png", lambda path: gradlab.plots.save(fig, path))
+
+
+def _written(name: str, write: Callable[[Path], Any]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run.nc"
-        ds.to_netcdf(path, engine="h5netcdf")
+        path = Path(folder) / name
+        write(path)
         return path.read_bytes()
+
+
+def menu(page: Ids, labels: Mapping[str, str] = LABELS) -> Component:
+    """The formats to choose from."""
+    items = [html.Li(html.Button(label, id=part(page.download, fmt))) for fmt, label in formats(labels).items()]
+    return html.Details([html.Summary([icon("download"), "Download"]), html.Ul(items)], className="menu")
+
+
+def chosen(page: Ids) -> str | None:
+    """In a callback of the menu: the format that was pressed; None where the menu has come up alone."""
+    return str(ctx.triggered_id).removeprefix(part(page.download, "")) if ctx.triggered[0]["value"] else None
+
+
+def register(
+    app: Dash, page: Ids, send: Callable[..., Any], state: Mapping[str, State], labels: Mapping[str, str] = LABELS
+) -> None:
+    """One callback for the menu: send(clicks, **state) -> (file, message)."""
+    outputs = [Output(page.download, "data"), Output(page.failure, "children", allow_duplicate=True)]
+    clicks = {"clicks": {fmt: Input(part(page.download, fmt), "n_clicks") for fmt in formats(labels)}}
+    app.callback(output=outputs, inputs=clicks, state=state, prevent_initial_call=True)(send)

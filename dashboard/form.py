@@ -25,13 +25,13 @@ from . import ids
 Kind = Literal["number", "choice", "file", "column", "seed", "text", "switch"]
 C = TypeVar("C", bound=Config)
 FILES = ("input", "weights")
-PREFIX: dict[type[Config], str] = {RunConfig: "", TrainConfig: "train-"}  # of the ids of its controls
+PAGES: dict[type[Config], ids.Ids] = {RunConfig: ids.EXPLORE, TrainConfig: ids.TRAIN}  # where each has its controls
 LONG_LABEL = 18  # letters of a choice from which on it gets a line of its own
 
 
 def key(name: str, of: type[Config] = RunConfig) -> str:
     """What ids of a field's components are made from: kinds of configuration share names of fields."""
-    return f"{PREFIX[of]}{name}"
+    return f"{PAGES[of].prefix}{name}"
 
 
 @cache
@@ -185,3 +185,12 @@ def class_names(config: C, base: C) -> dict[str, str]:
         return " ".join(["field", kind(name, of), *(state for state, on in states.items() if on)])
 
     return {name: classes(name) for name in controls(of)}
+
+
+def looks(filled: Form[C], base: C) -> dict[str, dict[str, Any]]:
+    """Component id -> properties: classes and message of every control, and More opened where one in it is wrong."""
+    of = type(filled.config)
+    classes = {ids.field(key(name, of)): {"className": text} for name, text in class_names(filled.config, base).items()}
+    messages = {ids.control(key(name, of)): {"error": filled.errors.get(name, "")} for name in controls(of)}
+    hidden = any(controls(of)[name].level == "more" for name in filled.errors)
+    return classes | messages | ({PAGES[of].more: {"open": True}} if hidden else {})

@@ -41,9 +41,9 @@ THEME = {
 def layout() -> Component:
     """The shell, before its page has come."""
     loading = html.P("Loading …", className="loading")
-    main, path = html.Main(loading, id=ids.PAGE), dcc.Store(id=ids.PATH)
+    main, path = html.Main(loading, id=ids.SHELL.page), dcc.Store(id=ids.SHELL.path)
     return dmc.MantineProvider(
-        html.Div([path, header(), main, help_drawer()]), id=ids.PROVIDER, theme=THEME, forceColorScheme="light"
+        html.Div([path, header(), main, help_drawer()]), id=ids.SHELL.provider, theme=THEME, forceColorScheme="light"
     )
 
 
@@ -52,12 +52,12 @@ def header() -> Component:
     brand = html.A([icon("brand"), "gradlab"], href="/", className="brand")
     tools = html.Div(
         [
-            icon_button(ids.THEME_TOGGLE, "theme", "Switch between light and dark", "lg", color="gray"),
-            icon_button(ids.HELP_OPEN, "help", "How to read this page", "lg", color="gray"),
+            icon_button(ids.SHELL.theme_toggle, "theme", "Switch between light and dark", "lg", color="gray"),
+            icon_button(ids.SHELL.help_open, "help", "How to read this page", "lg", color="gray"),
         ],
         className="tools",
     )
-    return html.Header([brand, html.Nav(id=ids.NAVIGATION, **aria(label="Pages")), tools])
+    return html.Header([brand, html.Nav(id=ids.SHELL.navigation, **aria(label="Pages")), tools])
 
 
 def navigation(current: Any) -> list[Component]:
@@ -71,8 +71,8 @@ def navigation(current: Any) -> list[Component]:
 def help_drawer() -> Component:
     """How to read the page."""
     return dmc.Drawer(
-        html.Div(id=ids.HELP_TEXT),
-        id=ids.HELP,
+        html.Div(id=ids.SHELL.help_text),
+        id=ids.SHELL.help,
         title="How to read this page",
         position="right",
         size=360,
@@ -92,19 +92,21 @@ def open_page(path: str) -> dict[str, Any]:
 
 
 OUTPUTS = {
-    "page": Output(ids.PAGE, "children"),
-    "navigation": Output(ids.NAVIGATION, "children"),
-    "help": Output(ids.HELP_TEXT, "children"),
+    "page": Output(ids.SHELL.page, "children"),
+    "navigation": Output(ids.SHELL.navigation, "children"),
+    "help": Output(ids.SHELL.help_text, "children"),
 }
 
 
 def register(app: Dash) -> None:
     """The page of the address; theme and help, which work in the browser alone."""
     path = ClientsideFunction("shell", "path")
-    app.clientside_callback(path, Output(ids.PATH, "data"), Input(ids.PAGE, "id"))
-    app.callback(output=OUTPUTS, inputs=[Input(ids.PATH, "data")], prevent_initial_call=True)(open_page)
+    app.clientside_callback(path, Output(ids.SHELL.path, "data"), Input(ids.SHELL.page, "id"))
+    app.callback(output=OUTPUTS, inputs=[Input(ids.SHELL.path, "data")], prevent_initial_call=True)(open_page)
     theme = ClientsideFunction("shell", "theme")
-    app.clientside_callback(theme, Output(ids.PROVIDER, "forceColorScheme"), Input(ids.THEME_TOGGLE, "n_clicks"))
-    clicked, opened = Input(ids.HELP_OPEN, "n_clicks"), State(ids.HELP, "opened")
+    app.clientside_callback(
+        theme, Output(ids.SHELL.provider, "forceColorScheme"), Input(ids.SHELL.theme_toggle, "n_clicks")
+    )
+    clicked, opened = Input(ids.SHELL.help_open, "n_clicks"), State(ids.SHELL.help, "opened")
     toggle = ClientsideFunction("shell", "open")
-    app.clientside_callback(toggle, Output(ids.HELP, "opened"), clicked, opened, prevent_initial_call=True)
+    app.clientside_callback(toggle, Output(ids.SHELL.help, "opened"), clicked, opened, prevent_initial_call=True)

@@ -251,9 +251,16 @@ def over_largest(xp: Namespace, x: Array, axes: int | tuple[int, ...]) -> tuple[
     return x / xp.where(largest > 0, largest, xp.ones_like(largest)), largest
 
 
-def log_norm(xp: Namespace, x: Array, axis: int = -1) -> Array:
+def exceeds(values: Array, level: float) -> bool:
+    """Whether |values| exceeds `level` or is NaN anywhere; two reductions are much faster than a comparison or abs."""
+    if abs(float(values[(0,) * values.ndim])) > level:  # often the first one tells
+        return True
+    return not (float(values.max()) <= level and float(values.min()) >= -level)
+
+
+def log_norm(xp: Namespace, x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """ln of the Euclidean norm along `axis`, float64; exact zero gives -inf and no square under- or overflows."""
-    if x.shape[axis] == 0:
+    if 0 in x.shape:
         return xp.full(xp.sum(x, axis=axis).shape, -xp.inf, dtype=xp.float64)
     with quiet():
         scaled, largest = over_largest(xp, x, axis)

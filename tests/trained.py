@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from dashboard import form
-from dashboard.pages.train import advisor as train_advisor
+from dashboard import form, ondemand
 from dashboard.pages.train import steer as train_steer
 from dashboard.work import jobs
 from dashboard.work.training import TRAINING, TrainingJobs
@@ -22,7 +21,7 @@ PAIR = [SMALL.replace(clip="norm", clip_threshold=0.5), SMALL]
 
 @pytest.fixture(autouse=True)
 def no_processes(own_cache, monkeypatch):
-    monkeypatch.setattr(train_advisor, "JOBS", jobs.Jobs())
+    monkeypatch.setattr(ondemand, "JOBS", jobs.Jobs())
     monkeypatch.setattr(TrainingJobs, "_launch", lambda self, run_id: None)
     TRAINING._records.clear()
 
@@ -44,4 +43,4 @@ def kept_pair():
 
 
 def page(config=SMALL, runs=()):
-    return train_steer.Page(form.raw(config), list(runs), [])
+    return train_steer.TrainState(form.raw(config), list(runs), [])

@@ -8,8 +8,8 @@ from typing import Any
 from dash.development.base_component import Component
 
 from dashboard import controls, form
-from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import steer as explore_steer
+from dashboard.pages.explore.request import Request
 from gradlab.config import RunConfig
 from gradlab.data.uploads import store
 
@@ -17,8 +17,8 @@ SMALL = RunConfig(hidden_size=8, batch_size=3, steps=20)
 PATIENCE = 30.0  # s
 
 
-def request(config: RunConfig = SMALL, **more: Any) -> explore_draw.Request:
-    return explore_draw.Request(form.raw(config), "vanishing_tanh", **more)
+def request(config: RunConfig = SMALL, **more: Any) -> Request:
+    return Request(form.raw(config), "vanishing_tanh", **more)
 
 
 def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
@@ -27,9 +27,9 @@ def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
     return {"raw": form.raw(config), "preset": "vanishing_tanh"} | state | more
 
 
-def page(config: RunConfig = SMALL, search: str = "", pins: tuple[str, ...] = ()) -> explore_steer.Page:
+def page(search: str = "", pins: tuple[str, ...] = ()) -> explore_steer.ExploreState:
     options = {name: controls.file_options(name) for name in form.FILES}
-    return explore_steer.Page(form.raw(config), "vanishing_tanh", search, options, pins)
+    return explore_steer.ExploreState("vanishing_tanh", search, options, pins)
 
 
 def words(part: Any) -> str:

@@ -10,7 +10,7 @@ window.gradlab = {};
   const noUpdate = () => window.dash_clientside.no_update;
   const setProps = (id, props) => window.dash_clientside.set_props(id, props);
 
-  let page = null;       // ids of the page's stores and of its place for failures
+  let page = null;       // prefix of the ids of the page's stores and of its place for failures
   let latest = null;     // what should be on the page
   let sent = null;       // what was asked for last
   let settled = null;    // what was settled last
@@ -28,8 +28,8 @@ window.gradlab = {};
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const typing = () => document.activeElement.matches(".field input:not([readonly])");
 
-  function want(wish, ids) {
-    page = ids || page;
+  function want(wish, prefix) {
+    page = prefix ?? page;
     const request = { ...wish, ...look() };
     const lasting = ({ first, search, ...rest }) => rest;
     if (latest && same(lasting(request), lasting(latest))) return;
@@ -48,18 +48,18 @@ window.gradlab = {};
       busy = true;
       document.body.classList.add("busy");
       watch = setInterval(askServer, PATIENCE_MS);
-      setProps(page.request, { data: sent });
+      setProps(page + "request", { data: sent });
     } else if (!held && timer === null && settled !== sent) {
       settled = sent;
       document.body.classList.remove("unsettled");
-      setProps(page.settled, { data: { ...settled, search: location.search } });
+      setProps(page + "settled", { data: { ...settled, search: location.search } });
     }
   }
 
   function askServer() {
     fetch(location.origin + "/assets/icon.svg", { cache: "no-store" }).catch(() => {
       clearInterval(watch);
-      setProps(page.failure, { children: "The server does not answer any more. Start it again, then reload this page." });
+      setProps(page + "failure", { children: "The server does not answer any more. Start it again, then reload this page." });
     });
   }
 
@@ -86,6 +86,18 @@ window.gradlab = {};
     dressed = props;
   }
 
+  // What a callback was called with: values of the controls by name, the others by id, both without the page's prefix.
+  function inputs(prefix) {
+    const raw = {};
+    const rest = {};
+    for (const { id, value } of window.dash_clientside.callback_context.inputs_list) {
+      const control = "control-" + prefix;
+      if (id.startsWith(control)) raw[id.slice(control.length)] = value;
+      else rest[id.slice(prefix.length)] = value;
+    }
+    return { raw, rest };
+  }
+
   function hold(event) {
     const slider = event.target.closest && event.target.closest(".slider");
     if (slider && (event.type === "pointerdown" || event.key.startsWith("Arrow") || event.key.startsWith("Page"))) held = true;
@@ -99,17 +111,24 @@ window.gradlab = {};
 
   function refresh() { if (latest) want({ ...latest, run: false }); }
 
-  addEventListener("popstate", () => { if (page) setProps(page.search, { data: location.search }); });
+  addEventListener("popstate", () => { if (page !== null) setProps(page + "search", { data: location.search }); });
   addEventListener("pointerdown", hold, true);
   addEventListener("keydown", hold, true);
   for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(end, release, true);
   narrow.addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 
-  window.gradlab.drawing = { want, drawn, dress, askServer, held: () => held, latest: () => latest };
+  window.gradlab.drawing = { want, drawn, dress, inputs, askServer, held: () => held, latest: () => latest };
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     drawing: {
+      start: function () { return location.search; },
+
+      address: function (query) {
+        if (query && query !== location.search) history.pushState({}, "", location.pathname + query);
+        return noUpdate();
+      },
+
       // A slider and its field: whichever was touched sets the other.
       pair: function (slider, number) {
         const name = (window.dash_clientside.callback_context.triggered_id || "").replace(/^(control|slider)-/, "");

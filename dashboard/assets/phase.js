@@ -1,6 +1,5 @@
 // Phase in the browser: controls -> request -> drawn -> address, and a click on the map -> Explore.
 (function () {
-  const PAGE = { search: "phase-search", request: "phase-request", settled: "phase-settled", failure: "phase-failure" };
   const SIGMAS = { gain: "sigma_w", bias_scale: "sigma_b", input_scale: "sigma_v" };
   const noUpdate = () => window.dash_clientside.no_update;
   const drawing = window.gradlab.drawing;
@@ -20,11 +19,9 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     phase: {
-      start: function () { return location.search; },
-
       collect: function (activation, axes, sigma_w, sigma_b, sigma_v, base) {
         if (window.dash_clientside.callback_context.triggered.some((input) => input.prop_id === "phase-base.data")) followed = true;
-        if (base) drawing.want({ values: { activation, axes, sigma_w, sigma_b, sigma_v }, base }, PAGE);
+        if (base) drawing.want({ values: { activation, axes, sigma_w, sigma_b, sigma_v }, base }, "phase-");
         return noUpdate();
       },
 

@@ -1,4 +1,4 @@
-// The shell's share of the work: which page this is, the run that travels between pages, theme and help.
+// The shell's share of the work: which page this is, the run that travels between pages, theme, help and menus.
 addEventListener("click", (event) => {
   const link = event.target.closest && event.target.closest("a.nav");
   if (!link) return;
@@ -6,6 +6,12 @@ addEventListener("click", (event) => {
   for (const own of ["axes", "run", "from"]) query.delete(own);   // of Phase and Train, which are no part of a run
   link.search = query.size ? `?${query}` : "";
 }, true);
+// A menu closes when it is left: by a click elsewhere, or by Escape.
+for (const end of ["click", "keydown"]) addEventListener(end, (event) => {
+  const own = event.target.closest && event.target.closest("summary")?.parentElement;
+  for (const menu of document.querySelectorAll(".menu[open], .theory [open]"))
+    if (event.key === "Escape" || (event.type === "click" && menu !== own)) menu.open = false;
+});
 window.dash_clientside = Object.assign({}, window.dash_clientside, {
   shell: {
     path: function () { return location.pathname; },

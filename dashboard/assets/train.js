@@ -1,7 +1,5 @@
 // Train in the browser: controls and runs -> request -> looks of the controls -> address.
 (function () {
-  const PAGE = { search: "train-search", request: "train-request", settled: "train-settled", failure: "train-failure" };
-  const PREFIX = "control-train-";
   const noUpdate = () => window.dash_clientside.no_update;
   const drawing = window.gradlab.drawing;
   const TICK_MS = 1000;      // from an answer to the next question: a slow server is never asked twice at once
@@ -18,16 +16,9 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     train: {
-      start: function () { return location.search; },
-
       collect: function () {
-        const raw = {};
-        let runs = [];
-        for (const input of window.dash_clientside.callback_context.inputs_list) {
-          if (input.id.startsWith(PREFIX)) raw[input.id.slice(PREFIX.length)] = input.value;
-          else runs = input.value || [];
-        }
-        drawing.want({ raw, runs }, PAGE);
+        const { raw, rest } = drawing.inputs("train-");
+        drawing.want({ raw, runs: rest.runs || [] }, "train-");
         return noUpdate();
       },
 
@@ -45,11 +36,6 @@
         clearTimeout(timer);
         clearInterval(watch);
         if (now && now.more) timer = setTimeout(tick, TICK_MS);
-        return noUpdate();
-      },
-
-      address: function (query) {
-        if (query && query !== location.search) history.pushState({}, "", location.pathname + query);
         return noUpdate();
       },
     },

@@ -26,7 +26,7 @@ import xarray as xr
 from gradlab.config.train import TrainConfig
 from gradlab.data.uploads import user_cache
 from gradlab.errors import InputError
-from gradlab.training import TrainingRun, dataset
+from gradlab.training import TrainingRecord, TrainingRun, dataset
 
 from .training_worker import CHECKPOINT, CONFIG, OUTCOME, is_locked
 
@@ -70,7 +70,7 @@ class RunState:
 class Record:
     """What a run has shown by the time its checkpoint was written (seconds since the epoch)."""
 
-    run: TrainingRun
+    run: TrainingRecord
     ds: xr.Dataset
     written: float
 
@@ -152,7 +152,7 @@ class TrainingJobs:
             if (kept := self._records.get(run_id)) and kept[0] == stamp:
                 self._records.move_to_end(run_id)
                 return kept[1]
-        run = TrainingRun.load(path, look=True)
+        run = TrainingRecord.load(path)
         record = Record(run, dataset(run, kept[1].ds if kept else None), stat.st_mtime)
         with self._lock:
             self._records[run_id] = (stamp, record)
@@ -287,7 +287,8 @@ def require_drawable(config: TrainConfig) -> None:
         fewer = -(-config.iterations // SNAPSHOTS)
         raise InputError(
             f"snapshot_every: this run would keep {count:,} snapshots, the app keeps {SNAPSHOTS}; "
-            f"use {fewer} or more, or train it from Python, where nothing is limited"
+            f"use {fewer} or more, or train it from Python, where nothing is limited",
+            "snapshot_every",
         )
 
 

@@ -105,6 +105,19 @@ class Cell(ABC):
         return {}
 
     @property
+    def state_is_gate(self) -> bool:
+        """Whether the new state is the only gate's value as it is, so that one array can hold both."""
+        return False
+
+    def weights(self, params: Mapping[str, Array]) -> dict[str, Array]:
+        """What the recurrence multiplies by, made from the parameters; of the same names and shapes."""
+        return dict(params)
+
+    def pull_back(self, params: Mapping[str, Array], grads: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients by `weights` -> by the parameters: the transposed derivative of `weights`, linear in `grads`."""
+        return dict(grads)
+
+    @property
     def driven_gates(self) -> tuple[str, ...]:
         """Names of the gates with input weights."""
         return self.gates[self.driven]

@@ -36,6 +36,11 @@ class Elman(Cell):
         """phi."""
         return (self.activation,)
 
+    @property
+    def state_is_gate(self) -> bool:
+        """Without a leak."""
+        return self.leak == 1
+
     def step(self, xp: Namespace, g: Array, h: Array) -> tuple[Array, ...]:
         """The new h."""
         return (g,) if self.leak == 1 else ((1 - self.leak) * h + self.leak * g,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -17,6 +16,7 @@ from rich.table import Table
 from ..cells import CELLS
 from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig
 from ..errors import InputError
+from ..runs.attributes import overflow, text_of
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, read_config, start_options
 from .terminal import OutputFile, Terminal
 
@@ -61,8 +61,8 @@ def analyze_command(
     terminal = Terminal(stderr=True, quiet=quiet)
     config = read_config(preset, config_file, options, terminal)
     ds, found, files = _measure(config, output, html, terminal, headline_only=quiet and not as_json)
-    if "weights" in ds.attrs:
-        terminal.note(f"the weights are {ds.attrs['weights']}")
+    if weights := text_of(ds, "weights"):
+        terminal.note(f"the weights are {weights}")
     if as_json:
         click.echo(as_json_text(_summary(ds, found, config, files, terminal)))
     elif quiet:
@@ -132,7 +132,9 @@ def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: li
         out.say(line)
     if "clip_angle" in ds:
         out.say(_clipping_text(ds, config))
-    out.say(f"\n{ds.attrs['cell']}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n")
+    out.say(
+        f"\n{text_of(ds, 'cell')}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n"
+    )
     out.print(_rendered(table(ds, found.steps), out.width))
     out.say()
     for file in files:
@@ -155,13 +157,16 @@ def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
 def _summary(
     ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal
 ) -> dict[str, Any]:
+    from ..runs.recorded import medians
+
     return {
         "verdict": _verdict(found.verdict),
         "diagnosis": _diagnosis(found),
         "table": table(ds, found.steps),
-        "cell": ds.attrs["cell"],
+        "quantities": medians(ds),
+        "cell": text_of(ds, "cell"),
         "config": config.model_dump(),
-        "overflow": json.loads(ds.attrs["overflow"]),
+        "overflow": overflow(ds),
         "files": files,
         "dashboard": _dashboard_command(config, terminal),
     }
@@ -205,7 +210,7 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
 
     share = share_left(ds).values[::-1]
     typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
-    saturation = ds.gate_saturation.sel(gate=CELLS[ds.attrs["cell_name"]].candidate)
+    saturation = ds.gate_saturation.sel(gate=CELLS[text_of(ds, "cell_name")].candidate)
 
     def row(lag: int) -> dict[str, float]:
         t = steps - lag

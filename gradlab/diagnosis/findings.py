@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,9 +14,10 @@ import xarray as xr
 from ..config import RunConfig
 from ..errors import InputError
 from ..runs.analyze import OWN_FIELDS, analyze
+from ..runs.attributes import config_of, overflow
 from ..runs.build import build
-from ..runs.verdicts import Verdict, standard_error, verdict
-from .factors import Factor, cause, factor_lines, measure, refined, without_step_clipping
+from ..runs.verdicts import Verdict, require_curve, standard_error, verdict
+from .factors import MEASURED, Factor, cause, factor_lines, measure, refined, without_step_clipping
 from .remedies import Change, Remedy, candidates, is_clip
 
 MOST = 3  # remedies
@@ -34,7 +34,7 @@ class Diagnosis:
     verdict: of `gradlab.verdict`. word: the verdict's, refined: vanishing, saturated, dead units, carried, exploding,
     chaotic, overflow, too short. log_rate: ln of the factor per step back, median over samples; stderr: its standard
     error over samples, NaN for one. half_life, reach, steps: as in the verdict. cause: in words. factors: name, value,
-    text. remedies: at most three, best first.
+    text. remedies: at most three, best first. untried: why they were not run, where something stands against it.
     """
 
     verdict: Verdict
@@ -47,6 +47,7 @@ class Diagnosis:
     cause: str
     factors: list[Factor]
     remedies: list[Remedy]
+    untried: str = ""
 
     @property
     def rate_text(self) -> str:
@@ -70,7 +71,8 @@ class Diagnosis:
     def advice(self) -> list[str]:
         """The remedies in lines, each with its reason, and whether none of them carries the gradient."""
         lines = [line for n, r in enumerate(self.remedies, 1) for line in (f"{n}. {r.text}", f"   {r.why}")]
-        return [*([NOTHING] if self.nothing_carries else []), *(["Try:", *lines] if lines else [])]
+        why_not = [self.untried] if self.untried else []
+        return [*([NOTHING] if self.nothing_carries else []), *(["Try:", *lines] if lines else []), *why_not]
 
     @property
     def nothing_carries(self) -> bool:
@@ -93,7 +95,8 @@ class Diagnosis:
             f"{text(' '.join(self.verdict.details))}</p>"
             f"<p>{text(self.word_text)}<br>{text(self.cause)}</p>"
             f"<table>{rows}</table>{f'<p>{NOTHING}</p>' if self.nothing_carries else ''}"
-            f"{f'<p>Try:</p><ol>{items}</ol>' if items else ''}</div>"
+            f"{f'<p>Try:</p><ol>{items}</ol>' if items else ''}"
+            f"{f'<p>{text(self.untried)}</p>' if self.untried else ''}</div>"
         )
 
 
@@ -105,14 +108,16 @@ def diagnose(ds: xr.Dataset, rerun: Rerun | None = None) -> Diagnosis:
     predicted, not verified. A network of your own is rerun with
     `lambda change: analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **change.fields)`.
 
-    Raises InputError for model axes: diagnose one model at a time, `ds.isel(model=0)`.
+    Raises InputError for model axes: diagnose one model at a time, `ds.isel(model=0)`; and for a Dataset that lacks
+    what a diagnosis is read from. A configuration of another version is left out of account, and `untried` says so.
     """
     _require_one_run(ds)
+    config, untried = _config(ds)
     found, factors = verdict(ds), measure(ds)
     word = refined(found, factors)
     flow = verdict(without_step_clipping(ds)) if factors.clipped else found
     flow_word = refined(flow, factors)
-    proposed = candidates(flow_word, factors, ds.sizes["step"], _config(ds))
+    proposed = candidates(flow_word, factors, ds.sizes["step"], config)
     tried = proposed if rerun is None else _verified(proposed, rerun, flow.word == "too short")
     return Diagnosis(
         verdict=found,
@@ -125,20 +130,29 @@ def diagnose(ds: xr.Dataset, rerun: Rerun | None = None) -> Diagnosis:
         cause=cause(flow_word, factors),
         factors=factor_lines(factors),
         remedies=sorted(islice(tried, MOST), key=is_clip),
+        untried=untried if rerun is None and flow_word != "carried" else "",
     )
 
 
 def _require_one_run(ds: xr.Dataset) -> None:
-    if not isinstance(ds, xr.Dataset) or "log_grad_norm" not in ds:
-        raise InputError(f"diagnose: expected a Dataset of gradlab.analyze, got {type(ds).__name__}")
+    require_curve(ds, "diagnose")
+    if missing := [name for name in MEASURED if name not in ds]:
+        raise InputError(
+            f"diagnose: this Dataset lacks {', '.join(missing)}; make it with gradlab.analyze(...). "
+            "gradlab.verdict(ds) needs the gradient's curve alone"
+        )
     models = [str(dim) for dim in ds.log_grad_norm.dims if str(dim).startswith("model")]
     if models:
         one = ", ".join(f"{name}=0" for name in models)
         raise InputError(f"diagnose: expected one model, got the axes {', '.join(models)}; diagnose ds.isel({one})")
 
 
-def _config(ds: xr.Dataset) -> RunConfig | None:
-    return RunConfig.model_validate_json(ds.attrs["config"]) if "config" in ds.attrs else None
+def _config(ds: xr.Dataset) -> tuple[RunConfig | None, str]:
+    """The run's configuration, if it has one that this version can read, and why its remedies cannot be run if not."""
+    try:
+        return config_of(ds, RunConfig), ""
+    except InputError as error:
+        return None, f"Remedies change the weights as they are and were not run, as {error}"
 
 
 def is_quick(ds: xr.Dataset) -> bool:
@@ -175,7 +189,7 @@ def _run(remedy: Remedy, rerun: Rerun) -> Remedy:
 def _judged(ds: xr.Dataset) -> Verdict:
     """The verdict on a changed run, which is an overflow where one sample's forward pass overflows."""
     found = verdict(ds)
-    return replace(found, word="overflow") if json.loads(ds.attrs["overflow"]) else found
+    return replace(found, word="overflow") if overflow(ds) else found
 
 
 def _log_rate(remedy: Remedy) -> float:

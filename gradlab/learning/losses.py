@@ -19,7 +19,7 @@ from math import prod
 from typing import Protocol
 
 from ..arrays import Array, namespace, quiet, require_finite, require_namespace, require_type, require_whole
-from ..engine.trajectory import length_mask
+from ..engine.lengths import Lengths
 from ..errors import InputError
 from ..registry import Registry
 
@@ -89,7 +89,7 @@ def binary_cross_entropy(
 
 def step_weights(lengths: Array, steps: int) -> Array:
     """(T, B), or (T, *M, B) for lengths (*M, B): True where step 1..T lies within the sample's length."""
-    return length_mask(lengths, steps, lengths.ndim - 1)
+    return Lengths.of(lengths, steps, lengths.ndim - 1).inside
 
 
 def _prepared(

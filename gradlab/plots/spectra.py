@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from ..errors import InputError
 from .colours import THEMES, Theme, series_style
 from .marks import Trace, line, plain_numbers
 from .panels import BOTTOM, LINE, base_layout, corner, heading, quiet_title, words
@@ -17,9 +18,11 @@ SYMBOLS = {"circle": "●", "square": "■", "diamond": "◆", "cross": "✚", "
 def weights(ds: xr.Dataset, theme: str = "light") -> go.Figure:
     """Eigenvalues of the recurrent weights with the unit circle, and their singular values, for every recurrent gate.
 
-    Raises InputError for a Dataset without them or an unknown theme.
+    Raises InputError for a Dataset without them, a cell without recurrent weights, or an unknown theme.
     """
     require(ds, "recurrent_eigenvalues", "recurrent_singular_values")
+    if not ds.sizes["recurrent_gate"]:
+        raise InputError("no gate of this cell has recurrent weights: there is no spectrum to draw")
     look, names = THEMES[theme], [str(name) for name in ds.recurrent_gate.values]
     eigenvalues = ds.recurrent_eigenvalues.transpose("recurrent_gate", "index", "part").values
     singular = ds.recurrent_singular_values.transpose("recurrent_gate", "index").values

@@ -16,6 +16,7 @@ from ..arrays import Array, Namespace, namespace, quiet, require_finite, require
 from ..cells import Cell
 from ..engine.forward import unroll
 from ..engine.jacobian import jacobian
+from ..engine.lengths import Lengths
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from .qr_frame import LONGEST, Frame, Operator
@@ -27,7 +28,7 @@ RUNNING = 64  # finite-time means kept, at least, where there are as many
 WARMUP, UNKNOWN_WARMUP = 1000, 100  # default steps not counted: at most; where nobody knows how many will come
 
 Progress = Callable[[float], None]
-Piece = tuple[list[Operator], Array | None]  # Jacobians of consecutive steps; which samples they count for
+Piece = tuple[list[Operator], Lengths]  # Jacobians of consecutive steps; which samples they count for
 
 
 def lyapunov(
@@ -175,8 +176,7 @@ def _pieces(traj: Trajectory, every: int | None) -> Iterator[Piece]:
     piece = piece_steps(every, min(PIECE, max(4, fitting)))
     for a in range(0, traj.steps, piece):
         b = min(a + piece, traj.steps)
-        mask = None if traj.mask is None else traj.mask[a:b]
-        yield [one.apply for one in jac.each_step(a, b)], mask
+        yield [one.apply for one in jac.each_step(a, b)], traj.lengths[a:b]
 
 
 def piece_steps(every: int | None, piece: int = PIECE) -> int:
@@ -203,7 +203,7 @@ def _map_pieces(
                 require_shape("step(x)", x, shape)
                 orbit.append(x)
         _require_finite_orbit(xp.stack(orbit), a)
-        yield operators, None
+        yield operators, Lengths()
 
 
 def _require_finite_orbit(orbit: Array, done: int) -> None:
@@ -245,7 +245,7 @@ class _Run:
 
     def over(self, pieces: Iterator[Piece]) -> None:
         """Through one piece after the other."""
-        for operators, mask in pieces:
+        for operators, lengths in pieces:
             split = max(0, min(len(operators), self.warmup - self.done))
             for n, _ in self.frame.carry(operators[:split], self.done + 1):
                 self._advance(n)
@@ -254,7 +254,7 @@ class _Run:
             start = split
             for n, growth in self.frame.carry(operators[split:], self.done + 1):
                 self.sums += growth
-                self.counted += n if mask is None else mask[start : start + n].sum(axis=0)
+                self.counted += lengths[start : start + n].count(n)
                 start += n
                 self.intervals += 1
                 self._advance(n)

@@ -5,15 +5,17 @@ sample's length.
 """
 
 from . import chaos, every_run, predictions, travel
-from .base import QUANTITIES, GateStatistics, Quantity, Recording, quantity, record, requests
+from .base import QUANTITIES, Quantity, Recording, of_snapshots, quantity, record, requests
+from .recorder import Recorder
 
 __all__ = [
     "QUANTITIES",
-    "GateStatistics",
     "Quantity",
+    "Recorder",
     "Recording",
     "chaos",
     "every_run",
+    "of_snapshots",
     "predictions",
     "quantity",
     "record",

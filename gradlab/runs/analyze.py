@@ -14,11 +14,9 @@ from ..cells import Cell
 from ..config import RunConfig
 from ..engine.backward import bptt
 from ..engine.forward import BATCH_FIRST
-from ..engine.jacobian import FrobeniusNorms, jacobian
-from ..engine.trajectory import Linearization
 from ..errors import InputError
 from ..importers import weights_text
-from ..quantities import GateStatistics, Recording
+from ..quantities import Recorder, Recording
 from ..quantities import record as record_quantities
 from .build import build
 from .clipped import clipped
@@ -107,23 +105,17 @@ def _dataset(
     probe = probe_gradient(traj, config.seed)
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
     passes = {"probe": probe} | ({} if loss is None else {"loss": loss})
+    recorder = Recorder(traj)
     with quiet():
-        frobenius, gates = FrobeniusNorms(jacobian(traj)), GateStatistics(traj)
-
-    def observe(lin: Linearization) -> None:
-        frobenius(lin)
-        gates(lin)
-
-    with quiet():
-        plain = {"probe": bptt(traj, probe, observe=observe)}
+        plain = {"probe": bptt(traj, probe, observe=recorder)}
         plain |= {} if loss is None else {"loss": bptt(traj, loss)}
         grads = plain["probe"], plain.get("loss", plain["probe"])
-        unclipped = Recording(traj, *grads, False, frobenius, gates, config.seed, extra.on_progress)
+        unclipped = Recording(traj, *grads, False, recorder, config.seed, extra.on_progress)
         run, clipping = clipped(unclipped, passes, config)
         recorded = record_quantities(run, extra.record)
         variables = {name: variable(q, values, len(traj.models)) for name, (q, values) in recorded.items()}
         variables |= clipping | {"valid_steps": valid_steps(traj)}
-        coords = coordinates(cell, traj)
+        coords = coordinates(cell, traj.steps, traj.states.shape[-2])
         for q, _ in recorded.values():
             coords |= q.coords(run)
     return xr.Dataset(variables, coords, attributes(cell, run, overflow)).transpose(

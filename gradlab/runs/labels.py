@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..arrays import Array, to_numpy
 from ..cells import Cell
-from ..engine.jacobian import jacobian
+from ..engine.jacobian import CARRY
 from ..engine.trajectory import Overflow, Trajectory
 from ..quantities import Quantity, Recording
 from ..version import __version__
@@ -31,29 +31,25 @@ def _model_dims(model_axes: int) -> tuple[str, ...]:
 
 def valid_steps(traj: Trajectory) -> xr.Variable:
     """Steps analysed per sample: its length, or the finite prefix where the forward pass overflowed."""
-    sizes = traj.states.shape[2:-1]
-    steps = np.full(sizes, traj.steps)
-    if traj.lengths is not None:
-        steps = np.broadcast_to(to_numpy(traj.lengths), sizes).copy()
     attributes = {"long_name": "Steps analysed", "units": "1"}
-    return xr.Variable((*_model_dims(len(traj.models)), "sample"), steps, attributes)
+    return xr.Variable((*_model_dims(len(traj.models)), "sample"), traj.valid_steps, attributes)
 
 
-def coordinates(cell: Cell, traj: Trajectory) -> dict[str, Any]:
+def coordinates(cell: Cell, steps: int, samples: int) -> dict[str, Any]:
     """The labels of every dimension that may occur."""
     names = {
         "state": cell.states,
         "gate": cell.gates,
         "recurrent_gate": cell.recurrent_gates,
-        "path": tuple(jacobian(traj).paths()),
+        "path": (CARRY, *cell.recurrent_gates),
         "parameter": tuple(cell.shapes),
         "part": ("real", "imag"),
         "stage": ("before", "after"),
     }
     counts = {
-        "time": range(traj.steps + 1),
-        "step": range(1, traj.steps + 1),
-        "sample": range(traj.states.shape[-2]),
+        "time": range(steps + 1),
+        "step": range(1, steps + 1),
+        "sample": range(samples),
         "unit": range(cell.hidden_size),
         "index": range(cell.hidden_size),
     }

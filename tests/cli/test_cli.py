@@ -89,7 +89,17 @@ def test_an_overflow_is_reported_and_the_table_covers_the_finite_part() -> None:
 
 def test_json_has_verdict_table_configuration_and_files(tmp_path: Path) -> None:
     result = answer("--cell", "gru", "-o", tmp_path / "run.nc")
-    assert list(result) == ["verdict", "diagnosis", "table", "cell", "config", "overflow", "files", "dashboard"]
+    assert list(result) == [
+        "verdict",
+        "diagnosis",
+        "table",
+        "quantities",
+        "cell",
+        "config",
+        "overflow",
+        "files",
+        "dashboard",
+    ]
     assert result["verdict"]["word"] in result["verdict"]["headline"].replace("vanishes", "vanishing")
     assert RunConfig(**result["config"]) == RunConfig(cell="gru", hidden_size=8, batch_size=4, steps=40)
     assert result["files"] == [str(tmp_path / "run.nc")]

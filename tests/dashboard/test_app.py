@@ -49,13 +49,15 @@ def test_two_apps_in_one_process_have_the_same_callbacks() -> None:
 def test_a_callback_answers_over_http() -> None:
     app = create_app()
     client = app.server.test_client()
-    output = next(callback["output"] for callback in app._callback_list if f"{ids.FIGURE}.figure" in callback["output"])
+    output = next(
+        callback["output"] for callback in app._callback_list if f"{ids.EXPLORE.figure}.figure" in callback["output"]
+    )
     outputs = [dict(zip(("id", "property"), name.split("."), strict=True)) for name in output.strip(".").split("...")]
-    inputs = [{"id": ids.REQUEST, "property": "data", "value": data()}]
-    body = {"output": output, "outputs": outputs, "inputs": inputs, "changedPropIds": [f"{ids.REQUEST}.data"]}
+    inputs = [{"id": ids.EXPLORE.request, "property": "data", "value": data()}]
+    body = {"output": output, "outputs": outputs, "inputs": inputs, "changedPropIds": [f"{ids.EXPLORE.request}.data"]}
     answer = client.post("/_dash-update-component", json=body)
     assert answer.status_code == 200
-    assert answer.json["response"][ids.FIGURE]["figure"]["data"]
+    assert answer.json["response"][ids.EXPLORE.figure]["figure"]["data"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8050", "localhost", "LOCALHOST:1", "[::1]:8050", "box.example:99"])

@@ -25,7 +25,7 @@ from gradlab.importers import load_weights, save_safetensors, to_state_dict
 from gradlab.runs.verdicts import share_left, verdict
 from tests import views
 from tests.plotting import LN10, each_theme, fading, named
-from tests.views import parts, words
+from tests.views import page, parts, words
 
 SMALL = RunConfig(hidden_size=24, batch_size=4, steps=40)
 LSTM = Path(__file__).parents[1] / "golden" / "encoder_lstm.safetensors"
@@ -36,10 +36,6 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
     return views.data(config, **more)
-
-
-def page(config: RunConfig = SMALL, pins: tuple[str, ...] = ()) -> explore_steer.Page:
-    return views.page(config, pins=pins)
 
 
 def predicted(ds: xr.Dataset, rate: float, label: str = "mean field: 1/2 ln chi_1") -> xr.Dataset:
@@ -220,7 +216,7 @@ def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
     found = explore_diagnosis.diagnosed(slow_net)
     n, remedy = next((n, r) for n, r in enumerate(found.remedies) if r.change.transform)
     before = Path(slow_net.weights).read_bytes()
-    changes = explore_steer.try_remedy(data(slow_net), n, page(slow_net))
+    changes = explore_steer.try_remedy(data(slow_net), n, page())
     new = form.read(changes["values"]).config
     assert new.weights != slow_net.weights and Path(slow_net.weights).read_bytes() == before
     assert original_name(Path(new.weights)) == f"mine, {remedy.change.label}.safetensors"
@@ -263,7 +259,7 @@ def test_a_remedy_that_cannot_be_kept_is_a_message(slow_net, monkeypatch):
         raise InputError("cannot keep it; set GRADLAB_CACHE to a directory that can be written")
 
     monkeypatch.setattr(explore_diagnosis, "store", refuse)
-    changes = explore_steer.try_remedy(data(slow_net), n, page(slow_net))
+    changes = explore_steer.try_remedy(data(slow_net), n, page())
     assert list(changes) == ["notices"] and "set GRADLAB_CACHE" in words(changes["notices"])
     monkeypatch.setattr(explore_diagnosis, "store", lambda name, content: "0" * 12)
     with pytest.raises(InputError, match="could not be kept; make room in the file cache and try again"):

@@ -9,8 +9,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.pages.explore.tabs import Run, chaos, ondemand
-from dashboard.work.jobs import JOBS
+from dashboard.pages.explore.tabs import Run, chaos, frame
 from gradlab import InputError, plots
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -236,22 +235,22 @@ def run(request):
     seed = int.from_bytes(request.node.name.encode()[-3:], "big")
     config = RunConfig(**TINY, gain=2.5, seed=seed)
     yield Run(gradlab.analyze(config), config, "light")
-    JOBS.cancel(chaos.WORK.key(config))
+    chaos.WORK.cancel(config)
 
 
 def click(run: Run, part: str, compute=chaos.compute) -> dict:
     data = {"query": to_query(run.config), "theme": run.theme}
-    return ondemand.answer(replace(chaos.WORK, compute=compute), chaos.WORK.id(part), data)
+    return frame.act(replace(chaos.WORK, compute=compute), getattr(chaos.WORK.ids, part), data)
 
 
 def wait(run: Run) -> None:
-    JOBS.get(chaos.WORK.key(run.config)).wait(PATIENCE)
+    chaos.WORK.job(run.config).wait(PATIENCE)
 
 
 def test_before(run):
     text = props_of(chaos.content(run))
     assert "Compute the spectrum" in text and "All 4 exponents over 2,000 steps" in text
-    assert JOBS.get(chaos.WORK.key(run.config)) is None  # on demand only, however quick
+    assert chaos.WORK.job(run.config) is None  # on demand only, however quick
 
 
 def test_running_then_cancelled(run):
@@ -269,8 +268,8 @@ def test_running_then_cancelled(run):
     assert begun.wait(PATIENCE)
     ticked = click(run, "tick")
     assert ticked["share"] == "0.5" and ticked["pace"].startswith("50 %, about")
-    assert not isinstance(ticked["body"], list)  # only the progress moves
-    reloaded = ondemand.state(chaos.WORK, run)
+    assert set(ticked) == {"share", "pace"}  # only the progress moves
+    reloaded = frame.state(chaos.WORK, run)
     assert reloaded["share"] == "0.5" and not reloaded["idle"]
     shown = click(run, "cancel")
     assert shown["idle"] and shown["button"] == "Compute the spectrum" and shown["body"] == []

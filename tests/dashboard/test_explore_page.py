@@ -2,22 +2,26 @@
 
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import gradlab
-from dashboard import form, ids
+from dashboard import downloads, form, ids
 from dashboard.app import create_app
+from dashboard.downloads import netcdf
 from dashboard.pages.explore import downloads as explore_downloads
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import open_tab
 from dashboard.pages.explore import settle as explore_settle
+from dashboard.pages.explore.request import Request
 from dashboard.pages.explore.tabs import TABS
 from dashboard.work import runs
-from gradlab.config import RunConfig
+from gradlab.config import RunConfig, controls
 from gradlab.config.links import to_query
 from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
@@ -26,6 +30,15 @@ from ..views import SMALL, data, request, stored, walk, words
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    """A function that raises, whatever it is called with."""
+
+    def fail(*_: Any) -> NoReturn:
+        raise error
+
+    return fail
 
 
 # drawing
@@ -45,7 +58,7 @@ def test_a_run_is_drawn() -> None:
 
 def test_a_wrong_value_keeps_the_figure() -> None:
     raw = dict(form.raw(SMALL)) | {"gain": -1}
-    drawing = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh"))
+    drawing = explore_draw.draw(Request(raw, "vanishing_tanh"))
     assert "figure" not in drawing.outputs and drawing.strip is None
     assert "got -1" in drawing.props["control-gain"]["error"]
     assert drawing.props["stage"] == {"className": "stage stale"}
@@ -55,20 +68,13 @@ def test_a_wrong_value_keeps_the_figure() -> None:
 
 def test_messages_are_seen_where_controls_may_not_be() -> None:
     raw = dict(form.raw(SMALL)) | {"bias_scale": -1}
-    first = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh", first=True))
+    first = explore_draw.draw(Request(raw, "vanishing_tanh", first=True))
     assert first.outputs["verdict"] == "Nothing to show yet"
     assert words(first.outputs["failure"]).startswith("Bias scale: expected at least 0")
     assert first.props["more"] == {"open": True}
-    narrow = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh", narrow=True))
+    narrow = explore_draw.draw(Request(raw, "vanishing_tanh", narrow=True))
     assert words(narrow.outputs["failure"]).endswith("The figure shows the last good run.")
-    assert explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh")).outputs["failure"] == ""
-
-
-def test_an_error_of_the_engine_stands_beside_its_control() -> None:
-    key = stored("short.csv", b"a\n" + b"1\n2\n" * 6)
-    raw = dict(form.raw(SMALL)) | {"input": key}
-    drawing = explore_draw.draw(explore_draw.Request(raw, "vanishing_tanh"))
-    assert "the data have 12 steps, fewer than the 20 asked for" in drawing.props["control-steps"]["error"]
+    assert explore_draw.draw(Request(raw, "vanishing_tanh")).outputs["failure"] == ""
 
 
 def test_a_defect_is_shown_and_the_page_lives_on(
@@ -104,20 +110,27 @@ def test_runs_that_would_fill_the_memory_are_refused() -> None:
     assert re.search(r"would take about \d+ GB, the app allows 6 GB; take fewer steps, samples or units", text)
 
 
-@pytest.mark.parametrize(
-    "fields, message, field",
-    [
-        ({}, "the data have 9 steps, fewer than the 20 asked for; use steps=9 or less", "steps"),
-        ({}, "the data have 2 samples, fewer than the 3 asked for; use batch_size=2 or less", "batch_size"),
-        ({}, "device 'cuda' cannot be used: CuPy is not installed", "device"),
-        ({}, "unknown column 'x'. Valid: a, b", "column"),
-        ({"input": "/c/0123456789ab-a.csv"}, "a.csv: line 3 has 1 cells", "input"),
-        ({"weights": "/c/0123456789ab-w.safetensors"}, "w.safetensors is a pickle", "weights"),
-        ({}, "something else entirely", None),
-    ],
-)
-def test_blame(fields: dict[str, str], message: str, field: str | None) -> None:
-    assert explore_draw.blame(SMALL.replace(**fields), message) == field
+@pytest.mark.parametrize("field", ["steps", "batch_size", "device", "column", "input", "weights"])
+@pytest.mark.parametrize("text", ["use seed=9 or less", "gain: too large", "gain.csv: line 3 has 1 cells"])
+def test_the_field_of_an_error_alone_says_where_it_is_shown(
+    monkeypatch: pytest.MonkeyPatch, field: str, text: str
+) -> None:
+    monkeypatch.setattr(explore_draw, "attempt", raising(InputError(text, field)))
+    key = stored("a.csv", b"a\n" + b"1\n2\n" * 12)
+    drawing = explore_draw.draw(Request({**form.raw(SMALL), "input": key}, "vanishing_tanh"))
+    told = {name: props["error"] for name, props in drawing.props.items() if props.get("error")}
+    assert told == {ids.control(field): text} and drawing.outputs["failure"] == ""
+    assert (ids.EXPLORE.more in drawing.props) == (controls()[field].level == "more")
+
+
+@pytest.mark.parametrize("field", [None, "dL_dh", "forget_bias"], ids=["none", "no control", "hidden"])
+def test_an_error_about_no_control_in_sight_is_told_above_the_figure(
+    monkeypatch: pytest.MonkeyPatch, field: str | None
+) -> None:
+    monkeypatch.setattr(explore_draw, "attempt", raising(InputError("steps: use steps=9 or less", field)))
+    drawing = explore_draw.draw(request())
+    assert not any(props.get("error") for props in drawing.props.values())
+    assert words(drawing.outputs["failure"]) == "steps: use steps=9 or less The figure shows the last good run."
 
 
 def test_clipping_of_the_update_is_said_to_leave_the_curve() -> None:
@@ -144,8 +157,8 @@ def test_settling_writes_the_address_only_where_it_says_something_else() -> None
     changed = explore_settle.settle(data())
     assert changed["address"] == f"?{to_query(SMALL)}"
     assert "The gradient vanishes" in changed["announcement"]
-    assert "import gradlab" in changed["copies"][ids.COPY_PYTHON]
-    assert changed["copies"][ids.COPY_COMMAND].startswith("gradlab analyze --")
+    assert "import gradlab" in changed["copies"][ids.EXPLORE.copy_python]
+    assert changed["copies"][ids.EXPLORE.copy_command].startswith("gradlab analyze --")
     again = explore_settle.settle(data(search="?batch_size=3&hidden_size=8&steps=20&nonsense=1"))
     assert again["address"] is explore_settle.no_update
     wrong = data() | {"raw": dict(form.raw(SMALL)) | {"gain": ""}}
@@ -186,27 +199,28 @@ def test_a_tab_waits_for_its_run() -> None:
 
 def test_downloads_hold_the_run(tmp_path: Path) -> None:
     ds = runs.RUNS.get(SMALL.replace(cell="lstm"))
-    rows = explore_downloads.curves(ds, "light").decode().splitlines()
+    rows = explore_downloads.curves(ds).decode().splitlines()
     assert rows[0] == "t,ln_share_left,ln_grad_norm_h,ln_grad_norm_c,jacobian_frobenius,jacobian_spectral"
     assert len(rows) == 22 and rows[1].endswith(",,")
     np.testing.assert_allclose(float(rows[2].split(",")[4]), ds.jacobian_frobenius.sel(step=1).median())
-    with xr.open_dataset(io.BytesIO(explore_downloads.netcdf(ds, "light"))) as read:
+    with xr.open_dataset(io.BytesIO(netcdf(ds))) as read:
         assert read.attrs["cell"] == ds.attrs["cell"]
-    assert b"The gradient" in explore_downloads.report(ds, "light")
+    assert b"The gradient" in explore_downloads.report(ds)
 
 
 def test_a_download_needs_a_run() -> None:
-    file, text = explore_downloads.download("csv", request(SMALL.replace(seed=999)))
+    file, text = explore_downloads.download("csv", data(SMALL.replace(seed=999)))
     assert file is explore_downloads.no_update
     assert "no finished run" in words(text)
     runs.RUNS.get(SMALL)
-    file, text = explore_downloads.download("csv", request())
+    file, text = explore_downloads.download("csv", data())
     assert file["filename"] == "gradlab-elman.csv" and text == ""
 
 
 def test_a_picture_is_offered_only_where_one_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explore_downloads, "can_draw_pictures", lambda: False)
-    assert explore_downloads.formats() == ["nc", "csv", "html"]
+    monkeypatch.setattr(downloads, "can_draw_pictures", lambda: False)
+    assert list(downloads.formats(downloads.LABELS)) == ["nc", "csv", "html"]
+    assert "Picture" not in words(downloads.menu(ids.EXPLORE))
     create_app()
 
 

@@ -38,13 +38,13 @@ def test_a_link_to_a_file_that_is_not_here_asks_for_it() -> None:
     here = page(search=f"?file=weather.csv&sha={sha}&steps=30&column=rain")
     changes = explore_steer.follow_link(here)
     assert changes["missing"] == "missing"
-    assert "This link uses weather.csv." in changes["upload_messages"][ids.MISSING]
-    found = explore_steer.take_file(ids.MISSING, upload(content), "weather.csv", here)
+    assert "This link uses weather.csv." in changes["upload_messages"][ids.EXPLORE.missing]
+    found = explore_steer.take_file(ids.EXPLORE.missing, upload(content), "weather.csv", here)
     assert found["missing"] == "missing hidden"
     assert found["values"]["input"] == f"{sha}-weather.csv" and found["values"]["column"] == "rain"
     assert explore_steer.columns(found["values"]["input"]) == ["rain"]
     other = explore_steer.take_file(
-        ids.MISSING, upload(content + b"3\n"), "weather.csv", page(search="?file=x.csv&sha=0")
+        ids.EXPLORE.missing, upload(content + b"3\n"), "weather.csv", page(search="?file=x.csv&sha=0")
     )
     assert list(other) == ["upload_messages"]
     assert "has not the content that this link means" in words(other["upload_messages"])

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from dash import no_update
 
 import gradlab
 from dashboard import shell
@@ -183,7 +184,7 @@ def test_a_wrong_value_stands_beside_its_control_and_the_map_stays(value, text):
     drawn = phase_draw.show(request(sigma_b=value))
     said = drawn["errors"]["sigma_b"] or words(drawn["verdict"])
     assert text in said
-    assert drawn["figure"] is phase_draw.no_update and drawn["drawn"]["address"] is None
+    assert drawn["figure"] is no_update and drawn["drawn"]["address"] is None
 
 
 def test_the_axes_say_what_each_scale_is():
@@ -225,10 +226,23 @@ def test_the_axes_reach_the_point_and_the_critical_gain(query, ends):
 
 def test_beyond_the_theory_the_headline_says_so():
     drawn = phase_draw.show(request(sigma_w=1e9))
-    assert words(drawn["verdict"]) == (
-        "No prediction: gain σw: expected a standard deviation (not a variance) from 0 to 1000, got 1e+09"
-    )
-    assert drawn["figure"] is phase_draw.no_update and words(drawn["details"]) == ""
+    text = words(drawn["verdict"])
+    assert text.startswith("No prediction: ") and text.endswith("from 0 to 1000, got 1e+09")
+    assert drawn["figure"] is no_update and words(drawn["details"]) == ""
+
+
+@pytest.mark.parametrize(
+    "field, text, said",
+    [
+        ("sigma_w", "sigma_w: at most 1000, got 1e9", "gain σw: at most 1000, got 1e9"),
+        ("sigma_w", "at most 1000, got 1e9", "gain σw: at most 1000, got 1e9"),
+        ("sigma_b", "sigma_b: sigma_w is too small for it", "bias scale σb: σw is too small for it"),
+        ("activation", "sigma_w is no name", "σw is no name"),
+        (None, "sigma_w and sigma_b are both 0", "σw and σb are both 0"),
+    ],
+)
+def test_the_scale_that_an_error_is_about_has_the_name_of_its_control(field, text, said):
+    assert words(phase_draw.nothing(InputError(text, field))["verdict"]) == f"No prediction: {said}"
 
 
 # speed and shell

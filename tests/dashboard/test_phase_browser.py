@@ -55,7 +55,7 @@ def test_the_map_is_drawn_and_told(open_page: Callable[..., Page]) -> None:
     )
     expect(page.locator("#phase-details")).to_contain_text("χ1 = 0.399")
     expect(page.locator("#phase-where")).to_contain_text("Fails for trained or structured weights")
-    assert "vanishes" in (page.locator("#phase-frame").get_attribute("aria-label") or "")
+    assert "vanishes" in (page.locator("#phase-figure-frame").get_attribute("aria-label") or "")
     assert page.locator("nav [aria-current=page]").inner_text() == "Phase"
     assert search(page) == "?v=1&axes=w-b"
     assert page.evaluate("document.documentElement.scrollWidth") == 1440

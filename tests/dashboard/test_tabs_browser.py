@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard.pages.explore.tabs import chaos, ondemand
+from dashboard.pages.explore.tabs import chaos, frame
 from dashboard.work.jobs import JOBS
 from gradlab import InputError
 
@@ -74,7 +74,7 @@ def test_travel_appears_by_itself(open_page: OPEN) -> None:
 
 
 def test_travel_asks_where_it_takes_long(open_page: OPEN, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ondemand, "LIVE", 0.0)
+    monkeypatch.setattr(frame, "LIVE", 0.0)
     page = open_page(f"{TINY}&seed=2")
     open_tab(page, "travel")
     expect(page.locator("#travel-work-offer")).to_contain_text("4 samples over 40 steps. Takes about 1 s.")

@@ -11,6 +11,7 @@ from dashboard.pages.train import preview as train_preview
 from dashboard.pages.train import steer as train_steer
 from gradlab.data import column_names
 from gradlab.data.uploads import find
+from gradlab.errors import InputError
 
 from ..trained import SMALL, no_processes, page  # noqa: F401 - a fixture
 from ..views import stored, upload, words
@@ -73,12 +74,24 @@ def test_the_menu_offers_every_column_to_classify():
     assert train_steer.column_menu(None, "adding") == ([], controls.ALL_COLUMNS)
 
 
-def test_messages_name_the_file_and_its_columns_as_they_are_and_say_where_to_choose():
+def test_messages_name_the_file_and_its_columns_as_they_are():
     path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
     said = words(train_preview.content(CLASSIFY.replace(input=path), "light"))
-    assert said == (
-        "k.csv: unknown column 'label'. Valid: klass, x0, x1. Choose the column of the labels at Column, under More."
-    )
+    assert said.startswith("k.csv: unknown column 'label'. Valid: klass, x0, x1")
+
+
+@pytest.mark.parametrize(
+    "config, field, told",
+    [(CLASSIFY, "column", True), (CLASSIFY, "input", False), (CLASSIFY, None, False), (SMALL, "column", False)],
+)
+@pytest.mark.parametrize("text", ["k.csv: unknown column 'label'", "no such heading"])
+def test_where_to_choose_the_labels_is_told_where_the_error_is_about_the_column(monkeypatch, config, field, told, text):
+    def fail(config):
+        raise InputError(text, field)
+
+    monkeypatch.setattr(train_preview, "build_task", fail)
+    said = words(train_preview.content(config, "light"))
+    assert said == text + (". Choose the column of the labels at Column, under More." if told else "")
 
 
 def test_a_run_is_called_by_its_file():

@@ -85,7 +85,7 @@ def test_the_remains_of_a_net_are_called_so_and_the_cause_comes_first(loss, skip
 def test_explore_opens_with_the_same_cell_and_distribution_of_weights(fields, there):
     config = SMALL.replace(**fields)
     (run,) = train_words.look_up([kept(config, iterations=1)])
-    link = train_flow.explore_link(run)
+    link = train_flow.link_to_explore(run)
     found = from_query(link.href.removeprefix("/?"))
     shared = {k: v for k, v in fields.items() if k not in ("task", "clip")}
     expected = {"steps": 12, "hidden_size": 6, "batch_size": 4} | shared | there

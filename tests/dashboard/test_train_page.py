@@ -5,13 +5,14 @@ import re
 from urllib.parse import parse_qsl
 
 import pytest
+from dash import no_update
 
 from dashboard import controls, form, ids
 from dashboard.pages.train import address as train_address
 from dashboard.pages.train import examples as train_examples
 from dashboard.pages.train import preview as train_preview
 from dashboard.pages.train import steer as train_steer
-from dashboard.pages.train.examples import EXAMPLES, OFFERS
+from dashboard.pages.train.examples import EXAMPLES, STARTS
 from dashboard.work.training import TRAINING, require_drawable
 from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError
@@ -56,8 +57,8 @@ def test_numbers_that_are_typed_and_fields_left_empty():
 
 def test_examples_can_be_trained_and_drawn():
     for example in EXAMPLES.values():
-        for offer in OFFERS.values():
-            for config in offer.configs(example.config):
+        for start in STARTS.values():
+            for config in start.configs(example.config):
                 require_drawable(config)
 
 
@@ -151,22 +152,22 @@ def test_looks_of_the_controls(pair):
     assert "changed" in shown["props"]["field-train-seed"]["className"]
     assert "changed" not in shown["props"]["field-train-clip"]["className"], "as in the run that is nearest"
     assert "hidden" in shown["props"]["field-train-forget_bias"]["className"]
-    assert shown["look"] == LOOK and ids.TRAIN_PREVIEW not in shown["props"]
+    assert shown["look"] == LOOK and ids.TRAIN.preview not in shown["props"]
 
 
 def test_a_wrong_value_stands_beside_its_control_and_opens_more():
     wrong = request() | {"raw": form.raw(SMALL) | {"momentum": 2, "optimizer": "sgd"}}
     shown = train_steer.look(wrong)["props"]
     assert "at most 0.999" in shown["control-train-momentum"]["error"]
-    assert shown[ids.TRAIN_MORE] == {"open": True}
+    assert shown[ids.TRAIN.more] == {"open": True}
     assert set(train_steer.settle(wrong, [])) == {"address", "copies"}
-    assert set(train_steer.settle(wrong, []).values()) == {train_steer.no_update}
+    assert set(train_steer.settle(wrong, []).values()) == {no_update}
 
 
 def test_examples_are_told_and_set():
     example = EXAMPLES["order"]
-    assert words(train_steer.look(request(example.config))["props"][ids.TRAIN_EXAMPLE]["children"]) == example.text
-    assert train_steer.look(request())["props"][ids.TRAIN_EXAMPLE] == {"children": ""}
+    assert words(train_steer.look(request(example.config))["props"][ids.TRAIN.example]["children"]) == example.text
+    assert train_steer.look(request())["props"][ids.TRAIN.example] == {"children": ""}
     chosen = train_steer.choose_example("order", page(runs=["0000aaaa"]))
     assert chosen["values"] == form.raw(example.config) and chosen["runs"] == []
 
@@ -176,7 +177,7 @@ def test_the_address_is_written_where_it_says_something_else(pair):
     settled = train_steer.settle(request(runs=pair), rest)
     assert settled["address"].endswith(f"&run={pair[0]}&run={pair[1]}&pin=gain%3D3")
     assert settled["copies"]["train-copy-link"] == settled["address"]
-    assert train_steer.settle(request(runs=pair, search=settled["address"]), rest)["address"] is train_steer.no_update
+    assert train_steer.settle(request(runs=pair, search=settled["address"]), rest)["address"] is no_update
 
 
 # before anything is trained
@@ -259,7 +260,7 @@ def test_a_dropped_file_is_what_is_learnt():
 
 
 def test_one_click_starts_two_runs():
-    pressed = train_steer.press("train-clips", form.raw(SMALL), [])
+    pressed = train_steer.press(ids.TRAIN.clips, form.raw(SMALL), [])
     assert [TRAINING.config(run_id).clip for run_id in pressed["runs"]] == ["norm", "off"]
 
 
@@ -267,15 +268,33 @@ def test_one_click_starts_two_runs():
     "raw, text",
     [
         ({"steps": ""}, "Set right Steps first: expected a value"),
-        ({"task": "forecast"}, "File: the task forecast learns from a file"),
+        ({"task": "forecast"}, "the task forecast learns from a file"),
         ({"iterations": 100_000}, "Snapshot every: this run would keep 10,000 snapshots"),
         ({"hidden_size": 1024, "batch_size": 1024, "steps": 20_000}, "the app allows 6 GB"),
     ],
 )
 def test_what_cannot_be_trained_is_told_and_leaves_the_page(raw, text):
-    pressed = train_steer.press("train-one", form.raw(SMALL) | raw, ["0000aaaa"])
-    assert text in words(pressed["failure"]) and pressed["runs"] is train_steer.no_update
+    pressed = train_steer.press(ids.TRAIN.one, form.raw(SMALL) | raw, ["0000aaaa"])
+    assert text in words(pressed["failure"]) and set(pressed) == {"failure"}
     assert TRAINING.recent() == []
+
+
+@pytest.mark.parametrize(
+    "field, text, said",
+    [
+        ("input", "input: name a file", "File: name a file"),
+        ("input", "name a file", "File: name a file"),
+        ("snapshot_every", "input: is not what is wrong", "Snapshot every: input: is not what is wrong"),
+        ("path", "input: name a file", "input: name a file"),
+        (None, "input: name a file", "input: name a file"),
+    ],
+)
+def test_an_error_has_the_label_of_the_control_that_it_is_about(monkeypatch, field, text, said):
+    def fail(config):
+        raise InputError(text, field)
+
+    monkeypatch.setattr(TRAINING, "start", fail)
+    assert words(train_steer.press(ids.TRAIN.one, form.raw(SMALL), [])["failure"]) == said
 
 
 def test_where_the_second_cannot_start_the_first_does_not_go_on(monkeypatch):
@@ -290,7 +309,7 @@ def test_where_the_second_cannot_start_the_first_does_not_go_on(monkeypatch):
     stopped = []
     monkeypatch.setattr(TRAINING, "start", start)
     monkeypatch.setattr(TRAINING, "stop", stopped.append)
-    assert "4 runs are under way" in words(train_steer.press("train-cells", form.raw(SMALL), [])["failure"])
+    assert "4 runs are under way" in words(train_steer.press(ids.TRAIN.cells, form.raw(SMALL), [])["failure"])
     assert stopped == started
 
 
@@ -298,6 +317,6 @@ def test_buttons_act_on_all_runs_of_the_page(pair):
     for run_id in pair:
         (TRAINING.folder(run_id) / OUTCOME).write_text('{"status": "cancelled"}')
     assert [TRAINING.state(run_id).status for run_id in pair] == ["paused"] * 2
-    pressed = train_steer.press(ids.TRAIN_STOP, form.raw(SMALL), pair)
-    assert pressed["poke"] is not train_steer.no_update
+    pressed = train_steer.press(ids.TRAIN.stop, form.raw(SMALL), pair)
+    assert set(pressed) == {"failure", "poke"} and pressed["failure"] == ""
     assert [TRAINING.state(run_id).status for run_id in pair] == ["stopped"] * 2

@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 
+from dashboard.downloads import can_draw_pictures
 from dashboard.pages.explore import downloads as explore_downloads
 from dashboard.pages.train import advisor as train_advisor
 from dashboard.pages.train import downloads as train_downloads
@@ -101,7 +102,7 @@ def test_a_check_of_the_advice_is_in_the_report(report, monkeypatch):
     run_id = kept()
     monkeypatch.setattr("gradlab.training.advisor.HEAVY", 0.0)
     train_advisor.check(1, [run_id])
-    train_advisor.JOBS.get(train_advisor.key(run_id)).wait(20)
+    train_advisor.CHECK.job(train_words.look_up([run_id])[0]).wait(20)
     assert re.search(r"It clipped \d+ of 60 updates", text_of(report(run_id)))
 
 
@@ -135,16 +136,15 @@ def test_a_report_of_one_network_can_be_repeated_too():
     assert "gradlab analyze --gain 2 --steps 20" in text_of(page) and "gradlab.analyze(gain=2.0" in text_of(page)
 
 
-@pytest.mark.skipif(not train_downloads.can_draw_pictures(), reason="kaleido or its browser is not here")
+@pytest.mark.skipif(not can_draw_pictures(), reason="kaleido or its browser is not here")
 def test_a_picture_where_one_can_be_drawn(pair):
     sent, _ = train_downloads.download("png", pair, "light")
     assert base64.b64decode(sent["content"]).startswith(b"\x89PNG") and sent["filename"] == "gradlab-adding.png"
 
 
 def test_the_menu_is_that_of_explore_and_the_weights():
-    assert dict(train_downloads.LABELS) == explore_downloads.LABELS | {
-        "safetensors": train_downloads.LABELS["safetensors"]
-    }
+    assert set(train_downloads.LABELS) == {*explore_downloads.WRITERS, "safetensors"}
+    assert set(train_downloads.LABELS) == {*train_downloads.OF_ONE, *train_downloads.OF_ALL}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from dash import no_update
 
 from dashboard import ids
 from dashboard.pages.train import advisor as train_advisor
@@ -32,25 +33,21 @@ from ..views import walk, words
 
 
 def answer(trigger, run_ids, shown=None, back=0, layer=0):
-    return train_follow.answer(trigger, run_ids, LOOK, layer, back, shown)
-
-
-def changed(shown):
-    return {name for name, value in shown.items() if value is not train_follow.no_update}
+    return train_follow.update(trigger, run_ids, LOOK, layer, back, shown)
 
 
 # what is shown
 
 
 def test_without_runs_the_page_is_ready():
-    shown = answer(ids.TRAIN_RUNS, [])
+    shown = answer(ids.TRAIN.runs, [])
     assert shown["verdict"] == train_follow.READY and shown["stage"] == "stage ready"
     assert shown["shown"]["more"] is False
-    assert train_follow.answer(ids.TRAIN_RUNS, [], None, 0, 0, None)["verdict"] is train_follow.no_update
+    assert train_follow.update(ids.TRAIN.runs, [], None, 0, 0, None) == {}
 
 
 def test_a_run_is_shown_whole(pair):
-    shown = answer(ids.TRAIN_RUNS, pair)
+    shown = answer(ids.TRAIN.runs, pair)
     assert shown["stage"] == "stage seen" and shown["share"] == "1.0"
     assert words(shown["details"]) == (
         "Adding, 12 steps. clipped net: 60 iterations done. unclipped net: 60 iterations done."
@@ -65,20 +62,20 @@ def test_a_run_is_shown_whole(pair):
 
 
 def test_a_tick_that_finds_nothing_new_changes_nothing_but_says_when_to_ask_again(pair):
-    first = answer(ids.TRAIN_RUNS, pair)
-    again = answer(ids.TRAIN_TICK, pair, json.loads(json.dumps(first["shown"])), back=6)
-    assert changed(again) == {"shown"} and again["shown"]["stamp"] == first["shown"]["stamp"]
-    assert changed(answer(ids.TRAIN_LOOK, pair, first["shown"], back=6)) > {"figure", "flow", "verdict"}
+    first = answer(ids.TRAIN.runs, pair)
+    again = answer(ids.TRAIN.tick, pair, json.loads(json.dumps(first["shown"])), back=6)
+    assert set(again) == {"shown"} and again["shown"]["stamp"] == first["shown"]["stamp"]
+    assert set(answer(ids.TRAIN.look, pair, first["shown"], back=6)) > {"figure", "flow", "verdict"}
 
 
 def test_the_slider_leads_back_and_stays_there(pair):
-    first = answer(ids.TRAIN_RUNS, pair)
-    moved = answer(ids.TRAIN_BACK, pair, first["shown"], back=2)
-    assert changed(moved) == {"flow", "flow_style", "flow_label", "flow_table", "flow_verdict", "when", "shown"}
+    first = answer(ids.TRAIN.runs, pair)
+    moved = answer(ids.TRAIN.back, pair, first["shown"], back=2)
+    assert set(moved) == {"flow", "flow_style", "flow_label", "flow_table", "flow_verdict", "when", "shown"}
     assert moved["when"] == "at iteration 20"
-    redrawn = answer(ids.TRAIN_LOOK, pair, moved["shown"], back=2)
-    assert redrawn["when"] == "at iteration 20" and redrawn["back"] is train_follow.no_update
-    other = answer(ids.TRAIN_RUNS, pair[:1], moved["shown"], back=2)
+    redrawn = answer(ids.TRAIN.look, pair, moved["shown"], back=2)
+    assert redrawn["when"] == "at iteration 20" and redrawn["back"] is no_update
+    other = answer(ids.TRAIN.runs, pair[:1], moved["shown"], back=2)
     assert other["back"] == 6, "other runs are shown from their latest"
 
 
@@ -91,7 +88,7 @@ def test_the_moment_that_is_shown(monkeypatch, back, before, expected):
 def test_a_run_that_is_behind_says_at_which_iteration_it_is_shown():
     ahead = kept(SMALL, "00000001")
     behind = kept(SMALL.replace(cell="lstm"), "00000002", "cancelled", iterations=25)
-    shown = answer(ids.TRAIN_RUNS, [ahead, behind])
+    shown = answer(ids.TRAIN.runs, [ahead, behind])
     assert "LSTM at iteration 24: gradient" in words(shown["flow_verdict"])
     assert "LSTM: 25 of 60 iterations, paused" in words(shown["details"])
     assert shown["stage"] == "stage resumable seen"
@@ -99,7 +96,7 @@ def test_a_run_that_is_behind_says_at_which_iteration_it_is_shown():
 
 def test_layers_can_be_chosen_and_a_loss_at_every_step_is_no_verdict():
     run_id = kept(SMALL.replace(layers=2, task="parity"))
-    shown = answer(ids.TRAIN_RUNS, [run_id], layer=1)
+    shown = answer(ids.TRAIN.runs, [run_id], layer=1)
     assert [entry["label"] for entry in shown["layers"]] == ["Layer 1", "Layer 2"]
     assert shown["layer_class"] == "layers" and "layer 2" in words_of(shown["figure"])
     assert "says nothing about distance" in words(shown["flow_verdict"])
@@ -108,33 +105,33 @@ def test_layers_can_be_chosen_and_a_loss_at_every_step_is_no_verdict():
 def test_what_went_wrong_is_told():
     run_id = kept(outcome="failed", iterations=30)
     (TRAINING.folder(run_id) / OUTCOME).write_text('{"status": "failed", "error": "cannot write: disk full."}')
-    text = words(answer(ids.TRAIN_RUNS, [run_id])["trouble"])
+    text = words(answer(ids.TRAIN.runs, [run_id])["trouble"])
     assert text == "tanh RNN: cannot write: disk full. It was last saved at iteration 30. Resume goes on from there."
     (TRAINING.folder(run_id) / CHECKPOINT).write_bytes(b"torn")
-    broken = answer(ids.TRAIN_POKE, [run_id])
+    broken = answer(ids.TRAIN.poke, [run_id])
     assert "not a whole checkpoint" in words(broken["trouble"]) and broken["shown"]["more"] is False
 
 
 def test_a_run_that_cannot_be_read_does_not_hide_the_other(pair):
     (TRAINING.folder(pair[0]) / CHECKPOINT).write_bytes(b"torn")
-    shown = answer(ids.TRAIN_RUNS, pair)
+    shown = answer(ids.TRAIN.runs, pair)
     assert words(shown["trouble"]).startswith("clipped net: ") and "not a whole checkpoint" in words(shown["trouble"])
     assert words(shown["details"]) == (
         "Adding, 12 steps. clipped net: done, cannot be read. unclipped net: 60 iterations done."
     )
     assert "unclipped net" in words(shown["verdict"]) and "unclipped net" in words(shown["table"])
     (TRAINING.folder(pair[1]) / CHECKPOINT).write_bytes(b"torn")
-    assert answer(ids.TRAIN_RUNS, pair)["verdict"] == "What was recorded cannot be read"
+    assert answer(ids.TRAIN.runs, pair)["verdict"] == "What was recorded cannot be read"
     assert "not a whole checkpoint" in words(train_downloads.download("nc", pair, "light")[1])
 
 
 def test_a_run_whose_file_is_gone_is_shown_as_it_was():
     path = find(store("a.csv", ("a\n" + "".join(f"{n * 7 % 13}\n" for n in range(200))).encode()), "a.csv")
     run_id = kept(SMALL.replace(task="forecast", input=str(path)))
-    before = answer(ids.TRAIN_RUNS, [run_id])
+    before = answer(ids.TRAIN.runs, [run_id])
     TRAINING._records.clear()
     path.unlink()
-    shown = answer(ids.TRAIN_RUNS, [run_id])
+    shown = answer(ids.TRAIN.runs, [run_id])
     assert shown["trouble"] == [] and words(shown["verdict"]) == words(before["verdict"])
     assert all(words(shown[part]) == words(before[part]) for part in ("details", "table", "flow_verdict", "advice"))
     assert train_downloads.download("html", [run_id], "light")[1] == ""
@@ -142,8 +139,8 @@ def test_a_run_whose_file_is_gone_is_shown_as_it_was():
 
 def test_a_run_that_has_recorded_nothing():
     run_id = kept(outcome="failed", iterations=0)
-    shown = answer(ids.TRAIN_RUNS, [run_id])
-    assert shown["verdict"] == "Nothing was recorded" and shown["figure"] is train_follow.no_update
+    shown = answer(ids.TRAIN.runs, [run_id])
+    assert shown["verdict"] == "Nothing was recorded" and "figure" not in shown
     assert words(shown["details"]) == "Adding, 12 steps. 0 of 60 iterations, failed."
     assert words(train_words.headline([train_words.Shown(run_id, SMALL, RunState("starting"), "x")])) == "Starting …"
 
@@ -204,7 +201,8 @@ def test_of_a_pair_that_was_clipped_and_not_the_card_says_what_was_measured(pair
     text = r"Measured here: loss \S+ with clipping at 0\.5, \S+ without: it (helped|made no difference|did harm.*)\. "
     assert re.match(text, words(shown["advice"]))
     assert shown["card"] == "card" and shown["buttons"] == "hidden"
-    assert train_advisor.advised(train_words.look_up(pair))[0] == pair[1], "norms of a run without clipping tell most"
+    told = train_advisor.advised(train_words.look_up(pair))
+    assert told.run_id == pair[1], "norms of a run without clipping tell most"
 
 
 def test_a_suggestion_can_be_tried_and_used(monkeypatch):
@@ -216,15 +214,14 @@ def test_a_suggestion_can_be_tried_and_used(monkeypatch):
     values = train_steer.use_threshold(page(runs=[run_id]))["values"]
     assert values == {"clip": "norm", "clip_threshold": threshold}
     assert train_advisor.check(1, [run_id]) == 1
-    train_advisor.JOBS.get(train_advisor.key(run_id)).wait(20)
-    assert "Over 60 iterations from the start the loss came to" in train_advisor.effect(run_id)
-    assert not train_advisor.busy(run_id) and train_advisor.stamp(run_id) == ["done", 1.0]
+    (run,) = train_words.look_up([run_id])
+    job = train_advisor.CHECK.job(run)
+    job.wait(20)
+    assert "Over 60 iterations from the start the loss came to" in train_advisor.effect(run)
+    assert not train_advisor.busy(run) and train_advisor.stamp(run) == ["done", 1.0]
     for loss, first in ((1.0, "good"), (1e9, "harm")):
-        effect = replace(
-            train_advisor.JOBS.get(train_advisor.key(run_id)).result.effect, loss_without=1.0, loss_with=loss
-        )
-        train_advisor.JOBS.get(train_advisor.key(run_id)).result = SimpleNamespace(effect=effect)
-        assert train_advisor.content(train_words.look_up([run_id]))["buttons"] == f"actions {first}"
+        job.result = SimpleNamespace(effect=replace(job.result.effect, loss_without=1.0, loss_with=loss))
+        assert train_advisor.content([run])["buttons"] == f"actions {first}"
 
 
 def test_of_two_runs_the_card_names_the_one_it_means():
@@ -276,4 +273,3 @@ def test_two_runs_are_an_archive(pair):
 def test_nothing_to_download():
     sent, text = train_downloads.download("csv", [], "light")
     assert sent is train_downloads.no_update and "before a run has begun" in words(text)
-    assert set(train_downloads.formats()) <= set(train_downloads.LABELS)

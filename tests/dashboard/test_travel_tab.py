@@ -7,8 +7,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.pages.explore.tabs import Run, ondemand, travel
-from dashboard.work.jobs import JOBS
+from dashboard.pages.explore.tabs import Run, frame, travel
 from gradlab import Cancelled, plots
 from gradlab.config import RunConfig
 from gradlab.plots import lags
@@ -227,7 +226,7 @@ def test_what_cannot_be_multiplied_out_is_estimated_from_all_samples():
 
 
 def test_the_default_run_appears_by_itself():
-    assert travel.offer(RunConfig(), None).seconds <= ondemand.LIVE
+    assert travel.offer(RunConfig(), None).seconds <= frame.LIVE
 
 
 def test_what_is_too_large_to_multiply_out_goes_without_singular_values(monkeypatch):
@@ -300,11 +299,11 @@ def test_the_tab_shows_what_is_quick_at_once():
 
 
 def test_the_tab_asks_before_it_takes_long(monkeypatch):
-    monkeypatch.setattr(ondemand, "LIVE", 0.0)
+    monkeypatch.setattr(frame, "LIVE", 0.0)
     config = RunConfig(**TINY, seed=12)
     text = props_of(travel.content(Run(gradlab.analyze(config), config, "light")))
     assert "6 samples over 20 steps. Takes about 1 s." in text
-    assert JOBS.get(travel.WORK.key(config)) is None
+    assert travel.WORK.job(config) is None
 
 
 def test_subscripts():

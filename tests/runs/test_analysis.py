@@ -31,6 +31,7 @@ DIMS = {  # as documented
     "log_grad_unit": ("time", "unit"),
     "recurrent_eigenvalues": ("recurrent_gate", "index", "part"),
     "recurrent_singular_values": ("recurrent_gate", "index"),
+    "spectral_radius": ("recurrent_gate",),
 }
 
 

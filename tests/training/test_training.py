@@ -9,10 +9,12 @@ import pytest
 
 import gradlab
 from gradlab.errors import Cancelled, InputError
+from gradlab.layers import Pass, recurrent_tapes
 from gradlab.layers import base as layers_base
 from gradlab.learning import losses
+from gradlab.quantities import Recorder
 from gradlab.training import TrainConfig, TrainingRun, dataset, loop, snapshot_dataset, train
-from gradlab.training.history import SAMPLES
+from gradlab.training.history import SAMPLES, recording_of
 
 from ..strict import strict
 
@@ -224,6 +226,20 @@ def assert_snapshot(ds, traj, grads):
     radius = [max(abs(np.linalg.eigvals(w))) for w in traj.params["W_hh"]]
     near(ds.spectral_radius, radius)
     assert (ds.valid_steps == 12).all()
+
+
+def test_a_recording_needs_a_pass_that_was_observed():
+    run = a_run()
+    batch = batch_of(run, 0)
+    outputs, tape = run.network.forward(run.params, batch.x)
+    recurrent = recurrent_tapes(tape)["0"]
+    for how in (None, Pass(), Pass(observe=lambda traj: lambda lin: None)):
+        if how is not None:
+            run.network.backward(run.params, tape, np.ones_like(outputs), how)
+        with pytest.raises(ValueError, match=r"nothing is recorded yet: call backward\(.*Pass\(observe=Recorder"):
+            recording_of(recurrent)
+    run.network.backward(run.params, tape, np.ones_like(outputs), Pass(observe=Recorder))
+    assert recording_of(recurrent).recorder.traj is recurrent.trajectory
 
 
 def test_a_snapshot_is_a_figure_and_of_shorter_samples_their_own_steps():

@@ -18,22 +18,22 @@ from gradlab.errors import InputError
 from gradlab.importers import load_weights, save_layer
 from gradlab.wording import factor_text
 
-from ... import components, form, ids
+from ... import components, ids
 from ...work.runs import KEPT, RUNS
+from .request import finished
 
 Tried = Mapping[str, Any]  # {"query": the changed run, "label": the change, "predicted": its ln rate}
 
 
 def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
     """The callback: the card of the settled run; empty while there is none."""
-    filled = form.read(data["raw"])
-    if filled.errors or filled.config not in RUNS:
+    if (run := finished(data)) is None:
         return []
     try:
-        found = diagnosed(filled.config)
+        diagnosis = diagnosed(run.config)
     except InputError as error:
         return [components.message(str(error), "error")]
-    return card(found, outcome(found, to_query(filled.config), tried))
+    return card(diagnosis, outcome(diagnosis, to_query(run.config), tried))
 
 
 @lru_cache(KEPT)
@@ -106,5 +106,7 @@ def transformed(path: str, activation: str, change: Change) -> str:
 
 def register(app: Dash) -> None:
     """The card follows the settled run; its buttons are steer's."""
-    tried = State(ids.TRIED, "data")
-    app.callback(Output(ids.CARD, "children"), Input(ids.SETTLED, "data"), tried, prevent_initial_call=True)(content)
+    tried = State(ids.EXPLORE.tried, "data")
+    app.callback(
+        Output(ids.EXPLORE.card, "children"), Input(ids.EXPLORE.settled, "data"), tried, prevent_initial_call=True
+    )(content)

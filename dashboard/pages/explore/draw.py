@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,45 +20,15 @@ from gradlab.runs.verdicts import verdict
 from gradlab.wording import duration
 
 from ... import components, form, ids
+from ...answers import answer
+from ...form import Form
 from ...work.runs import FIRST, LIVE, RUNS, require_memory
 from . import theory
+from .request import MAX_PINS, Request
 
-MAX_PINS = 5
 BOXES, BOXES_NARROW = 50, 25
 CLIP_NOTE = "Clipping rescales the weight update, not the gradient flow: this curve is the same. See Clipping."
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the browser wants drawn.
-
-    first: whether the page shows no run yet. run: whether a person asked for it, however long it takes. search: the
-    query that the address bar shows. theory: whether its line is in the figure.
-    """
-
-    raw: Mapping[str, Any]
-    preset: str
-    pins: tuple[str, ...] = ()
-    theme: str = "light"
-    narrow: bool = False
-    theory: bool = True
-    first: bool = False
-    run: bool = False
-    search: str = ""
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Request:
-        """From the browser's JSON."""
-        preset = data["preset"] if data["preset"] in PRESETS else next(iter(PRESETS))
-        pins = tuple(data["pins"][:MAX_PINS])
-        rest = {name: data[name] for name in ("theme", "narrow", "theory", "first", "run", "search")}
-        return cls(data["raw"], preset, pins, **rest)
-
-    @property
-    def base(self) -> RunConfig:
-        """The preset that controls are compared with."""
-        return PRESETS[self.preset].config()
 
 
 @dataclass(frozen=True)
@@ -78,18 +47,17 @@ def draw(request: Request) -> Drawing:
     """Draw a request. What is wrong with it becomes messages, and the last good figure stays."""
     filled = form.read(request.raw)
     if filled.errors:
-        return stale(request, filled.config, filled.errors)
+        return stale(request, filled)
     try:
         return attempt(filled.config, request)
     except InputError as error:
-        field = blame(filled.config, str(error))
-        if field and form.applies(field, filled.config):
-            return stale(request, filled.config, {field: str(error)})
-        return stale(request, filled.config, failure=str(error))
+        if error.field in controls() and form.applies(error.field, filled.config):
+            return stale(request, Form(filled.config, {error.field: str(error)}))
+        return stale(request, filled, failure=str(error))
     except Exception as error:  # a defect: the page says so and lives on
         log.exception("a run failed")
         text = f"gradlab failed on this run, which is its own fault ({type(error).__name__}: {error})."
-        return stale(request, filled.config, failure=text)
+        return stale(request, filled, failure=text)
 
 
 def attempt(config: RunConfig, request: Request) -> Drawing:
@@ -98,41 +66,36 @@ def attempt(config: RunConfig, request: Request) -> Drawing:
     pins = [from_query(query).config for query in request.pins]
     seconds = RUNS.seconds(config, *pins)
     if seconds > (FIRST if request.first else LIVE) and not request.run:
-        return stale(request, config, question=f"This run takes about {duration(seconds)}.")
+        return stale(request, Form(config), question=f"This run takes about {duration(seconds)}.")
     return view(RUNS.get(config), [pinned(pin) for pin in pins], config, request)
 
 
-def stale(
-    request: Request, config: RunConfig, errors: Mapping[str, str] | None = None, failure: str = "", question: str = ""
-) -> Drawing:
+def stale(request: Request, filled: Form[RunConfig], failure: str = "", question: str = "") -> Drawing:
     """No new run to show: a control is wrong, the run failed, or it waits for a click on Run.
 
     Where the controls may be out of sight, on a narrow screen or a link's first view, their messages are shown twice.
     """
-    errors = errors or {}
-    fields = controls()
-    if errors and (request.narrow or request.first):
-        failure = " ".join(f"{fields[name].label}: {text}." for name, text in errors.items())
+    if filled.errors and (request.narrow or request.first):
+        failure = " ".join(f"{controls()[name].label}: {text}." for name, text in filled.errors.items())
     if failure and not request.first:
         failure = f"{failure} The figure shows the last good run."
     outputs: dict[str, Any] = {"failure": components.message(failure, "error") if failure else ""}
     if request.first:
         outputs["verdict"] = "Ready when you are" if question else "Nothing to show yet"
-    opened = {ids.MORE: {"open": True}} if any(fields[name].level == "more" for name in errors) else {}
-    return Drawing(outputs, None, opened | page_props(config, request, errors, "stage stale", question))
+    return Drawing(outputs, None, page_props(request, filled, "stage stale", question))
 
 
 def page_props(
-    config: RunConfig, request: Request, errors: Mapping[str, str], stage: str, question: str = "", note: str = ""
+    request: Request, filled: Form[RunConfig], stage: str, question: str = "", note: str = ""
 ) -> dict[str, dict[str, Any]]:
     """Component id -> properties of everything that rarely changes; the browser sets what has."""
-    classes = form.class_names(config, request.base)
-    fields = {ids.field(name): {"className": value} for name, value in classes.items()}
-    messages = {ids.control(name): {"error": errors.get(name, "")} for name in classes}
-    preset = {"label": "Preset" if config == request.base else "Preset (changed)"}
-    bar = {"className": "run-bar" if question else "run-bar hidden"}
-    rest = {ids.STAGE: {"className": stage}, ids.RUN_BAR: bar, ids.RUN_TEXT: {"children": question}}
-    return fields | messages | rest | {ids.PRESET: preset, ids.NOTE: {"children": note}}
+    return form.looks(filled, request.base) | {
+        ids.EXPLORE.preset: {"label": "Preset" if filled.config == request.base else "Preset (changed)"},
+        ids.EXPLORE.stage: {"className": stage},
+        ids.EXPLORE.run_bar: {"className": "run-bar" if question else "run-bar hidden"},
+        ids.EXPLORE.run_text: {"children": question},
+        ids.EXPLORE.note: {"children": note},
+    }
 
 
 def pinned(config: RunConfig) -> xr.Dataset:
@@ -178,9 +141,8 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
         "failure": "",
     }
     note = " ".join(filter(None, [CLIP_NOTE if config.clip in UPDATE_CLIPS else "", theory.miss(ds)]))
-    return Drawing(
-        outputs, components.strip(boxes, ds.sizes["step"]), page_props(config, request, {}, "stage", note=note)
-    )
+    strip = components.strip(boxes, ds.sizes["step"])
+    return Drawing(outputs, strip, page_props(request, Form(config), "stage", note=note))
 
 
 def realised(ds: xr.Dataset) -> list[components.Content]:
@@ -202,37 +164,23 @@ def _range(values: np.ndarray) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def blame(config: RunConfig, message: str) -> str | None:
-    """The field whose control should show an error of the engine; None where no single one is at fault."""
-    fields = controls()
-    advised = [name for name in re.findall(r"\b([a-z_]+)=", message) if name in fields]
-    if advised:
-        return advised[0]
-    first = re.match(r"(?:unknown )?([a-z_]+)\b", message)
-    if first and first[1] in fields:
-        return first[1]
-    named = [name for name in form.FILES if form.file_label(form.file_key(getattr(config, name)) or "") in message]
-    files = [name for name in named if getattr(config, name) not in (None, *gradlab.data.INPUTS)]
-    return files[0] if files else None
-
-
 def show(data: dict[str, Any]) -> dict[str, Any]:
     """The callback: draw, and say what was drawn."""
     drawing = draw(Request.parse(data))
     drawn = {"request": data, "strip": drawing.strip, "props": drawing.props}
-    return dict.fromkeys(OUTPUTS, no_update) | dict(drawing.outputs) | {"drawn": drawn}
+    return answer(OUTPUTS, {**drawing.outputs, "drawn": drawn})
 
 
 OUTPUTS = {
-    "figure": Output(ids.FIGURE, "figure"),
-    "style": Output(ids.FIGURE, "style"),
-    "verdict": Output(ids.VERDICT, "children"),
-    "details": Output(ids.DETAILS, "children"),
-    "why": Output(ids.WHY, "children"),
-    "realised": Output(ids.REALISED, "children"),
-    "theory": Output(ids.THEORY, "children"),
-    "failure": Output(ids.FAILURE, "children"),
-    "drawn": Output(ids.DRAWN, "data"),
+    "figure": Output(ids.EXPLORE.figure, "figure"),
+    "style": Output(ids.EXPLORE.figure, "style"),
+    "verdict": Output(ids.EXPLORE.verdict, "children"),
+    "details": Output(ids.EXPLORE.details, "children"),
+    "why": Output(ids.EXPLORE.why, "children"),
+    "realised": Output(ids.EXPLORE.realised, "children"),
+    "theory": Output(ids.EXPLORE.theory, "children"),
+    "failure": Output(ids.EXPLORE.failure, "children"),
+    "drawn": Output(ids.EXPLORE.drawn, "data"),
 }
 
 
@@ -242,4 +190,4 @@ def register(app: Dash) -> None:
     Only what changes with every drawing is an output. The controls' looks and the strip go through DRAWN: every output
     is marked as loading during every call, and a page of controls that is drawn anew each time slows a drag down.
     """
-    app.callback(output=OUTPUTS, inputs=[Input(ids.REQUEST, "data")], prevent_initial_call=True)(show)
+    app.callback(output=OUTPUTS, inputs=[Input(ids.EXPLORE.request, "data")], prevent_initial_call=True)(show)

@@ -9,20 +9,17 @@ from dash.development.base_component import Component
 
 from gradlab.errors import InputError
 
-from ... import components, form, ids
-from ...work.runs import RUNS
-from .draw import Request
-from .tabs import TABS, Run
+from ... import components, ids
+from .request import finished
+from .tabs import TABS
 
 
 def content(tab: str, data: dict[str, Any]) -> list[Component]:
     """One tab's content."""
-    request = Request.parse(data)
-    filled = form.read(request.raw)
-    if filled.errors or filled.config not in RUNS:
+    if (run := finished(data)) is None:
         return [components.message("Nothing to show until the run is drawn.")]
     try:
-        return TABS[tab].content(Run(RUNS.get(filled.config), filled.config, request.theme))
+        return TABS[tab].content(run)
     except InputError as error:
         return [components.message(str(error), "error")]
 
@@ -34,8 +31,8 @@ def panels(tab: str | None, data: dict[str, Any] | None) -> dict[str, list[Compo
 
 def register(app: Dash) -> None:
     """Fill the panel when a tab opens and when the run has changed."""
-    outputs = {name: Output(ids.panel(name), "children") for name in TABS}
-    inputs = [Input(ids.TABS, "value"), Input(ids.SETTLED, "data")]
+    outputs = {name: Output(ids.part(ids.EXPLORE.panel, name), "children") for name in TABS}
+    inputs = [Input(ids.EXPLORE.tabs, "value"), Input(ids.EXPLORE.settled, "data")]
     app.callback(output=outputs, inputs=inputs, prevent_initial_call=True)(panels)
     for tab in TABS.values():
         if hasattr(tab, "register"):

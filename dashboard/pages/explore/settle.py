@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+import xarray as xr
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 from dash.development.base_component import Component
 
@@ -17,10 +18,12 @@ from gradlab.plots import THEMES
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
-from ... import components, form, ids
+from ... import components, form, ids, run_card
 from ...addresses import ARRIVAL
+from ...answers import answer
 from ...work.runs import RUNS
-from .draw import MAX_PINS, Request, add_pin, label
+from .draw import add_pin, label
+from .request import MAX_PINS, Request, finished
 
 
 def settle(data: dict[str, Any]) -> dict[str, Any]:
@@ -28,39 +31,28 @@ def settle(data: dict[str, Any]) -> dict[str, Any]:
     request = Request.parse(data)
     filled = form.read(request.raw)
     if filled.errors:
-        return dict.fromkeys(OUTPUTS, no_update)
-    config = filled.config
+        return answer(OUTPUTS, {})
     pins = [from_query(query).config for query in request.pins]
-    spoken = _spoken(config) if config in RUNS else {}
-    return dict.fromkeys(OUTPUTS, no_update) | {
-        "address": new_address(request.search, config, pins),
-        "copies": copies(config, pins),
-        "train": f"/train?{to_query(config, pins)}&{urlencode([ARRIVAL])}",
+    run, query = finished(data), to_query(filled.config, pins)
+    changes = {
+        "address": no_update if says(request.search, filled.config, pins) else f"?{query}",
+        "copies": run_card.copies(ids.EXPLORE, f"?{query}", to_python(filled.config), to_command(filled.config)),
+        "train": f"/train?{query}&{urlencode([ARRIVAL])}",
         "pin_list": pin_list(request.pins, request.theme),
-        **pin_button(to_query(config), request.pins),
-        **spoken,
+        **pin_button(to_query(filled.config), request.pins),
+        **(spoken(run.ds) if run else {}),
     }
+    return answer(OUTPUTS, changes)
 
 
-def new_address(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> Any:
-    """The address of what the page shows; untouched where it says that already."""
+def says(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> bool:
+    """Whether an address means what the page shows."""
     link = from_query(search)
-    if link.config == config and link.pins[:MAX_PINS] == list(pins):
-        return no_update
-    return f"?{to_query(config, list(pins))}"
+    return link.config == config and link.pins[:MAX_PINS] == list(pins)
 
 
-def copies(config: RunConfig, pins: Sequence[RunConfig]) -> dict[str, str]:
-    """The texts behind the three copy buttons."""
-    return {
-        ids.COPY_LINK: f"?{to_query(config, list(pins))}",
-        ids.COPY_PYTHON: to_python(config),
-        ids.COPY_COMMAND: to_command(config),
-    }
-
-
-def _spoken(config: RunConfig) -> dict[str, Any]:
-    ds = RUNS.get(config)
+def spoken(ds: xr.Dataset) -> dict[str, Any]:
+    """The run for whoever does not see the figure."""
     found = verdict(ds)
     return {
         "announcement": " ".join([found.headline, *found.details]),
@@ -88,7 +80,7 @@ def _pin(query: str, colour: str) -> Component:
         rate = factor_text(verdict(RUNS.get(config)).log_rate) if config in RUNS else ""
     except InputError:
         rate = ""
-    return components.pin_row(query, label(config), rate, colour)
+    return run_card.pin_row(query, label(config), rate, colour)
 
 
 def change_pins(_pin: Any, _unpin: Any, pins: list[str], request: dict[str, Any] | None) -> Any:
@@ -103,21 +95,21 @@ def change_pins(_pin: Any, _unpin: Any, pins: list[str], request: dict[str, Any]
 
 
 OUTPUTS = {
-    "address": Output(ids.ADDRESS, "data"),
-    "copies": Output(ids.COPIES, "data"),
-    "train": Output(ids.TRAIN_THIS, "href"),
-    "announcement": Output(ids.ANNOUNCEMENT, "children"),
-    "figure_label": Output(ids.FIGURE_FRAME, "aria-label"),
-    "table": Output(ids.TABLE, "children"),
-    "pin_list": Output(ids.PIN_LIST, "children"),
-    "pin_disabled": Output(ids.PIN, "disabled"),
-    "pin_text": Output(ids.PIN, "children"),
+    "address": Output(ids.EXPLORE.address, "data"),
+    "copies": Output(ids.EXPLORE.copies, "data"),
+    "train": Output(ids.EXPLORE.train_this, "href"),
+    "announcement": Output(ids.EXPLORE.announcement, "children"),
+    "figure_label": Output(ids.part(ids.EXPLORE.figure, "frame"), "aria-label"),
+    "table": Output(ids.EXPLORE.table, "children"),
+    "pin_list": Output(ids.EXPLORE.pin_list, "children"),
+    "pin_disabled": Output(ids.EXPLORE.pin, "disabled"),
+    "pin_text": Output(ids.EXPLORE.pin, "children"),
 }
 
 
 def register(app: Dash) -> None:
     """Settle when the hand lets go; pin and unpin."""
-    app.callback(output=OUTPUTS, inputs=[Input(ids.SETTLED, "data")], prevent_initial_call=True)(settle)
-    clicks = Input(ids.PIN, "n_clicks"), Input(ids.unpin(ALL), "n_clicks")
-    page = State(ids.PINS, "data"), State(ids.REQUEST, "data")
-    app.callback(Output(ids.PINS, "data"), *clicks, *page, prevent_initial_call=True)(change_pins)
+    app.callback(output=OUTPUTS, inputs=[Input(ids.EXPLORE.settled, "data")], prevent_initial_call=True)(settle)
+    clicks = Input(ids.EXPLORE.pin, "n_clicks"), Input(ids.unpin(ALL), "n_clicks")
+    page = State(ids.EXPLORE.pins, "data"), State(ids.EXPLORE.request, "data")
+    app.callback(Output(ids.EXPLORE.pins, "data"), *clicks, *page, prevent_initial_call=True)(change_pins)

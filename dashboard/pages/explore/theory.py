@@ -14,17 +14,19 @@ from gradlab.plots import short_label, theory_misses
 from gradlab.runs.verdicts import Verdict
 from gradlab.wording import factor_text
 
-from ... import components, form, ids
-from ...work.runs import RUNS
+from ... import components, ids
+from .request import finished
 
 NOTHING = "No theory here predicts the rate of such a net."
 
 
 def block() -> Component:
     """Room for the line, what it opens, and the switch of the line in the figure."""
-    words = html.Details([html.Summary(id=ids.THEORY), html.Div(id=ids.THEORY_WHERE, className="where")])
+    words = html.Details(
+        [html.Summary(id=ids.EXPLORE.theory), html.Div(id=ids.EXPLORE.theory_where, className="where")]
+    )
     # Kept by the browser: it is the reader's, not the run's.
-    switch = dmc.Switch(id=ids.THEORY_LINE, label="line", checked=True, size="xs", persistence=True)
+    switch = dmc.Switch(id=ids.EXPLORE.theory_line, label="line", checked=True, size="xs", persistence=True)
     return html.Div([words, switch], className="theory")
 
 
@@ -59,10 +61,12 @@ def where(ds: xr.Dataset) -> list[Component]:
 
 def follow(data: dict[str, Any]) -> list[Component]:
     """The callback: what is behind the line, once the hand has let go."""
-    filled = form.read(data["raw"])
-    return where(RUNS.get(filled.config)) if not filled.errors and filled.config in RUNS else []
+    run = finished(data)
+    return where(run.ds) if run else []
 
 
 def register(app: Dash) -> None:
     """The line itself comes with every drawing, what it opens when the hand lets go."""
-    app.callback(Output(ids.THEORY_WHERE, "children"), Input(ids.SETTLED, "data"), prevent_initial_call=True)(follow)
+    app.callback(
+        Output(ids.EXPLORE.theory_where, "children"), Input(ids.EXPLORE.settled, "data"), prevent_initial_call=True
+    )(follow)

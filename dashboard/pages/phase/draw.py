@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
-from dash import Dash, Input, Output, html, no_update
+from dash import Dash, Input, Output, html
 
 import gradlab
 from gradlab.config import ConfigError, RunConfig, controls
@@ -22,6 +21,7 @@ from gradlab.theory.phases import LARGEST_SCALE
 from gradlab.wording import factor_text, power_text
 
 from ... import components, ids
+from ...answers import answer
 
 Axis = tuple[str, np.ndarray]
 
@@ -96,21 +96,24 @@ def follow(search: str) -> dict[str, Any]:
 def show(data: Mapping[str, Any]) -> dict[str, Any]:
     """The callback: the page for a request {"values", "base", "theme", "narrow"}."""
     view, errors = wanted(data)
-    messages = {name: errors.get(field, "") for name, field in SIGMAS.items()}
-    same: dict[str, Any] = dict.fromkeys(OUTPUTS, no_update) | {"roles": dict.fromkeys(SIGMAS, no_update)}
-    shown = same | {"errors": messages, "drawn": {"address": None}}
-    if errors:
-        return shown
-    try:
-        return shown | draw(view, data["theme"], bool(data["narrow"]))
-    except InputError as error:
-        return shown | nothing(str(error))
+    changes: dict[str, Any] = {
+        "errors": {name: errors.get(field, "") for name, field in SIGMAS.items()},
+        "drawn": {"address": None},
+    }
+    if not errors:
+        try:
+            changes |= draw(view, data["theme"], bool(data["narrow"]))
+        except InputError as error:
+            changes |= nothing(error)
+    return answer(OUTPUTS, changes)
 
 
-def nothing(why: str) -> dict[str, Any]:
+def nothing(error: InputError) -> dict[str, Any]:
     """What the page says where theory has no answer; the map stays."""
-    for name, field in SIGMAS.items():
-        why = re.sub(rf"^{name}\b", f"{controls()[field].label.lower()} {name}", why)
+    why = str(error)
+    if error.field in SIGMAS:
+        label = controls()[SIGMAS[error.field]].label.lower()
+        why = f"{label} {error.field}: {why.removeprefix(f'{error.field}: ')}"
     return {"verdict": components.typeset(f"No prediction: {why}"), "details": [], "where": [], "failure": ""}
 
 
@@ -230,29 +233,29 @@ def rows(fields: Mapping[str, np.ndarray], x: Axis, y: Axis) -> list[dict[str, s
     ]
 
 
-CONTROLS = {"activation": ids.PHASE_ACTIVATION, "axes": ids.PHASE_AXES} | {name: ids.control(name) for name in SIGMAS}
+CONTROLS = {"activation": ids.PHASE.activation, "axes": ids.PHASE.axes} | {name: ids.control(name) for name in SIGMAS}
 OUTPUTS = {
-    "figure": Output(ids.PHASE_FIGURE, "figure"),
-    "style": Output(ids.PHASE_FIGURE, "style"),
-    "verdict": Output(ids.PHASE_VERDICT, "children"),
-    "details": Output(ids.PHASE_DETAILS, "children"),
-    "where": Output(ids.PHASE_WHERE, "children"),
-    "link": Output(ids.PHASE_OPEN, "href"),
-    "label": Output(ids.PHASE_FRAME, "aria-label"),
-    "table": Output(ids.PHASE_TABLE, "children"),
-    "failure": Output(ids.PHASE_FAILURE, "children"),
-    "drawn": Output(ids.PHASE_DRAWN, "data"),
+    "figure": Output(ids.PHASE.figure, "figure"),
+    "style": Output(ids.PHASE.figure, "style"),
+    "verdict": Output(ids.PHASE.verdict, "children"),
+    "details": Output(ids.PHASE.details, "children"),
+    "where": Output(ids.PHASE.where, "children"),
+    "link": Output(ids.PHASE.open, "href"),
+    "label": Output(ids.part(ids.PHASE.figure, "frame"), "aria-label"),
+    "table": Output(ids.PHASE.table, "children"),
+    "failure": Output(ids.PHASE.failure, "children"),
+    "drawn": Output(ids.PHASE.drawn, "data"),
     "errors": {name: Output(ids.control(name), "error") for name in SIGMAS},
-    "roles": {name: Output(ids.phase_role(name), "children") for name in SIGMAS},
+    "roles": {name: Output(ids.part(ids.PHASE.role, name), "children") for name in SIGMAS},
 }
 
 
 def register(app: Dash) -> None:
     """Draw whenever the browser asks; set the controls from the address."""
-    app.callback(output=OUTPUTS, inputs=[Input(ids.PHASE_REQUEST, "data")], prevent_initial_call=True)(show)
+    app.callback(output=OUTPUTS, inputs=[Input(ids.PHASE.request, "data")], prevent_initial_call=True)(show)
     followed = {
         "values": {name: Output(component, "value") for name, component in CONTROLS.items()},
-        "base": Output(ids.PHASE_BASE, "data"),
-        "notices": Output(ids.PHASE_NOTICES, "children"),
+        "base": Output(ids.PHASE.base, "data"),
+        "notices": Output(ids.PHASE.notices, "children"),
     }
-    app.callback(output=followed, inputs=[Input(ids.PHASE_SEARCH, "data")], prevent_initial_call=True)(follow)
+    app.callback(output=followed, inputs=[Input(ids.PHASE.search, "data")], prevent_initial_call=True)(follow)

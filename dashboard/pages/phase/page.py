@@ -6,14 +6,15 @@ Values flow as in Explore: controls -> request -> drawn map; when the hand lets 
 from __future__ import annotations
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import Dash, Input, State, html
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
 from gradlab.config import controls as config_controls
 
-from ... import controls, ids
-from ...components import EMPTY_FIGURE, GRAPH_CONFIG, aria
+from ... import controls, drawing, ids
+from ...components import aria, figure_room, table_room
+from ...run_card import explore_link
 from . import draw
 
 PATH, LABEL = "/phase", "Phase"
@@ -33,8 +34,7 @@ AXES_LABELS = {"w-b": "Gain and bias scale", "w-v": "Gain and input scale", "b-v
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    stores = (ids.PHASE_SEARCH, ids.PHASE_BASE, ids.PHASE_REQUEST, ids.PHASE_SETTLED, ids.PHASE_DRAWN)
-    return html.Div([*(dcc.Store(id=name) for name in stores), panel(), stage()], className="explore phase")
+    return html.Div([*drawing.stores(ids.PHASE, "base"), panel(), stage()], className="explore phase")
 
 
 def panel() -> Component:
@@ -43,8 +43,8 @@ def panel() -> Component:
     entries = controls.options("activation")
     axes = [{"value": name, "label": label} for name, label in AXES_LABELS.items()]
     choices = [
-        dmc.Select(id=ids.PHASE_ACTIVATION, label="Activation", data=entries, value=RunConfig().activation, **look),
-        dmc.Select(id=ids.PHASE_AXES, label="Axes", data=axes, value="w-b", **look),
+        dmc.Select(id=ids.PHASE.activation, label="Activation", data=entries, value=RunConfig().activation, **look),
+        dmc.Select(id=ids.PHASE.axes, label="Axes", data=axes, value="w-b", **look),
     ]
     fields = [html.Div(choice, className="field choice") for choice in choices]
     scales = [_scale(name, field) for name, field in draw.SIGMAS.items()]
@@ -54,30 +54,23 @@ def panel() -> Component:
 
 def _scale(name: str, field: str) -> Component:
     control = config_controls()[field]
-    role = html.P(id=ids.phase_role(name), className="role")
+    role = html.P(id=ids.part(ids.PHASE.role, name), className="role")
     return html.Div([*controls.number(name, control, getattr(RunConfig(), field)), role], className="field number")
 
 
 def stage() -> Component:
     """What theory says: the point in words, the map."""
     head = [
-        html.H1("Drawing the map …", id=ids.PHASE_VERDICT, **aria(live="polite")),
-        html.P(id=ids.PHASE_DETAILS, className="details"),
-        html.Div(
-            [html.A("Open in Explore", id=ids.PHASE_OPEN, href="/", className="button"), _hint()], className="actions"
-        ),
+        html.H1("Drawing the map …", id=ids.PHASE.verdict, **aria(live="polite")),
+        html.P(id=ids.PHASE.details, className="details"),
+        html.Div([explore_link(id=ids.PHASE.open, href="/", className="button"), _hint()], className="actions"),
     ]
-    graph = dcc.Graph(id=ids.PHASE_FIGURE, config=GRAPH_CONFIG, figure=EMPTY_FIGURE, style={"height": "560px"})
-    frame = html.Div(
-        graph, id=ids.PHASE_FRAME, role="img", className="figure", **aria(label="Map of the gradient's rate")
+    frame = figure_room(ids.PHASE.figure, "Map of the gradient's rate", 560)
+    messages = [html.Div(id=ids.PHASE.notices, role="status"), html.Div(id=ids.PHASE.failure, role="alert")]
+    where = html.Section(id=ids.PHASE.where, className="where", **aria(label="Where this holds and fails"))
+    return html.Section(
+        [html.Div(head, className="head"), *messages, frame, where, table_room(ids.PHASE.table)], className="stage"
     )
-    table = html.Details(
-        [html.Summary("Show as table"), html.Div(id=ids.PHASE_TABLE, className="table", tabIndex=0)],
-        className="as-table",
-    )
-    messages = [html.Div(id=ids.PHASE_NOTICES, role="status"), html.Div(id=ids.PHASE_FAILURE, role="alert")]
-    where = html.Section(id=ids.PHASE_WHERE, className="where", **aria(label="Where this holds and fails"))
-    return html.Section([html.Div(head, className="head"), *messages, frame, where, table], className="stage")
 
 
 def _hint() -> Component:
@@ -91,15 +84,14 @@ def register(app: Dash) -> None:
     draw.register(app)
     for name in draw.SIGMAS:
         controls.pair(app, name)
-    opened = Output(ids.PHASE_SEARCH, "data"), Input(ids.PHASE_FRAME, "id")
-    app.clientside_callback(ClientsideFunction("phase", "start"), *opened)
+    drawing.register(app, ids.PHASE)
     watched = [Input(component, "value") for component in draw.CONTROLS.values()]
-    collect = ClientsideFunction("phase", "collect")
-    app.clientside_callback(collect, *watched, Input(ids.PHASE_BASE, "data"), prevent_initial_call=True)
-    drawn = ClientsideFunction("phase", "drawn")
-    app.clientside_callback(drawn, Input(ids.PHASE_DRAWN, "data"), prevent_initial_call=True)
-    settled = ClientsideFunction("phase", "settled")
-    shown = State(ids.PHASE_DRAWN, "data")
-    app.clientside_callback(settled, Input(ids.PHASE_SETTLED, "data"), shown, prevent_initial_call=True)
-    click = ClientsideFunction("phase", "click")
-    app.clientside_callback(click, Input(ids.PHASE_FIGURE, "clickData"), shown, prevent_initial_call=True)
+    shown = State(ids.PHASE.drawn, "data")
+    drawing.in_browser(
+        app,
+        "phase",
+        collect=[*watched, Input(ids.PHASE.base, "data")],
+        drawn=[Input(ids.PHASE.drawn, "data")],
+        settled=[Input(ids.PHASE.settled, "data"), shown],
+        click=[Input(ids.PHASE.figure, "clickData"), shown],
+    )

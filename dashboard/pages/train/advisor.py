@@ -9,64 +9,69 @@ from dash import Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
 from gradlab.errors import InputError
-from gradlab.training import ClipAdvice, TrainingRun, advise
+from gradlab.training import ClipAdvice, advise
 from gradlab.training.advisor import EFFECTS, judge
 from gradlab.training.outcome import late_loss
 from gradlab.wording import value_text
 
 from ... import components, ids
-from ...work.jobs import JOBS
+from ...ondemand import Work
+from ...work.jobs import Progress
 from .words import Shown, look_up
 
 
-def key(run_id: str) -> str:
-    """Of the job that checks the advice on a run."""
-    return f"clip advice {run_id}"
+def checked(run: Shown, last: Any, on_progress: Progress) -> ClipAdvice:
+    """The suggestion tried in two short runs, from the same start and on the same data."""
+    return advise(run.training, verify=True, on_progress=on_progress)
 
 
-def busy(run_id: str) -> bool:
+CHECK: Work[Shown] = Work("clip advice", lambda run: run.run_id, checked)
+
+
+def busy(run: Shown) -> bool:
     """Whether the advice on a run is being checked."""
-    job = JOBS.get(key(run_id))
+    job = CHECK.job(run)
     return job is not None and not job.ended
 
 
-def stamp(run_id: str) -> Any:
+def stamp(run: Shown) -> Any:
     """What changes with the check."""
-    job = JOBS.get(key(run_id))
+    job = CHECK.job(run)
     return None if job is None else [job.state, round(job.share, 2)]
 
 
-def advised(runs: Sequence[Shown]) -> tuple[str, TrainingRun] | None:
+def advised(runs: Sequence[Shown]) -> Shown | None:
     """The run to advise on: one without clipping tells most. None before any has recorded something."""
-    found = [(run.run_id, run.record.run) for run in runs if run.record]
-    return min(found, key=lambda pair: pair[1].config.clip != "off") if found else None
+    recorded = [run for run in runs if run.record]
+    return min(recorded, key=lambda run: run.config.clip != "off", default=None)
 
 
 def content(runs: Sequence[Shown]) -> dict[str, Any]:
     """The card; hidden until there is something to say."""
     nothing = {"advice": [], "card": "card hidden", "buttons": "hidden", "effect": ""}
-    if (found := advised(runs)) is None:
+    if (run := advised(runs)) is None:
         return nothing
     try:
-        advice = advise(found[1])
+        advice = advise(run.training)
     except InputError:
         return nothing
     seen = measured(runs)
-    buttons = f"actions {tried(found[0])}" if advice.threshold is not None and not seen else "hidden"
-    said = html.P(components.typeset(seen or whose(runs, found[0]) + advice.reason))
-    return {"advice": [said, norms(advice)], "card": "card", "buttons": buttons, "effect": effect(found[0])}
+    buttons = f"actions {tried(run)}" if advice.threshold is not None and not seen else "hidden"
+    said = html.P(components.typeset(seen or whose(runs, run) + advice.reason))
+    return {"advice": [said, norms(advice)], "card": "card", "buttons": buttons, "effect": effect(run)}
 
 
-def whose(runs: Sequence[Shown], run_id: str) -> str:
+def whose(runs: Sequence[Shown], run: Shown) -> str:
     """Of several runs, which one is meant."""
-    return next(f"Of the {run.name}: " for run in runs if run.run_id == run_id) if len(runs) > 1 else ""
+    return f"Of the {run.name}: " if len(runs) > 1 else ""
 
 
-def tried(run_id: str) -> str:
+def tried(run: Shown) -> str:
     """Which button comes first: the trial until there was one, the threshold unless it did harm."""
-    job = JOBS.get(key(run_id))
-    found = job.result.effect if job and job.ended and not job.error else None
-    return "untried" if found is None else "harm" if found.outcome == "harm" else "good"
+    result = CHECK.result(run)
+    if result is None or result.effect is None:
+        return "untried"
+    return "harm" if result.effect.outcome == "harm" else "good"
 
 
 def measured(runs: Sequence[Shown]) -> str:
@@ -86,14 +91,13 @@ def measured(runs: Sequence[Shown]) -> str:
 
 def lines(runs: Sequence[Shown]) -> list[str]:
     """The same as plain text: what was measured, what the norms suggest, and what a check of it showed."""
-    if (found := advised(runs)) is None:
+    if (run := advised(runs)) is None:
         return []
-    job = JOBS.get(key(found[0]))
     try:
-        advice = (job.result if job else None) or advise(found[1])
+        advice = CHECK.result(run) or advise(run.training)
     except InputError:
         return []
-    return [*filter(None, [measured(runs)]), *(whose(runs, found[0]) + str(advice)).splitlines()]
+    return [*filter(None, [measured(runs)]), *(whose(runs, run) + str(advice)).splitlines()]
 
 
 def norms(advice: ClipAdvice) -> Component:
@@ -102,9 +106,9 @@ def norms(advice: ClipAdvice) -> Component:
     return components.table_details(rows, "Gradient norm before clipping")
 
 
-def effect(run_id: str) -> Any:
+def effect(run: Shown) -> Any:
     """How the check stands, or what it showed."""
-    job = JOBS.get(key(run_id))
+    job = CHECK.job(run)
     if job is None:
         return ""
     if not job.ended:
@@ -113,24 +117,23 @@ def effect(run_id: str) -> Any:
 
 
 def check(clicks: Any, run_ids: list[str]) -> Any:
-    """The callback: try the suggestion in two short runs, from the same start and on the same data."""
-    if not clicks or (found := advised(look_up(run_ids))) is None:
+    """The callback: try the suggestion."""
+    if not clicks or (run := advised(look_up(run_ids))) is None:
         return no_update
-    run_id, run = found
-    JOBS.start(key(run_id), lambda on_progress: advise(run, verify=True, on_progress=on_progress))
+    CHECK.start(run)
     return clicks
 
 
 OUTPUTS = {
-    "advice": Output(ids.TRAIN_ADVICE, "children"),
-    "card": Output(ids.TRAIN_CARD, "className"),
-    "buttons": Output(ids.TRAIN_ADVICE_BUTTONS, "className"),
-    "effect": Output(ids.TRAIN_EFFECT, "children"),
+    "advice": Output(ids.TRAIN.advice, "children"),
+    "card": Output(ids.TRAIN.card, "className"),
+    "buttons": Output(ids.TRAIN.advice_buttons, "className"),
+    "effect": Output(ids.TRAIN.effect, "children"),
 }
 
 
 def register(app: Dash) -> None:
     """The check; the suggestion is taken over by steer."""
-    clicks, runs = Input(ids.TRAIN_CHECK, "n_clicks"), State(ids.TRAIN_RUNS, "data")
-    poke = Output(ids.TRAIN_POKE, "data", allow_duplicate=True)
+    clicks, runs = Input(ids.TRAIN.check, "n_clicks"), State(ids.TRAIN.runs, "data")
+    poke = Output(ids.TRAIN.poke, "data", allow_duplicate=True)
     app.callback(poke, clicks, runs, prevent_initial_call=True)(check)

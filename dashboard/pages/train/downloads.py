@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from dash import Dash, Input, Output, State, ctx, dcc, no_update
+from dash import Dash, State, dcc, no_update
 
 import gradlab
 from gradlab.config.links import file_name
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 
-from ... import components, ids
-from ...downloads import can_draw_pictures, netcdf
+from ... import components, downloads, ids
 from ...work.training import TRAINING
 from ...work.training_worker import CHECKPOINT
 from . import advisor, flow
 from .words import Shown, look_up, sentence, summary, troubles
 
-LABELS = {
-    "nc": "Dataset (.nc)",
-    "csv": "Curves (.csv)",
-    "html": "Report (.html, works offline)",
-    "png": "Picture (.png)",
-    "safetensors": "Weights and state (.safetensors)",
-}
+LABELS = downloads.LABELS | {"safetensors": "Weights and state (.safetensors)"}
 CONTENT = {"nc": "datasets", "csv": "curves", "safetensors": "weights"}  # of an archive
 ROWS = ("loss", "log_grad_norm_before", "log_grad_norm_after", "clipped", "skipped", "update_ratio", "learning_rate")
-
-
-def formats() -> dict[str, str]:
-    """What can be downloaded; a picture only where something can draw one."""
-    return {fmt: label for fmt, label in LABELS.items() if fmt != "png" or can_draw_pictures()}
 
 
 def curves(ds: xr.Dataset) -> bytes:
@@ -53,7 +40,7 @@ def checkpoint(run: Shown) -> bytes:
 
 
 OF_ONE: Mapping[str, Callable[[Shown], bytes]] = {
-    "nc": lambda run: netcdf(run.ds, ""),
+    "nc": lambda run: downloads.netcdf(run.ds),
     "csv": lambda run: curves(run.ds),
     "safetensors": checkpoint,
 }
@@ -77,12 +64,8 @@ def report(runs: Sequence[Shown], theme: str) -> bytes:
 
 
 def picture(runs: Sequence[Shown], theme: str) -> bytes:
-    """The figure as it is on the page, on the page's background."""
-    fig = gradlab.plots.training_course(runs[0].ds, [run.ds for run in runs[1:]], theme)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "training.png"
-        gradlab.plots.save(fig, path)
-        return path.read_bytes()
+    """The figure over the iterations."""
+    return downloads.picture(gradlab.plots.training_course(runs[0].ds, [run.ds for run in runs[1:]], theme))
 
 
 OF_ALL: Mapping[str, Callable[[Sequence[Shown], str], bytes]] = {"html": report, "png": picture}
@@ -125,18 +108,13 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return content.getvalue()
 
 
-def send(*arguments: Any) -> tuple[Any, Any]:
+def send(clicks: Any, run_ids: list[str] | None, look: Mapping[str, str] | None) -> tuple[Any, Any]:
     """The callback: which entry was chosen, and the runs on the page."""
-    *_clicks, run_ids, look = arguments
-    fmt = next((fmt for fmt in LABELS if ctx.triggered_id == f"train-{ids.download(fmt)}"), None)
-    if not fmt or not ctx.triggered[0]["value"]:
-        return no_update, no_update
-    return download(fmt, run_ids or [], (look or {}).get("theme", "light"))
+    fmt = downloads.chosen(ids.TRAIN)
+    return download(fmt, run_ids or [], (look or {}).get("theme", "light")) if fmt else (no_update, no_update)
 
 
 def register(app: Dash) -> None:
     """One callback for the menu."""
-    outputs = Output(ids.TRAIN_DOWNLOAD, "data"), Output(ids.TRAIN_FAILURE, "children", allow_duplicate=True)
-    clicks = [Input(f"train-{ids.download(fmt)}", "n_clicks") for fmt in formats()]
-    page = State(ids.TRAIN_RUNS, "data"), State(ids.TRAIN_LOOK, "data")
-    app.callback(*outputs, *clicks, *page, prevent_initial_call=True)(send)
+    page = {"run_ids": State(ids.TRAIN.runs, "data"), "look": State(ids.TRAIN.look, "data")}
+    downloads.register(app, ids.TRAIN, send, page, LABELS)

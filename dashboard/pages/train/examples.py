@@ -13,6 +13,8 @@ from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training.network import task_name
 
+from ... import ids
+
 
 @dataclass(frozen=True)
 class Example:
@@ -76,7 +78,7 @@ def clips(config: TrainConfig) -> list[TrainConfig]:
 
 
 @dataclass(frozen=True)
-class Offer:
+class Start:
     """What one click trains."""
 
     label: str
@@ -84,10 +86,10 @@ class Offer:
     configs: Callable[[TrainConfig], list[TrainConfig]]
 
 
-OFFERS = {
-    "train-one": Offer("Train", "the set-up as it is", one),
-    "train-cells": Offer("tanh against LSTM", "the same set-up with both cells, overlaid", cells),
-    "train-clips": Offer("With and without clipping", "the same set-up twice, overlaid", clips),
+STARTS = {
+    ids.TRAIN.one: Start("Train", "the set-up as it is", one),
+    ids.TRAIN.cells: Start("tanh against LSTM", "the same set-up with both cells, overlaid", cells),
+    ids.TRAIN.clips: Start("With and without clipping", "the same set-up twice, overlaid", clips),
 }
 
 

@@ -10,14 +10,15 @@ from dash import Output, html, no_update
 from dash.development.base_component import Component
 
 import gradlab
-from gradlab import training
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.config.network import NetworkConfig
 from gradlab.runs.verdicts import share_left, verdict
+from gradlab.training import snapshot_dataset
 from gradlab.wording import number_text
 
 from ... import components, ids
+from ...run_card import explore_link
 from .words import Shown
 
 NETWORK = NetworkConfig.model_fields.keys() - {"input", "column"}  # what Explore and Train have in common
@@ -51,7 +52,7 @@ def last_snapshot(runs: Sequence[Shown]) -> int:
 
 def count(run: Shown) -> int:
     """Snapshots so far."""
-    return len(run.record.run.history.snapshots) if run.record else 0
+    return len(run.training.history.snapshots) if run.record else 0
 
 
 def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
             rows([ds for _, ds in chosen.values()]), f"Left of the gradient at the last step, iteration {when}"
         ),
         "flow_verdict": [
-            html.P([*components.typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), explore_link(run)])
+            html.P([*components.typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), link_to_explore(run)])
             for text, (run, (_, ds)) in zip(said, chosen.items(), strict=True)
         ],
         "when": f"at iteration {when:,}" + (", the latest" if index >= last_snapshot(runs) else ""),
@@ -92,11 +93,11 @@ def rows(seen: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
 
 def snapshot(run: Shown, index: int, layer: int) -> tuple[int, xr.Dataset] | None:
     """Iteration and Dataset of a run's snapshot of a number, or of its latest; None before there is one."""
-    if not count(run) or run.record is None:
+    if not count(run):
         return None
     at = min(index, count(run) - 1)
-    ds = training.snapshot_dataset(run.record.run, at, min(layer, run.config.layers - 1))
-    return int(run.record.run.history.snapshots[at]["iteration"]), ds.assign_attrs(label=run.name)
+    ds = snapshot_dataset(run.training, at, min(layer, run.config.layers - 1))
+    return int(run.training.history.snapshots[at]["iteration"]), ds.assign_attrs(label=run.name)
 
 
 def flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
@@ -106,7 +107,7 @@ def flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
 
 
 def _has_verdict(run: Shown) -> bool:
-    return run.record is None or run.record.run.task.output == "last"
+    return run.record is None or run.training.task.output == "last"
 
 
 def _verdict_words(run: Shown, ds: xr.Dataset) -> str:
@@ -130,24 +131,23 @@ def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:
     return MEANINGS.get(found.word, "").format(reach=found.reach, steps=found.steps)
 
 
-def explore_link(run: Shown) -> Component:
+def link_to_explore(run: Shown) -> Component:
     """Explore with the cell and the weights' distribution of a run."""
     config = {name: value for name, value in run.config if name in NETWORK}
     if run.record:
-        task = run.record.run.task
-        config |= {"steps": task.length, "input_size": task.input_size}
+        config |= {"steps": run.training.task.length, "input_size": run.training.task.input_size}
     href = f"/?{to_query(RunConfig(**config))}"
-    return html.A("Open in Explore", href=href, title=EXPLORE, **components.aria(label=f"Open in Explore: {run.name}"))
+    return explore_link(href=href, title=EXPLORE, **components.aria(label=f"Open in Explore: {run.name}"))
 
 
 OUTPUTS = {
-    "flow": Output(ids.TRAIN_FLOW, "figure"),
-    "flow_style": Output(ids.TRAIN_FLOW, "style"),
-    "flow_label": Output(ids.TRAIN_FLOW_FRAME, "aria-label"),
-    "flow_table": Output(ids.TRAIN_FLOW_TABLE, "children"),
-    "flow_verdict": Output(ids.TRAIN_FLOW_VERDICT, "children"),
-    "when": Output(ids.TRAIN_WHEN, "children"),
-    "most": Output(ids.TRAIN_BACK, "max"),
-    "back": Output(ids.TRAIN_BACK, "value"),
-    "fixed": Output(ids.TRAIN_BACK, "disabled"),
+    "flow": Output(ids.TRAIN.flow, "figure"),
+    "flow_style": Output(ids.TRAIN.flow, "style"),
+    "flow_label": Output(ids.part(ids.TRAIN.flow, "frame"), "aria-label"),
+    "flow_table": Output(ids.TRAIN.flow_table, "children"),
+    "flow_verdict": Output(ids.TRAIN.flow_verdict, "children"),
+    "when": Output(ids.TRAIN.when, "children"),
+    "most": Output(ids.TRAIN.back, "max"),
+    "back": Output(ids.TRAIN.back, "value"),
+    "fixed": Output(ids.TRAIN.back, "disabled"),
 }

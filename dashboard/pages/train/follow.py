@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
-from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash import Dash, Input, Output, State, ctx, html
 from dash.development.base_component import Component
 
 import gradlab
@@ -16,6 +16,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 
 from ... import components, ids
+from ...answers import answer
 from ...work.training import TRAINING
 from . import advisor, flow
 from .examples import title
@@ -101,10 +102,10 @@ def follow(
     shown: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The callback."""
-    return answer(ctx.triggered_id, run_ids or [], look, int(layer or 0), back or 0, shown)
+    return answer(OUTPUTS, update(ctx.triggered_id, run_ids or [], look, int(layer or 0), back or 0, shown))
 
 
-def answer(
+def update(
     trigger: Any,
     run_ids: Sequence[str],
     look: Mapping[str, Any] | None,
@@ -114,27 +115,27 @@ def answer(
 ) -> dict[str, Any]:
     """The page as its runs stand. A tick that finds nothing new, or the slider, changes little.
 
-    The answer always holds what is shown, from which the browser knows when to ask again (assets/train.js).
+    What is shown is always said, so that the browser knows when to ask again (assets/train.js).
     """
-    same: dict[str, Any] = dict.fromkeys(OUTPUTS, no_update)
     if not look:
-        return same
+        return {}
     before = shown or {"stamp": None, "last": -1, "runs": None}
+    changes: dict[str, Any] = {}
     try:
         runs = look_up(run_ids)
-        stamp = [look, layer, *(part for run in runs for part in [*run.stamp, advisor.stamp(run.run_id)])]
+        stamp = [look, layer, *(part for run in runs for part in [*run.stamp, advisor.stamp(run)])]
         chosen = moment(runs, back, before["last"] if before["runs"] == run_ids else -1)
-        if stamp != before["stamp"] or trigger not in (ids.TRAIN_TICK, ids.TRAIN_BACK):
-            same |= show(runs, look["theme"], layer) | flow.slider(runs, chosen, back)
-            same |= flow.flow(runs, chosen, layer, look["theme"])
-        elif trigger == ids.TRAIN_BACK:
-            same |= flow.flow(runs, chosen, layer, look["theme"])
+        if stamp != before["stamp"] or trigger not in (ids.TRAIN.tick, ids.TRAIN.back):
+            changes |= show(runs, look["theme"], layer) | flow.slider(runs, chosen, back)
+            changes |= flow.flow(runs, chosen, layer, look["theme"])
+        elif trigger == ids.TRAIN.back:
+            changes |= flow.flow(runs, chosen, layer, look["theme"])
     except InputError as error:
         failed = {"stamp": None, "last": -1, "runs": run_ids, "more": False}
-        return same | {"trouble": [components.message(str(error), "error")], "shown": failed}
-    more = any(run.state.alive or advisor.busy(run.run_id) for run in runs)
+        return changes | {"trouble": [components.message(str(error), "error")], "shown": failed}
+    more = any(run.state.alive or advisor.busy(run) for run in runs)
     now = {"stamp": stamp, "last": flow.last_snapshot(runs), "runs": run_ids, "more": more}
-    return same | {"shown": now | {"at": time.monotonic()}}
+    return changes | {"shown": now | {"at": time.monotonic()}}
 
 
 def moment(runs: Sequence[Shown], back: int, before: int) -> int:
@@ -144,19 +145,19 @@ def moment(runs: Sequence[Shown], back: int, before: int) -> int:
 
 
 OUTPUTS = {
-    "verdict": Output(ids.TRAIN_VERDICT, "children"),
-    "details": Output(ids.TRAIN_DETAILS, "children"),
-    "trouble": Output(ids.TRAIN_TROUBLE, "children"),
-    "share": Output(ids.TRAIN_SHARE, "value"),
-    "stage": Output(ids.TRAIN_STAGE, "className"),
-    "figure": Output(ids.TRAIN_COURSE, "figure"),
-    "style": Output(ids.TRAIN_COURSE, "style"),
-    "label": Output(ids.TRAIN_COURSE_FRAME, "aria-label"),
-    "table": Output(ids.TRAIN_TABLE, "children"),
-    "layers": Output(ids.TRAIN_LAYER, "data"),
-    "layer_class": Output(ids.TRAIN_LAYER, "className"),
-    "recent": Output(ids.TRAIN_RECENT, "children"),
-    "shown": Output(ids.TRAIN_SHOWN, "data"),
+    "verdict": Output(ids.TRAIN.verdict, "children"),
+    "details": Output(ids.TRAIN.details, "children"),
+    "trouble": Output(ids.TRAIN.trouble, "children"),
+    "share": Output(ids.TRAIN.share, "value"),
+    "stage": Output(ids.TRAIN.stage, "className"),
+    "figure": Output(ids.TRAIN.course, "figure"),
+    "style": Output(ids.TRAIN.course, "style"),
+    "label": Output(ids.part(ids.TRAIN.course, "frame"), "aria-label"),
+    "table": Output(ids.TRAIN.table, "children"),
+    "layers": Output(ids.TRAIN.layer, "data"),
+    "layer_class": Output(ids.TRAIN.layer, "className"),
+    "recent": Output(ids.TRAIN.recent, "children"),
+    "shown": Output(ids.TRAIN.shown, "data"),
     **flow.OUTPUTS,
     **advisor.OUTPUTS,
 }
@@ -165,12 +166,12 @@ OUTPUTS = {
 def register(app: Dash) -> None:
     """One callback for everything that shows the runs: no answer of another one can be waited for in vain."""
     inputs = {
-        "_tick": Input(ids.TRAIN_TICK, "data"),
-        "run_ids": Input(ids.TRAIN_RUNS, "data"),
-        "look": Input(ids.TRAIN_LOOK, "data"),
-        "layer": Input(ids.TRAIN_LAYER, "value"),
-        "back": Input(ids.TRAIN_BACK, "value"),
-        "_poke": Input(ids.TRAIN_POKE, "data"),
-        "shown": State(ids.TRAIN_SHOWN, "data"),
+        "_tick": Input(ids.TRAIN.tick, "data"),
+        "run_ids": Input(ids.TRAIN.runs, "data"),
+        "look": Input(ids.TRAIN.look, "data"),
+        "layer": Input(ids.TRAIN.layer, "value"),
+        "back": Input(ids.TRAIN.back, "value"),
+        "_poke": Input(ids.TRAIN.poke, "data"),
+        "shown": State(ids.TRAIN.shown, "data"),
     }
     app.callback(output=OUTPUTS, inputs=inputs, prevent_initial_call=True)(follow)

@@ -1,4 +1,4 @@
-"""Train: the gradient flow while a net learns. The page's parts; what they do is in the train_* modules beside it.
+"""Train: the gradient flow while a net learns. The page's parts; what they do is in the modules beside it.
 
 Values flow as in Explore: controls -> request -> looks of the controls; when the hand lets go, address bar. A run is
 a process of its own (work/training.py); its id in the address finds it again, and a tick reads what it has saved.
@@ -7,15 +7,16 @@ a process of its own (work/training.py); its id in the address finds it again, a
 from __future__ import annotations
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import Dash, Input, dcc, html
 from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
 
-from ... import controls, form, ids
-from ...components import EMPTY_FIGURE, GRAPH_CONFIG, aria, copy_buttons, download_menu
+from ... import controls, drawing, form, ids, run_card
+from ...components import aria, figure_room, table_room
+from ...downloads import menu
 from . import advisor, downloads, follow, steer
-from .examples import EXAMPLES, OFFERS
+from .examples import EXAMPLES, STARTS
 
 PATH, LABEL = "/train", "Train"
 HELP = {
@@ -36,24 +37,25 @@ HELP = {
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    stores = (ids.TRAIN_SEARCH, ids.TRAIN_REST, ids.TRAIN_REQUEST, ids.TRAIN_SETTLED, ids.TRAIN_DRAWN, ids.TRAIN_LOOK)
-    more = (ids.TRAIN_ADDRESS, ids.TRAIN_COPIES, ids.TRAIN_SHOWN, ids.TRAIN_POKE, ids.TRAIN_TICK)
-    state = [*(dcc.Store(id=name) for name in (*stores, *more)), dcc.Store(id=ids.TRAIN_RUNS, data=[])]
-    return html.Div([*state, dcc.Download(id=ids.TRAIN_DOWNLOAD), panel(), stage()], className="explore train")
+    more = ("rest", "look", "address", "copies", "shown", "poke", "tick")
+    state = [*drawing.stores(ids.TRAIN, *more), dcc.Store(id=ids.TRAIN.runs, data=[])]
+    return html.Div([*state, dcc.Download(id=ids.TRAIN.download), panel(), stage()], className="explore train")
 
 
 def panel() -> Component:
     """What a person sets."""
     look = {"size": "compact-xs", "variant": "default", "radius": "xl"}
-    chips = [dmc.Button(example.label, id=ids.train_example(name), **look) for name, example in EXAMPLES.items()]
+    chips = [
+        dmc.Button(example.label, id=ids.part(ids.TRAIN.example, name), **look) for name, example in EXAMPLES.items()
+    ]
     examples = [
         html.H2("Examples"),
         html.Div(chips, className="chips"),
-        html.P(id=ids.TRAIN_EXAMPLE, className="about"),
+        html.P(id=ids.TRAIN.example, className="about"),
     ]
-    more = html.Details([html.Summary("More"), *controls.more(TrainConfig)], id=ids.TRAIN_MORE, className="more")
+    more = html.Details([html.Summary("More"), *controls.more(TrainConfig)], id=ids.TRAIN.more, className="more")
     recent = html.Section(
-        [html.H2("Latest runs"), html.Ul(id=ids.TRAIN_RECENT)], className="pins", **aria(label="Latest runs")
+        [html.H2("Latest runs"), html.Ul(id=ids.TRAIN.recent)], className="pins", **aria(label="Latest runs")
     )
     task = ids.field(form.key("task", TrainConfig))  # first, as everything else serves it
     basic = sorted(controls.basic(TrainConfig), key=lambda block: getattr(block, "id", None) != task)
@@ -64,36 +66,36 @@ def panel() -> Component:
 def stage() -> Component:
     """What the nets do: verdict, buttons, figures."""
     head = [
-        html.H1("Loading …", id=ids.TRAIN_VERDICT, **aria(live="polite")),
-        html.P(id=ids.TRAIN_DETAILS, className="details"),
+        html.H1("Loading …", id=ids.TRAIN.verdict, **aria(live="polite")),
+        html.P(id=ids.TRAIN.details, className="details"),
         actions(),
     ]
     messages = [
-        html.Div(id=ids.TRAIN_NOTICES, role="status"),
-        html.Div(id=ids.TRAIN_FAILURE, role="alert"),
-        html.Div(id=ids.TRAIN_TROUBLE, role="status"),
+        html.Div(id=ids.TRAIN.notices, role="status"),
+        html.Div(id=ids.TRAIN.failure, role="alert"),
+        html.Div(id=ids.TRAIN.trouble, role="status"),
     ]
     columns = html.Div([course(), flow()], className="columns")
-    preview = html.Div(id=ids.TRAIN_PREVIEW, className="preview")
+    preview = html.Div(id=ids.TRAIN.preview, className="preview")
     parts = [html.Div(head, className="head"), *messages, preview, columns]
-    return html.Section(parts, id=ids.TRAIN_STAGE, className="stage waiting", **aria(label="The runs"))
+    return html.Section(parts, id=ids.TRAIN.stage, className="stage waiting", **aria(label="The runs"))
 
 
 def actions() -> Component:
     """Start, pause, resume, stop; how far it is; copies and downloads."""
-    offers = [
-        html.Button([html.B(offer.label), html.Span(offer.text)], id=name, className="offer", title=offer.text)
-        for name, offer in OFFERS.items()
+    starts = [
+        html.Button([html.B(start.label), html.Span(start.text)], id=name, className="offer", title=start.text)
+        for name, start in STARTS.items()
     ]
-    steering = {ids.TRAIN_PAUSE: "Pause", ids.TRAIN_RESUME: "Resume", ids.TRAIN_STOP: "Stop"}
+    steering = {ids.TRAIN.pause: "Pause", ids.TRAIN.resume: "Resume", ids.TRAIN.stop: "Stop"}
     buttons = [html.Button(text, id=name, className="steer") for name, text in steering.items()]
-    share = html.Progress(id=ids.TRAIN_SHARE, value="0", max="1", **aria(label="Done so far"))
+    share = html.Progress(id=ids.TRAIN.share, value="0", max="1", **aria(label="Done so far"))
     return html.Div(
         [
-            html.Div(offers, className="offers"),
+            html.Div(starts, className="offers"),
             html.Div([*buttons, share], className="steering"),
-            html.Div([copy_buttons("train-"), download_menu(downloads.formats(), "train-")], className="take-away"),
-            html.Span(id=ids.TRAIN_COPIED, className="copied", role="status"),
+            html.Div([run_card.copy_buttons(ids.TRAIN), menu(ids.TRAIN, downloads.LABELS)], className="take-away"),
+            html.Span(id=ids.TRAIN.copied, className="copied", role="status"),
         ],
         className="actions",
     )
@@ -101,24 +103,15 @@ def actions() -> Component:
 
 def course() -> Component:
     """The runs over their iterations."""
-    graph = dcc.Graph(id=ids.TRAIN_COURSE, config=GRAPH_CONFIG, figure=EMPTY_FIGURE, style={"height": "600px"})
-    frame = html.Div(graph, id=ids.TRAIN_COURSE_FRAME, role="img", className="figure", **aria(label="The runs"))
-    parts = [frame, table(ids.TRAIN_TABLE)]
+    parts = [figure_room(ids.TRAIN.course, "The runs", 600), table_room(ids.TRAIN.table)]
     return html.Section(parts, className="course", **aria(label="The runs over their iterations"))
-
-
-def table(component_id: str) -> Component:
-    """Room for the same as a figure in numbers."""
-    inner = html.Div(id=component_id, className="table", tabIndex=0)
-    return html.Details([html.Summary("Show as table"), inner], className="as-table")
 
 
 def flow() -> Component:
     """The gradient at one moment of the training, and what to clip at."""
-    graph = dcc.Graph(id=ids.TRAIN_FLOW, config=GRAPH_CONFIG, figure=EMPTY_FIGURE, style={"height": "360px"})
-    frame = html.Div(graph, id=ids.TRAIN_FLOW_FRAME, role="img", className="figure", **aria(label="The gradient"))
+    frame = figure_room(ids.TRAIN.flow, "The gradient", 360)
     slider = dmc.Slider(
-        id=ids.TRAIN_BACK,
+        id=ids.TRAIN.back,
         min=0,
         max=1,
         value=0,
@@ -127,27 +120,27 @@ def flow() -> Component:
         size="sm",
         thumbLabel="Back in training",
     )
-    layers = dmc.SegmentedControl(id=ids.TRAIN_LAYER, data=[{"value": "0", "label": "Layer 1"}], value="0", size="xs")
-    title = html.H2(["The gradient ", html.Span(id=ids.TRAIN_WHEN)])
+    layers = dmc.SegmentedControl(id=ids.TRAIN.layer, data=[{"value": "0", "label": "Layer 1"}], value="0", size="xs")
+    title = html.H2(["The gradient ", html.Span(id=ids.TRAIN.when)])
     parts = [title, layers, html.Div(slider, className="slider"), frame]
-    said = html.Div(id=ids.TRAIN_FLOW_VERDICT, className="said")
-    parts += [said, table(ids.TRAIN_FLOW_TABLE), advice()]
+    said = html.Div(id=ids.TRAIN.flow_verdict, className="said")
+    parts += [said, table_room(ids.TRAIN.flow_table), advice()]
     return html.Section(parts, className="flow", **aria(label="The gradient through time"))
 
 
 def advice() -> Component:
     """The clip advisor's card."""
     buttons = [
-        html.Button("Use this threshold", id=ids.TRAIN_USE),
-        html.Button("Try it in a short run", id=ids.TRAIN_CHECK),
+        html.Button("Use this threshold", id=ids.TRAIN.use),
+        html.Button("Try it in a short run", id=ids.TRAIN.check),
     ]
-    parts = [html.H2("Clip advisor"), html.Div(id=ids.TRAIN_ADVICE)]
+    parts = [html.H2("Clip advisor"), html.Div(id=ids.TRAIN.advice)]
     parts += [
-        html.Div(buttons, id=ids.TRAIN_ADVICE_BUTTONS, className="hidden"),
-        html.Div(id=ids.TRAIN_EFFECT, className="effect", role="status"),
+        html.Div(buttons, id=ids.TRAIN.advice_buttons, className="hidden"),
+        html.Div(id=ids.TRAIN.effect, className="effect", role="status"),
     ]
     label = aria(label="Clip advisor")
-    return html.Section(parts, id=ids.TRAIN_CARD, className="card hidden", **label)
+    return html.Section(parts, id=ids.TRAIN.card, className="card hidden", **label)
 
 
 def register(app: Dash) -> None:
@@ -155,12 +148,8 @@ def register(app: Dash) -> None:
     controls.register(app, TrainConfig)
     for part in (steer, follow, advisor, downloads):
         part.register(app)
-    start = ClientsideFunction("train", "start")
-    app.clientside_callback(start, Output(ids.TRAIN_SEARCH, "data"), Input(ids.TRAIN_STAGE, "id"))
-    watched = [*controls.values(Input, TrainConfig).values(), Input(ids.TRAIN_RUNS, "data")]
-    app.clientside_callback(ClientsideFunction("train", "collect"), *watched, prevent_initial_call=True)
-    for name, store in {"drawn": ids.TRAIN_DRAWN, "shown": ids.TRAIN_SHOWN, "address": ids.TRAIN_ADDRESS}.items():
-        app.clientside_callback(ClientsideFunction("train", name), Input(store, "data"), prevent_initial_call=True)
-    clicks = [Input(f"train-{name}", "n_clicks") for name in (ids.COPY_LINK, ids.COPY_PYTHON, ids.COPY_COMMAND)]
-    copy = ClientsideFunction("explore", "copy")
-    app.clientside_callback(copy, *clicks, State(ids.TRAIN_COPIES, "data"), prevent_initial_call=True)
+    drawing.register(app, ids.TRAIN)
+    run_card.register(app, ids.TRAIN)
+    watched = [*controls.values(Input, TrainConfig).values(), Input(ids.TRAIN.runs, "data")]
+    stores = {name: [Input(getattr(ids.TRAIN, name), "data")] for name in ("drawn", "shown")}
+    drawing.in_browser(app, "train", collect=watched, **stores)

@@ -34,7 +34,7 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
     try:
         task = build_task(config)
     except InputError as error:
-        return [components.message(_problem(config, str(error)), "error")]
+        return [components.message(_problem(config, error), "error")]
     batch = task.batch(np.random.default_rng([config.seed, 0]), config.batch_size)
     about = (inspect.getdoc(type(task)) or "").partition("\n")[0].replace("`", "")
     words = [
@@ -48,10 +48,10 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
     return [html.Div(words), coming]
 
 
-def _problem(config: TrainConfig, text: str) -> str:
+def _problem(config: TrainConfig, error: InputError) -> str:
     """What is wrong, and where that can be set right."""
-    unknown = task_name(config) == Classification.name and "unknown column" in text
-    return f"{text}. Choose the column of the labels at Column, under More." if unknown else text
+    labels = task_name(config) == Classification.name and error.field == "column"
+    return f"{error}. Choose the column of the labels at Column, under More." if labels else str(error)
 
 
 def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dash import Dash, Input, Output, State, ctx, no_update
+from dash import Dash, Input, Output, State, ctx
 
 from gradlab.config import controls as config_controls
 from gradlab.config.links import to_command, to_python, to_python_together
@@ -19,41 +19,40 @@ from gradlab.tasks.labelled import Classification
 from gradlab.training import advise
 from gradlab.training.network import task_name
 
-from ... import controls, form, ids
+from ... import controls, form, ids, run_card
+from ...answers import answer
 from ...components import message
 from ...uploads import columns, decode, keep, stored
 from ...work.runs import require_memory
 from ...work.training import TRAINING
 from . import address, advisor, preview
-from .examples import EXAMPLES, OFFERS, labels
+from .examples import EXAMPLES, STARTS, labels
 from .words import look_up
 
 FILE, COLUMN, TASK = (form.key(name, TrainConfig) for name in ("input", "column", "task"))
-REROLL = form.key(ids.REROLL, TrainConfig)
 CLASSIFY, LABELS = Classification.name, "label"  # the task of labelled sequences, its column unless one is named
 
 
 @dataclass(frozen=True)
-class Page:
-    """The state that steering starts from: raw values of the controls, runs, entries of the file's choice."""
+class TrainState:
+    """What steering starts from: raw values of the controls, runs, entries of the file's choice."""
 
     raw: Mapping[str, Any]
     runs: Sequence[str]
     files: Sequence[Mapping[str, str]]
-    rest: Sequence[Sequence[str]] = ()
 
 
 # what sets the controls
 
 
-def set_controls(config: TrainConfig, page: Page) -> dict[str, Any]:
+def set_controls(config: TrainConfig, page: TrainState) -> dict[str, Any]:
     """All controls at a configuration."""
     raw = form.raw(config)
     keys = (*(entry["value"] for entry in page.files), raw["input"])
     return {"values": raw, "files": controls.file_options("input", *keys, of=TrainConfig)}
 
 
-def follow_link(search: str, page: Page) -> dict[str, Any]:
+def follow_link(search: str, page: TrainState) -> dict[str, Any]:
     """Controls, runs and notices of the address."""
     link = address.read(search)
     notices = [message(text) for text in link.notices]
@@ -62,12 +61,12 @@ def follow_link(search: str, page: Page) -> dict[str, Any]:
     return set_controls(link.config, page) | {"runs": list(link.runs), "notices": notices, "rest": rest}
 
 
-def choose_example(name: str, page: Page) -> dict[str, Any]:
+def choose_example(name: str, page: TrainState) -> dict[str, Any]:
     """An example, ready to be trained."""
     return set_controls(EXAMPLES[name].config, page) | {"runs": [], "notices": []}
 
 
-def take_file(contents: str, name: str, page: Page) -> dict[str, Any]:
+def take_file(contents: str, name: str, page: TrainState) -> dict[str, Any]:
     """A dropped file is what is learnt; one that cannot be used changes only the message."""
     try:
         data = decode(contents)
@@ -79,14 +78,14 @@ def take_file(contents: str, name: str, page: Page) -> dict[str, Any]:
     return {"values": values, "files": controls.file_options("input", *keys, of=TrainConfig), "upload": summary}
 
 
-def series_file(name: str, data: bytes, page: Page) -> tuple[dict[str, Any], str]:
+def series_file(name: str, data: bytes, page: TrainState) -> tuple[dict[str, Any], str]:
     """Controls for a series or text, with the chosen task where it reads files; what the file holds."""
     key, summary = keep("input", name, data)
     task = task_name(form.read({**page.raw, "input": key}, TrainConfig).config)
     return {"input": key, "column": None, "task": task}, summary
 
 
-def labelled_file(name: str, data: bytes, page: Page) -> tuple[dict[str, Any], str] | None:
+def labelled_file(name: str, data: bytes, page: TrainState) -> tuple[dict[str, Any], str] | None:
     """Controls for a table of labelled sequences, and where its labels are.
 
     None where no such task is chosen, unless a generated one is and the file has a column of labels by name.
@@ -112,42 +111,35 @@ def column_menu(key: str | None, task: str) -> tuple[list[str], str]:
     return columns(key, labels=classify), LABELS if classify else controls.ALL_COLUMNS
 
 
-def use_threshold(page: Page) -> dict[str, Any]:
+def use_threshold(page: TrainState) -> dict[str, Any]:
     """Clipping as the advisor suggests."""
-    found = advisor.advised(look_up(page.runs))
-    threshold = advise(found[1]).threshold if found else None
+    run = advisor.advised(look_up(page.runs))
+    threshold = advise(run.training).threshold if run else None
     return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": f"{threshold:g}"}}
 
 
 def steer(search: str, clicks: Mapping[str, Any], upload: str | None, page: Mapping[str, Any]) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
-    here = Page(page["raw"], page["runs"] or [], page["files"] or [])
+    here = TrainState(page["raw"], page["runs"] or [], page["files"] or [])
     trigger = ctx.triggered_id
     for name in EXAMPLES:
-        if trigger == ids.train_example(name):
-            return outputs(choose_example(name, here))
-    if trigger == REROLL:
-        return outputs({"values": {"seed": random.randrange(controls.SEED_LIMIT)}})
-    if trigger == ids.TRAIN_USE and clicks["use"]:
-        return outputs(use_threshold(here))
+        if trigger == ids.part(ids.TRAIN.example, name):
+            return answer(STEERED, choose_example(name, here))
+    if trigger == ids.TRAIN.reroll:
+        return answer(STEERED, {"values": {"seed": random.randrange(controls.SEED_LIMIT)}})
+    if trigger == ids.TRAIN.use and clicks["use"]:
+        return answer(STEERED, use_threshold(here))
     if trigger == ids.upload(FILE) and upload:
-        return outputs(take_file(upload, page["file_name"], here))
-    return outputs(follow_link(search or "", here) if trigger == ids.TRAIN_SEARCH else {})
+        return answer(STEERED, take_file(upload, page["file_name"], here))
+    return answer(STEERED, follow_link(search or "", here) if trigger == ids.TRAIN.search else {})
 
 
-def outputs(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Output -> value; what is not among the changes stays."""
-    values = changes.get("values", {})
-    plain = {name: changes.get(name, no_update) for name in PLAIN}
-    return plain | {"values": {key: values.get(key, no_update) for key in VALUES}}
-
-
-VALUES = controls.values(Output, TrainConfig)
-PLAIN = {
+STEERED = {
+    "values": controls.values(Output, TrainConfig),
     "files": Output(ids.control(FILE), "data"),
-    "runs": Output(ids.TRAIN_RUNS, "data"),
-    "rest": Output(ids.TRAIN_REST, "data"),
-    "notices": Output(ids.TRAIN_NOTICES, "children"),
+    "runs": Output(ids.TRAIN.runs, "data"),
+    "rest": Output(ids.TRAIN.rest, "data"),
+    "notices": Output(ids.TRAIN.notices, "children"),
     "upload": Output(ids.upload_message(FILE), "children"),
 }
 
@@ -160,36 +152,26 @@ def look(request: Mapping[str, Any]) -> dict[str, Any]:
     filled = form.read(request["raw"], TrainConfig)
     shown = [config for run_id in request["runs"] if (config := TRAINING.config(run_id))]
     base = min(shown, key=lambda config: len(form.changed(config, filled.config)), default=filled.config)
-    classes = form.class_names(filled.config, base)
-    fields = {ids.field(form.key(name, TrainConfig)): {"className": value} for name, value in classes.items()}
-    messages = {ids.control(form.key(name, TrainConfig)): {"error": filled.errors.get(name, "")} for name in classes}
-    opened = {ids.TRAIN_MORE: {"open": True}} if any(_in_more(name) for name in filled.errors) else {}
     example = next((example.text for example in EXAMPLES.values() if example.config == filled.config), "")
-    words: dict[str, Any] = {ids.TRAIN_EXAMPLE: {"children": example}}
+    words: dict[str, Any] = {ids.TRAIN.example: {"children": example}}
     if not shown:
-        words[ids.TRAIN_PREVIEW] = {"children": preview.content(filled.config, request["theme"])}
-    return {"props": fields | messages | opened | words, "look": {k: request[k] for k in ("theme", "narrow")}}
-
-
-def _in_more(name: str) -> bool:
-    return config_controls(TrainConfig)[name].level == "more"
+        words[ids.TRAIN.preview] = {"children": preview.content(filled.config, request["theme"])}
+    return {"props": form.looks(filled, base) | words, "look": {k: request[k] for k in ("theme", "narrow")}}
 
 
 def settle(request: Mapping[str, Any], rest: Sequence[Sequence[str]] | None) -> dict[str, Any]:
     """The callback: address and copies; nothing while a control is wrong."""
     filled = form.read(request["raw"], TrainConfig)
     if filled.errors:
-        return {"address": no_update, "copies": no_update}
+        return answer(SETTLED, {})
     pairs = tuple((name, value) for name, value in rest or ())
     here = address.Address(filled.config, tuple(request["runs"]), pairs)
     before = address.read(request["search"])
     same = (before.config, before.runs) == (here.config, here.runs)
-    copies = {
-        f"train-{ids.COPY_LINK}": here.query,
-        f"train-{ids.COPY_PYTHON}": python(meant(filled.config, request["runs"])),
-        f"train-{ids.COPY_COMMAND}": "\n".join(map(to_command, meant(filled.config, request["runs"]))),
-    }
-    return {"address": no_update if same else here.query, "copies": copies}
+    configs = meant(filled.config, request["runs"])
+    command = "\n".join(map(to_command, configs))
+    copies = run_card.copies(ids.TRAIN, here.query, python(configs), command)
+    return answer(SETTLED, {"copies": copies} | ({} if same else {"address": here.query}))
 
 
 def meant(config: TrainConfig, run_ids: Sequence[str]) -> list[TrainConfig]:
@@ -211,32 +193,31 @@ def python(configs: Sequence[TrainConfig]) -> str:
 def act(clicks: Mapping[str, Any], raw: Mapping[str, Any], run_ids: list[str] | None) -> dict[str, Any]:
     """The callback: nothing where a button came up without having been pressed."""
     trigger = str(ctx.triggered_id)
-    return press(trigger, raw, run_ids or []) if clicks.get(trigger) else dict.fromkeys(ACTED, no_update)
+    return answer(ACTED, press(trigger, raw, run_ids or []) if clicks.get(trigger) else {})
 
 
 def press(trigger: str, raw: Mapping[str, Any], run_ids: Sequence[str]) -> dict[str, Any]:
     """What a button of the runs does."""
-    same: dict[str, Any] = {"runs": no_update, "poke": no_update, "failure": ""}
     try:
-        if trigger in OFFERS:
-            return same | {"runs": start(trigger, raw)}
+        if trigger in STARTS:
+            return {"failure": "", "runs": start(trigger, raw)}
         for run_id in run_ids:
             ACTIONS[trigger](run_id)
     except InputError as error:
-        return same | {"failure": message(labelled(str(error)), "error")}
-    return same | {"poke": random.random()}
+        return {"failure": message(labelled(error), "error")}
+    return {"failure": "", "poke": random.random()}
 
 
-def start(offer: str, raw: Mapping[str, Any]) -> list[str]:
+def start(which: str, raw: Mapping[str, Any]) -> list[str]:
     """New runs of the set-up; their ids. Raises InputError, with none of them started, for what cannot be trained."""
     filled = form.read(raw, TrainConfig)
     if filled.errors:
-        label = config_controls(TrainConfig)[next(iter(filled.errors))].label
-        raise InputError(f"Set right {label} first: {next(iter(filled.errors.values()))}")
+        name, text = next(iter(filled.errors.items()))
+        raise InputError(f"Set right {config_controls(TrainConfig)[name].label} first: {text}")
     require_memory(filled.config)
     started: list[str] = []
     try:
-        for config in OFFERS[offer].configs(filled.config):
+        for config in STARTS[which].configs(filled.config):
             started.append(TRAINING.start(config))
     except InputError:
         for run_id in started:
@@ -245,48 +226,47 @@ def start(offer: str, raw: Mapping[str, Any]) -> list[str]:
     return started
 
 
-def labelled(text: str) -> str:
-    """An error of the engine, with the control's label where it begins with a field's name."""
-    name, colon, rest = text.partition(":")
-    found = config_controls(TrainConfig).get(name)
-    return f"{found.label}{colon}{rest}" if found else text
+def labelled(error: InputError) -> str:
+    """An error with the label of the control that it is about, in place of the field's name where it begins with it."""
+    control = config_controls(TrainConfig).get(error.field or "")
+    return f"{control.label}: {str(error).removeprefix(f'{error.field}: ')}" if control else str(error)
 
 
 ACTED = {
-    "runs": Output(ids.TRAIN_RUNS, "data", allow_duplicate=True),
-    "poke": Output(ids.TRAIN_POKE, "data"),
-    "failure": Output(ids.TRAIN_FAILURE, "children"),
+    "runs": Output(ids.TRAIN.runs, "data", allow_duplicate=True),
+    "poke": Output(ids.TRAIN.poke, "data"),
+    "failure": Output(ids.TRAIN.failure, "children"),
 }
-ACTIONS = {ids.TRAIN_PAUSE: TRAINING.pause, ids.TRAIN_RESUME: TRAINING.resume, ids.TRAIN_STOP: TRAINING.stop}
+SETTLED = {"address": Output(ids.TRAIN.address, "data"), "copies": Output(ids.TRAIN.copies, "data")}
+ACTIONS = {ids.TRAIN.pause: TRAINING.pause, ids.TRAIN.resume: TRAINING.resume, ids.TRAIN.stop: TRAINING.stop}
 
 
 def register(app: Dash) -> None:
     """Steering, the controls' looks, the address, and the buttons of the runs."""
-    examples = {name: Input(ids.train_example(name), "n_clicks") for name in EXAMPLES}
-    buttons = {"reroll": Input(REROLL, "n_clicks"), "use": Input(ids.TRAIN_USE, "n_clicks")}
+    examples = {name: Input(ids.part(ids.TRAIN.example, name), "n_clicks") for name in EXAMPLES}
+    buttons = {"reroll": Input(ids.TRAIN.reroll, "n_clicks"), "use": Input(ids.TRAIN.use, "n_clicks")}
     page = {
         "raw": controls.values(State, TrainConfig),
-        "runs": State(ids.TRAIN_RUNS, "data"),
+        "runs": State(ids.TRAIN.runs, "data"),
         "files": State(ids.control(FILE), "data"),
         "file_name": State(ids.upload(FILE), "filename"),
     }
     inputs = {
-        "search": Input(ids.TRAIN_SEARCH, "data"),
+        "search": Input(ids.TRAIN.search, "data"),
         "clicks": examples | buttons,
         "upload": Input(ids.upload(FILE), "contents"),
         "page": page,
     }
-    app.callback(output=PLAIN | {"values": VALUES}, inputs=inputs, prevent_initial_call=True)(steer)
+    app.callback(output=STEERED, inputs=inputs, prevent_initial_call=True)(steer)
     chosen = Input(ids.control(FILE), "value"), Input(ids.control(TASK), "value")
     app.callback(*(Output(ids.control(COLUMN), prop) for prop in ("data", "placeholder")), *chosen)(column_menu)
-    request = Input(ids.TRAIN_REQUEST, "data")
-    app.callback(Output(ids.TRAIN_DRAWN, "data"), request, prevent_initial_call=True)(look)
-    settled = {"address": Output(ids.TRAIN_ADDRESS, "data"), "copies": Output(ids.TRAIN_COPIES, "data")}
-    wanted = [Input(ids.TRAIN_SETTLED, "data"), State(ids.TRAIN_REST, "data")]
-    app.callback(output=settled, inputs=wanted, prevent_initial_call=True)(settle)
+    request = Input(ids.TRAIN.request, "data")
+    app.callback(Output(ids.TRAIN.drawn, "data"), request, prevent_initial_call=True)(look)
+    wanted = [Input(ids.TRAIN.settled, "data"), State(ids.TRAIN.rest, "data")]
+    app.callback(output=SETTLED, inputs=wanted, prevent_initial_call=True)(settle)
     pressed = {
-        "clicks": {name: Input(name, "n_clicks") for name in (*OFFERS, *ACTIONS)},
+        "clicks": {name: Input(name, "n_clicks") for name in (*STARTS, *ACTIONS)},
         "raw": controls.values(State, TrainConfig),
-        "run_ids": State(ids.TRAIN_RUNS, "data"),
+        "run_ids": State(ids.TRAIN.runs, "data"),
     }
     app.callback(output=ACTED, inputs=pressed, prevent_initial_call=True)(act)

@@ -12,7 +12,8 @@ from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
-from gradlab.training.outcome import latest_loss, outcome
+from gradlab.training import TrainingRecord
+from gradlab.training.outcome import latest_loss
 from gradlab.wording import duration, value_text
 
 from ... import components
@@ -108,6 +109,17 @@ class Shown:
     unreadable: str = ""
 
     @property
+    def training(self) -> TrainingRecord:
+        """As it was saved last, where it was."""
+        assert self.record is not None
+        return self.record.run
+
+    @property
+    def iteration(self) -> int:
+        """How far it is."""
+        return self.training.iteration if self.record else 0
+
+    @property
     def ds(self) -> xr.Dataset:
         """What it has recorded, under its name."""
         assert self.record is not None
@@ -116,8 +128,7 @@ class Shown:
     @property
     def outcome(self) -> str:
         """What the net has come to, one of `WORDS`."""
-        assert self.record is not None
-        return outcome(self.record.run.task, self.record.run.history)
+        return self.training.outcome
 
     @property
     def stamp(self) -> list[Any]:
@@ -179,8 +190,7 @@ def _before_all(runs: Sequence[Shown]) -> str:
 
 def _losses(run: Shown) -> str:
     """The loss that counts, and the one to beat under the first words of what it is."""
-    assert run.record is not None
-    task, history = run.record.run.task, run.record.run.history
+    task, history = run.training.task, run.training.history
     which = "held-out loss" if history.scores else "loss"
     baseline = task.baseline_text.partition(":")[0]
     return f"{which} {value_text(latest_loss(history), 2)}, {baseline} {value_text(task.baseline, 2)}"
@@ -196,7 +206,7 @@ def summary(runs: Sequence[Shown]) -> str:
 
 def progress_text(run: Shown) -> str:
     """Iterations, status, and what is left."""
-    at, wanted, pace = run.record.run.iteration if run.record else 0, run.config.iterations, TRAINING.pace(run.run_id)
+    at, wanted, pace = run.iteration, run.config.iterations, TRAINING.pace(run.run_id)
     if run.unreadable:
         return f"{STATES[run.state.status]}, cannot be read"
     if run.state.status == "done":
@@ -208,8 +218,7 @@ def progress_text(run: Shown) -> str:
 
 def share(runs: Sequence[Shown]) -> float:
     """How much of all is done."""
-    done = sum(run.record.run.iteration if run.record else 0 for run in runs)
-    return done / sum(run.config.iterations for run in runs)
+    return sum(run.iteration for run in runs) / sum(run.config.iterations for run in runs)
 
 
 def troubles(runs: Sequence[Shown]) -> list[str]:
@@ -221,7 +230,7 @@ def _failure(run: Shown) -> str:
     """How its process failed."""
     if not run.state.error:
         return ""
-    at = f" It was last saved at iteration {run.record.run.iteration:,}." if run.record else ""
+    at = f" It was last saved at iteration {run.iteration:,}." if run.record else ""
     return run.state.error + at + (" Resume goes on from there." if run.state.resumable and run.record else "")
 
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import xarray as xr
 from dash.development.base_component import Component
 
 import gradlab
-from gradlab.config import RunConfig
 
 from .... import components
+from ..request import Run
 
-
-@dataclass(frozen=True)
-class Run:
-    """What a tab is made from."""
-
-    ds: xr.Dataset
-    config: RunConfig
-    theme: str
+__all__ = ["Run", "figure"]
 
 
 def figure(name: str, run: Run, label: str) -> Component:

@@ -11,6 +11,7 @@ from dash import Dash, html
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
+from gradlab.config.links import to_query
 from gradlab.data import INPUTS, Series, parse, read_file
 from gradlab.plots.chaos import exponent_texts
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
@@ -21,7 +22,7 @@ from gradlab.wording import factor_text
 from .... import components
 from ....work.jobs import Progress
 from ....work.runs import size
-from . import ondemand
+from . import frame
 from .base import Run, figure
 
 TITLE = "Chaos"
@@ -82,7 +83,7 @@ def _own_data(config: RunConfig) -> tuple[int, int]:
     return len(data.values), min(SAMPLES, data.values.shape[1])
 
 
-def offer(config: RunConfig, last: Outcome | None) -> ondemand.Offer | None:
+def offer(config: RunConfig, last: Outcome | None) -> frame.Offer | None:
     """The first spectrum; then a better one for as long as it is not good enough and there are data for it."""
     wanted = plan(config, last)
     if last is not None and (_good(last.spectrum) or wanted == last.plan):
@@ -90,7 +91,7 @@ def offer(config: RunConfig, last: Outcome | None) -> ondemand.Offer | None:
     exponents = f"All {wanted.k}" if wanted.k == wanted.size else f"The leading {wanted.k} of {wanted.size}"
     doubt = f"{_doubt(last.spectrum)} " if last else ""
     text = f"{doubt}{exponents} exponents over {wanted.steps:,} steps of {wanted.samples} samples."
-    return ondemand.Offer("Compute more" if last else "Compute the spectrum", text, seconds(config, wanted))
+    return frame.Offer("Compute more" if last else "Compute the spectrum", text, seconds(config, wanted))
 
 
 def _doubt(spectrum: LyapunovSpectrum) -> str:
@@ -204,14 +205,14 @@ def rows(spectrum: LyapunovSpectrum) -> list[dict[str, str]]:
     return [{"index": str(n), "exponent, factor per step": text} for n, text in enumerate(texts, 1)]
 
 
-WORK = ondemand.Work("chaos", "Lyapunov spectrum: share done", offer, compute, show)
+WORK = frame.TabWork("chaos", to_query, compute, "Lyapunov spectrum: share done", offer, show)
 
 
 def content(run: Run) -> list[Component]:
     """An offer to compute the spectrum, or what came of it."""
-    return [html.P(TEXT), *ondemand.content(WORK, run)]
+    return [html.P(TEXT), *frame.content(WORK, run)]
 
 
 def register(app: Dash) -> None:
     """Start, follow and cancel."""
-    ondemand.register(app, WORK)
+    frame.register(app, WORK)

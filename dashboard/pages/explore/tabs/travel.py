@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config import RunConfig
+from gradlab.config.links import to_query
 from gradlab.plots.lags import (
     ESTIMATE,
     credit_logs,
@@ -24,7 +25,7 @@ from gradlab.products import BUDGET
 from .... import components
 from ....work.jobs import Progress
 from ....work.runs import LIVE, size, work
-from . import ondemand
+from . import frame
 from .base import Run, figure
 
 TITLE = "Travel"
@@ -81,13 +82,13 @@ def seconds(config: RunConfig, count: int) -> float:
     return _EXACT_RUNS * run + count * _cube(config) * (config.steps * _STEP_SECONDS + _FAN_SECONDS)
 
 
-def offer(config: RunConfig, last: xr.Dataset | None) -> ondemand.Offer | None:
+def offer(config: RunConfig, last: xr.Dataset | None) -> frame.Offer | None:
     """The first samples, then more."""
     count = samples(config, last)
     if last is not None and last.sizes["sample"] == count:
         return None
     text = f"{count} sample{'s' if count > 1 else ''} over {config.steps:,} steps."
-    return ondemand.Offer("Take more samples" if last is not None else "Compute", text, seconds(config, count))
+    return frame.Offer("Take more samples" if last is not None else "Compute", text, seconds(config, count))
 
 
 def compute(config: RunConfig, last: xr.Dataset | None, on_progress: Progress) -> xr.Dataset:
@@ -199,14 +200,14 @@ def _transposed(columns: dict[str, list[str]]) -> list[dict[str, str]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-WORK = ondemand.Work("travel", "Long products: share done", offer, compute, show, eager=True)
+WORK = frame.TabWork("travel", to_query, compute, "Long products: share done", offer, show, eager=True)
 
 
 def content(run: Run) -> list[Component]:
     """What is quick to compute at once, then an offer of more."""
-    return [html.P(TEXT), *ondemand.content(WORK, run)]
+    return [html.P(TEXT), *frame.content(WORK, run)]
 
 
 def register(app: Dash) -> None:
     """Start, follow and cancel."""
-    ondemand.register(app, WORK)
+    frame.register(app, WORK)

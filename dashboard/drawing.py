@@ -1,0 +1,29 @@
+"""What pages share with assets/drawing.js: the stores that their values run through, callbacks of the browser alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc
+from dash.development.base_component import Component
+
+from .ids import Ids
+
+
+def stores(page: Ids, *more: str) -> list[Component]:
+    """The page's stores, empty; `more`: names of those that not every page has."""
+    return [dcc.Store(id=getattr(page, name)) for name in ("search", "request", "settled", "drawn", *more)]
+
+
+def in_browser(app: Dash, script: str, **callbacks: Sequence[Input | State]) -> None:
+    """Callbacks of assets/<script>.js that answer nothing, by name, with what they are called with."""
+    for name, inputs in callbacks.items():
+        app.clientside_callback(ClientsideFunction(script, name), *inputs, prevent_initial_call=True)
+
+
+def register(app: Dash, page: Ids) -> None:
+    """The address is read when the page has come, and written."""
+    start = ClientsideFunction("drawing", "start")
+    app.clientside_callback(start, Output(page.search, "data"), Input(page.verdict, "id"))
+    if "address" in page.names:
+        in_browser(app, "drawing", address=[Input(page.address, "data")])

@@ -1,0 +1,46 @@
+"""Work on demand: a job that is found by what it is about, so that a page that is loaded again shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from .work.jobs import JOBS, Job, Progress
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Work(Generic[S]):
+    """What is computed on demand about a subject.
+
+    identity: what tells subjects apart, as text. compute: from the subject, the last result (None before there is one)
+    and a progress callback.
+    """
+
+    name: str
+    identity: Callable[[S], str]
+    compute: Callable[[S, Any, Progress], Any]
+
+    def key(self, subject: S) -> str:
+        """Of the job."""
+        return f"{self.name}?{self.identity(subject)}"
+
+    def job(self, subject: S) -> Job | None:
+        """As it stands, if there is one."""
+        return JOBS.get(self.key(subject))
+
+    def result(self, subject: S) -> Any:
+        """What came of it; None before anything has."""
+        job = self.job(subject)
+        return job.result if job else None
+
+    def start(self, subject: S) -> Job:
+        """Start it, or find it under way."""
+        result = self.result(subject)
+        return JOBS.start(self.key(subject), lambda on_progress: self.compute(subject, result, on_progress))
+
+    def cancel(self, subject: S) -> None:
+        """End it, and forget what came of it."""
+        JOBS.cancel(self.key(subject))

@@ -1,0 +1,66 @@
+"""What the browser asks for, and the run that it means once that has been computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from gradlab.config import RunConfig
+from gradlab.config.presets import PRESETS
+
+from ... import form
+from ...work.runs import RUNS
+
+MAX_PINS = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the browser wants drawn.
+
+    first: whether the page shows no run yet. run: whether a person asked for it, however long it takes. search: the
+    query that the address bar shows. theory: whether its line is in the figure.
+    """
+
+    raw: Mapping[str, Any]
+    preset: str
+    pins: tuple[str, ...] = ()
+    theme: str = "light"
+    narrow: bool = False
+    theory: bool = True
+    first: bool = False
+    run: bool = False
+    search: str = ""
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> Request:
+        """From the browser's JSON."""
+        preset = data["preset"] if data["preset"] in PRESETS else next(iter(PRESETS))
+        pins = tuple(data["pins"][:MAX_PINS])
+        rest = {name: data[name] for name in ("theme", "narrow", "theory", "first", "run", "search")}
+        return cls(data["raw"], preset, pins, **rest)
+
+    @property
+    def base(self) -> RunConfig:
+        """The preset that controls are compared with."""
+        return PRESETS[self.preset].config()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has been computed, and the theme that it is shown in."""
+
+    ds: xr.Dataset
+    config: RunConfig
+    theme: str
+
+
+def finished(data: Mapping[str, Any]) -> Run | None:
+    """The run that a request means; None while a control is wrong, or before it has been computed."""
+    filled = form.read(data["raw"])
+    if filled.errors or filled.config not in RUNS:
+        return None
+    return Run(RUNS.get(filled.config), filled.config, data["theme"])

@@ -1,0 +1,158 @@
+"""The frame of a tab whose content takes a while: an offer, progress with Cancel, then the result or what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, ctx, dcc, html
+from dash.development.base_component import Component
+
+from gradlab.config import RunConfig
+from gradlab.config.links import from_query, to_query
+from gradlab.wording import duration
+
+from .... import components, ids
+from ....answers import answer
+from ....ondemand import Work
+from ....work.jobs import Job
+from ....work.runs import LIVE, RUNS
+from .base import Run
+
+TICK_MS = 400
+PATIENCE = 2.0  # seconds that opening a tab may wait for what should be quick
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Work that waits for a click: the button's words, what there is to know before, and its predicted time."""
+
+    button: str
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TabWork(Work[RunConfig]):
+    """What a tab computes on demand.
+
+    label: of the progress. offer: from the configuration and the last result, None before there is one; None where
+    there is nothing to compute (any more). show: the result as content of the tab. eager: whether what is quick starts
+    by itself.
+    """
+
+    label: str
+    offer: Callable[[RunConfig, Any], Offer | None]
+    show: Callable[[Any, Run], list[Component]]
+    eager: bool = False
+
+    @property
+    def ids(self) -> ids.Ids:
+        """Of the parts of the frame."""
+        return ids.work(self.name)
+
+
+def content(work: TabWork, run: Run) -> list[Component]:
+    """The frame, filled as the run's job stands; a quick one is started."""
+    if work.eager and work.job(run.config) is None:
+        offer = work.offer(run.config, None)
+        if offer is not None and offer.seconds <= LIVE:
+            work.start(run.config).wait(PATIENCE)
+    return [frame(work, run, state(work, run))]
+
+
+def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
+    """Every part is always there, so that callbacks find it; what does not apply is hidden."""
+    part = work.ids
+    button = dmc.Button(props["button"], id=part.start, size="compact-md")
+    text = html.Span(props["offer"], id=part.offer_text)
+    cancel = dmc.Button("Cancel", id=part.cancel, size="compact-md", variant="default")
+    bar = html.Progress(id=part.share, value=props["share"], max="1", **components.aria(label=work.label))
+    pace = html.Span(props["pace"], id=part.pace, className="pace")
+    return html.Div(
+        [
+            dcc.Store(id=part.run, data={"query": to_query(run.config), "theme": run.theme}),
+            dcc.Interval(id=part.tick, interval=TICK_MS, disabled=props["idle"]),
+            html.Div(props["outcome"], id=part.outcome, role="status"),
+            html.Div([button, text], id=part.offer, className=props["offer_class"]),
+            html.Div([bar, pace, cancel], id=part.progress, className=props["progress_class"]),
+            html.Div(props["body"], id=part.body),
+        ],
+        className="work",
+    )
+
+
+def state(work: TabWork, run: Run) -> dict[str, Any]:
+    """What the parts of the frame show as the job stands."""
+    job = work.job(run.config)
+    if job is not None and not job.ended:
+        return _look(job, outcome="", body=[])
+    result = job.result if job else None
+    failed = components.message(job.error, "error") if job and job.error else ""
+    body = work.show(result, run) if result is not None else []
+    return _look(None, work.offer(run.config, result), failed, body)
+
+
+def _look(job: Job | None, offer: Offer | None = None, outcome: Any = "", body: Any = ()) -> dict[str, Any]:
+    again = "Try again" if outcome else offer.button if offer else ""
+    return {
+        "idle": job is None,
+        "button": again,
+        "offer": components.typeset(f"{offer.text} Takes about {duration(offer.seconds)}.") if offer else "",
+        "offer_class": "run-bar" if offer else "run-bar hidden",
+        "progress_class": "run-bar" if job else "run-bar hidden",
+        "share": str(job.share if job else 0.0),
+        "pace": _pace(job) if job else "",
+        "outcome": outcome,
+        "body": list(body),
+    }
+
+
+def _pace(job: Job) -> str:
+    """How far it is, in words."""
+    if job.state == "waiting":
+        return "Waits for other work to end."
+    left = job.seconds_left
+    return f"{100 * job.share:.0f} %" + (f", about {duration(left)} left" if left is not None else "")
+
+
+def places(part: ids.Ids) -> dict[str, Output]:
+    """Where what the frame shows stands."""
+    return {
+        "idle": Output(part.tick, "disabled"),
+        "button": Output(part.start, "children"),
+        "offer": Output(part.offer_text, "children"),
+        "offer_class": Output(part.offer, "className"),
+        "progress_class": Output(part.progress, "className"),
+        "share": Output(part.share, "value"),
+        "pace": Output(part.pace, "children"),
+        "outcome": Output(part.outcome, "children"),
+        "body": Output(part.body, "children"),
+    }
+
+
+def register(app: Dash, work: TabWork) -> None:
+    """Start, follow and cancel."""
+    part = work.ids
+
+    def turn(_start: Any, _cancel: Any, _tick: Any, data: dict[str, str]) -> dict[str, Any]:
+        return answer(places(part), act(work, ctx.triggered_id, data))
+
+    inputs = [Input(part.start, "n_clicks"), Input(part.cancel, "n_clicks"), Input(part.tick, "n_intervals")]
+    state = [State(part.run, "data")]
+    app.callback(output=places(part), inputs=inputs, state=state, prevent_initial_call=True)(turn)
+
+
+def act(work: TabWork, trigger: str, data: dict[str, str]) -> dict[str, Any]:
+    """Do what was clicked, and show how it stands; a tick of work under way moves its progress alone."""
+    config = from_query(data["query"]).config
+    if trigger == work.ids.start:
+        work.start(config)
+    elif trigger == work.ids.cancel:
+        work.cancel(config)
+    shown = state(work, Run(RUNS.get(config), config, data["theme"]))
+    if trigger == work.ids.tick and not shown["idle"]:
+        return {name: shown[name] for name in ("share", "pace")}
+    return shown

@@ -1,0 +1,55 @@
+"""What can be done with a run wherever it is shown: open it in Explore, train it, copy it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, State, html
+from dash.development.base_component import Component
+
+from . import ids
+from .components import aria, icon_button, typeset
+
+COPIED = {"copy_link": "link", "copy_python": "Python", "copy_command": "command"}
+
+
+def explore_link(**props: Any) -> Component:
+    """To the run, or to what of it Explore can show."""
+    return html.A("Open in Explore", **props)
+
+
+def train_link(**props: Any) -> Component:
+    """To a set-up with the run's net."""
+    title = "Open Train with this net, its initialisation and its clipping"
+    return html.A("Train this", className="go", title=title, **props)
+
+
+def copy_buttons(page: ids.Ids) -> Component:
+    """Link, Python, command."""
+    look = {"variant": "default", "size": "compact-sm"}
+    buttons = [
+        dmc.Button(text, id=getattr(page, name), attributes={"root": aria(label=f"Copy {text}")}, **look)
+        for name, text in COPIED.items()
+    ]
+    return html.Div([html.Span("Copy"), dmc.ButtonGroup(buttons)], className="copy")
+
+
+def copies(page: ids.Ids, link: str, python: str, command: str) -> dict[str, str]:
+    """The texts behind the copy buttons; the browser puts the page's place before the link."""
+    return {page.copy_link: link, page.copy_python: python, page.copy_command: command}
+
+
+def pin_row(query: str, label: str, rate: str, colour: str) -> Component:
+    """One pinned run: its colour in the figure, what it is, its rate, and the two things to do with it."""
+    name = [html.Span(label, className="pin-label"), html.Span(typeset(rate), className="pin-rate")]
+    reopen = html.Button(name, id=ids.reopen(query), className="pin-open", title="Open this run again")
+    remove = icon_button(ids.unpin(query), "close", f"Remove pin {label}", color="gray")
+    return html.Li([html.Span(className="swatch", style={"background": colour}), reopen, remove])
+
+
+def register(app: Dash, page: ids.Ids) -> None:
+    """Copying, in the browser alone."""
+    clicks = [Input(getattr(page, name), "n_clicks") for name in COPIED]
+    copy = ClientsideFunction("run_card", "copy")
+    app.clientside_callback(copy, *clicks, State(page.copies, "data"), prevent_initial_call=True)
