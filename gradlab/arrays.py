@@ -162,7 +162,7 @@ def device_namespace(device: str) -> Namespace:
     if device == "cpu" or (device == "auto" and gpu_problem()):
         return np
     if problem := gpu_problem():
-        raise InputError(f"device 'cuda' cannot be used: {problem}. Use device='cpu' meanwhile", "device")
+        raise InputError(f"device 'cuda' cannot be used: {problem}. Use 'cpu' meanwhile", "device")
     import cupy
 
     return cupy

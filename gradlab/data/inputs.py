@@ -125,7 +125,7 @@ class Series:
         """
         starts = len(self.rows) - steps + 1
         if starts < 1:
-            raise _too_few("steps", "steps", steps, len(self.rows))
+            raise _too_few("steps", steps, len(self.rows), "steps")
         start = np.random.default_rng([seed, _STREAM]).choice(starts, batch_size, replace=starts < batch_size)
         return self.table[self.rows[start + np.arange(steps)[:, None]]]
 
@@ -140,15 +140,14 @@ class Batch:
         """(T, B, D): the first T steps of the first B samples. Raises InputError if there are fewer of either."""
         have_steps, have_samples, _ = self.values.shape
         if have_steps < steps:
-            raise _too_few("steps", "steps", steps, have_steps)
+            raise _too_few("steps", steps, have_steps, "steps")
         if have_samples < batch_size:
-            raise _too_few("samples", "batch_size", batch_size, have_samples)
+            raise _too_few("samples", batch_size, have_samples, "batch_size")
         return self.values[:steps, :batch_size].copy()
 
 
-def _too_few(what: str, keyword: str, wanted: int, got: int) -> InputError:
-    text = f"the data have {got} {what}, fewer than the {wanted} asked for; use {keyword}={got} or less"
-    return InputError(text, keyword)
+def _too_few(what: str, wanted: int, got: int, field: str) -> InputError:
+    return InputError(f"the data have {got} {what}, fewer than the {wanted} asked for; use {got} or less", field)
 
 
 def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:

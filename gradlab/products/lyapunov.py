@@ -71,7 +71,7 @@ def lyapunov(
             run = _Run(frame, warmup, total, on_progress)
         run.over(_pieces(traj, every))
     if run is None:
-        raise InputError("x: no steps in it; expected (T, *M, B, D) with T > 0")
+        raise InputError("x: no steps in it; expected (T, *M, B, D) with T > 0", "x")
     return run.result()
 
 
@@ -112,7 +112,7 @@ def lyapunov_of_map(
     namespace(x0, "x0")
     require_type("x0", x0, "f", "float32 or float64")
     if x0.ndim not in (1, 2) or 0 in x0.shape:
-        raise InputError(f"x0: expected shape (n,) or (B, n), got {tuple(x0.shape)}")
+        raise InputError(f"x0: expected shape (n,) or (B, n), got {tuple(x0.shape)}", "x0")
     require_finite("x0", x0)
     n = x0.shape[-1]
     _require_counts(n, k=k, every=every, warmup=warmup, steps=steps)
@@ -148,7 +148,7 @@ def _chunks(
     if shape:
         return (x[a : a + chunk] for a in range(0, x.shape[0], chunk)), x.shape[0]
     if shape == () or not isinstance(x, Iterable):
-        raise InputError(f"x: expected an array (T, *M, B, D) or an iterator of such, got {type(x).__name__}")
+        raise InputError(f"x: expected an array (T, *M, B, D) or an iterator of such, got {type(x).__name__}", "x")
     return iter(x), None
 
 
@@ -232,7 +232,7 @@ class _Run:
         self.frame, self.total, self.on_progress = frame, total, on_progress
         self.warmup = default_warmup(total) if warmup is None else warmup
         if total is not None and self.warmup >= total:
-            raise InputError(f"warmup: expected fewer than the {total} steps, got {self.warmup}")
+            raise InputError(f"warmup: expected fewer than the {total} steps, got {self.warmup}", "warmup")
         self.sums = frame.xp.zeros(frame.dead.shape, dtype=frame.xp.float64)
         self.counted = frame.xp.zeros(frame.dead.shape[1:], dtype=frame.xp.float64)
         self.done = self.intervals = 0
@@ -312,4 +312,4 @@ def _require_counts(size: int, **counts: int | None) -> None:
         whole = hasattr(value, "__index__") and type(value) is not bool
         if not whole or value < low or (high is not None and value > high):
             wanted = f"from {low} to {high}, the number of state variables" if high else f"from {low} on"
-            raise InputError(f"{name}: expected a whole number {wanted}, got {value!r}")
+            raise InputError(f"{name}: expected a whole number {wanted}, got {value!r}", name)

@@ -250,7 +250,7 @@ def train(
     path = None if checkpoint is None else Path(checkpoint)
     if resume:
         if path is None:
-            raise InputError("resume: name the checkpoint to go on from")
+            raise InputError("resume: name the checkpoint to go on from", "resume")
         run = TrainingRun.load(path, config, **fields)
     else:
         run = TrainingRun(config or TrainConfig(**fields))

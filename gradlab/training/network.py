@@ -60,9 +60,9 @@ def build_task(config: TrainConfig) -> Task:
     if not TASKS[name].needs_file:
         return make_task(name, steps=config.steps)
     if config.input is None:
-        raise InputError(f"input: the task {name} learns from a file; name one")
+        raise InputError(f"input: the task {name} learns from a file; name one", "input")
     if config.column is not None and "column" not in TASKS[name].__dataclass_fields__:
-        raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out")
+        raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out", "column")
     return _file_task(name, config.steps, Path(config.input), config.column, _stamp(Path(config.input)))
 
 

@@ -51,9 +51,10 @@ def snapshot_dataset(run: TrainingRecord, index: int = -1, layer: int = 0) -> xr
     """
     count = len(run.history.snapshots)
     if not -count <= index < count:
-        raise InputError(f"snapshot: expected one of {count}, got number {index}; take more of them or train longer")
+        text = f"snapshot: expected one of {count}, got number {index}; take more of them or train longer"
+        raise InputError(text, "index")
     if not 0 <= layer < run.config.layers:
-        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}")
+        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}", "layer")
     snapshot, cell = run.history.snapshots[index], run.cell
     variables = {name: variable(q, _array(snapshot, layer, name), model_axes=0) for name, q in of_snapshots().items()}
     variables["valid_steps"] = xr.Variable("sample", _array(snapshot, layer, "valid_steps"))
