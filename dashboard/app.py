@@ -1,7 +1,5 @@
 """The app and its command."""
 
-from __future__ import annotations
-
 import click
 from dash import Dash
 

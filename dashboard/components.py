@@ -1,7 +1,5 @@
 """Parts of the page: text with powers, the verdict, the strip, tables, pins. Pure functions from data to components."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

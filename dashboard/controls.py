@@ -1,7 +1,5 @@
 """The controls, one per field of a configuration, made from the field's metadata: a new field needs no code here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

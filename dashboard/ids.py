@@ -1,7 +1,5 @@
 """Every component id, once."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

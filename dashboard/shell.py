@@ -1,7 +1,5 @@
 """What surrounds every page: head, header, theme, help."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dash_mantine_components as dmc

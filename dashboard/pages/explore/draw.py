@@ -1,7 +1,5 @@
 """Drawing: from what the browser asks for to what the page shows."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass

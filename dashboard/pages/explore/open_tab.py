@@ -1,7 +1,5 @@
 """The tabs below the figure; only the open one is computed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dash import Dash, Input, Output

@@ -4,8 +4,6 @@ Values flow in a circle that the browser closes (assets/explore.js): controls ->
 lets go, request -> settled -> address bar; and from the address bar, a preset or a file back to the controls.
 """
 
-from __future__ import annotations
-
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from dash.development.base_component import Component

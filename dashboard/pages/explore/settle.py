@@ -1,7 +1,5 @@
 """What follows when the hand lets go: address bar, spoken verdict, copies, table, pins."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode

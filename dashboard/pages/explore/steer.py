@@ -1,7 +1,5 @@
 """What sets the controls other than a hand: link, preset, Reset, another seed, file, a pin opened again, remedy."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

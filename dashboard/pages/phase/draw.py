@@ -1,7 +1,5 @@
 """What Phase shows of a request: the map, the chosen point in words, its links."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Values flow as in Explore: controls -> request -> drawn map; when the hand lets go, address bar (assets/phase.js).
 """
 
-from __future__ import annotations
-
 import dash_mantine_components as dmc
 from dash import Dash, Input, State, html
 from dash.development.base_component import Component

@@ -1,7 +1,5 @@
 """The clip advisor's card: what the norms so far suggest, and on request what a short run shows of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

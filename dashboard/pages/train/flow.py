@@ -1,7 +1,5 @@
 """The gradient through time at one moment of the training, and the slider that leads back to it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

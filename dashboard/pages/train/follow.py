@@ -1,7 +1,5 @@
 """What Train shows of its runs: how they stand, what they have learnt, their figures."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -4,8 +4,6 @@ Values flow as in Explore: controls -> request -> looks of the controls; when th
 a process of its own (work/training.py); its id in the address finds it again, and a tick reads what it has saved.
 """
 
-from __future__ import annotations
-
 import dash_mantine_components as dmc
 from dash import Dash, Input, dcc, html
 from dash.development.base_component import Component

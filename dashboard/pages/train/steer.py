@@ -1,7 +1,5 @@
 """What sets the controls of Train and starts, pauses, resumes and stops its runs."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

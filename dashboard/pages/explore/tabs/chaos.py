@@ -1,7 +1,5 @@
 """Chaos: the Lyapunov spectrum of the driven net, computed when asked for."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

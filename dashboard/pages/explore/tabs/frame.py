@@ -1,7 +1,5 @@
 """The frame of a tab whose content takes a while: an offer, progress with Cancel, then the result or what failed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Travel: what the product of all steps back to the loss does to a gradient."""
 
-from __future__ import annotations
-
 import numpy as np
 import xarray as xr
 from dash import Dash, html
