@@ -3,8 +3,7 @@
 import click
 from dash import Dash
 
-from . import server, shell
-from .pages import PAGES
+from . import pages, server, shell
 
 
 def create_app(allowed_hosts: tuple[str, ...] = ()) -> Dash:
@@ -23,7 +22,7 @@ def create_app(allowed_hosts: tuple[str, ...] = ()) -> Dash:
     )
     app.layout = shell.layout()
     shell.register(app)
-    for page in PAGES:
+    for page in pages.PAGES:
         page.register(app)
     server.protect(app, allowed_hosts)
     return app

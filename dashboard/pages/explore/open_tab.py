@@ -9,7 +9,7 @@ from gradlab.errors import InputError
 
 from ... import components, ids
 from .request import finished
-from .tabs import TABS
+from .tabs import TABS, frame
 
 
 def content(tab: str, data: dict[str, Any]) -> list[Component]:
@@ -33,5 +33,5 @@ def register(app: Dash) -> None:
     inputs = [Input(ids.EXPLORE.tabs, "value"), Input(ids.EXPLORE.settled, "data")]
     app.callback(output=outputs, inputs=inputs, prevent_initial_call=True)(panels)
     for tab in TABS.values():
-        if hasattr(tab, "register"):
-            tab.register(app)
+        if hasattr(tab, "WORK"):
+            frame.register(app, tab.WORK)

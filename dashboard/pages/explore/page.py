@@ -17,6 +17,7 @@ from . import diagnosis, downloads, draw, open_tab, settle, steer, theory
 from .tabs import TABS
 
 PATH, LABEL = "/", "Explore"
+STAYS: tuple[str, ...] = ()
 HELP = {
     "The question": "A recurrent net learns from the past only if the gradient of the loss survives the way back "
     "through time. Each step back multiplies it by a matrix. This page shows what comes of it.",
@@ -35,7 +36,7 @@ HELP = {
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    stores = drawing.stores(ids.EXPLORE, "loaded", "copies", "address", "tried")
+    stores = drawing.stores(ids.EXPLORE, "loaded", "copies", "address", "pressed", "tried")
     state = [*stores, dcc.Store(id=ids.EXPLORE.pins, data=[]), dcc.Download(id=ids.EXPLORE.download)]
     spoken = html.Div(id=ids.EXPLORE.announcement, className="unseen", **aria(live="polite"))
     return html.Div([*state, spoken, control_panel(), stage()], className="explore")

@@ -16,6 +16,7 @@ from ...run_card import explore_link
 from . import draw
 
 PATH, LABEL = "/phase", "Phase"
+STAYS = ("axes",)
 HELP = {
     "The question": "How large may the weights be before the gradient stops fading and starts to explode? For a wide "
     "plain net with random weights theory has an answer without running one.",

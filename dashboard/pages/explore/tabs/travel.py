@@ -2,7 +2,7 @@
 
 import numpy as np
 import xarray as xr
-from dash import Dash, html
+from dash import html
 from dash.development.base_component import Component
 
 import gradlab
@@ -204,8 +204,3 @@ WORK = frame.TabWork("travel", to_query, compute, "Long products: share done", o
 def content(run: Run) -> list[Component]:
     """What is quick to compute at once, then an offer of more."""
     return [html.P(TEXT), *frame.content(WORK, run)]
-
-
-def register(app: Dash) -> None:
-    """Start, follow and cancel."""
-    frame.register(app, WORK)
