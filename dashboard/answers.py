@@ -1,11 +1,16 @@
 """What callbacks answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
-from dash import no_update
+from dash import Output, no_update
+
+from .ids import Ids
+
+
+def outputs(page: Ids, **names: str) -> dict[str, Any]:
+    """Outputs that are called like their ids; names: words, by the property that is set."""
+    return {name: Output(getattr(page, name), prop) for prop, words in names.items() for name in words.split()}
 
 
 def answer(outputs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,9 @@
 """The app and its command."""
 
-from __future__ import annotations
-
 import click
 from dash import Dash
 
-from . import server, shell
-from .pages import PAGES
+from . import pages, server, shell
 
 
 def create_app(allowed_hosts: tuple[str, ...] = ()) -> Dash:
@@ -25,7 +22,7 @@ def create_app(allowed_hosts: tuple[str, ...] = ()) -> Dash:
     )
     app.layout = shell.layout()
     shell.register(app)
-    for page in PAGES:
+    for page in pages.PAGES:
         page.register(app)
     server.protect(app, allowed_hosts)
     return app

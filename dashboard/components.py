@@ -1,7 +1,5 @@
 """Parts of the page: text with powers, the verdict, the strip, tables, pins. Pure functions from data to components."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +8,6 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from gradlab.runs.verdicts import Verdict
 from gradlab.wording import times
 
 from . import ids
@@ -65,11 +62,6 @@ def powers(text: str) -> list[Content]:
     return parts
 
 
-def headline(verdict: Verdict) -> list[Component]:
-    """The verdict: icon, sentence, with its verb marked."""
-    return statement(verdict.word, verdict.icon, verdict.headline)
-
-
 def statement(word: str, sign: str, text: str) -> list[Component]:
     """A sentence in the look of a verdict of that word."""
     verb = next((v for v in VERBS if v in text), "")
@@ -77,11 +69,6 @@ def statement(word: str, sign: str, text: str) -> list[Component]:
     sentence = [*typeset(before), html.Span(verb, className="verb"), *typeset(after)]
     icon = html.Span(sign, className="sign", **aria(hidden="true"))
     return [html.Span([icon, html.Span(sentence)], className=f"verdict {word.replace(' ', '-')}")]
-
-
-def details(verdict: Verdict) -> list[Content]:
-    """What the verdict rests on, in one paragraph."""
-    return typeset(" ".join(verdict.details))
 
 
 def strip(boxes: Sequence[Mapping[str, Any]], steps: int) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The controls, one per field of a configuration, made from the field's metadata: a new field needs no code here."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -11,7 +9,6 @@ from dash.development.base_component import Component
 
 from gradlab.arrays import gpu_problem
 from gradlab.config import Config, Control, RunConfig, controls
-from gradlab.data import INPUTS
 
 from . import form, ids
 from .components import icon_button
@@ -84,7 +81,7 @@ def _file(name: str, control: Control, value: Any, of: type[Config]) -> list[Com
     """A choice among what is generated and what was dropped, and a place to drop more."""
     key, placeholder = form.key(name, of), "drawn at random" if name == "weights" else "none"
     optional = {"clearable": True, "placeholder": placeholder} if value is None else {}
-    select = _select(key, control, value=value, data=file_options(name, of=of), allowDeselect=False, **optional)
+    select = _select(key, control, value=value, data=file_options(name, None, of=of), allowDeselect=False, **optional)
     return [select, upload(key, UPLOAD_TEXT[name])]
 
 
@@ -96,12 +93,13 @@ def upload(key: str, text: str) -> Component:
     return html.Div([zone, result], className="dropzone", **limit)
 
 
-def file_options(name: str, *keys: str | None, of: type[Config] = RunConfig) -> list[dict[str, str]]:
-    """Entries of a file field's choice: what is generated, then files by key."""
+def file_options(
+    name: str, key: str | None, before: Sequence[Mapping[str, str]] = (), of: type[Config] = RunConfig
+) -> list[dict[str, str]]:
+    """Entries of a file field's choice: what is generated, the files of the entries `before`, and the one of a key."""
     choices = controls(of)[name].choices
-    generated = choices() if choices else []
-    found = [key for key in dict.fromkeys(keys) if key and key not in INPUTS]
-    return [{"value": key, "label": form.file_label(key)} for key in [*generated, *found]]
+    keys = [*(choices() if choices else []), *(entry["value"] for entry in before), key]
+    return [{"value": key, "label": form.file_label(key)} for key in dict.fromkeys(keys) if key]
 
 
 def _column(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:

@@ -1,7 +1,5 @@
 """What the pages' downloads have in common."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """What pages share with assets/drawing.js: the stores that their values run through, callbacks of the browser alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc

@@ -6,8 +6,6 @@ A raw value is what a component holds: a number, a name, "" for an emptied field
 name in the file cache. Paths never come from the page.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache

@@ -1,7 +1,5 @@
 """Every component id, once."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -41,6 +39,7 @@ EXPLORE = Ids(
     *RUN_CARD,
     "pins",
     "loaded",  # counts what came from a link, a preset or a file, as opposed to a hand on a control
+    "pressed",  # the last button that comes and goes, by its id
     "tried",  # the remedy that was tried last: {"query", "label", "predicted"}
     "controls sheet_toggle preset reset chip more realised reroll hint hint_close pin_list",
     "stage strip figure note card why tabs panel table table_toggle pin train_this",

@@ -1,7 +1,5 @@
 """Work on demand: a job that is found by what it is about, so that a page that is loaded again shows it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

@@ -1,7 +1,5 @@
 """What can be done with a run wherever it is shown: open it in Explore, train it, copy it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dash_mantine_components as dmc

@@ -4,8 +4,6 @@ Source of the rules: the app runs programs' worth of computation for whoever rea
 only, refuses names that do not belong to it (DNS rebinding), and its pages load nothing from anywhere else.
 """
 
-from __future__ import annotations
-
 import errno
 import getpass
 import os

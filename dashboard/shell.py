@@ -1,16 +1,13 @@
 """What surrounds every page: head, header, theme, help."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from . import ids
+from . import ids, pages
 from .components import aria, icon, icon_button
-from .pages import PAGES
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -57,14 +54,15 @@ def header() -> Component:
         ],
         className="tools",
     )
-    return html.Header([brand, html.Nav(id=ids.SHELL.navigation, **aria(label="Pages")), tools])
+    stays: dict[str, Any] = {"data-stays": " ".join(name for page in pages.PAGES for name in page.STAYS)}
+    return html.Header([brand, html.Nav(id=ids.SHELL.navigation, **aria(label="Pages"), **stays), tools])
 
 
 def navigation(current: Any) -> list[Component]:
     """Links to all pages; the browser lets the run on this one travel with them."""
     return [
         html.A(page.LABEL, href=page.PATH, className="nav", **(aria(current="page") if page is current else {}))
-        for page in PAGES
+        for page in pages.PAGES
     ]
 
 
@@ -82,8 +80,8 @@ def help_drawer() -> Component:
 
 def open_page(path: str) -> dict[str, Any]:
     """The callback: the page at a path, its place in the navigation, and how to read it."""
-    pages = {page.PATH: page for page in PAGES}
-    page = pages.get(f"/{path.strip('/')}")
+    by_path = {page.PATH: page for page in pages.PAGES}
+    page = by_path.get(f"/{path.strip('/')}")
     if page is None:
         nothing = html.P(["There is no such page. ", html.A("Explore", href="/"), " is the first one."])
         return {"page": html.Div(nothing, className="loading"), "navigation": navigation(None), "help": []}

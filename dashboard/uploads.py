@@ -1,7 +1,5 @@
 """Files that are dropped on a page: read, checked, kept in the cache, and described."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 

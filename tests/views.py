@@ -28,7 +28,7 @@ def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
 
 
 def page(search: str = "", pins: tuple[str, ...] = ()) -> explore_steer.ExploreState:
-    options = {name: controls.file_options(name) for name in form.FILES}
+    options = {name: controls.file_options(name, None) for name in form.FILES}
     return explore_steer.ExploreState("vanishing_tanh", search, options, pins)
 
 

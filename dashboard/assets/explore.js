@@ -80,6 +80,12 @@
         return noUpdate();
       },
 
+      // A button that comes and goes calls as it comes, too, without having been pressed.
+      pressed: function () {
+        const { triggered, triggered_id } = window.dash_clientside.callback_context;
+        return triggered[0]?.value ? triggered_id : noUpdate();
+      },
+
       sheet: function () {
         const open = byId("controls").classList.toggle("open");
         byId("sheet-toggle").setAttribute("aria-expanded", String(open));

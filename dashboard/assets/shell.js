@@ -3,7 +3,7 @@ addEventListener("click", (event) => {
   const link = event.target.closest && event.target.closest("a.nav");
   if (!link) return;
   const query = new URLSearchParams(location.search);
-  for (const own of ["axes", "run", "from"]) query.delete(own);   // of Phase and Train, which are no part of a run
+  for (const name of link.parentElement.dataset.stays.split(" ")) query.delete(name);   // what is no part of a run
   link.search = query.size ? `?${query}` : "";
 }, true);
 // A menu closes when it is left: by a click elsewhere, or by Escape.

@@ -1,6 +1,7 @@
 """The pages that exist, one package each, in the order of the navigation.
 
-Each has PATH, LABEL, HELP (heading -> text of "How to read this page"), layout() and register(app).
+Each has PATH, LABEL, HELP (heading -> text of "How to read this page"), STAYS (what of its address no other page
+understands), layout() and register(app).
 """
 
 from importlib import import_module

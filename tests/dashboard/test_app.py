@@ -1,25 +1,26 @@
 """The app as a whole: layout, callbacks, server, command. What a person does is in test_explore_browser."""
 
 import errno
+import importlib
 import re
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from dashboard import ids, server, shell
+from dashboard import ids, pages, server, shell
 from dashboard.app import create_app, main
-from dashboard.pages import PAGES
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import open_tab
 from dashboard.pages.explore.tabs import TABS
 
 from ..commands import process
-from ..views import data, request, walk
+from ..views import data, parts, request, walk, words
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -28,9 +29,9 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_every_id_that_a_callback_names_is_once_in_the_layout() -> None:
-    app, opened = create_app(), [shell.open_page(page.PATH) for page in PAGES]
-    pages = [[app.layout, page["page"]] for page in opened]
-    ids_of = [[part.id for part in walk(page) if isinstance(getattr(part, "id", None), str)] for page in pages]
+    app, opened = create_app(), [shell.open_page(page.PATH) for page in pages.PAGES]
+    whole = [[app.layout, page["page"]] for page in opened]
+    ids_of = [[part.id for part in walk(page) if isinstance(getattr(part, "id", None), str)] for page in whole]
     assert all(len(found) == len(set(found)) for found in ids_of)
     explore_draw.draw(request())
     tabs = [open_tab.content(tab, data()) for tab in TABS]
@@ -44,6 +45,48 @@ def test_every_id_that_a_callback_names_is_once_in_the_layout() -> None:
 def test_two_apps_in_one_process_have_the_same_callbacks() -> None:
     first, second = create_app(), create_app()
     assert len(first._callback_list) == len(second._callback_list) > 20
+
+
+NOTES = """
+from dash import Input, Output, html
+
+PATH, LABEL, HELP, STAYS = "/notes", "Notes", {"What it is": "A page of a test."}, ("line",)
+
+
+def layout():
+    return html.Div([html.Button("Say", id="say"), html.P(id="said")])
+
+
+def register(app):
+    app.callback(Output("said", "children"), Input("say", "n_clicks"))(lambda clicks: f"{clicks} times")
+"""
+
+
+def test_a_page_is_one_package_and_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "__init__.py").write_text(NOTES)
+    monkeypatch.setattr(pages, "__path__", [*pages.__path__, str(tmp_path)])
+    notes = importlib.import_module("dashboard.pages.notes")
+    monkeypatch.setattr(pages, "PAGES", (*pages.PAGES, notes))
+    client = create_app().server.test_client()
+    opened = shell.open_page("/notes")
+    assert words(opened["help"]) == "What it isA page of a test."
+    assert [part.id for part in opened["page"].children] == ["say", "said"]
+    current = [part.children for part in opened["navigation"] if "aria-current" in part.to_plotly_json()["props"]]
+    assert current == ["Notes"] and shell.open_page("/")["navigation"][-1].href == "/notes"
+    (nav,) = parts(shell.layout(), "Nav")
+    assert nav.to_plotly_json()["props"]["data-stays"] == "axes run from line"
+    output = {"id": "said", "property": "children"}
+    body = {"output": "said.children", "outputs": output, "changedPropIds": ["say.n_clicks"]}
+    body["inputs"] = [{"id": "say", "property": "n_clicks", "value": 3}]
+    answer = client.post("/_dash-update-component", json=body)
+    assert answer.json["response"] == {"said": {"children": "3 times"}}
+
+
+def test_every_page_says_what_the_shell_asks_of_it() -> None:
+    for page in pages.PAGES:
+        assert page.PATH.startswith("/") and page.LABEL and all(page.HELP.values()) and isinstance(page.STAYS, tuple)
+    assert len({page.PATH for page in pages.PAGES}) == len(pages.PAGES)
 
 
 def test_a_callback_answers_over_http() -> None:

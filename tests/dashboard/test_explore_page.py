@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import xarray as xr
+from dash import no_update
 
 import gradlab
 from dashboard import downloads, form, ids
@@ -46,35 +47,34 @@ def raising(error: Exception) -> Callable[..., NoReturn]:
 
 def test_a_run_is_drawn() -> None:
     drawing = explore_draw.draw(request())
-    assert "The gradient vanishes: ×" in words(drawing.outputs["verdict"])
-    assert drawing.outputs["figure"].data
-    assert drawing.outputs["style"]["height"].endswith("px")
-    assert words(drawing.outputs["why"]).startswith("Why: ")
-    assert re.fullmatch(r"std·√H \d\.\d\d · ρ \d\.\d\d · σmax \d\.\d\d", words(drawing.outputs["realised"]))
-    assert drawing.strip and len(drawing.strip["boxes"]) == 20
-    assert drawing.props["stage"] == {"className": "stage"}
-    assert not any(props.get("error") for props in drawing.props.values())
+    assert "The gradient vanishes: ×" in words(drawing["verdict"])
+    assert drawing["figure"].data
+    assert drawing["style"]["height"].endswith("px")
+    assert words(drawing["why"]).startswith("Why: ")
+    assert re.fullmatch(r"std·√H \d\.\d\d · ρ \d\.\d\d · σmax \d\.\d\d", words(drawing["realised"]))
+    assert drawing["drawn"]["strip"] and len(drawing["drawn"]["strip"]["boxes"]) == 20
+    assert drawing["drawn"]["props"]["stage"] == {"className": "stage"}
+    assert not any(props.get("error") for props in drawing["drawn"]["props"].values())
 
 
 def test_a_wrong_value_keeps_the_figure() -> None:
     raw = dict(form.raw(SMALL)) | {"gain": -1}
     drawing = explore_draw.draw(Request(raw, "vanishing_tanh"))
-    assert "figure" not in drawing.outputs and drawing.strip is None
-    assert "got -1" in drawing.props["control-gain"]["error"]
-    assert drawing.props["stage"] == {"className": "stage stale"}
-    shown = explore_draw.show(data() | {"raw": raw})
-    assert shown["drawn"]["request"]["raw"]["gain"] == -1
+    assert "figure" not in drawing and drawing["drawn"]["strip"] is None
+    assert "got -1" in drawing["drawn"]["props"]["control-gain"]["error"]
+    assert drawing["drawn"]["props"]["stage"] == {"className": "stage stale"}
+    assert explore_draw.show(data() | {"raw": raw})["figure"] is no_update
 
 
 def test_messages_are_seen_where_controls_may_not_be() -> None:
     raw = dict(form.raw(SMALL)) | {"bias_scale": -1}
     first = explore_draw.draw(Request(raw, "vanishing_tanh", first=True))
-    assert first.outputs["verdict"] == "Nothing to show yet"
-    assert words(first.outputs["failure"]).startswith("Bias scale: expected at least 0")
-    assert first.props["more"] == {"open": True}
+    assert first["verdict"] == "Nothing to show yet"
+    assert words(first["failure"]).startswith("Bias scale: expected at least 0")
+    assert first["drawn"]["props"]["more"] == {"open": True}
     narrow = explore_draw.draw(Request(raw, "vanishing_tanh", narrow=True))
-    assert words(narrow.outputs["failure"]).endswith("The figure shows the last good run.")
-    assert explore_draw.draw(Request(raw, "vanishing_tanh")).outputs["failure"] == ""
+    assert words(narrow["failure"]).endswith("The figure shows the last good run.")
+    assert explore_draw.draw(Request(raw, "vanishing_tanh"))["failure"] == ""
 
 
 def test_a_defect_is_shown_and_the_page_lives_on(
@@ -82,7 +82,7 @@ def test_a_defect_is_shown_and_the_page_lives_on(
 ) -> None:
     monkeypatch.setattr(explore_draw, "view", lambda *_: 1 / 0)
     drawing = explore_draw.draw(request())
-    text = words(drawing.outputs["failure"])
+    text = words(drawing["failure"])
     assert "its own fault (ZeroDivisionError: division by zero). The figure shows the last good run." in text
     assert "a run failed" in caplog.text
 
@@ -91,12 +91,12 @@ def test_long_runs_ask_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explore_draw, "LIVE", 0.0)
     config = SMALL.replace(seed=77)
     drawing = explore_draw.draw(request(config))
-    assert drawing.props["run-bar"] == {"className": "run-bar"}
-    assert re.fullmatch(r"This run takes about \d+ s\.", drawing.props["run-text"]["children"])
-    assert "figure" in explore_draw.draw(request(config, run=True)).outputs
-    assert "figure" in explore_draw.draw(request(config)).outputs, "now it is known"
+    assert drawing["drawn"]["props"]["run-bar"] == {"className": "run-bar"}
+    assert re.fullmatch(r"This run takes about \d+ s\.", drawing["drawn"]["props"]["run-text"]["children"])
+    assert "figure" in explore_draw.draw(request(config, run=True))
+    assert "figure" in explore_draw.draw(request(config)), "now it is known"
     monkeypatch.setattr(explore_draw, "FIRST", 0.0)
-    assert explore_draw.draw(request(SMALL.replace(seed=78), first=True)).outputs["verdict"] == "Ready when you are"
+    assert explore_draw.draw(request(SMALL.replace(seed=78), first=True))["verdict"] == "Ready when you are"
 
 
 @pytest.mark.parametrize("seconds, text", [(0.2, "1 s"), (42, "42 s"), (200, "3 min"), (9000, "2.5 h")])
@@ -106,7 +106,7 @@ def test_duration(seconds: float, text: str) -> None:
 
 def test_runs_that_would_fill_the_memory_are_refused() -> None:
     drawing = explore_draw.draw(request(RunConfig(cell="lstm", hidden_size=1024, steps=20_000, batch_size=128)))
-    text = words(drawing.outputs["failure"])
+    text = words(drawing["failure"])
     assert re.search(r"would take about \d+ GB, the app allows 6 GB; take fewer steps, samples or units", text)
 
 
@@ -118,9 +118,9 @@ def test_the_field_of_an_error_alone_says_where_it_is_shown(
     monkeypatch.setattr(explore_draw, "attempt", raising(InputError(text, field)))
     key = stored("a.csv", b"a\n" + b"1\n2\n" * 12)
     drawing = explore_draw.draw(Request({**form.raw(SMALL), "input": key}, "vanishing_tanh"))
-    told = {name: props["error"] for name, props in drawing.props.items() if props.get("error")}
-    assert told == {ids.control(field): text} and drawing.outputs["failure"] == ""
-    assert (ids.EXPLORE.more in drawing.props) == (controls()[field].level == "more")
+    told = {name: props["error"] for name, props in drawing["drawn"]["props"].items() if props.get("error")}
+    assert told == {ids.control(field): text} and drawing["failure"] == ""
+    assert (ids.EXPLORE.more in drawing["drawn"]["props"]) == (controls()[field].level == "more")
 
 
 @pytest.mark.parametrize("field", [None, "dL_dh", "forget_bias"], ids=["none", "no control", "hidden"])
@@ -129,14 +129,14 @@ def test_an_error_about_no_control_in_sight_is_told_above_the_figure(
 ) -> None:
     monkeypatch.setattr(explore_draw, "attempt", raising(InputError("steps: use steps=9 or less", field)))
     drawing = explore_draw.draw(request())
-    assert not any(props.get("error") for props in drawing.props.values())
-    assert words(drawing.outputs["failure"]) == "steps: use steps=9 or less The figure shows the last good run."
+    assert not any(props.get("error") for props in drawing["drawn"]["props"].values())
+    assert words(drawing["failure"]) == "steps: use steps=9 or less The figure shows the last good run."
 
 
 def test_clipping_of_the_update_is_said_to_leave_the_curve() -> None:
     drawing = explore_draw.draw(request(SMALL.replace(clip="norm")))
-    assert drawing.props["note"] == {"children": explore_draw.CLIP_NOTE}
-    assert explore_draw.draw(request(SMALL.replace(clip="step_norm"))).props["note"] == {"children": ""}
+    assert drawing["drawn"]["props"]["note"] == {"children": explore_draw.CLIP_NOTE}
+    assert explore_draw.draw(request(SMALL.replace(clip="step_norm")))["drawn"]["props"]["note"] == {"children": ""}
 
 
 def test_labels_of_runs() -> None:
@@ -146,7 +146,7 @@ def test_labels_of_runs() -> None:
 
 def test_pins_are_drawn_with_their_labels() -> None:
     drawing = explore_draw.draw(request(pins=(to_query(SMALL.replace(gain=3.0)),)))
-    assert any("gain 3" in (trace.name or "") for trace in drawing.outputs["figure"].data)
+    assert any("gain 3" in (trace.name or "") for trace in drawing["figure"].data)
 
 
 # what follows a release
@@ -160,16 +160,16 @@ def test_settling_writes_the_address_only_where_it_says_something_else() -> None
     assert "import gradlab" in changed["copies"][ids.EXPLORE.copy_python]
     assert changed["copies"][ids.EXPLORE.copy_command].startswith("gradlab analyze --")
     again = explore_settle.settle(data(search="?batch_size=3&hidden_size=8&steps=20&nonsense=1"))
-    assert again["address"] is explore_settle.no_update
+    assert again["address"] is no_update
     wrong = data() | {"raw": dict(form.raw(SMALL)) | {"gain": ""}}
-    assert set(explore_settle.settle(wrong).values()) == {explore_settle.no_update}
+    assert set(explore_settle.settle(wrong).values()) == {no_update}
 
 
 def test_pins_have_a_limit_and_no_doubles() -> None:
     pins = [f"v=1&seed={n}" for n in range(5)]
     assert explore_settle.add_pin(pins[:2], "v=1") == [*pins[:2], "v=1"]
-    assert explore_settle.add_pin(pins[:2], pins[0]) is explore_settle.no_update
-    assert explore_settle.add_pin(pins, "v=1") is explore_settle.no_update
+    assert explore_settle.add_pin(pins[:2], pins[0]) is no_update
+    assert explore_settle.add_pin(pins, "v=1") is no_update
     assert explore_settle.pin_button("v=1", pins) == {"pin_disabled": True, "pin_text": "5 pins at most"}
     assert explore_settle.pin_button(pins[0], pins)["pin_text"] == "Pinned"
     assert len(explore_settle.pin_list(pins, "dark")) == 5
@@ -210,7 +210,7 @@ def test_downloads_hold_the_run(tmp_path: Path) -> None:
 
 def test_a_download_needs_a_run() -> None:
     file, text = explore_downloads.download("csv", data(SMALL.replace(seed=999)))
-    assert file is explore_downloads.no_update
+    assert file is no_update
     assert "no finished run" in words(text)
     runs.RUNS.get(SMALL)
     file, text = explore_downloads.download("csv", data())

@@ -158,8 +158,8 @@ def test_the_link_to_explore_is_a_plain_net_at_the_point():
     view, notices = phase_draw.read("?cell=lstm&forget_bias=1&recurrent_init=orthogonal&leak=0.5&gain=2&axes=b-v")
     assert "The map is about the plain cell with gaussian weights" in notices[0]
     drawn = phase_draw.show(request(view.address, "b-v", sigma_w=2.2, sigma_b=0.4, sigma_v=0.6))
-    assert drawn["link"].startswith("/?v=1&")
-    link = from_query(drawn["link"].partition("?")[2])
+    assert drawn["open"].startswith("/?v=1&")
+    link = from_query(drawn["open"].partition("?")[2])
     assert not link.notices
     config = link.config
     assert (config.cell, config.recurrent_init, config.leak, config.weights) == ("elman", "gaussian", 1.0, None)

@@ -21,7 +21,7 @@ from ..views import data
 
 def opened(config, pins=()):
     """What Train reads from the address behind the button."""
-    found = explore_settle.settle(data(config, pins=list(pins)))["train"]
+    found = explore_settle.settle(data(config, pins=list(pins)))["train_this"]
     path, _, query = found.partition("?")
     assert path == "/train"
     return train_address.read(f"?{query}")

@@ -52,7 +52,7 @@ def test_a_run_is_shown_whole(pair):
     assert words(shown["details"]) == (
         "Adding, 12 steps. clipped net: 60 iterations done. unclipped net: 60 iterations done."
     )
-    assert "clipped net" in shown["label"] and shown["figure"].data and shown["flow"].data
+    assert "clipped net" in shown["label"] and shown["course"].data and shown["flow"].data
     assert (shown["back"], shown["most"], shown["when"]) == (6, 6, "at iteration 59, the latest")
     assert words(shown["flow_verdict"]).startswith("clipped net: gradient ")
     body = [words(part) for part in walk(shown["flow_table"]) if type(part).__name__ == "Tr"]
@@ -65,7 +65,7 @@ def test_a_tick_that_finds_nothing_new_changes_nothing_but_says_when_to_ask_agai
     first = answer(ids.TRAIN.runs, pair)
     again = answer(ids.TRAIN.tick, pair, json.loads(json.dumps(first["shown"])), back=6)
     assert set(again) == {"shown"} and again["shown"]["stamp"] == first["shown"]["stamp"]
-    assert set(answer(ids.TRAIN.look, pair, first["shown"], back=6)) > {"figure", "flow", "verdict"}
+    assert set(answer(ids.TRAIN.look, pair, first["shown"], back=6)) > {"course", "flow", "verdict"}
 
 
 def test_the_slider_leads_back_and_stays_there(pair):
@@ -98,7 +98,7 @@ def test_layers_can_be_chosen_and_a_loss_at_every_step_is_no_verdict():
     run_id = kept(SMALL.replace(layers=2, task="parity"))
     shown = answer(ids.TRAIN.runs, [run_id], layer=1)
     assert [entry["label"] for entry in shown["layers"]] == ["Layer 1", "Layer 2"]
-    assert shown["layer_class"] == "layers" and "layer 2" in words_of(shown["figure"])
+    assert shown["layer_class"] == "layers" and "layer 2" in words_of(shown["course"])
     assert "says nothing about distance" in words(shown["flow_verdict"])
 
 
@@ -140,7 +140,7 @@ def test_a_run_whose_file_is_gone_is_shown_as_it_was():
 def test_a_run_that_has_recorded_nothing():
     run_id = kept(outcome="failed", iterations=0)
     shown = answer(ids.TRAIN.runs, [run_id])
-    assert shown["verdict"] == "Nothing was recorded" and "figure" not in shown
+    assert shown["verdict"] == "Nothing was recorded" and "course" not in shown
     assert words(shown["details"]) == "Adding, 12 steps. 0 of 60 iterations, failed."
     assert words(train_words.headline([train_words.Shown(run_id, SMALL, RunState("starting"), "x")])) == "Starting …"
 
@@ -200,7 +200,7 @@ def test_of_a_pair_that_was_clipped_and_not_the_card_says_what_was_measured(pair
     shown = train_advisor.content(train_words.look_up(pair))
     text = r"Measured here: loss \S+ with clipping at 0\.5, \S+ without: it (helped|made no difference|did harm.*)\. "
     assert re.match(text, words(shown["advice"]))
-    assert shown["card"] == "card" and shown["buttons"] == "hidden"
+    assert shown["card"] == "card" and shown["advice_buttons"] == "hidden"
     told = train_advisor.advised(train_words.look_up(pair))
     assert told.run_id == pair[1], "norms of a run without clipping tell most"
 
@@ -209,7 +209,7 @@ def test_a_suggestion_can_be_tried_and_used(monkeypatch):
     run_id = kept()
     monkeypatch.setattr("gradlab.training.advisor.HEAVY", 0.0)
     shown = train_advisor.content(train_words.look_up([run_id]))
-    assert shown["buttons"] == "actions untried" and "90th percentile" in words(shown["advice"])
+    assert shown["advice_buttons"] == "actions untried" and "90th percentile" in words(shown["advice"])
     threshold = re.search(r"At ([\d.]+),", words(shown["advice"]))[1]
     values = train_steer.use_threshold(page(runs=[run_id]))["values"]
     assert values == {"clip": "norm", "clip_threshold": threshold}
@@ -221,7 +221,7 @@ def test_a_suggestion_can_be_tried_and_used(monkeypatch):
     assert not train_advisor.busy(run) and train_advisor.stamp(run) == ["done", 1.0]
     for loss, first in ((1.0, "good"), (1e9, "harm")):
         job.result = SimpleNamespace(effect=replace(job.result.effect, loss_without=1.0, loss_with=loss))
-        assert train_advisor.content([run])["buttons"] == f"actions {first}"
+        assert train_advisor.content([run])["advice_buttons"] == f"actions {first}"
 
 
 def test_of_two_runs_the_card_names_the_one_it_means():

@@ -1,7 +1,5 @@
 """The diagnosis of the run: its main cause, and up to three changes that should help, each one click away."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path

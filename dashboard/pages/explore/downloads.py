@@ -1,7 +1,5 @@
 """Downloads of a run: the Dataset, its curves as CSV, a report, a picture."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Mapping

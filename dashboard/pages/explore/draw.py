@@ -1,10 +1,6 @@
 """Drawing: from what the browser asks for to what the page shows."""
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +16,7 @@ from gradlab.runs.verdicts import verdict
 from gradlab.wording import duration
 
 from ... import components, form, ids
-from ...answers import answer
+from ...answers import answer, outputs
 from ...form import Form
 from ...work.runs import FIRST, LIVE, RUNS, require_memory
 from . import theory
@@ -31,20 +27,8 @@ CLIP_NOTE = "Clipping rescales the weight update, not the gradient flow: this cu
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """What became of a request. outputs: the run's view, by name in OUTPUTS; empty where the last one stays.
-
-    strip: the unrolled net, None where the last one stays. props: component id -> properties, in full.
-    """
-
-    outputs: Mapping[str, Any]
-    strip: Mapping[str, Any] | None
-    props: Mapping[str, Mapping[str, Any]]
-
-
-def draw(request: Request) -> Drawing:
-    """Draw a request. What is wrong with it becomes messages, and the last good figure stays."""
+def draw(request: Request) -> dict[str, Any]:
+    """What a request changes on the page. What is wrong with it becomes messages, and the last good figure stays."""
     filled = form.read(request.raw)
     if filled.errors:
         return stale(request, filled)
@@ -60,7 +44,7 @@ def draw(request: Request) -> Drawing:
         return stale(request, filled, failure=text)
 
 
-def attempt(config: RunConfig, request: Request) -> Drawing:
+def attempt(config: RunConfig, request: Request) -> dict[str, Any]:
     """The run, or the question whether to start it where it takes long. Raises InputError as `analyze` does."""
     require_memory(config)
     pins = [from_query(query).config for query in request.pins]
@@ -70,7 +54,7 @@ def attempt(config: RunConfig, request: Request) -> Drawing:
     return view(RUNS.get(config), [pinned(pin) for pin in pins], config, request)
 
 
-def stale(request: Request, filled: Form[RunConfig], failure: str = "", question: str = "") -> Drawing:
+def stale(request: Request, filled: Form[RunConfig], failure: str = "", question: str = "") -> dict[str, Any]:
     """No new run to show: a control is wrong, the run failed, or it waits for a click on Run.
 
     Where the controls may be out of sight, on a narrow screen or a link's first view, their messages are shown twice.
@@ -79,23 +63,23 @@ def stale(request: Request, filled: Form[RunConfig], failure: str = "", question
         failure = " ".join(f"{controls()[name].label}: {text}." for name, text in filled.errors.items())
     if failure and not request.first:
         failure = f"{failure} The figure shows the last good run."
-    outputs: dict[str, Any] = {"failure": components.message(failure, "error") if failure else ""}
-    if request.first:
-        outputs["verdict"] = "Ready when you are" if question else "Nothing to show yet"
-    return Drawing(outputs, None, page_props(request, filled, "stage stale", question))
+    said = {"verdict": "Ready when you are" if question else "Nothing to show yet"} if request.first else {}
+    message = components.message(failure, "error") if failure else ""
+    return said | {"failure": message, "drawn": drawn(request, filled, "stage stale", question)}
 
 
-def page_props(
-    request: Request, filled: Form[RunConfig], stage: str, question: str = "", note: str = ""
-) -> dict[str, dict[str, Any]]:
-    """Component id -> properties of everything that rarely changes; the browser sets what has."""
-    return form.looks(filled, request.base) | {
+def drawn(
+    request: Request, filled: Form[RunConfig], stage: str, question: str = "", note: str = "", strip: Any = None
+) -> dict[str, Any]:
+    """What the browser sets: component id -> properties, where they have changed; the strip unless the last stays."""
+    props = form.looks(filled, request.base) | {
         ids.EXPLORE.preset: {"label": "Preset" if filled.config == request.base else "Preset (changed)"},
         ids.EXPLORE.stage: {"className": stage},
         ids.EXPLORE.run_bar: {"className": "run-bar" if question else "run-bar hidden"},
         ids.EXPLORE.run_text: {"children": question},
         ids.EXPLORE.note: {"children": note},
     }
+    return {"props": props, "strip": strip}
 
 
 def pinned(config: RunConfig) -> xr.Dataset:
@@ -124,25 +108,25 @@ def add_pin(pins: list[str], query: str) -> Any:
     return no_update if query in pins or len(pins) >= MAX_PINS else [*pins, query]
 
 
-def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> Drawing:
+def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> dict[str, Any]:
     """Everything that shows a run."""
     found = verdict(ds)
     shown = ds if request.theory else ds.drop_vars("theory_log_rate", errors="ignore")
     fig = gradlab.plots.explore(shown, pins, request.theme)
     boxes = gradlab.plots.strip(ds, BOXES_NARROW if request.narrow else BOXES, request.theme)
-    outputs = {
+    strip = components.strip(boxes, ds.sizes["step"])
+    note = " ".join(filter(None, [CLIP_NOTE if config.clip in UPDATE_CLIPS else "", theory.miss(ds)]))
+    return {
         "figure": fig,
         "style": {"height": f"{fig.layout.height}px"},
-        "verdict": components.headline(found),
-        "details": components.details(found),
+        "verdict": components.statement(found.word, found.icon, found.headline),
+        "details": components.typeset(" ".join(found.details)),
         "why": components.typeset(f"Why: {found.why}") if found.why else "",
         "realised": realised(ds),
         "theory": theory.line(ds, found),
         "failure": "",
+        "drawn": drawn(request, Form(config), "stage", note=note, strip=strip),
     }
-    note = " ".join(filter(None, [CLIP_NOTE if config.clip in UPDATE_CLIPS else "", theory.miss(ds)]))
-    strip = components.strip(boxes, ds.sizes["step"])
-    return Drawing(outputs, strip, page_props(request, Form(config), "stage", note=note))
 
 
 def realised(ds: xr.Dataset) -> list[components.Content]:
@@ -165,22 +149,13 @@ def _range(values: np.ndarray) -> str:
 
 
 def show(data: dict[str, Any]) -> dict[str, Any]:
-    """The callback: draw, and say what was drawn."""
-    drawing = draw(Request.parse(data))
-    drawn = {"request": data, "strip": drawing.strip, "props": drawing.props}
-    return answer(OUTPUTS, {**drawing.outputs, "drawn": drawn})
+    """The callback."""
+    return answer(OUTPUTS, draw(Request.parse(data)))
 
 
 OUTPUTS = {
-    "figure": Output(ids.EXPLORE.figure, "figure"),
+    **outputs(ids.EXPLORE, children="verdict details why realised theory failure", figure="figure", data="drawn"),
     "style": Output(ids.EXPLORE.figure, "style"),
-    "verdict": Output(ids.EXPLORE.verdict, "children"),
-    "details": Output(ids.EXPLORE.details, "children"),
-    "why": Output(ids.EXPLORE.why, "children"),
-    "realised": Output(ids.EXPLORE.realised, "children"),
-    "theory": Output(ids.EXPLORE.theory, "children"),
-    "failure": Output(ids.EXPLORE.failure, "children"),
-    "drawn": Output(ids.EXPLORE.drawn, "data"),
 }
 
 

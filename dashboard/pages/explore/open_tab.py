@@ -1,7 +1,5 @@
 """The tabs below the figure; only the open one is computed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from dash import Dash, Input, Output
@@ -11,7 +9,7 @@ from gradlab.errors import InputError
 
 from ... import components, ids
 from .request import finished
-from .tabs import TABS
+from .tabs import TABS, frame
 
 
 def content(tab: str, data: dict[str, Any]) -> list[Component]:
@@ -35,5 +33,5 @@ def register(app: Dash) -> None:
     inputs = [Input(ids.EXPLORE.tabs, "value"), Input(ids.EXPLORE.settled, "data")]
     app.callback(output=outputs, inputs=inputs, prevent_initial_call=True)(panels)
     for tab in TABS.values():
-        if hasattr(tab, "register"):
-            tab.register(app)
+        if hasattr(tab, "WORK"):
+            frame.register(app, tab.WORK)

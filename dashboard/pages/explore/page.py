@@ -4,8 +4,6 @@ Values flow in a circle that the browser closes (assets/explore.js): controls ->
 lets go, request -> settled -> address bar; and from the address bar, a preset or a file back to the controls.
 """
 
-from __future__ import annotations
-
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
@@ -19,6 +17,7 @@ from . import diagnosis, downloads, draw, open_tab, settle, steer, theory
 from .tabs import TABS
 
 PATH, LABEL = "/", "Explore"
+STAYS: tuple[str, ...] = ()
 HELP = {
     "The question": "A recurrent net learns from the past only if the gradient of the loss survives the way back "
     "through time. Each step back multiplies it by a matrix. This page shows what comes of it.",
@@ -37,7 +36,7 @@ HELP = {
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    stores = drawing.stores(ids.EXPLORE, "loaded", "copies", "address", "tried")
+    stores = drawing.stores(ids.EXPLORE, "loaded", "copies", "address", "pressed", "tried")
     state = [*stores, dcc.Store(id=ids.EXPLORE.pins, data=[]), dcc.Download(id=ids.EXPLORE.download)]
     spoken = html.Div(id=ids.EXPLORE.announcement, className="unseen", **aria(live="polite"))
     return html.Div([*state, spoken, control_panel(), stage()], className="explore")

@@ -1,10 +1,8 @@
 """What the browser asks for, and the run that it means once that has been computed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import xarray as xr
 
@@ -36,7 +34,7 @@ class Request:
     search: str = ""
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Request:
+    def parse(cls, data: Mapping[str, Any]) -> Self:
         """From the browser's JSON."""
         preset = data["preset"] if data["preset"] in PRESETS else next(iter(PRESETS))
         pins = tuple(data["pins"][:MAX_PINS])

@@ -1,7 +1,5 @@
 """What follows when the hand lets go: address bar, spoken verdict, copies, table, pins."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +18,7 @@ from gradlab.wording import factor_text
 
 from ... import components, form, ids, run_card
 from ...addresses import ARRIVAL
-from ...answers import answer
+from ...answers import answer, outputs
 from ...work.runs import RUNS
 from .draw import add_pin, label
 from .request import MAX_PINS, Request, finished
@@ -37,7 +35,7 @@ def settle(data: dict[str, Any]) -> dict[str, Any]:
     changes = {
         "address": no_update if says(request.search, filled.config, pins) else f"?{query}",
         "copies": run_card.copies(ids.EXPLORE, f"?{query}", to_python(filled.config), to_command(filled.config)),
-        "train": f"/train?{query}&{urlencode([ARRIVAL])}",
+        "train_this": f"/train?{query}&{urlencode([ARRIVAL])}",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(filled.config), request.pins),
         **(spoken(run.ds) if run else {}),
@@ -95,13 +93,8 @@ def change_pins(_pin: Any, _unpin: Any, pins: list[str], request: dict[str, Any]
 
 
 OUTPUTS = {
-    "address": Output(ids.EXPLORE.address, "data"),
-    "copies": Output(ids.EXPLORE.copies, "data"),
-    "train": Output(ids.EXPLORE.train_this, "href"),
-    "announcement": Output(ids.EXPLORE.announcement, "children"),
+    **outputs(ids.EXPLORE, data="address copies", children="announcement table pin_list", href="train_this"),
     "figure_label": Output(ids.part(ids.EXPLORE.figure, "frame"), "aria-label"),
-    "table": Output(ids.EXPLORE.table, "children"),
-    "pin_list": Output(ids.EXPLORE.pin_list, "children"),
     "pin_disabled": Output(ids.EXPLORE.pin, "disabled"),
     "pin_text": Output(ids.EXPLORE.pin, "children"),
 }

@@ -1,14 +1,11 @@
 """What sets the controls other than a hand: link, preset, Reset, another seed, file, a pin opened again, remedy."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from gradlab.config import RunConfig
 from gradlab.config.links import Link, from_query, to_query
@@ -16,7 +13,7 @@ from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
 
 from ... import controls, form, ids
-from ...answers import answer
+from ...answers import answer, outputs
 from ...components import message
 from ...uploads import columns, decode, keep
 from . import diagnosis
@@ -59,23 +56,13 @@ def set_controls(config: RunConfig, page: ExploreState, preset: str | None = Non
     """All controls at a configuration, and the preset that it is, if it is one."""
     raw = form.raw(config)
     named = preset or next((name for name, p in PRESETS.items() if p.config() == config), page.preset)
-    options = {name: with_file(name, raw[name], page) for name in form.FILES}
+    options = {name: controls.file_options(name, raw[name], page.options[name]) for name in form.FILES}
     return {"values": raw, "preset": named, "options": options, "loaded": random.random()}
-
-
-def with_file(name: str, key: str | None, page: ExploreState) -> list[dict[str, str]]:
-    """The entries of a file field, with those that were dropped before and this one."""
-    return controls.file_options(name, *(entry["value"] for entry in page.options[name]), key)
 
 
 def choose_preset(name: str, page: ExploreState) -> dict[str, Any]:
     """A preset as it is; some open the tab that they are about."""
-    return set_controls(PRESETS[name].config(), page, name) | {"tab": PRESETS[name].tab or no_update}
-
-
-def reroll(page: ExploreState) -> dict[str, Any]:
-    """Another seed."""
-    return {"values": {"seed": random.randrange(controls.SEED_LIMIT)}}
+    return set_controls(PRESETS[name].config(), page, name) | {"tabs": PRESETS[name].tab or no_update}
 
 
 def take_file(slot: str, contents: str, name: str, page: ExploreState) -> dict[str, Any]:
@@ -99,7 +86,7 @@ def take_file(slot: str, contents: str, name: str, page: ExploreState) -> dict[s
 def choose_file(field: str, key: str, page: ExploreState) -> dict[str, Any]:
     """The control of a file at a new one, whose columns have other names."""
     values = {field: key, "column": None} if field == "input" else {field: key}
-    options = {field: with_file(field, key, page)}
+    options = {field: controls.file_options(field, key, page.options[field])}
     return {"values": values, "options": options, "missing": "missing hidden", "loaded": random.random()}
 
 
@@ -121,32 +108,6 @@ def try_remedy(settled: Mapping[str, Any], n: int, page: ExploreState) -> dict[s
     return set_controls(new, page) | {"pins": pins, "tried": tried}
 
 
-def steer(search: str, clicks: dict[str, Any], uploads: dict[str, Any], page: dict[str, Any]) -> dict[str, Any]:
-    """The callback: who asked, and what follows."""
-    here = ExploreState(page["preset"], search or "", page["options"], page["pins"] or ())
-    trigger = ctx.triggered_id
-    if trigger in (ids.EXPLORE.preset, ids.EXPLORE.reset):
-        return answer(TARGETS, choose_preset(here.preset, here))
-    if trigger == ids.EXPLORE.reroll:
-        return answer(TARGETS, reroll(here))
-    for name in clicks["chips"]:
-        if trigger == ids.part(ids.EXPLORE.chip, name):
-            return answer(TARGETS, choose_preset(name, here))
-    for slot in UPLOADS:
-        if trigger == ids.upload(slot) and uploads[slot]:
-            return answer(TARGETS, take_file(slot, uploads[slot], page["file_names"][slot], here))
-    return answer(TARGETS, follow_link(here) if trigger == ids.EXPLORE.search else {})
-
-
-def pressed(clicks: dict[str, Any], settled: Mapping[str, Any] | None, page: dict[str, Any]) -> dict[str, Any]:
-    """The callback of the buttons that come and go, which also call it as they come."""
-    here = ExploreState(page["preset"], "", page["options"], page["pins"] or ())
-    changes = press(ctx.triggered_id, settled, here) if ctx.triggered[0]["value"] else {}
-    if changes.get("preset") == here.preset:  # set again, it would be chosen again
-        del changes["preset"]
-    return answer(TARGETS, changes)
-
-
 def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: ExploreState) -> dict[str, Any]:
     """A pin opened again, or a remedy."""
     if button["type"] == "try":
@@ -154,57 +115,60 @@ def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: Ex
     return set_controls(from_query(button["query"]).config, page)
 
 
-def targets(kind: Any = Output) -> dict[str, Any]:
-    """What steering may set."""
-    plain = {
-        "preset": kind(ids.EXPLORE.preset, "value"),
-        "pins": Output(ids.EXPLORE.pins, "data", allow_duplicate=True),
-        "notices": kind(ids.EXPLORE.notices, "children"),
-        "missing": kind(ids.EXPLORE.missing, "className"),
-        "tab": kind(ids.EXPLORE.tabs, "value"),
-        "tried": kind(ids.EXPLORE.tried, "data"),
-        "loaded": kind(ids.EXPLORE.loaded, "data"),
-    }
-    return plain | {
-        "values": controls.values(kind),
-        "options": {name: kind(ids.control(name), "data") for name in form.FILES},
-        "upload_messages": {slot: kind(ids.upload_message(slot), "children") for slot in UPLOADS},
-    }
+def steer(
+    search: str, pressed: Mapping[str, Any], clicks: Any, uploads: dict[str, Any], page: dict[str, Any]
+) -> dict[str, Any]:
+    """The callback: who asked, and what follows."""
+    here = ExploreState(page["preset"], search or "", page["options"], page["pins"] or ())
+    presets = {ids.EXPLORE.preset: here.preset, ids.EXPLORE.reset: here.preset}
+    presets |= {ids.part(ids.EXPLORE.chip, name): name for name in CHIPS}
+    slots = {ids.upload(slot): slot for slot in UPLOADS if uploads[slot]}
+    trigger, changes = ctx.triggered_id, {}
+    if trigger in presets:
+        changes = choose_preset(presets[trigger], here)
+    elif trigger in slots:
+        changes = take_file(slots[trigger], uploads[slots[trigger]], page["file_names"][slots[trigger]], here)
+    elif trigger == ids.EXPLORE.reroll:
+        changes = {"values": {"seed": random.randrange(controls.SEED_LIMIT)}}
+    elif trigger == ids.EXPLORE.pressed:
+        changes = press(pressed, page["settled"], here)
+    elif trigger == ids.EXPLORE.search:
+        changes = follow_link(here)
+    return answer(OUTPUTS, changes)
 
 
-TARGETS = targets()
+OUTPUTS = {
+    **outputs(ids.EXPLORE, value="preset tabs", data="tried loaded", children="notices", className="missing"),
+    "pins": Output(ids.EXPLORE.pins, "data", allow_duplicate=True),
+    "values": controls.values(Output),
+    "options": {name: Output(ids.control(name), "data") for name in form.FILES},
+    "upload_messages": {slot: Output(ids.upload_message(slot), "children") for slot in UPLOADS},
+}
 
 
 def register(app: Dash) -> None:
     """What sets the controls, and the columns of the input that is chosen.
 
-    The buttons that come and go have a callback of their own: as they come they call it, and a call of a callback takes
-    the place of one that is under way, such as an upload.
+    The buttons that come and go have a callback of their own, in the browser: they call it as they come, too, and a
+    call of a callback takes the place of one that is under way, such as an upload.
     """
-    buttons = {"reset": Input(ids.EXPLORE.reset, "n_clicks"), "reroll": Input(ids.EXPLORE.reroll, "n_clicks")}
-    chips = {name: Input(ids.part(ids.EXPLORE.chip, name), "n_clicks") for name in CHIPS}
     page = {
+        "preset": Input(ids.EXPLORE.preset, "value"),
         "options": {name: State(ids.control(name), "data") for name in form.FILES},
         "pins": State(ids.EXPLORE.pins, "data"),
+        "settled": State(ids.EXPLORE.settled, "data"),
+        "file_names": {slot: State(ids.upload(slot), "filename") for slot in UPLOADS},
     }
-    file_names = {"file_names": {slot: State(ids.upload(slot), "filename") for slot in UPLOADS}}
-    app.callback(
-        output=TARGETS,
-        inputs={
-            "search": Input(ids.EXPLORE.search, "data"),
-            "clicks": buttons | {"chips": chips},
-            "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},
-            "page": page | {"preset": Input(ids.EXPLORE.preset, "value")} | file_names,
-        },
-        prevent_initial_call="initial_duplicate",
-    )(steer)
-    app.callback(
-        output=targets(partial(Output, allow_duplicate=True)),
-        inputs={
-            "clicks": {"reopen": Input(ids.reopen(ALL), "n_clicks"), "tries": Input(ids.try_remedy(ALL), "n_clicks")},
-            "settled": State(ids.EXPLORE.settled, "data"),
-            "page": page | {"preset": State(ids.EXPLORE.preset, "value")},
-        },
-        prevent_initial_call=True,
-    )(pressed)
+    buttons = [ids.EXPLORE.reset, ids.EXPLORE.reroll, *(ids.part(ids.EXPLORE.chip, name) for name in CHIPS)]
+    inputs = {
+        "search": Input(ids.EXPLORE.search, "data"),
+        "pressed": Input(ids.EXPLORE.pressed, "data"),
+        "clicks": {name: Input(name, "n_clicks") for name in buttons},
+        "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},
+        "page": page,
+    }
+    app.callback(output=OUTPUTS, inputs=inputs, prevent_initial_call="initial_duplicate")(steer)
+    come_and_go = [Input(button(ALL), "n_clicks") for button in (ids.reopen, ids.try_remedy)]
+    pressed = ClientsideFunction("explore", "pressed"), Output(ids.EXPLORE.pressed, "data")
+    app.clientside_callback(*pressed, *come_and_go, prevent_initial_call=True)
     app.callback(Output(ids.control("column"), "data"), Input(ids.control("input"), "value"))(columns)

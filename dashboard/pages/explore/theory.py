@@ -1,7 +1,5 @@
 """What theory predicts for the run, beside what was measured: one line under the verdict, and what is behind it."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What Phase shows of a request: the map, the chosen point in words, its links."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from gradlab.theory.phases import LARGEST_SCALE
 from gradlab.wording import factor_text, power_text
 
 from ... import components, ids
-from ...answers import answer
+from ...answers import answer, outputs
 
 Axis = tuple[str, np.ndarray]
 
@@ -147,7 +145,7 @@ def draw(view: View, theme: str, narrow: bool) -> dict[str, Any]:
         "verdict": components.statement(kind(found), ICONS[kind(found)], said),
         "details": components.typeset(details(found, critical)),
         "where": [html.P(components.typeset(text)) for text in (found.holds, found.fails)],
-        "link": f"/{view.explore}",
+        "open": f"/{view.explore}",
         "label": f"Map of the gradient's rate over {SYMBOLS[x[0]]} and {SYMBOLS[y[0]]}. {said}",
         "table": components.table(rows(fields, x, y), f"Factor per step back, by {SYMBOLS[x[0]]} (columns)"),
         "failure": "",
@@ -235,16 +233,9 @@ def rows(fields: Mapping[str, np.ndarray], x: Axis, y: Axis) -> list[dict[str, s
 
 CONTROLS = {"activation": ids.PHASE.activation, "axes": ids.PHASE.axes} | {name: ids.control(name) for name in SIGMAS}
 OUTPUTS = {
-    "figure": Output(ids.PHASE.figure, "figure"),
+    **outputs(ids.PHASE, children="verdict details where table failure", figure="figure", data="drawn", href="open"),
     "style": Output(ids.PHASE.figure, "style"),
-    "verdict": Output(ids.PHASE.verdict, "children"),
-    "details": Output(ids.PHASE.details, "children"),
-    "where": Output(ids.PHASE.where, "children"),
-    "link": Output(ids.PHASE.open, "href"),
     "label": Output(ids.part(ids.PHASE.figure, "frame"), "aria-label"),
-    "table": Output(ids.PHASE.table, "children"),
-    "failure": Output(ids.PHASE.failure, "children"),
-    "drawn": Output(ids.PHASE.drawn, "data"),
     "errors": {name: Output(ids.control(name), "error") for name in SIGMAS},
     "roles": {name: Output(ids.part(ids.PHASE.role, name), "children") for name in SIGMAS},
 }

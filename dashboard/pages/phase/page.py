@@ -3,8 +3,6 @@
 Values flow as in Explore: controls -> request -> drawn map; when the hand lets go, address bar (assets/phase.js).
 """
 
-from __future__ import annotations
-
 import dash_mantine_components as dmc
 from dash import Dash, Input, State, html
 from dash.development.base_component import Component
@@ -18,6 +16,7 @@ from ...run_card import explore_link
 from . import draw
 
 PATH, LABEL = "/phase", "Phase"
+STAYS = ("axes",)
 HELP = {
     "The question": "How large may the weights be before the gradient stops fading and starts to explode? For a wide "
     "plain net with random weights theory has an answer without running one.",

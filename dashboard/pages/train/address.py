@@ -1,7 +1,5 @@
 """The address of Train: the set-up, the runs on the page, and what belongs to other pages and travels along."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode

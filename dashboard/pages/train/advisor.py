@@ -1,7 +1,5 @@
 """The clip advisor's card: what the norms so far suggest, and on request what a short run shows of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from gradlab.training.outcome import late_loss
 from gradlab.wording import value_text
 
 from ... import components, ids
+from ...answers import outputs
 from ...ondemand import Work
 from ...work.jobs import Progress
 from .words import Shown, look_up
@@ -48,7 +47,7 @@ def advised(runs: Sequence[Shown]) -> Shown | None:
 
 def content(runs: Sequence[Shown]) -> dict[str, Any]:
     """The card; hidden until there is something to say."""
-    nothing = {"advice": [], "card": "card hidden", "buttons": "hidden", "effect": ""}
+    nothing = {"advice": [], "card": "card hidden", "advice_buttons": "hidden", "effect": ""}
     if (run := advised(runs)) is None:
         return nothing
     try:
@@ -58,7 +57,7 @@ def content(runs: Sequence[Shown]) -> dict[str, Any]:
     seen = measured(runs)
     buttons = f"actions {tried(run)}" if advice.threshold is not None and not seen else "hidden"
     said = html.P(components.typeset(seen or whose(runs, run) + advice.reason))
-    return {"advice": [said, norms(advice)], "card": "card", "buttons": buttons, "effect": effect(run)}
+    return {"advice": [said, norms(advice)], "card": "card", "advice_buttons": buttons, "effect": effect(run)}
 
 
 def whose(runs: Sequence[Shown], run: Shown) -> str:
@@ -124,12 +123,7 @@ def check(clicks: Any, run_ids: list[str]) -> Any:
     return clicks
 
 
-OUTPUTS = {
-    "advice": Output(ids.TRAIN.advice, "children"),
-    "card": Output(ids.TRAIN.card, "className"),
-    "buttons": Output(ids.TRAIN.advice_buttons, "className"),
-    "effect": Output(ids.TRAIN.effect, "children"),
-}
+OUTPUTS = outputs(ids.TRAIN, children="advice effect", className="card advice_buttons")
 
 
 def register(app: Dash) -> None:

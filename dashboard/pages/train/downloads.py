@@ -1,7 +1,5 @@
 """Downloads of training runs: Dataset, curves, report, picture, weights; of two runs together in one archive."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Set-ups that show something within a minute, the pairs of runs that one click compares, and what runs are called."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The gradient through time at one moment of the training, and the slider that leads back to it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +16,7 @@ from gradlab.training import snapshot_dataset
 from gradlab.wording import number_text
 
 from ... import components, ids
+from ...answers import outputs
 from ...run_card import explore_link
 from .words import Shown
 
@@ -141,12 +140,9 @@ def link_to_explore(run: Shown) -> Component:
 
 
 OUTPUTS = {
-    "flow": Output(ids.TRAIN.flow, "figure"),
+    **outputs(ids.TRAIN, children="flow_table flow_verdict when", figure="flow"),
     "flow_style": Output(ids.TRAIN.flow, "style"),
     "flow_label": Output(ids.part(ids.TRAIN.flow, "frame"), "aria-label"),
-    "flow_table": Output(ids.TRAIN.flow_table, "children"),
-    "flow_verdict": Output(ids.TRAIN.flow_verdict, "children"),
-    "when": Output(ids.TRAIN.when, "children"),
     "most": Output(ids.TRAIN.back, "max"),
     "back": Output(ids.TRAIN.back, "value"),
     "fixed": Output(ids.TRAIN.back, "disabled"),

@@ -1,7 +1,5 @@
 """What Train shows of its runs: how they stand, what they have learnt, their figures."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +14,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 
 from ... import components, ids
-from ...answers import answer
+from ...answers import answer, outputs
 from ...work.training import TRAINING
 from . import advisor, flow
 from .examples import title
@@ -82,7 +80,7 @@ def course(seen: Sequence[xr.Dataset], theme: str, layer: int) -> dict[str, Any]
     rows = gradlab.plots.course_table(seen)
     words = "; ".join(f"{row['run']}: loss {row['training loss']} after {row['iterations']} iterations" for row in rows)
     return {
-        "figure": fig,
+        "course": fig,
         "style": {"height": f"{fig.layout.height}px"},
         "label": f"Loss, gradient norm and gradient through time over the iterations. {words}.",
         "table": components.table(rows, "The runs so far"),
@@ -145,19 +143,12 @@ def moment(runs: Sequence[Shown], back: int, before: int) -> int:
 
 
 OUTPUTS = {
-    "verdict": Output(ids.TRAIN.verdict, "children"),
-    "details": Output(ids.TRAIN.details, "children"),
-    "trouble": Output(ids.TRAIN.trouble, "children"),
-    "share": Output(ids.TRAIN.share, "value"),
-    "stage": Output(ids.TRAIN.stage, "className"),
-    "figure": Output(ids.TRAIN.course, "figure"),
+    **outputs(ids.TRAIN, children="verdict details trouble table recent", figure="course"),
+    **outputs(ids.TRAIN, data="shown", value="share", className="stage"),
     "style": Output(ids.TRAIN.course, "style"),
     "label": Output(ids.part(ids.TRAIN.course, "frame"), "aria-label"),
-    "table": Output(ids.TRAIN.table, "children"),
     "layers": Output(ids.TRAIN.layer, "data"),
     "layer_class": Output(ids.TRAIN.layer, "className"),
-    "recent": Output(ids.TRAIN.recent, "children"),
-    "shown": Output(ids.TRAIN.shown, "data"),
     **flow.OUTPUTS,
     **advisor.OUTPUTS,
 }

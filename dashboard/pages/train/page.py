@@ -4,8 +4,6 @@ Values flow as in Explore: controls -> request -> looks of the controls; when th
 a process of its own (work/training.py); its id in the address finds it again, and a tick reads what it has saved.
 """
 
-from __future__ import annotations
-
 import dash_mantine_components as dmc
 from dash import Dash, Input, dcc, html
 from dash.development.base_component import Component
@@ -13,12 +11,14 @@ from dash.development.base_component import Component
 from gradlab.config.train import TrainConfig
 
 from ... import controls, drawing, form, ids, run_card
+from ...addresses import ARRIVAL
 from ...components import aria, figure_room, table_room
 from ...downloads import menu
 from . import advisor, downloads, follow, steer
 from .examples import EXAMPLES, STARTS
 
 PATH, LABEL = "/train", "Train"
+STAYS = ("run", ARRIVAL[0])
 HELP = {
     "The question": "A net learns from the past only if the gradient of its loss survives the way back through time. "
     "This page trains a net and shows both: what it learns, and what becomes of its gradient meanwhile.",
@@ -37,9 +37,9 @@ HELP = {
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    more = ("rest", "look", "address", "copies", "shown", "poke", "tick")
-    state = [*drawing.stores(ids.TRAIN, *more), dcc.Store(id=ids.TRAIN.runs, data=[])]
-    return html.Div([*state, dcc.Download(id=ids.TRAIN.download), panel(), stage()], className="explore train")
+    stores = drawing.stores(ids.TRAIN, "rest", "look", "address", "copies", "shown", "poke", "tick")
+    state = [*stores, dcc.Store(id=ids.TRAIN.runs, data=[]), dcc.Download(id=ids.TRAIN.download)]
+    return html.Div([*state, panel(), stage()], className="explore train")
 
 
 def panel() -> Component:

@@ -1,7 +1,5 @@
 """What a set-up is about, before anything is trained: one sample of its task, and what the page will show."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Sequence
 from itertools import groupby

@@ -1,7 +1,5 @@
 """What sets the controls of Train and starts, pauses, resumes and stops its runs."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from gradlab.training import advise
 from gradlab.training.network import task_name
 
 from ... import controls, form, ids, run_card
-from ...answers import answer
+from ...answers import answer, outputs
 from ...components import message
 from ...uploads import columns, decode, keep, stored
 from ...work.runs import require_memory
@@ -47,9 +45,12 @@ class TrainState:
 
 def set_controls(config: TrainConfig, page: TrainState) -> dict[str, Any]:
     """All controls at a configuration."""
-    raw = form.raw(config)
-    keys = (*(entry["value"] for entry in page.files), raw["input"])
-    return {"values": raw, "files": controls.file_options("input", *keys, of=TrainConfig)}
+    return set_values(form.raw(config), page)
+
+
+def set_values(values: Mapping[str, Any], page: TrainState) -> dict[str, Any]:
+    """Some controls, with the file among those that can be chosen."""
+    return {"values": values, "files": controls.file_options("input", values["input"], page.files, TrainConfig)}
 
 
 def follow_link(search: str, page: TrainState) -> dict[str, Any]:
@@ -70,12 +71,10 @@ def take_file(contents: str, name: str, page: TrainState) -> dict[str, Any]:
     """A dropped file is what is learnt; one that cannot be used changes only the message."""
     try:
         data = decode(contents)
-        found = labelled_file(name, data, page) or series_file(name, data, page)
+        values, summary = labelled_file(name, data, page) or series_file(name, data, page)
     except InputError as error:
         return {"upload": message(str(error), "error")}
-    values, summary = found
-    keys = (*(entry["value"] for entry in page.files), values["input"])
-    return {"values": values, "files": controls.file_options("input", *keys, of=TrainConfig), "upload": summary}
+    return set_values(values, page) | {"upload": summary}
 
 
 def series_file(name: str, data: bytes, page: TrainState) -> tuple[dict[str, Any], str]:
@@ -136,10 +135,8 @@ def steer(search: str, clicks: Mapping[str, Any], upload: str | None, page: Mapp
 
 STEERED = {
     "values": controls.values(Output, TrainConfig),
+    **outputs(ids.TRAIN, data="runs rest", children="notices"),
     "files": Output(ids.control(FILE), "data"),
-    "runs": Output(ids.TRAIN.runs, "data"),
-    "rest": Output(ids.TRAIN.rest, "data"),
-    "notices": Output(ids.TRAIN.notices, "children"),
     "upload": Output(ids.upload_message(FILE), "children"),
 }
 
@@ -233,11 +230,10 @@ def labelled(error: InputError) -> str:
 
 
 ACTED = {
+    **outputs(ids.TRAIN, data="poke", children="failure"),
     "runs": Output(ids.TRAIN.runs, "data", allow_duplicate=True),
-    "poke": Output(ids.TRAIN.poke, "data"),
-    "failure": Output(ids.TRAIN.failure, "children"),
 }
-SETTLED = {"address": Output(ids.TRAIN.address, "data"), "copies": Output(ids.TRAIN.copies, "data")}
+SETTLED = outputs(ids.TRAIN, data="address copies")
 ACTIONS = {ids.TRAIN.pause: TRAINING.pause, ids.TRAIN.resume: TRAINING.resume, ids.TRAIN.stop: TRAINING.stop}
 
 

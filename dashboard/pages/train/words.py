@@ -1,7 +1,5 @@
 """The runs on Train: how each stands, and what it has come to, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The tabs below the figure, in order. Each has TITLE, content(run) and, where it has callbacks, register(app)."""
+"""The tabs below the figure, in order. Each has TITLE, content(run) and, where that takes a while, WORK."""
 
 from . import chaos, clipping, data, travel, weights, why
 from .base import Run

@@ -1,7 +1,5 @@
 """What a tab is made from."""
 
-from __future__ import annotations
-
 from dash.development.base_component import Component
 
 import gradlab

@@ -1,13 +1,11 @@
 """Chaos: the Lyapunov spectrum of the driven net, computed when asked for."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from dash import Dash, html
+from dash import html
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
@@ -211,8 +209,3 @@ WORK = frame.TabWork("chaos", to_query, compute, "Lyapunov spectrum: share done"
 def content(run: Run) -> list[Component]:
     """An offer to compute the spectrum, or what came of it."""
     return [html.P(TEXT), *frame.content(WORK, run)]
-
-
-def register(app: Dash) -> None:
-    """Start, follow and cancel."""
-    frame.register(app, WORK)

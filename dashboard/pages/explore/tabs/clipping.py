@@ -1,7 +1,5 @@
 """Clipping: what it did, or what there would be to clip."""
 
-from __future__ import annotations
-
 import math
 
 import xarray as xr

@@ -1,7 +1,5 @@
 """Data: the input that drove the net, and everything that was recorded."""
 
-from __future__ import annotations
-
 import numpy as np
 from dash import html
 from dash.development.base_component import Component

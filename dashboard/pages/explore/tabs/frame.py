@@ -1,7 +1,5 @@
 """The frame of a tab whose content takes a while: an offer, progress with Cancel, then the result or what failed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -87,26 +85,19 @@ def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
 def state(work: TabWork, run: Run) -> dict[str, Any]:
     """What the parts of the frame show as the job stands."""
     job = work.job(run.config)
-    if job is not None and not job.ended:
-        return _look(job, outcome="", body=[])
-    result = job.result if job else None
-    failed = components.message(job.error, "error") if job and job.error else ""
-    body = work.show(result, run) if result is not None else []
-    return _look(None, work.offer(run.config, result), failed, body)
-
-
-def _look(job: Job | None, offer: Offer | None = None, outcome: Any = "", body: Any = ()) -> dict[str, Any]:
-    again = "Try again" if outcome else offer.button if offer else ""
+    going = job if job and not job.ended else None
+    result, error = (job.result, job.error) if job and not going else (None, "")
+    offer = None if going else work.offer(run.config, result)
     return {
-        "idle": job is None,
-        "button": again,
+        "idle": going is None,
+        "button": "Try again" if error else offer.button if offer else "",
         "offer": components.typeset(f"{offer.text} Takes about {duration(offer.seconds)}.") if offer else "",
         "offer_class": "run-bar" if offer else "run-bar hidden",
-        "progress_class": "run-bar" if job else "run-bar hidden",
-        "share": str(job.share if job else 0.0),
-        "pace": _pace(job) if job else "",
-        "outcome": outcome,
-        "body": list(body),
+        "progress_class": "run-bar" if going else "run-bar hidden",
+        "share": str(going.share if going else 0.0),
+        "pace": _pace(going) if going else "",
+        "outcome": components.message(error, "error") if error else "",
+        "body": work.show(result, run) if result is not None else [],
     }
 
 

@@ -1,10 +1,8 @@
 """Travel: what the product of all steps back to the loss does to a gradient."""
 
-from __future__ import annotations
-
 import numpy as np
 import xarray as xr
-from dash import Dash, html
+from dash import html
 from dash.development.base_component import Component
 
 import gradlab
@@ -206,8 +204,3 @@ WORK = frame.TabWork("travel", to_query, compute, "Long products: share done", o
 def content(run: Run) -> list[Component]:
     """What is quick to compute at once, then an offer of more."""
     return [html.P(TEXT), *frame.content(WORK, run)]
-
-
-def register(app: Dash) -> None:
-    """Start, follow and cancel."""
-    frame.register(app, WORK)

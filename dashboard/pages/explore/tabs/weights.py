@@ -1,7 +1,5 @@
 """Weights: eigenvalues and singular values."""
 
-from __future__ import annotations
-
 from dash import html
 from dash.development.base_component import Component
 

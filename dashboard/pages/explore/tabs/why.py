@@ -1,7 +1,5 @@
 """Why: the rate, split by the paths that the gradient takes."""
 
-from __future__ import annotations
-
 from dash import html
 from dash.development.base_component import Component
 
