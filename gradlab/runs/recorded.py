@@ -16,7 +16,7 @@ CAPTION = "Recorded quantities: medians over samples, steps and units"
 
 
 def medians(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Name -> long_name, symbol, units, scale and median of every quantity of which a Dataset of `analyze` holds numbers.
+    """Name -> long_name, symbol, units, scale and median of every quantity with numbers in a Dataset of `analyze`.
 
     The median is over everything that is numbered, without missing values: NaN where all are missing, a natural
     logarithm where scale is "log", and by label where a dimension has names: {"i": 0.5, "f": 0.7}.
