@@ -60,16 +60,20 @@ def coordinates(cell: Cell, steps: int, samples: int) -> dict[str, Any]:
     return {name: list(values) for name, values in (names | counts).items()}
 
 
+def overflow_json(overflow: list[Overflow]) -> str:
+    """Where samples overflowed, as an attribute can hold it."""
+    return json.dumps([{"sample": o.sample, "step": o.step, "gate": o.gate, "model": o.model} for o in overflow])
+
+
 def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str, Any]:
     """What belongs to the run as a whole: its network, where it overflowed, versions, device and precision."""
     traj = run.traj
-    places = [{"sample": o.sample, "step": o.step, "gate": o.gate, "model": o.model} for o in overflow]
     return {
         "title": f"Gradient dynamics of {cell!r} over {traj.steps} steps",
         "cell": repr(cell),
         "cell_name": cell.name,
         "activation": cell.activation.name,
-        "overflow": json.dumps(places),
+        "overflow": overflow_json(overflow),
         "versions": json.dumps({"gradlab": __version__, "numpy": np.__version__, "python": platform.python_version()}),
         "device": traj.xp.__name__,
         "dtype": str(traj.states.dtype),
