@@ -27,7 +27,7 @@ def flow(cell: Cell, params: Mapping[str, Array], x: Array, config: RunConfig) -
     with quiet():
         gradients = bptt(traj, probe_gradient(traj, config.seed), clip=clip)
         curve = variable(QUANTITIES["log_grad_norm"], gradients.log_norms, len(traj.models))
-    labels = coordinates(cell, traj)
+    labels = coordinates(cell, traj.steps, traj.states.shape[-2])
     coords = {name: labels[name] for name in ("state", "time", "sample")}
     attrs = {"overflow": overflow_json(overflow)}
     return xr.Dataset({"log_grad_norm": curve, "valid_steps": valid_steps(traj)}, coords, attrs)
