@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..arrays import LN2, Array, Namespace, log_norm, quiet
 from ..engine.jacobian import CARRY, StateJacobian
+from ..engine.threads import spare_threads
 from .scaled_vectors import ScaledVectors, pull_back
 from .span import Progress, require_adjoint, stacked, stops_of
 
@@ -33,6 +34,7 @@ class PathSplit:
         return f"PathSplit({', '.join(self.names)}; shares {tuple(self.shares.shape)})"
 
 
+@spare_threads
 def path_split(
     jacobian: StateJacobian, t: int, s: int | Sequence[int], adjoint: Array, *, on_progress: Progress = None
 ) -> PathSplit:

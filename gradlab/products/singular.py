@@ -13,6 +13,7 @@ import numpy as np
 
 from ..arrays import Array, Namespace, over_largest, quiet
 from ..engine.jacobian import StateJacobian
+from ..engine.threads import spare_threads
 from ..errors import InputError
 from .graded_matrix import GradedMatrix
 from .scaled_vectors import ScaledVectors
@@ -35,6 +36,7 @@ class SingularValues:
         return f"SingularValues(logs {tuple(self.logs.shape)})"
 
 
+@spare_threads
 def singular_values(
     jacobian: StateJacobian,
     t: int,
