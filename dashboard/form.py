@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overloa
 from gradlab.config import Config, ConfigError, RunConfig, controls
 from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
-from gradlab.data.uploads import find, original_name
+from gradlab.data.uploads import find, key_name
 from gradlab.errors import InputError
 
 from . import ids
@@ -144,7 +144,7 @@ _RAW: dict[Kind, Callable[[Any], Any]] = {
 
 def file_label(key: str) -> str:
     """A key as a person reads it."""
-    return key if key in INPUTS else original_name(Path(key))
+    return key if key in INPUTS else key_name(key)
 
 
 def raw(config: Config) -> dict[str, Any]:

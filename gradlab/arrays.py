@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cache, lru_cache, partial
 from importlib import import_module
+from numbers import Integral, Real
 from types import ModuleType
 from typing import Any
 
@@ -24,8 +25,11 @@ DEVICES = ("cpu", "cuda", "auto")
 CACHE_LINE = 64  # bytes
 
 
-def namespace(array: Array) -> Namespace:
-    """The module whose functions take `array`: numpy, cupy, or what `__array_namespace__` names."""
+def namespace(array: Array, name: str | None = None) -> Namespace:
+    """The module whose functions take `array`: numpy, cupy, or what `__array_namespace__` names.
+
+    Raises InputError for what is no array; `name` is what the caller calls it.
+    """
     if isinstance(array, np.ndarray | np.generic):
         return np
     if type(array).__module__.partition(".")[0] == "cupy":
@@ -34,15 +38,16 @@ def namespace(array: Array) -> Namespace:
         return cupy
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
-    raise InputError(f"expected a NumPy or CuPy array, got {type(array).__name__}; wrap it in numpy.asarray(...)")
+    text = f"expected a NumPy or CuPy array, got {type(array).__name__}; wrap it in numpy.asarray(...)"
+    raise InputError(f"{name}: {text}" if name else text, name)
 
 
 def require_namespace(xp: Namespace, **arrays: Array | None) -> None:
-    """Raise InputError, by name, where an array does not live in `xp`."""
+    """Raise InputError, by name, where an array does not live in `xp`, or is none."""
     for name, array in arrays.items():
-        if array is not None and namespace(array) is not xp:
-            got, want = namespace(array).__name__, xp.__name__
-            raise InputError(f"{name} is a {got} array but the parameters are {want}; move it with gradlab.to_device")
+        if array is not None and (place := namespace(array, name)) is not xp:
+            text = f"{name} is a {place.__name__} array but the parameters are {xp.__name__}"
+            raise InputError(f"{text}; move it with gradlab.to_device", name)
 
 
 def require_shape(name: str, array: Array, expected: tuple[int | str, ...]) -> None:
@@ -53,32 +58,86 @@ def require_shape(name: str, array: Array, expected: tuple[int | str, ...]) -> N
     )
     if not same:
         wanted = ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "")
-        raise InputError(f"{name}: expected shape ({wanted}), got {shape}")
+        raise InputError(f"{name}: expected shape ({wanted}), got {shape}", name)
 
 
 def require_type(name: str, array: Array, kinds: str, expected: str) -> None:
     """Raise InputError unless the array's NumPy kind is one of `kinds` and no half precision is among the floats."""
     dtype = array.dtype
     if dtype.kind not in kinds or (dtype.kind == "f" and dtype.itemsize not in (4, 8)):
-        raise InputError(f"{name}: expected {expected}, got {dtype}; convert it with {name}.astype(...)")
+        raise InputError(f"{name}: expected {expected}, got {dtype}; convert it with {name}.astype(...)", name)
 
 
-def require_finite(name: str, array: Array, mask: Array | None = None) -> None:
-    """Raise InputError that says where an array is not finite; with `mask` (T, *M, B), only there.
+def require_finite(name: str, array: Array, *mask: Array | None) -> None:
+    """Raise InputError that says where an array is not finite.
 
-    With a leading time axis (x, dL_dh) the place is given as step 1..T and sample, else as an index.
+    mask: of an array over time (T, *M, B, n), where it counts (T, *M, B), None for everywhere; the place is then given
+    as step 1..T and sample, and as an index where there is no such argument.
     """
     xp = namespace(array)
     with quiet():
         if bool(xp.isfinite(array.sum())):
             return
     bad = ~np.isfinite(to_numpy(array))
-    if mask is not None:
-        bad &= to_numpy(mask)[..., None]
+    for inside in mask:
+        bad &= True if inside is None else to_numpy(inside)[..., None]
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = f"step {at[0] + 1}, sample {at[-2]}" if name in ("x", "dL_dh") else f"index {at}"
-        raise InputError(f"{name} holds {to_numpy(array)[at]} at {place}; it must be finite")
+        place = f"step {at[0] + 1}, sample {at[-2]}" if mask else f"index {at}"
+        raise InputError(f"{name} holds {to_numpy(array)[at]} at {place}; it must be finite", name)
+
+
+def require_number(name: str, value: Any, expected: str, accepts: Callable[[float], bool]) -> float:
+    """`value`; InputError unless it is one real number that `accepts` takes; a text or a truth value is none.
+
+    accepts: is asked about NaN where there is no number, and has to refuse it.
+    """
+    number = _as_float(value)
+    if not accepts(number):
+        raise InputError(f"{name}: expected {expected}, got {value!r}", name)
+    return number
+
+
+def _as_float(value: Any) -> float:
+    """A real number as a float; NaN for anything else, and for a whole number that no float can hold."""
+    with suppress(OverflowError):
+        if not isinstance(value, bool) and isinstance(value, Real):
+            return float(value)
+    return math.nan
+
+
+def is_whole(value: Any) -> bool:
+    """Whether `value` is one whole number; a truth value is none."""
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
+def require_whole(low: int, **counts: Any) -> None:
+    """Raise InputError, by name, for what is no whole number from `low` on."""
+    for name, value in counts.items():
+        if not is_whole(value) or value < low:
+            raise InputError(f"{name}: expected a whole number from {low} on, got {value!r}", name)
+
+
+def require_size(name: str, size: Any) -> None:
+    """Raise InputError unless `size` is a positive integer."""
+    if not is_whole(size) or size < 1:
+        raise InputError(f"{name}: expected a positive integer, got {size!r}", name)
+
+
+def require_drawable(seed: Any, dtype: Any, models: Any = (), **scales: Any) -> np.dtype:
+    """The dtype that parameters are drawn in; InputError for a seed, dtype, model axes or scale that cannot be used."""
+    require_whole(0, seed=seed)
+    if not isinstance(models, tuple | list) or not all(is_whole(n) and n > 0 for n in models):
+        raise InputError(f"models: expected a tuple of positive integers such as (3,), got {models!r}", "models")
+    for name, scale in scales.items():
+        require_number(name, scale, "a number from 0 on", lambda x: 0 <= x < math.inf)
+    try:
+        known = np.dtype(dtype)
+    except (TypeError, ValueError):
+        known = None
+    if known not in (np.float32, np.float64):
+        raise InputError(f"dtype: expected float32 or float64, got {dtype!r}", "dtype")
+    return known
 
 
 @cache
@@ -98,12 +157,12 @@ def gpu_problem() -> str | None:
 
 def device_namespace(device: str) -> Namespace:
     """numpy for 'cpu', cupy for 'cuda', the best that works for 'auto'; InputError says why there is no GPU."""
-    if device not in DEVICES:
-        raise InputError(f"unknown device '{device}'. Valid: {', '.join(DEVICES)}")
+    if not isinstance(device, str) or device not in DEVICES:
+        raise InputError(f"unknown device '{device}'. Valid: {', '.join(DEVICES)}", "device")
     if device == "cpu" or (device == "auto" and gpu_problem()):
         return np
     if problem := gpu_problem():
-        raise InputError(f"device 'cuda' cannot be used: {problem}. Use device='cpu' meanwhile")
+        raise InputError(f"device 'cuda' cannot be used: {problem}. Use 'cpu' meanwhile", "device")
     import cupy
 
     return cupy
@@ -192,9 +251,16 @@ def over_largest(xp: Namespace, x: Array, axes: int | tuple[int, ...]) -> tuple[
     return x / xp.where(largest > 0, largest, xp.ones_like(largest)), largest
 
 
-def log_norm(xp: Namespace, x: Array, axis: int = -1) -> Array:
+def exceeds(values: Array, level: float) -> bool:
+    """Whether |values| exceeds `level` or is NaN anywhere; two reductions are much faster than a comparison or abs."""
+    if abs(float(values[(0,) * values.ndim])) > level:  # often the first one tells
+        return True
+    return not (float(values.max()) <= level and float(values.min()) >= -level)
+
+
+def log_norm(xp: Namespace, x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """ln of the Euclidean norm along `axis`, float64; exact zero gives -inf and no square under- or overflows."""
-    if x.shape[axis] == 0:
+    if 0 in x.shape:
         return xp.full(xp.sum(x, axis=axis).shape, -xp.inf, dtype=xp.float64)
     with quiet():
         scaled, largest = over_largest(xp, x, axis)

@@ -1,15 +1,41 @@
 """What is raised on purpose: bad input, and the end of work that nobody wants any more; all else is a defect."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """What the caller gave cannot be used; the message says what was expected, what came and what to do.
 
-    field: the argument or configuration field that the message is about, None where it is about no single one.
+    field: the configuration field, or else the argument, that the message is about; None where it is about no single
+    one. Whoever shows the error asks this, and never the message.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Each field -> what is wrong with it, without the field's name in front; empty where it is about none."""
+        return {} if self.field is None else {self.field: str(self).removeprefix(f"{self.field}: ")}
+
+
+class UnknownName(InputError, KeyError):
+    """A name that nothing is registered under; a KeyError as well, which is what a Mapping raises."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would show it in quotes
+
+
+@contextmanager
+def about(field: str, name: str = "", keep: tuple[str, ...] = ()) -> Iterator[None]:
+    """InputErrors from inside are about `field`, unless about one of `keep`; `name`, a file's, goes in front."""
+    try:
+        yield
+    except InputError as error:
+        text = f"{name}: {error}" if name else str(error)
+        raise InputError(text, error.field if error.field in keep else field) from None
 
 
 class Cancelled(Exception):  # noqa: N818 - it is no error

@@ -4,23 +4,26 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
-from .errors import InputError
+from .errors import UnknownName
 
 T = TypeVar("T")
 
 
-def unknown(kind: str, name: object, valid: list[str]) -> InputError:
-    """The error for an unknown name: the nearest valid one first, then all of them."""
+def unknown(kind: str, name: object, valid: list[str], field: str | None = None) -> UnknownName:
+    """The error for an unknown name in `field`, the kind by default: the nearest valid one first, then all of them."""
     near = get_close_matches(str(name), valid, n=1)
     hint = f"Did you mean '{near[0]}'? " if near else ""
-    return InputError(f"unknown {kind} '{name}'. {hint}Valid: {', '.join(valid)}")
+    return UnknownName(f"unknown {kind} '{name}'. {hint}Valid: {', '.join(valid)}", field or kind)
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Things of one kind by name, in the order they were registered."""
+    """Things of one kind by name, in the order they were registered.
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    field: the configuration field or argument that takes such a name, the kind by default.
+    """
+
+    def __init__(self, kind: str, field: str | None = None) -> None:
+        self.kind, self.field = kind, field or kind
         self._things: dict[str, T] = {}
 
     def add(self, name: str, thing: T) -> T:
@@ -35,11 +38,11 @@ class Registry(Mapping[str, T], Generic[T]):
         return lambda thing: self.add(name, thing)
 
     def __getitem__(self, name: str) -> T:
-        """The thing called `name`; raises InputError that names the nearest."""
+        """The thing called `name`; raises UnknownName, an InputError and a KeyError, that names the nearest."""
         try:
             return self._things[name]
         except (KeyError, TypeError):
-            raise unknown(self.kind, name, list(self._things)) from None
+            raise unknown(self.kind, name, list(self._things), self.field) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._things

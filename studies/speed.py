@@ -28,11 +28,10 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import gradlab
-from gradlab.engine.jacobian import FrobeniusNorms
 from gradlab.engine.step_product import StepProduct
 from gradlab.products import log_norms
-from gradlab.quantities import GateStatistics
-from gradlab.quantities.base import SPECTRAL_TOL
+from gradlab.quantities import Recorder
+from gradlab.quantities.costly import SPECTRAL_TOL
 from studies import speed_training as training
 
 SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T
@@ -57,14 +56,9 @@ def ours(cell_name: str, size: Size, dtype: str) -> Contender:
 
     def run() -> Any:
         traj = gradlab.unroll(*net)
-        frobenius, gates = FrobeniusNorms(gradlab.jacobian(traj)), GateStatistics(traj)
-
-        def observe(lin: Any) -> None:
-            frobenius(lin)
-            gates(lin)
-
-        grads = gradlab.bptt(traj, loss, observe=observe)
-        return traj, grads, grads.params, grads.inputs, frobenius.values, gates.mean, grads.log_norms
+        recorder = Recorder(traj)
+        grads = gradlab.bptt(traj, loss, observe=recorder)
+        return traj, grads, grads.params, grads.inputs, recorder, grads.log_norms
 
     return run
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gradlab.tasks import make_task
-from gradlab.training import TrainConfig, TrainingRun, history
+from gradlab.training import TrainConfig, TrainingRun
 
 Size = tuple[int, int, int]  # B, H, T
 NEVER = 10**9
@@ -32,7 +32,7 @@ def closed_forms(cell_name: str, size: Size, dtype: str) -> Callable[[], Any]:
     advance = snapshot(cell_name, size, dtype)
 
     def without_eigenvalues() -> None:
-        with patch.object(history, "spectral_radii", lambda tape: np.zeros(1)):
+        with patch("numpy.linalg.eigvals", lambda w: w[..., 0]):
             advance()
 
     return without_eigenvalues

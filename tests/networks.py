@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradlab.cells import make_cell
-from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Residual, Sequential
+from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Pass, Residual, Sequential
 from gradlab.layers.recurrent import Recurrent, recurrent_tapes
 
 T, B, D, H, OUT = 4, 2, 3, 4, 2  # steps, samples, inputs, units, outputs; none equals the number of models
@@ -84,12 +84,11 @@ class Network:
     dy: Any = None
 
     def forward(self):
-        started = {} if self.initial is None else {"initial_state": self.initial}
-        return self.layer.forward(self.params, self.x, self.lengths, rng=np.random.default_rng(7), **started)
+        how = Pass(np.random.default_rng(7), initial_state=self.initial)
+        return self.layer.forward(self.params, self.x, self.lengths, how)
 
     def backward(self, tape, **how):
-        how |= {} if self.dL_dfinal is None else {"dL_dfinal": self.dL_dfinal}
-        return self.layer.backward(self.params, tape, self.dy, **how)
+        return self.layer.backward(self.params, tape, self.dy, Pass(dL_dfinal=self.dL_dfinal, **how))
 
     def gradients(self):
         """{name: dL/d array}; "initial" where there is one, and "x", "source", "target" where they are real."""

@@ -177,7 +177,7 @@ for name in ("elman", "lstm", "gru", "minimal_rnn", "peephole_lstm"):
     grads.params, grads.log_update_norm, gradlab.jacobian(traj).spectral(), gradlab.jacobian(traj).frobenius()
     net = gradlab.layers.Sequential(gradlab.layers.Recurrent(cell), gradlab.layers.Dense(3, 1))
     y, tape = net.forward(params := net.init(0), np.ones((20, 2, 2)))
-    net.backward(params, tape, gradlab.learning.losses.LOSSES["mse"](y, 0 * y)[1], record=True)
+    net.backward(params, tape, gradlab.learning.losses.LOSSES["mse"](y, 0 * y)[1])
 """
 
 

@@ -73,10 +73,20 @@ def test_unknown_names(name, message):
     assert str(unknown("fruit", name, ["cherry", "apple"])) == message
 
 
-def test_a_default_is_not_hidden_by_the_error():
-    registry, _ = fruit()
-    with pytest.raises(InputError, match="unknown fruit 'pear'"):
-        registry.get("pear")
+def test_it_is_a_mapping_like_any_other():
+    registry, cherry = fruit()
+    assert (registry.get("pear"), registry.get("pear", 3), registry.get("apple")) == (None, 3, cherry)
+    with pytest.raises(KeyError, match="^unknown fruit 'pear'"):  # not in the quotes of a KeyError
+        registry["pear"]
+
+
+def test_the_error_is_about_the_field_that_takes_the_name():
+    for registry, field in ((Registry("fruit"), "fruit"), (Registry("ripe fruit", "dessert"), "dessert")):
+        with pytest.raises(InputError) as caught:
+            registry["pear"]
+        assert caught.value.field == field
+    assert unknown("fruit", "pear", []).field == "fruit"
+    assert unknown("fruit", "pear", [], "dessert").field == "dessert"
 
 
 @each_registry

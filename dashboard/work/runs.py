@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from pathlib import Path
 from threading import Lock
 
 import xarray as xr
@@ -15,6 +14,8 @@ from gradlab.cells import CELLS
 from gradlab.config import RunConfig
 from gradlab.config.network import NetworkConfig
 from gradlab.errors import InputError
+
+from .turns import Turns
 
 LIVE = 1.0  # seconds up to which a change is drawn without being asked for
 FIRST = 8.0  # the same for what a link shows first, with all its pins
@@ -32,7 +33,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[RunConfig, xr.Dataset] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._turns = Lock(), Turns()
         self._pace = 1.0
 
     def __contains__(self, config: RunConfig) -> bool:
@@ -40,10 +41,14 @@ class Runs:
 
     def get(self, config: RunConfig) -> xr.Dataset:
         """The Dataset of a run, computed at most once while it is kept. Raises InputError as `analyze` does."""
-        with self._lock:
-            if config in self._kept:
-                self._kept.move_to_end(config)
-                return self._kept[config]
+        with self._turns.of(config):
+            with self._lock:
+                if config in self._kept:
+                    self._kept.move_to_end(config)
+                    return self._kept[config]
+            return self._computed(config)
+
+    def _computed(self, config: RunConfig) -> xr.Dataset:
         start = time.perf_counter()
         ds = gradlab.analyze(config, record=["theory"])
         with self._lock:
@@ -90,10 +95,16 @@ def size(config: NetworkConfig) -> tuple[int, int, float]:
     """Number of gates, states and units; weights from a file count as an LSTM's, as large as the file tells."""
     weights = getattr(config, "weights", None)
     cell = CELLS["lstm" if weights else config.cell]
-    hidden = float(config.hidden_size)
-    if weights:
-        hidden = (os.path.getsize(weights) / 4 / len(cell.gates)) ** 0.5 if Path(weights).exists() else 0
+    hidden = (_bytes(weights) / 4 / len(cell.gates)) ** 0.5 if weights else float(config.hidden_size)
     return len(cell.gates), len(cell.states), hidden
+
+
+def _bytes(path: str) -> int:
+    """The size of a file, 0 where it is gone: the run itself will say so."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def require_memory(config: NetworkConfig) -> None:

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -26,9 +27,11 @@ import xarray as xr
 from gradlab.config.train import TrainConfig
 from gradlab.data.uploads import user_cache
 from gradlab.errors import InputError
-from gradlab.training import TrainingRun, dataset
+from gradlab.training import TrainingRecord, dataset
+from gradlab.training.network import require_trainable
 
 from .training_worker import CHECKPOINT, CONFIG, OUTCOME, is_locked
+from .turns import Turns
 
 KEPT = 24  # runs
 KEPT_BYTES = 500 * 1000**2
@@ -70,7 +73,7 @@ class RunState:
 class Record:
     """What a run has shown by the time its checkpoint was written (seconds since the epoch)."""
 
-    run: TrainingRun
+    run: TrainingRecord
     ds: xr.Dataset
     written: float
 
@@ -82,32 +85,34 @@ class TrainingJobs:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._records: OrderedDict[str, tuple[tuple[int, int], Record]] = OrderedDict()
         self._paces: dict[str, tuple[float, int, float]] = {}
-        self._lock = Lock()
+        self._lock, self._turns = Lock(), Turns()
 
     def start(self, config: TrainConfig) -> str:
         """A new run in a new process; its id. Raises InputError for what cannot be trained, or too much at once."""
         require_drawable(config)
-        TrainingRun(config)  # says what is wrong with it before a process does
+        require_trainable(config)  # says what is wrong with it before a process does
         run_id = secrets.token_hex(4)
+        folder = self.folder(run_id)
         with self._lock:
             self._require_room()
             self._evict()
-            folder = self.folder(run_id)
-            try:
+            with _kept_in(folder):
                 folder.mkdir(mode=0o700, parents=True)
                 (folder / CONFIG).write_text(config.model_dump_json(), "utf-8")
-            except OSError as error:
-                raise InputError(f"cannot keep the run in {folder}: {error.strerror or error}") from None
-            self._launch(run_id)
+                self._launch(run_id)
         return run_id
 
     def resume(self, run_id: str) -> None:
-        """Go on with a run that paused, was interrupted or failed, in a new process; nothing where it is under way."""
+        """Go on with a run that paused, was interrupted or failed, in a new process; nothing where it is under way.
+
+        Raises InputError where too much is under way, or another app has forgotten the run meanwhile.
+        """
         with self._lock:
             if not self._state(run_id).resumable:
                 return
             self._require_room()
-            self._launch(run_id)
+            with _kept_in(self.folder(run_id)):
+                self._launch(run_id)
 
     def pause(self, run_id: str) -> None:
         """Let the process save the run and end. Raises InputError where another app holds it."""
@@ -123,7 +128,8 @@ class TrainingJobs:
             self._require_ours(run_id)
             if not (self._state(run_id).alive or self._state(run_id).resumable):
                 return
-            (self.folder(run_id) / STOPPED).touch()
+            with _kept_in(self.folder(run_id)):
+                (self.folder(run_id) / STOPPED).touch()
         self.pause(run_id)
 
     def state(self, run_id: str) -> RunState:
@@ -142,6 +148,10 @@ class TrainingJobs:
 
     def read(self, run_id: str) -> Record | None:
         """What was saved last; None before anything was. Raises InputError for what cannot be read."""
+        with self._turns.of(run_id):
+            return self._read(run_id)
+
+    def _read(self, run_id: str) -> Record | None:
         path = self.folder(run_id) / CHECKPOINT
         try:
             stat = path.stat()
@@ -152,7 +162,7 @@ class TrainingJobs:
             if (kept := self._records.get(run_id)) and kept[0] == stamp:
                 self._records.move_to_end(run_id)
                 return kept[1]
-        run = TrainingRun.load(path, look=True)
+        run = TrainingRecord.load(path)
         record = Record(run, dataset(run, kept[1].ds if kept else None), stat.st_mtime)
         with self._lock:
             self._records[run_id] = (stamp, record)
@@ -168,11 +178,11 @@ class TrainingJobs:
 
     def recent(self) -> list[str]:
         """Ids of the runs that are kept, the latest first."""
-        root = self.folder()
-        if not root.is_dir():
-            return []
-        found = [(path.stat().st_mtime, path.name) for path in root.iterdir() if _ID.fullmatch(path.name)]
-        return [name for _, name in sorted(found, reverse=True)]
+        used = []
+        for path in _inside(self.folder()):
+            with suppress(OSError):  # another app has just forgotten it
+                used.append((path.stat().st_mtime, path.name))
+        return [name for _, name in sorted(used, reverse=True) if _ID.fullmatch(name)]
 
     def began(self, run_id: str) -> float:
         """When the run was started, in seconds since the epoch; 0 where there is no such run."""
@@ -240,9 +250,8 @@ class TrainingJobs:
         room, kept = KEPT_BYTES, 0
         for run_id in self.recent():
             folder = self.folder(run_id)
+            room, kept = room - _size(folder), kept + 1
             with suppress(OSError):  # another app was faster
-                room -= sum(path.stat().st_size for path in folder.iterdir())
-                kept += 1
                 if (room < 0 or kept >= KEPT) and not self._state(run_id).alive:
                     shutil.rmtree(folder)
 
@@ -250,6 +259,32 @@ class TrainingJobs:
         written, iteration, _ = self._paces.get(run_id, (0.0, 0, 0.0))
         steps, seconds = record.run.iteration - iteration, record.written - written
         self._paces[run_id] = (record.written, record.run.iteration, steps / seconds if written and seconds else 0.0)
+
+
+@contextmanager
+def _kept_in(folder: Path) -> Iterator[None]:
+    """Errors of the disk as InputError, and that another app has forgotten the run in between."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot keep the run in {folder}: {error.strerror or error}") from None
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where there is none."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder; those that go while it is counted count for nothing."""
+    size = 0
+    for path in _inside(folder):
+        with suppress(OSError):
+            size += path.stat().st_size
+    return size
 
 
 _ENDINGS = {"done": "done", "cancelled": "paused", "stopped": "halted", "failed": "failed"}

@@ -22,6 +22,7 @@ from gradlab.training import Step, train
 CONFIG, CHECKPOINT, OUTCOME = "config.json", "run.safetensors", "outcome.json"  # of a run's folder
 LOCKED = "lock"  # the file that is locked while the run is trained
 LOCK_SECONDS = 2.0  # of patience with somebody who only looks whether it is
+LOOK_SECONDS = 0.05  # of patience of one who looks with another one
 SAVE_SECONDS = 0.8  # the page reads about every second
 
 
@@ -66,7 +67,7 @@ def is_locked(folder: Path) -> bool:
     if not (folder / LOCKED).exists():
         return False
     try:
-        with FileLock(folder / LOCKED, timeout=0):
+        with FileLock(folder / LOCKED, timeout=LOOK_SECONDS, poll_interval=LOOK_SECONDS / 10):
             return False
     except Timeout:
         return True

@@ -25,7 +25,6 @@ class Activation(ABC):
     max_slope: ClassVar[float] = 1.0
     slope_from_value: Callable[[Namespace, Array], Array] | None = None
     saturates: ClassVar[bool] = False  # |y| -> 1, where the slope computed from y loses digits
-    scale: ClassVar[float] = 1.0  # what `in_place` wants pre-activations multiplied by; a power of two or its negative
 
     @abstractmethod
     def value(self, xp: Namespace, a: Array) -> Array:
@@ -35,9 +34,9 @@ class Activation(ABC):
     def slope(self, xp: Namespace, a: Array) -> Array:
         """phi'(a)."""
 
-    def in_place(self, xp: Namespace, scaled: Array) -> None:
-        """phi(a) in place of scale * a; what overflows on the way to a limit is right."""
-        scaled[...] = self.value(xp, scaled)
+    def in_place(self, xp: Namespace, a: Array) -> None:
+        """phi(a) in place of a; what overflows on the way to a limit is right."""
+        a[...] = self.value(xp, a)
 
     def __repr__(self) -> str:
         return self.name
@@ -72,7 +71,7 @@ class Identity(Activation):
     def value(self, xp: Namespace, a: Array) -> Array:
         return a
 
-    def in_place(self, xp: Namespace, scaled: Array) -> None:
+    def in_place(self, xp: Namespace, a: Array) -> None:
         pass
 
     def slope(self, xp: Namespace, a: Array) -> Array:
@@ -91,8 +90,8 @@ class Tanh(Activation):
     def value(self, xp: Namespace, a: Array) -> Array:
         return xp.tanh(a)
 
-    def in_place(self, xp: Namespace, scaled: Array) -> None:
-        xp.tanh(scaled, out=scaled)
+    def in_place(self, xp: Namespace, a: Array) -> None:
+        xp.tanh(a, out=a)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         e = xp.exp(-2 * xp.abs(a))  # 1 - tanh^2 would cancel
@@ -111,15 +110,15 @@ class Sigmoid(Activation):
     name = "sigmoid"
     max_slope = 0.25
     saturates = True
-    scale = -1.0
 
     def value(self, xp: Namespace, a: Array) -> Array:
         return logistic(xp, a)
 
-    def in_place(self, xp: Namespace, scaled: Array) -> None:
-        xp.exp(scaled, out=scaled)
-        xp.add(scaled, 1.0, out=scaled)
-        xp.divide(1.0, scaled, out=scaled)
+    def in_place(self, xp: Namespace, a: Array) -> None:
+        xp.negative(a, out=a)
+        xp.exp(a, out=a)
+        xp.add(a, 1.0, out=a)
+        xp.divide(1.0, a, out=a)
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         e = xp.exp(-xp.abs(a))

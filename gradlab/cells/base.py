@@ -9,20 +9,33 @@ Unrolling, backpropagation through time, Jacobians, norms and parameter gradient
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..arrays import Array, Namespace, device_namespace, require_shape, require_type
+from ..arrays import (
+    Array,
+    Namespace,
+    device_namespace,
+    namespace,
+    require_drawable,
+    require_number,
+    require_shape,
+    require_size,
+    require_type,
+)
 from ..errors import InputError
 from ..registry import Registry
 from .activations import ACTIVATIONS, Activation
 from .initializers import INITIALIZERS, rescale
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 Partials = tuple[Mapping[tuple[str, str], Any], ...]
 
@@ -92,6 +105,19 @@ class Cell(ABC):
         return {}
 
     @property
+    def state_is_gate(self) -> bool:
+        """Whether the new state is the only gate's value as it is, so that one array can hold both."""
+        return False
+
+    def weights(self, params: Mapping[str, Array]) -> dict[str, Array]:
+        """What the recurrence multiplies by, made from the parameters; of the same names and shapes."""
+        return dict(params)
+
+    def pull_back(self, params: Mapping[str, Array], grads: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients by `weights` -> by the parameters: the transposed derivative of `weights`, linear in `grads`."""
+        return dict(grads)
+
+    @property
     def driven_gates(self) -> tuple[str, ...]:
         """Names of the gates with input weights."""
         return self.gates[self.driven]
@@ -124,7 +150,7 @@ class Cell(ABC):
         t_max: int | None = None,
         spectral_radius: float | None = None,
         models: tuple[int, ...] = (),
-        dtype: str = "float64",
+        dtype: DTypeLike = "float64",
         device: str = "cpu",
     ) -> dict[str, Array]:
         """Random parameters W_xh (G_x, *M, H, D), W_hh (G_h, *M, H, R*H), b_h (G, *M, H), and p (P, *M, H) if any.
@@ -134,57 +160,71 @@ class Cell(ABC):
         deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and the input
         gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H).
         The same seed gives the same weights on every device, and each parameter has a stream of its own.
-        Raises InputError for unknown names, and for a forget bias on a cell without a forget gate.
+        Raises InputError for unknown names, values that cannot be used, and a forget bias on a cell without that gate.
         """
-        require_drawable(seed, dtype, bias_scale=bias_scale, input_scale=input_scale, gain=gain)
-        stream = {name: np.random.default_rng([seed, i]) for i, name in enumerate(STREAMS)}
-        scheme, h = INITIALIZERS[recurrent_init], self.hidden_size
-
-        def full(name: str) -> tuple[int, ...]:
-            count, shape = self.shapes[name]
-            return (count, *models, *shape)
-
-        def recurrent() -> np.ndarray:
-            w = gain * np.concatenate([scheme(stream["W_hh"], h) for _ in self.reads], axis=1)
-            return w if spectral_radius is None else rescale(w, spectral_radius)
-
-        w_hh = np.empty(full("W_hh"))
-        for index in np.ndindex(*w_hh.shape[:-2]):
-            w_hh[index] = recurrent()
+        dtype = require_drawable(seed, dtype, models, gain=gain, bias_scale=bias_scale, input_scale=input_scale)
+        if spectral_radius is not None:
+            require_number("spectral_radius", spectral_radius, "a number from 0 on", lambda x: 0 <= x < math.inf)
         params = {
-            "W_xh": stream["W_xh"].normal(0, input_scale / np.sqrt(self.input_size), full("W_xh")),
-            "W_hh": w_hh,
-            "b_h": stream["b_h"].normal(0, bias_scale, full("b_h")),
+            "W_xh": self._normal("W_xh", seed, models, input_scale / np.sqrt(self.input_size)),
+            "W_hh": self._recurrent(seed, models, recurrent_init, gain, spectral_radius),
+            "b_h": self._biases(seed, models, bias_scale, forget_bias, t_max),
         }
-        for gate, offset in self._gate_offsets(forget_bias, t_max, (*models, h), stream["chrono"]).items():
-            params["b_h"][self.gates.index(gate)] += offset
         if self.elementwise:
-            params["p"] = stream["p"].normal(0, gain / np.sqrt(h), full("p"))
+            params["p"] = self._normal("p", seed, models, gain / np.sqrt(self.hidden_size))
         xp = device_namespace(device)
         return {name: xp.asarray(value.astype(dtype)) for name, value in params.items()}
 
+    def _full(self, name: str, models: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a parameter, with its model axes."""
+        count, shape = self.shapes[name]
+        return (count, *models, *shape)
+
+    def _normal(self, name: str, seed: int, models: tuple[int, ...], std: float) -> np.ndarray:
+        return _stream(seed, name).normal(0, std, self._full(name, models))
+
+    def _recurrent(
+        self, seed: int, models: tuple[int, ...], name: str, gain: float, radius: float | None
+    ) -> np.ndarray:
+        """W_hh: one matrix of the scheme after the other, by gate, model and state that is read."""
+        scheme, rng, w = INITIALIZERS[name], _stream(seed, "W_hh"), np.empty(self._full("W_hh", models))
+        for at in np.ndindex(*w.shape[:-2]):
+            drawn = gain * np.concatenate([scheme(rng, self.hidden_size) for _ in self.reads], axis=1)
+            w[at] = drawn if radius is None else rescale(drawn, radius)
+        return w
+
+    def _biases(
+        self, seed: int, models: tuple[int, ...], scale: float, forget_bias: float | str, t_max: int | None
+    ) -> np.ndarray:
+        b = self._normal("b_h", seed, models, scale)
+        for gate, offset in self._gate_offsets(forget_bias, t_max, (*models, self.hidden_size), seed).items():
+            b[self.gates.index(gate)] += offset
+        return b
+
     def _gate_offsets(
-        self, forget_bias: float | str, t_max: int | None, shape: tuple[int, ...], rng: np.random.Generator
+        self, forget_bias: float | str, t_max: int | None, shape: tuple[int, ...], seed: int
     ) -> dict[str, Any]:
-        if forget_bias == 0.0:
+        chrono = isinstance(forget_bias, str) and forget_bias == "chrono"
+        shift = 0.0 if chrono else require_number("forget_bias", forget_bias, "a number or 'chrono'", math.isfinite)
+        if not chrono and shift == 0:
             return {}
         if self.forget_gate is None:
-            raise InputError(
-                f"forget_bias: {self.title} has no forget gate; leave forget_bias out or choose a gated cell"
-            )
-        if forget_bias != "chrono":
-            return {self.forget_gate: _number("forget_bias", forget_bias)}
-        if t_max is None or t_max < 3:
-            raise InputError(f"t_max: forget_bias='chrono' needs the longest lag expected, at least 3, got {t_max}")
-        offset = np.log(rng.uniform(1, t_max - 1, shape))
+            text = f"{self.title} has no forget gate; leave forget_bias out or choose a gated cell"
+            raise InputError(f"forget_bias: {text}", "forget_bias")
+        if not chrono:
+            return {self.forget_gate: shift}
+        longest = "the longest lag for forget_bias='chrono', at least 3"
+        top = require_number("t_max", t_max, longest, lambda x: 3 <= x < math.inf)
+        offset = np.log(_stream(seed, "chrono").uniform(1, top - 1, shape))
         return {self.forget_gate: offset} | ({self.input_gate: -offset} if self.input_gate else {})
 
     def require(self, params: Mapping[str, Array]) -> tuple[int, ...]:
         """The model axes of `params`; InputError where a parameter is missing, unknown or of the wrong shape."""
         if set(params) != set(self.shapes):
-            raise InputError(
-                f"parameters of {self!r}: expected {', '.join(self.shapes)}, got {', '.join(params) or 'none'}"
-            )
+            text = f"expected {', '.join(self.shapes)}, got {', '.join(params) or 'none'}"
+            raise InputError(f"parameters of {self!r}: {text}", "params")
+        for name, array in params.items():
+            namespace(array, name)
         models = tuple(params["W_hh"].shape[1:-2])
         for name, (count, shape) in self.shapes.items():
             require_shape(name, params[name], (count, *models, *shape))
@@ -192,28 +232,9 @@ class Cell(ABC):
         return models
 
 
-def require_size(name: str, size: Any) -> None:
-    """Raise InputError unless `size` is a positive integer."""
-    if type(size) is bool or not hasattr(size, "__index__") or size < 1:
-        raise InputError(f"{name}: expected a positive integer, got {size!r}")
-
-
-def require_drawable(seed: int, dtype: str, **scales: float) -> None:
-    """Raise InputError for a seed, dtype or scale that nothing can be drawn with."""
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"dtype: expected float32 or float64, got {dtype!r}")
-    if seed < 0:
-        raise InputError(f"seed: expected a whole number from 0 on, got {seed}")
-    for name, scale in scales.items():
-        if not 0 <= scale < float("inf"):
-            raise InputError(f"{name}: expected a number from 0 on, got {scale}")
-
-
-def _number(name: str, value: float | str) -> float:
-    with suppress(TypeError, ValueError):
-        if np.isfinite(number := float(value)):
-            return number
-    raise InputError(f"{name}: expected a number or 'chrono', got {value!r}")
+def _stream(seed: int, name: str) -> np.random.Generator:
+    """The random numbers of one parameter."""
+    return np.random.default_rng([seed, STREAMS.index(name)])
 
 
 def make_cell(
@@ -226,5 +247,6 @@ def make_cell(
     cls = CELLS[name]
     if unknown := set(options) - set(cls.__dataclass_fields__):
         own = sorted(set(cls.__dataclass_fields__) - set(Cell.__dataclass_fields__))
-        raise InputError(f"{name} has no option {', '.join(sorted(unknown))}. Its options: {', '.join(own) or 'none'}")
+        text = f"{name} has no option {', '.join(sorted(unknown))}. Its options: {', '.join(own) or 'none'}"
+        raise InputError(text, min(unknown))
     return cls(input_size, hidden_size, activation, **options)  # type: ignore[arg-type]

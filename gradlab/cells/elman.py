@@ -9,11 +9,8 @@ Source: Elman 1990, "Finding structure in time"; leak: Jaeger et al. 2007.
 """
 
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any
 
-from ..arrays import Array, Namespace
-from ..errors import InputError
+from ..arrays import Array, Namespace, require_number
 from .activations import Activation
 from .base import Cell, Partials, register
 
@@ -32,14 +29,17 @@ class Elman(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        leak: Any = self.leak
-        if not (isinstance(leak, Real) and 0 < float(leak) <= 1):
-            raise InputError(f"leak: expected a number in (0, 1], got {leak!r}")
+        require_number("leak", self.leak, "a number in (0, 1]", lambda x: 0 < x <= 1)
 
     @property
     def nonlinearities(self) -> tuple[Activation, ...]:
         """phi."""
         return (self.activation,)
+
+    @property
+    def state_is_gate(self) -> bool:
+        """Without a leak."""
+        return self.leak == 1
 
     def step(self, xp: Namespace, g: Array, h: Array) -> tuple[Array, ...]:
         """The new h."""

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..registry import Registry
 
 Scheme = Callable[[np.random.Generator, int], np.ndarray]
-INITIALIZERS: Registry[Scheme] = Registry("recurrent initializer")
+INITIALIZERS: Registry[Scheme] = Registry("recurrent initializer", "recurrent_init")
 SPARSE_IN_DEGREE = 15
 
 
@@ -82,5 +82,6 @@ def rescale(w: np.ndarray, radius: float) -> np.ndarray:
     """`w` (H, H) scaled to the spectral radius `radius`; InputError for a nilpotent matrix."""
     rho = np.abs(np.linalg.eigvals(w)).max()
     if rho == 0:
-        raise InputError("spectral_radius: the drawn matrix has spectral radius 0 and cannot be rescaled")
+        text = "the drawn matrix has spectral radius 0 and cannot be rescaled"
+        raise InputError(f"spectral_radius: {text}", "spectral_radius")
     return w * (radius / rho)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -17,13 +16,14 @@ from rich.table import Table
 from ..cells import CELLS
 from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig
 from ..errors import InputError
+from ..runs.attributes import overflow, text_of
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, read_config, start_options
 from .terminal import OutputFile, Terminal
 
 if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
     import xarray as xr
 
-    from ..diagnosis import Change, Diagnosis, Rerun
+    from ..diagnosis import Diagnosis
     from ..runs.verdicts import Verdict
 
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
@@ -61,8 +61,8 @@ def analyze_command(
     terminal = Terminal(stderr=True, quiet=quiet)
     config = read_config(preset, config_file, options, terminal)
     ds, found, files = _measure(config, output, html, terminal, headline_only=quiet and not as_json)
-    if "weights" in ds.attrs:
-        terminal.note(f"the weights are {ds.attrs['weights']}")
+    if weights := text_of(ds, "weights"):
+        terminal.note(f"the weights are {weights}")
     if as_json:
         click.echo(as_json_text(_summary(ds, found, config, files, terminal)))
     elif quiet:
@@ -82,26 +82,16 @@ def _measure(
         file.check()
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
-        from ..diagnosis import diagnose, is_quick, rerunner
+        from ..diagnosis import diagnose
         from ..runs.analyze import analyze
 
         ds = analyze(config)
         unread = headline_only and not report_file
-        found = diagnose(ds, _shown(rerunner(config), working_on) if is_quick(ds) and not unread else None)
+        found = diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))
         for file in files:
             working_on(f"Writing {file.path}")
             file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
     return ds, found, [str(file.path) for file in files]
-
-
-def _shown(rerun: Rerun, working_on: Callable[[str], None]) -> Rerun:
-    """`rerun` that says what it tries."""
-
-    def tell_and_rerun(change: Change) -> xr.Dataset:
-        working_on(f"Trying: {change.label}")
-        return rerun(change)
-
-    return tell_and_rerun
 
 
 def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
@@ -120,9 +110,7 @@ def _verdict_lines(found: Verdict) -> list[str]:
 
 
 def _diagnosis_lines(found: Diagnosis) -> list[str]:
-    unverified = any(remedy.verified is None for remedy in found.remedies)
-    why = ["These were not run, as the run is large."] if unverified else []
-    return [found.word_text, f"Cause: {found.cause}", *found.advice(), *why]
+    return [found.word_text, f"Cause: {found.cause}", *found.advice()]
 
 
 def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal) -> None:
@@ -132,7 +120,9 @@ def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: li
         out.say(line)
     if "clip_angle" in ds:
         out.say(_clipping_text(ds, config))
-    out.say(f"\n{ds.attrs['cell']}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n")
+    out.say(
+        f"\n{text_of(ds, 'cell')}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n"
+    )
     out.print(_rendered(table(ds, found.steps), out.width))
     out.say()
     for file in files:
@@ -155,42 +145,20 @@ def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
 def _summary(
     ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal
 ) -> dict[str, Any]:
+    from ..runs.recorded import medians
+
+    diagnosis = asdict(found)
+    verdict = {"headline": found.verdict.headline, **diagnosis.pop("verdict"), "rate": found.verdict.rate}
     return {
-        "verdict": _verdict(found.verdict),
-        "diagnosis": _diagnosis(found),
+        "verdict": verdict,
+        "diagnosis": diagnosis,
         "table": table(ds, found.steps),
-        "cell": ds.attrs["cell"],
+        "quantities": medians(ds),
+        "cell": text_of(ds, "cell"),
         "config": config.model_dump(),
-        "overflow": json.loads(ds.attrs["overflow"]),
+        "overflow": overflow(ds),
         "files": files,
         "dashboard": _dashboard_command(config, terminal),
-    }
-
-
-def _verdict(found: Verdict) -> dict[str, Any]:
-    return {"headline": found.headline, **asdict(found), "rate": found.rate}
-
-
-def _diagnosis(found: Diagnosis) -> dict[str, Any]:
-    """What the verdict does not hold; a remedy's `verified` is the verdict on it, null where it was not run."""
-    remedies = [
-        {
-            "label": r.change.label,
-            "fields": r.change.fields,
-            "transform": list(r.change.transform) if r.change.transform else None,
-            "why": r.why,
-            "predicted_log_rate": r.predicted_log_rate,
-            "verified": _verdict(r.verified) if r.verified else None,
-        }
-        for r in found.remedies
-    ]
-    factors = [factor._asdict() for factor in found.factors]
-    return {
-        "word": found.word,
-        "stderr": found.stderr,
-        "cause": found.cause,
-        "factors": factors,
-        "remedies": remedies,
     }
 
 
@@ -205,7 +173,7 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
 
     share = share_left(ds).values[::-1]
     typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
-    saturation = ds.gate_saturation.sel(gate=CELLS[ds.attrs["cell_name"]].candidate)
+    saturation = ds.gate_saturation.sel(gate=CELLS[text_of(ds, "cell_name")].candidate)
 
     def row(lag: int) -> dict[str, float]:
         t = steps - lag

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,6 @@ from .options import GroupedCommand, as_json_text, config_options, flag, number_
 from .terminal import Terminal
 
 SHOWN = 20  # exponents in the table
-OPTIONS = {"k": "--exponents", "every": "--every", "warmup": "--warmup"}
 
 
 def count(*names: str, help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -30,7 +28,7 @@ def count(*names: str, help: str) -> Callable[[Callable[..., None]], Callable[..
 
 
 @click.command("lyapunov", cls=GroupedCommand, short_help="Measure the Lyapunov exponents of one network.")
-@count("--exponents", help="Only the leading ones  [default: all]")
+@count("--exponents", "k", help="Only the leading ones  [default: all]")
 @count("--every", help="Steps between orthonormalisations, fewer where digits would be lost  [default: as many as fit]")
 @count("--warmup", help="Steps that are run but not counted  [default: a tenth, at most 1000]")
 @start_options
@@ -39,7 +37,7 @@ def count(*names: str, help: str) -> Callable[[Callable[..., None]], Callable[..
 @flag("-q", "--quiet", help="Print the headline only, or the JSON; no notes and no progress")
 @flag("--debug", help="Show where in the code an error arose", expose_value=False)
 def lyapunov_command(
-    exponents: int | None,
+    k: int | None,
     every: int | None,
     warmup: int | None,
     preset: str | None,
@@ -61,7 +59,7 @@ def lyapunov_command(
     terminal = Terminal(stderr=True, quiet=quiet)
     config = read_config(preset, config_file, options, terminal)
     with terminal.progress() as working_on, terminal.warnings_as_notes():
-        cell, found = _measure(config, exponents, every, warmup, working_on)
+        cell, found = _measure(config, k, every, warmup, working_on)
     if as_json:
         click.echo(as_json_text(_summary(found, cell, config)))
     elif quiet:
@@ -73,20 +71,16 @@ def lyapunov_command(
 def _measure(
     config: RunConfig, k: int | None, every: int | None, warmup: int | None, working_on: Callable[[str], None]
 ) -> tuple[str, LyapunovSpectrum]:
-    """The cell in words, and its spectrum. Raises InputError with the options' names."""
+    """The cell in words, and its spectrum."""
     from ..runs.build import stream
 
     warmup = default_warmup(config.steps) if warmup is None else warmup
     if warmup >= config.steps:
-        raise InputError(f"--warmup: expected fewer than the {config.steps} steps, got {warmup}")
+        raise InputError(f"warmup: expected fewer than the {config.steps} steps, got {warmup}", "warmup")
     cell, params, chunks = stream(config, piece_steps(every))
     told = _told(chunks, config.steps, working_on)
-    try:
-        return repr(cell), lyapunov(
-            cell, params, told, k=k, every=every, warmup=warmup, initial_state=_start(cell, params, config)
-        )
-    except InputError as error:
-        raise InputError(re.sub(r"^(\w+): ", lambda m: f"{OPTIONS.get(m[1], m[1])}: ", str(error))) from None
+    start = _start(cell, params, config)
+    return repr(cell), lyapunov(cell, params, told, k=k, every=every, warmup=warmup, initial_state=start)
 
 
 def _start(cell: Cell, params: Mapping[str, Array], config: RunConfig) -> Array:

@@ -31,7 +31,18 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help has its options under headings."""
+    """A command whose help has its options under headings, and whose errors name the options that they are about."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it. Raises InputError with an option in place of the field, or argument, that the option sets."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            options = {option.name: max(option.opts, key=len) for option in self.get_params(ctx)}
+            if not error.fields.keys() & options.keys():
+                raise
+            lines = [f"{options.get(field, field)}: {text}" for field, text in error.fields.items()]
+            raise InputError("\n".join(lines)) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options group by group."""
@@ -123,7 +134,8 @@ def layered(
         try:
             from_file = from_toml(file, config).model_dump(exclude_unset=True)
         except ConfigError as error:
-            raise InputError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
+            lines = [f"{file}: {field}: {text}" for field, text in error.fields.items()]
+            raise InputError("\n".join(lines)) from None
     found = config(**{**fields, **from_file, **given})
     for field in given:
         if not controls(config)[field].applies_if(found):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 import warnings
@@ -16,7 +15,6 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from ..config import controls
 from ..errors import InputError
 
 UNLIMITED = 10_000  # columns where there is no terminal: nothing is wrapped
@@ -128,7 +126,7 @@ def _discard_output() -> None:
 def _explanation(error: BaseException) -> tuple[str, int]:
     """What to tell the user about an error, and the exit code."""
     if isinstance(error, InputError):
-        return _as_options(str(error)), BAD_INPUT
+        return "\n".join(f"error: {line}" for line in str(error).splitlines()), BAD_INPUT
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "gradlab"
         return f"error: {error.format_message()}\nSee: {command} --help", BAD_INPUT
@@ -143,16 +141,6 @@ def _explanation(error: BaseException) -> tuple[str, int]:
 def option_name(field: str) -> str:
     """The option that sets a field of a configuration."""
     return "--" + field.replace("_", "-")
-
-
-def _as_options(message: str) -> str:
-    """An InputError's message, with "error:" before each line and fields under the names of their options."""
-    from ..config.train import TrainConfig
-
-    names = "|".join({**controls(), **controls(TrainConfig)})
-    message = re.sub(rf"^({names}): ", lambda m: f"{option_name(m[1])}: ", message, flags=re.MULTILINE)
-    message = re.sub(rf"\b({names})=('?)([^\s',;]+)\2", lambda m: f"{option_name(m[1])} {m[3]}", message)
-    return "\n".join(f"error: {line}" for line in message.splitlines())
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..theory import MeanField, critical_line, mean_field
 from .options import GroupedCommand, as_json_text, field_option, flag, number_text
 from .terminal import Terminal
 
-FIELDS = {"gain": "sigma_w", "bias_scale": "sigma_b", "input_scale": "sigma_v"}
+OF_SCALE = {"sigma_w": "gain", "sigma_b": "bias_scale", "sigma_v": "input_scale"}  # the field that sets it
 SCALES = (
     "--gain, --bias-scale and --input-scale are standard deviations (sigma_w, sigma_b, sigma_v), never variances; the "
     "input has unit variance."
@@ -59,10 +59,9 @@ def _predict(config: RunConfig) -> tuple[MeanField, float]:
     try:
         found = mean_field(config.activation, config.gain, config.bias_scale, config.input_scale)
     except InputError as error:
-        message = str(error)
-        for field, name in FIELDS.items():
-            message = message.replace(f"{name}:", f"{field}:")
-        raise InputError(message) from None
+        for name, text in error.fields.items():
+            raise InputError(text, OF_SCALE.get(name, name)) from error
+        raise
     return found, float(critical_line(found.activation, found.sigma_b, found.sigma_v))
 
 
@@ -76,7 +75,7 @@ def headline(found: MeanField) -> str:
 def _print_report(found: MeanField, critical: float) -> None:
     out = Terminal()
     out.say(headline(found), "bold")
-    scales = ", ".join(f"{name} = {getattr(found, name):g}" for name in FIELDS.values())
+    scales = ", ".join(f"{name} = {getattr(found, name):g}" for name in OF_SCALE)
     out.say(f"\n{found.activation}, {scales}\n")
     out.print(_table(found, critical))
     out.say(f"\n{found.holds}\n{found.fails}\n{SCALES}")
@@ -101,7 +100,7 @@ def _table(found: MeanField, critical: float) -> Table:
         ("depth scale", _number(abs(found.depth)), f"steps over which the squared norm {verb} by a factor e"),
         ("c*", _number(found.c_star), f"where the correlation of two states under one input ends{_memory(found)}"),
         ("depth of c*", _number(found.depth_c), "steps over which the distance to c* falls by a factor e"),
-        ("critical gain", _number(critical), "chi_1 = 1 at this bias and input"),
+        ("critical gain", _number(critical), "chi_1 = 1 at this bias and input, for infinite width"),
         ("phase", found.phase, "q* has no limit" if found.phase == "divergent" else "by chi_1 against 1"),
     ):
         shown.add_row(name, value, meaning)

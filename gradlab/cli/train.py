@@ -20,7 +20,7 @@ from .options import GroupedCommand, as_json_text, config_options, file_option, 
 from .terminal import CANCELLED, DONE, FAILED, OutputFile, Terminal
 
 if TYPE_CHECKING:
-    from ..training import ClipAdvice, Step, TrainingRun
+    from ..training import ClipAdvice, Step, TrainingRecord
 
 EXTENSION = ".safetensors"
 ROWS = 8  # of the table
@@ -111,9 +111,9 @@ def _start(
 
 def _require_fresh(config: TrainConfig, path: Path) -> None:
     """Raise InputError for whatever keeps a run from starting; that its checkpoint exists comes last."""
-    from ..training import TrainingRun
+    from ..training.network import require_trainable
 
-    TrainingRun(config)
+    require_trainable(config)
     OutputFile(path, "--checkpoint", EXTENSION).check()
     if path.exists():
         raise InputError(f"{path} exists: go on from it with --resume, or name another file with --checkpoint")
@@ -139,7 +139,7 @@ def _default_path(config: TrainConfig) -> Path:
 
 def _trained(
     config: TrainConfig, path: Path, resume: bool, advise: bool, terminal: Terminal
-) -> tuple[TrainingRun, ClipAdvice | None]:
+) -> tuple[TrainingRecord, ClipAdvice | None]:
     """The run, and what the clip advisor says of it, None where it is too short to tell."""
     from .. import training
 
@@ -219,12 +219,9 @@ def norm_text(log_norm: float) -> str:
     return "-" if math.isnan(log_norm) else "not finite" if log_norm == math.inf else number_text(log_norm)
 
 
-def sentence(run: TrainingRun) -> str:
+def sentence(run: TrainingRecord) -> str:
     """What the run came to."""
-    from ..training.outcome import outcome
-
-    task = run.task
-    word = outcome(task, run.history)
+    task, word = run.task, run.outcome
     if not run.history.scores:
         bad = f"{WORDS[word]}. " if word in ("broke", "diverged") else ""
         unit = "iteration" if run.iteration == 1 else "iterations"
@@ -238,15 +235,14 @@ def sentence(run: TrainingRun) -> str:
     )
 
 
-def what_next(run: TrainingRun) -> list[str]:
+def what_next(run: TrainingRecord) -> list[str]:
     """Where a net has learnt nothing: what its gradient shows, and where to look closer."""
     from ..config.links import to_command
     from ..runs.verdicts import verdict
     from ..training import snapshot_dataset
-    from ..training.network import untrained
-    from ..training.outcome import latest_loss, outcome
+    from ..training.outcome import latest_loss
 
-    if not run.history.scores or outcome(run.task, run.history) != "nothing":
+    if not run.history.scores or run.outcome != "nothing":
         return []
     found = []
     if latest_loss(run.history) > WORSE * run.task.baseline:
@@ -255,10 +251,10 @@ def what_next(run: TrainingRun) -> list[str]:
     if run.task.output == "last" and run.history.snapshots:
         shown = verdict(snapshot_dataset(run))
         found += [shown.headline] if shown.word not in ("too short", "overflow") else []
-    return [*found, f"To see why: {to_command(untrained(run.config, run.task))}"]
+    return [*found, f"To see why: {to_command(run.untrained)}"]
 
 
-def _print_report(run: TrainingRun, advice: ClipAdvice | None, path: Path, output: Path | None) -> None:
+def _print_report(run: TrainingRecord, advice: ClipAdvice | None, path: Path, output: Path | None) -> None:
     out = Terminal()
     out.say(sentence(run), "bold")
     for line in what_next(run):
@@ -281,7 +277,7 @@ def _print_report(run: TrainingRun, advice: ClipAdvice | None, path: Path, outpu
         out.say(f"Go on with: gradlab train --resume --checkpoint {path}", wrap=False)
 
 
-def table(run: TrainingRun) -> list[dict[str, float]]:
+def table(run: TrainingRecord) -> list[dict[str, float]]:
     """Rows from the first to the last iteration: loss and median norm since the row before, share clipped, score."""
     rows, scores = run.history.rows, {i: score for i, _, score in run.history.scores}
     edges = sorted({math.ceil(run.iteration * (n + 1) / ROWS) for n in range(ROWS)})
@@ -318,7 +314,7 @@ def _rendered(rows: list[dict[str, float]]) -> Table:
     return shown
 
 
-def _summary(run: TrainingRun, advice: ClipAdvice | None, path: Path) -> dict[str, Any]:
+def _summary(run: TrainingRecord, advice: ClipAdvice | None, path: Path) -> dict[str, Any]:
     scores = [{"iteration": i, "loss": loss, "score": score} for i, loss, score in run.history.scores]
     return {
         "outcome": sentence(run),

@@ -63,7 +63,7 @@ class Config(BaseModel):
         name = str(info.field_name)
         control = controls_of(cls)[name]
         if control.choices and not control.files and value not in control.choices():
-            raise unknown(KINDS.get(name, name), value, control.choices())
+            raise unknown(KINDS.get(name, name), value, control.choices(), name)
         return value
 
     def changes(self) -> dict[str, Any]:
@@ -85,11 +85,17 @@ class Config(BaseModel):
 
 
 class ConfigError(InputError):
-    """Wrong fields of a configuration; `fields` maps each to its message."""
+    """Wrong fields of a configuration; `fields` maps each to its message, `field` is the only one there is."""
 
     def __init__(self, fields: dict[str, str]) -> None:
-        self.fields = fields
-        super().__init__("\n".join(f"{name}: {message}" for name, message in fields.items()))
+        text = "\n".join(f"{name}: {message}" for name, message in fields.items())
+        super().__init__(text, next(iter(fields)) if len(fields) == 1 else None)
+        self._fields = fields
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Field -> message."""
+        return self._fields
 
 
 def _messages(error: ValidationError, valid: list[str]) -> dict[str, str]:

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import quiet
-from ..errors import InputError
+from ..arrays import quiet, require_size, require_whole
+from ..errors import InputError, about
 from ..registry import Registry, unknown
 from .csv_table import FORMATS, csv_columns, decoded, index_of, numbers, numeric
 from .uploads import original_name
@@ -60,12 +60,19 @@ def load_input(
     `input_size` is the D of a generated input; a file brings its own. `column`, a name or a 0-based index as text,
     picks one feature of a file. Raises InputError if the source cannot be used.
     """
+    _require_sizes(seed, steps=steps, batch_size=batch_size, input_size=input_size)
     if isinstance(source, str) and source in INPUTS:
         return INPUTS[source](np.random.default_rng([seed, _STREAM]), steps, batch_size, input_size)
-    path = Path(source)
+    path = _path(source)
     if not path.suffix and path.name == str(source) and not os.path.exists(source):
-        raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {FORMATS}")
-    return parse(original_name(path), read_file(path), column).windows(steps, batch_size, seed)
+        raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {FORMATS}", "input")
+    return parse(*named_content(path), column).windows(steps, batch_size, seed)
+
+
+def _require_sizes(seed: int, **sizes: int) -> None:
+    require_whole(0, seed=seed)
+    for name, size in sizes.items():
+        require_size(name, size)
 
 
 def input_chunks(source: str | os.PathLike[str], *, chunk: int, steps: int, **fields: Any) -> Iterator[np.ndarray]:
@@ -79,17 +86,29 @@ def input_chunks(source: str | os.PathLike[str], *, chunk: int, steps: int, **fi
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """A file's content. Raises InputError, with the reason, if it cannot be read."""
-    if os.path.isdir(path):  # unlike Path.is_dir it never raises
-        raise InputError(f"{path} is a directory; name a file in it")
+    """A file's content. Raises InputError, with the reason, if it cannot be read; it is about "input"."""
+    if os.path.isdir(_path(path)):  # unlike Path.is_dir it never raises
+        raise InputError(f"{path} is a directory; name a file in it", "input")
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"file not found: {path} (relative paths start at {Path.cwd()})") from None
+        raise InputError(f"file not found: {path} (relative paths start at {Path.cwd()})", "input") from None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        raise InputError(f"cannot read {path}: {error.strerror or error}", "input") from None
     except ValueError as error:  # a null byte in the name
-        raise InputError(f"{str(path)!r} is no file name: {error}") from None
+        raise InputError(f"{str(path)!r} is no file name: {error}", "input") from None
+
+
+def named_content(path: str | os.PathLike[str]) -> tuple[str, bytes]:
+    """The name that a person knows a file by, and what is in it."""
+    data = read_file(path)
+    return original_name(Path(path)), data
+
+
+def _path(path: Any) -> Path:
+    if isinstance(path, str | os.PathLike):
+        return Path(path)
+    raise InputError(f"expected a file's name, got {path!r}", "input")
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,7 @@ class Series:
         """
         starts = len(self.rows) - steps + 1
         if starts < 1:
-            raise _too_few("steps", "steps", steps, len(self.rows))
+            raise _too_few("steps", steps, len(self.rows), "steps")
         start = np.random.default_rng([seed, _STREAM]).choice(starts, batch_size, replace=starts < batch_size)
         return self.table[self.rows[start + np.arange(steps)[:, None]]]
 
@@ -121,14 +140,14 @@ class Batch:
         """(T, B, D): the first T steps of the first B samples. Raises InputError if there are fewer of either."""
         have_steps, have_samples, _ = self.values.shape
         if have_steps < steps:
-            raise _too_few("steps", "steps", steps, have_steps)
+            raise _too_few("steps", steps, have_steps, "steps")
         if have_samples < batch_size:
-            raise _too_few("samples", "batch_size", batch_size, have_samples)
+            raise _too_few("samples", batch_size, have_samples, "batch_size")
         return self.values[:steps, :batch_size].copy()
 
 
-def _too_few(what: str, keyword: str, wanted: int, got: int) -> InputError:
-    return InputError(f"the data have {got} {what}, fewer than the {wanted} asked for; use {keyword}={got} or less")
+def _too_few(what: str, wanted: int, got: int, field: str) -> InputError:
+    return InputError(f"the data have {got} {what}, fewer than the {wanted} asked for; use {got} or less", field)
 
 
 def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
@@ -153,7 +172,7 @@ def raw_series(path: str | os.PathLike[str], column: str | None = None) -> tuple
 
     Raises InputError, as for text, which has none.
     """
-    name, data = original_name(Path(path)), read_file(path)
+    name, data = named_content(path)
     with _naming(name, data):
         read = _READERS.get(_suffix(name))
         names, values = ([], None) if read is None else read(data, column)
@@ -164,7 +183,7 @@ def raw_series(path: str | os.PathLike[str], column: str | None = None) -> tuple
 
 def text_codes(path: str | os.PathLike[str]) -> tuple[np.ndarray, bytes]:
     """(N,) the number of each byte of a UTF-8 text among the bytes that occur, and those bytes, in order."""
-    name, data = original_name(Path(path)), read_file(path)
+    name, data = named_content(path)
     with _naming(name, data):
         if _suffix(name) in _READERS:
             raise InputError("expected a text; numbers are forecast, not modelled as characters")
@@ -181,7 +200,7 @@ def labelled_rows(
     The last is the list of the classes' names. Cells may be empty at a line's end only. Raises InputError, with line
     and column, for anything else.
     """
-    name, data = original_name(Path(path)), read_file(path)
+    name, data = named_content(path)
     with _naming(name, data):
         names, lines, columns = csv_columns(data)
         at = index_of(column, names)
@@ -214,12 +233,11 @@ def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
 
 @contextmanager
 def _naming(name: str, data: bytes) -> Iterator[None]:
-    try:
+    """What is wrong with a file's content is about the input, or the column, with the file's name in front."""
+    with about("input", name, keep=("column",)):
         if not data:
             raise InputError("the file is empty")
         yield
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
 
 
 def _suffix(name: str) -> str:
@@ -245,7 +263,8 @@ def _one_hot(data: bytes, column: str | None) -> Series:
     """Each byte as one-hot over the D distinct bytes, in order, times sqrt(D): the features' mean square is 1."""
     decoded(data)
     if column is not None:
-        raise InputError(f"column '{column}' was asked for, but text has no columns; leave it out, or rename to .csv")
+        text = f"column '{column}' was asked for, but text has no columns; leave it out, or rename to .csv"
+        raise InputError(text, "column")
     codes = np.frombuffer(data, np.uint8)
     present = np.bincount(codes, minlength=256) > 0
     number = np.cumsum(present) - 1  # of a byte among those that occur

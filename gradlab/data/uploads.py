@@ -48,9 +48,15 @@ def find(sha: str, name: str = "") -> Path | None:
 
 
 def original_name(path: Path) -> str:
-    """The name under which a file that `find` returned was stored; any other file's own name."""
-    sha, _, name = path.name.partition("-")
-    return name if _HASH.fullmatch(sha) and name else path.name
+    """The name under which a file that `find` returned was stored; any other file's own, whatever it looks like."""
+    name = key_name(path.name)
+    return name if name != path.name and path.absolute().parent == _directory().absolute() else path.name
+
+
+def key_name(key: str) -> str:
+    """The name under which a stored file was given, from its name in the cache; any other text as it is."""
+    sha, _, name = key.partition("-")
+    return name if _HASH.fullmatch(sha) and name else key
 
 
 def _directory() -> Path:

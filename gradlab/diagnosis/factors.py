@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from ..cells import CELLS, Cell
+from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
+from ..runs.attributes import activation_name, cell_class, overflow
 from ..runs.verdicts import (
     Verdict,
     aligned,
@@ -25,10 +24,15 @@ from ..runs.verdicts import (
 from ..wording import factor_text
 
 MAJORITY = 0.5  # of the units
+MEASURED = (  # what factors are measured from
+    "jacobian_spectral", "jacobian_frobenius", "jacobian_path_norm", "path_share", "gate_mean", "gate_saturation",
+    "activation_slope", "dead_units", "input_drive", "state_rms", "recurrent_eigenvalues", "recurrent_singular_values",
+)  # fmt: skip
 FAR = 40.0  # a pre-activation at which a bounded activation is flat
 
 
-class Factor(NamedTuple):
+@dataclass(frozen=True)
+class Factor:
     """A measured quantity behind the rate: its name, its value, and what it says."""
 
     name: str
@@ -40,9 +44,10 @@ class Factor(NamedTuple):
 class Factors:
     """What a rate consists of, as measured; means are over steps, units and samples, NaN where there is none.
 
-    log_rate: ln of the factor per step without clipping inside backpropagation. slope, weights: quadratic mean slope of
-    the activation and ||W||_F / sqrt(H), whose product is a step's typical factor without a carry. carry, gates: the
-    two parts of the factor per step. keep: mean value of the forget gate; shut: share of its units that are saturated.
+    log_rate: ln of the factor per step without clipping inside backpropagation. slope, weights: slope of the activation
+    and ||W||_F / sqrt(H); without a carry the slope is the quadratic mean, and their product a step's typical factor.
+    radius: spectral radius of the recurrent weights, NaN without any. carry, gates: the two parts of the factor per
+    step. keep: mean value of the forget gate; shut: share of its units that are saturated.
     saturation: share of units whose activation is. dead: share of units that are at every step of every sample.
     drive: root mean square of the pre-activation's part from input and bias; recurrence: that from the state.
     early, late: ln of the factor per step in the first and the last half of the sequence. growth: ln of the factor per
@@ -76,6 +81,11 @@ class Factors:
     def has_forget_gate(self) -> bool:
         """Whether a forget gate decides what a unit keeps."""
         return self.cell is not None and self.cell.forget_gate is not None
+
+    @property
+    def keeper(self) -> str:
+        """What decides how much a unit keeps, where no forget gate does."""
+        return "the leak" if self.cell is not None and hasattr(self.cell, "leak") else "the cell"
 
     @property
     def max_slope(self) -> float:
@@ -112,18 +122,15 @@ def measure(ds: xr.Dataset) -> Factors:
     slope, weights = slope_and_weights(ds)
     split = path_factors(ds, log_rate) if not math.isnan(log_rate) else {"carry": math.nan}
     carry = split.pop("carry")
-    name = ds.attrs["cell_name"]
-    cell = CELLS[name] if name in CELLS else None  # noqa: SIM401 - a Registry's get raises
+    cell = cell_class(ds)
     forget = cell.forget_gate if cell else None
-    eigenvalues = ds.recurrent_eigenvalues
-    moduli = np.hypot(eigenvalues.sel(part="real"), eigenvalues.sel(part="imag"))
     return Factors(
-        activation=ds.attrs["activation"],
+        activation=activation_name(ds),
         cell=cell,
         log_rate=log_rate,
         slope=slope,
         weights=weights,
-        radius=float(moduli.max()),
+        radius=_radius(ds),
         largest=float(ds.jacobian_spectral.median()),
         carries=carries(ds),
         carry=carry,
@@ -137,9 +144,16 @@ def measure(ds: xr.Dataset) -> Factors:
         early=early,
         late=late,
         growth=_growth(ds),
-        overflow=json.loads(ds.attrs.get("overflow", "[]")),
+        overflow=overflow(ds),
         clipped="log_grad_norm_before_clip" in ds,
     )
+
+
+def _radius(ds: xr.Dataset) -> float:
+    """The largest modulus of the recurrent weights' eigenvalues; NaN where no gate has such weights."""
+    parts = ds.recurrent_eigenvalues
+    moduli = np.hypot(parts.sel(part="real"), parts.sel(part="imag"))
+    return float(moduli.max()) if moduli.size else math.nan
 
 
 def _mean(values: xr.DataArray) -> float:
@@ -215,7 +229,7 @@ def cause(word: str, f: Factors) -> str:
 
 def _cause_with_carry(word: str, f: Factors) -> str:
     parts = f"{f.carry:.2f} by the carry and {f.gates:.2f} through the gates"
-    what = f"the forget gate is open to {f.keep:.2f} on average" if f.has_forget_gate else "the leak sets the carry"
+    what = f"the forget gate is open to {f.keep:.2f} on average" if f.has_forget_gate else f"{f.keeper} sets the carry"
     if word == "saturated":
         shut = f"{_percent(f.shut)} of its units are saturated and it keeps {f.keep:.2g} per step"
         return f"The forget gate is shut: {shut}."
@@ -227,13 +241,14 @@ def _cause_with_carry(word: str, f: Factors) -> str:
 
 
 def _cause_without_carry(word: str, f: Factors) -> str:
-    weights = f"{f.weights:.2f}" if f.weights < 1000 else f"{f.weights:.2g}"
-    product = f"{f.slope:.2f} (slope) x {weights} (weights)"
+    product = f"{f.slope:.2f} (slope) x {_size(f.weights)} (weights)"
     if word in ("exploding", "chaotic", "overflow"):
-        known = product if not math.isnan(f.slope) else f"their scale {weights}"
+        known = product if not math.isnan(f.slope) else f"their scale {_size(f.weights)}"
         return f"The weights outweigh the slope of {f.activation}: {known} is more than a step can bear."
     if word == "carried":
         return f"Slope and weights balance: {product} is about 1."
+    if math.isnan(f.radius):
+        return "No gate has recurrent weights, and units keep nothing by themselves: no step passes anything on."
     if np.isneginf(f.log_rate):
         return "No unit passes anything on at some step: every slope or every weight on the way is exactly zero."
     if word == "dead units":
@@ -251,14 +266,14 @@ def _cause_without_carry(word: str, f: Factors) -> str:
 
 
 def _slope_cause(f: Factors) -> str:
-    makes_up = f"and the weights ({f.weights:.2f}) do not make up for it"
+    makes_up = f"and the weights ({_size(f.weights)}) do not make up for it"
     if f.max_slope < 0.5:
         return f"The slope of {f.activation} is at most {f.max_slope:.2g} (here {f.slope:.2f} on average), {makes_up}."
     if f.one_sided:
         off = f"{_percent(f.saturation)} of the units are switched off at a time"
         return f"The slope of {f.activation} is {f.slope:.2f} on average, as {off}, {makes_up}."
     source = "the input and the biases drive" if f.drive > f.recurrence else "the state itself drives"
-    parts = f"{f.drive:.2f} from input and bias, {f.recurrence:.2f} from the state, root mean square"
+    parts = f"{_size(f.drive)} from input and bias, {_size(f.recurrence)} from the state, root mean square"
     return f"The slope of {f.activation} is only {f.slope:.2f}, as {source} the units hard ({parts}), {makes_up}."
 
 
@@ -289,6 +304,11 @@ def _state_text(word: str, f: Factors) -> str:
     return ""
 
 
+def _size(x: float) -> str:
+    """A number of any size as a sentence can hold it."""
+    return f"{x:.2f}" if x < 1000 else f"{x:.2g}"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -302,10 +322,10 @@ def factor_lines(f: Factors) -> list[Factor]:
     if f.has_forget_gate:
         lines.append(Factor("forget gate", f.keep, f"mean value; {_percent(f.shut)} of its units saturated"))
     else:
-        lines.append(
-            Factor("activation slope", f.slope, f"of {f.activation}, quadratic mean; at most {f.max_slope:.3g}")
-        )
-    lines.append(Factor("weight scale", f.weights, f"||W||_F / sqrt(H); spectral radius {f.radius:.3g}"))
+        mean = "mean" if f.carries or not f.weights else "quadratic mean"
+        lines.append(Factor("activation slope", f.slope, f"of {f.activation}, {mean}; at most {f.max_slope:.3g}"))
+    radius = "no gate has recurrent weights" if math.isnan(f.radius) else f"spectral radius {f.radius:.3g}"
+    lines.append(Factor("weight scale", f.weights, f"||W||_F / sqrt(H); {radius}"))
     lines.append(
         Factor("largest one-step factor", f.largest, "||J||_2, median; above 1 allows growth, does not cause it")
     )
@@ -318,4 +338,4 @@ def factor_lines(f: Factors) -> list[Factor]:
         lines.append(
             Factor("overflow", float(len(f.overflow)), f"samples left the finite numbers, the first at step {first}")
         )
-    return [line for line in lines if not math.isnan(line.value)]
+    return [line for line in lines if math.isfinite(line.value)]

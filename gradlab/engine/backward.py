@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,14 +17,17 @@ from ..arrays import (
     quiet,
     require_finite,
     require_namespace,
+    require_number,
     require_shape,
     require_type,
 )
 from ..errors import InputError
-from .adjoint import EMPTY, AdjointSweep, scale_range
+from .adjoint import AdjointSweep, scale_range
 from .forward import BATCH_FIRST
+from .linearize import Linearization, linearizations
+from .scaled import EMPTY, Scaled
 from .step_clipping import STEP_MODES
-from .trajectory import Linearization, Trajectory, read
+from .trajectory import Trajectory, read
 
 TINY = 1e-15  # below this, the largest entry of a gradient is computed again from scaled factors
 FLUSHED = -1.5  # ranges below the largest exponent: subnormal numbers would slow the products down a hundredfold
@@ -52,11 +56,15 @@ class Gradients:
     def __repr__(self) -> str:
         return f"Gradients({self.traj.cell!r}, T={self.traj.steps}, B={self.mantissas.shape[-2]})"
 
+    @property
+    def scaled(self) -> Scaled:
+        """dL/dstate_t (T+1, S, *M, B, H) at any magnitude."""
+        return Scaled(self.mantissas, self.exponents[:, None, ..., None])
+
     @cached_property
     def adjoints(self) -> Array:
         """dL/dstate_t as plain values (T+1, S, *M, B, H)."""
-        with quiet():
-            return self.traj.xp.ldexp(self.mantissas, self.exponents[:, None, ..., None])
+        return self.scaled.plain()
 
     @property
     def param_exponent(self) -> Array:
@@ -72,23 +80,18 @@ class Gradients:
     def _parameters(self) -> tuple[Array, dict[str, Array]]:
         """Exponent and mantissas of the parameter gradients; factors far from 1 are brought there before they meet."""
         xp, traj = self.traj.xp, self.traj
-        exponent = self._largest_exponent
-        shift = xp.where(self.alive[1:], self.exponents[1:] - exponent[..., None], 0)
+        exponents = xp.where(self.alive[1:], self.exponents[1:], EMPTY)
+        top = xp.max(exponents, axis=(0, -1))
+        top = xp.where(top > EMPTY, top, 0)
+        shift = xp.where(self.alive[1:], exponents - top[..., None], 0)
         r = xp.ascontiguousarray(read(traj.cell, traj.states[:-1]))
         x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
         with quiet():
-            found = self._products(self.deltas, *self._weighted(shift, r, x))
-            if all(_moderate(xp, g) for g in found.values()) and not self._flushed_much(found, shift, r, x):
-                return exponent, found
-            return self._balanced(exponent, shift, r, x)
-
-    @property
-    def _largest_exponent(self) -> Array:
-        """(*M,): the largest exponent of each model's batch."""
-        xp = self.traj.xp
-        exponents = xp.where(self.alive[1:], self.exponents[1:], xp.full_like(self.exponents[1:], EMPTY))
-        largest = xp.max(exponents, axis=(0, -1))
-        return xp.where(largest > EMPTY, largest, xp.zeros_like(largest))
+            grads = self._products(self.deltas, *self._weighted(shift, r, x))
+            if not self._are_exact(grads, shift, r, x):
+                extra, grads = self._balanced(shift, r, x)
+                top = top + extra
+        return top, traj.cell.pull_back(traj.params, grads)
 
     def _weighted(self, shift: Array, r: Array, x: Array) -> tuple[Array, Array, Array]:
         """r, x and the elementwise parameters' deltas times 2^shift (T, *M, B), zero where that is far below 1."""
@@ -103,33 +106,37 @@ class Gradients:
     def _flushed(self) -> float:
         return FLUSHED * scale_range(self.deltas)
 
-    def _flushed_much(self, found: dict[str, Array], shift: Array, r: Array, x: Array) -> bool:
-        """Whether what was taken for zero may be more than the last digit of a sum, as where the states are huge."""
-        xp = self.traj.xp
-        if not bool((shift < self._flushed).any()):
+    def _are_exact(self, grads: dict[str, Array], shift: Array, r: Array, x: Array) -> bool:
+        """Whether no gradient is so small or so large that a part of it may have been lost.
+
+        Its largest entry must be a number whose neighbours in size can be told from zero, or exactly zero because a
+        factor is; and what was taken for zero must be below the last digit of the sum, even where the states are huge.
+        """
+        sizes = {name: _largest(g) for name, g in grads.items()}
+        doubtful = {name: size for name, size in sizes.items() if not TINY < size < float("inf")}
+        flushed = bool((shift < self._flushed).any())
+        if not doubtful and not flushed:
+            return True
+        deltas, own = _largest(self.deltas), _largest(self.deltas[len(self.traj.cell.gates) :])
+        factors = {"W_hh": _largest(r), "W_xh": _largest(x[..., :-1]), "b_h": 1.0, "p": own}
+        if any(size or deltas * factors[name] for name, size in doubtful.items()):
             return False
-        size = _largest(xp, self.deltas) * max(_largest(xp, r), _largest(xp, x), 1.0) * shift.size
-        digits = float(xp.finfo(r.dtype).eps)
-        return any(size * 2.0**self._flushed > digits * _largest(xp, g) for g in found.values() if g.size)
+        lost = deltas * max(factors.values()) * shift.size * 2.0**self._flushed if flushed else 0.0
+        return all(lost <= float(self.traj.xp.finfo(r.dtype).eps) * size for size in sizes.values() if size)
 
-    def _balanced(self, exponent: Array, shift: Array, r: Array, x: Array) -> tuple[Array, dict[str, Array]]:
-        """The same with every factor brought near 1 before they meet: exact at any magnitude, and slower."""
-        xp, own = self.traj.xp, self.deltas[len(self.traj.cell.gates) :]
-        size = xp.max(xp.abs(self.deltas), axis=(0, -1))
-        deltas = xp.ldexp(self.deltas, -xp.frexp(size)[1][..., None])
-        shifted = xp.where(size > 0, shift + xp.frexp(size)[1], EMPTY)
-        (r, kr), (x, kx) = (_near_one(xp, a, shifted) for a in (r, x))
-        own, kp = _near_one(xp, own, shift) if len(own) else (own, kx)
-        top = xp.maximum(xp.maximum(kr, kx), kp)
+    def _balanced(self, shift: Array, r: Array, x: Array) -> tuple[Array, dict[str, Array]]:
+        """Exponent and mantissas with every factor brought near 1 before they meet: exact at any size, and slower."""
+        xp, shift = self.traj.xp, shift[..., None]
+        deltas = Scaled.of(Scaled(self.deltas, shift[None]), (0, -1))
+        r, x = (Scaled.of(Scaled(a, deltas.exponents[0]), (0, -2, -1)) for a in (r, x))
+        own, factors = Scaled(self.deltas[len(self.traj.cell.gates) :], shift[None]), {"W_hh": r, "W_xh": x, "b_h": x}
+        if self.traj.cell.elementwise:
+            own = factors["p"] = Scaled.of(own, (0, 1, -2, -1))
+        powers = {name: factor.exponents.reshape(self.traj.models) for name, factor in factors.items()}
+        top = xp.max(xp.stack(list(powers.values())), axis=0)
         top = xp.where(top > EMPTY, top, 0)
-        powers = {"W_xh": kx - top, "W_hh": kr - top, "b_h": kx - top, "p": kp - top}
-        found = {n: self._times(g, powers[n]) for n, g in self._products(deltas, r, x, own).items()}
-        return exponent + top, found
-
-    def _times(self, array: Array, power: Array) -> Array:
-        """array (G, *M, ...) times 2^power (*M,)."""
-        extra = (1,) * (array.ndim - 1 - power.ndim)
-        return self.traj.xp.ldexp(array, power.reshape(*power.shape, *extra))
+        grads = self._products(deltas.mantissas, r.mantissas, x.mantissas, own.mantissas)
+        return top, {name: _times(xp, g, powers[name] - top) for name, g in grads.items()}
 
     def _products(self, deltas: Array, r: Array, x: Array, own: Array) -> dict[str, Array]:
         """sum_t delta_t r_{t-1}^T, sum_t delta_t (x_t, 1)^T, and the sums of `own`, the elementwise parameters'."""
@@ -145,18 +152,13 @@ class Gradients:
 
     def _stacked(self, name: str, gates: list[Array]) -> Array:
         """One gradient per gate, side by side; a parameter without gates keeps its empty shape."""
-        return self.traj.xp.stack(gates) if gates else self.traj.xp.zeros_like(self.traj.params[name])
+        return self.traj.xp.stack(gates) if gates else self.traj.xp.zeros_like(self.traj.weights[name])
 
     @cached_property
     def params(self) -> dict[str, Array]:
         """Parameter gradients as plain values, shaped as the parameters."""
-        return {name: self._plain(name, g) for name, g in self.param_mantissas.items()}
-
-    def _plain(self, name: str, mantissa: Array) -> Array:
-        if not bool(self.param_exponent.any()):
-            return mantissa.copy()
         with quiet():
-            return self._times(mantissa, self.param_exponent)
+            return {name: _times(self.traj.xp, g, self.param_exponent) for name, g in self.param_mantissas.items()}
 
     @cached_property
     def log_param_norms(self) -> dict[str, Array]:
@@ -175,23 +177,27 @@ class Gradients:
             total = xp.log(xp.exp(2 * (logs - xp.where(top > -xp.inf, top, 0.0))).sum(axis=0))
             return xp.where(top > -xp.inf, top, 0.0) + 0.5 * total
 
-    @cached_property
+    @property
     def inputs(self) -> Array:
         """dL/dx_t as plain values (T, *M, B, D)."""
+        return self.scaled_inputs.plain()
+
+    @cached_property
+    def scaled_inputs(self) -> Scaled:
+        """dL/dx_t (T, *M, B, D) at any magnitude."""
         traj, cell, xp = self.traj, self.traj.cell, self.traj.xp
         with quiet():
             deltas = self.deltas[: len(cell.gates)][cell.driven]
-            weights = xp.swapaxes(traj.params["W_xh"], -1, -2)
+            weights = xp.swapaxes(traj.weights["W_xh"], -1, -2)
             terms = [linear(xp, d, w) for d, w in zip(deltas, weights, strict=True)]
-            if not terms:
-                return xp.zeros((*self.deltas.shape[1:-1], cell.input_size), dtype=self.deltas.dtype)
-            total = sum(terms[1:], terms[0])
-            return xp.ldexp(total, self.exponents[1:, ..., None]) if bool(self.exponents.any()) else total
+        if not terms:
+            return Scaled.of(xp.zeros((*self.deltas.shape[1:-1], cell.input_size), dtype=self.deltas.dtype))
+        return Scaled(sum(terms[1:], terms[0]), self.exponents[1:, ..., None])
 
 
 def bptt(
     traj: Trajectory,
-    dL_dh: Array,
+    dL_dh: Array | Scaled,
     dL_dfinal: Array | None = None,
     clip: tuple[str, float] | None = None,
     truncate: int | None = None,
@@ -199,46 +205,42 @@ def bptt(
 ) -> Gradients:
     """Gradients of a loss from its direct gradients dL_dh (T, *M, B, H), and dL_dfinal (S, *M, B, H) on the last state.
 
-    dL_dh is ignored at steps beyond a sample's length. clip: ("step_norm" | "step_value", threshold), acting per sample
-    on the joint-state adjoint after dL_t is added. truncate=k: blocks of k steps from t = 0, as detaching the state
-    between them does. observe: called with the linearisation of each chunk of steps while it is in the cache,
-    such as a `FrobeniusNorms`. Raises InputError for wrong shapes, by name, for non-finite trajectories and unknown
-    clip modes.
+    dL_dh may be scaled numbers with one exponent per step and sample; it is ignored at steps beyond a sample's length.
+    clip: ("step_norm" | "step_value", threshold), acting per sample on the joint-state adjoint after dL_t is added.
+    truncate=k: blocks of k steps from t = 0, as detaching the state between them does. observe: called with the
+    linearisation of each chunk of steps while it is in the cache, such as a `FrobeniusNorms`. Raises InputError for
+    wrong shapes, by name, for non-finite trajectories and unknown clip modes.
     """
-    check_gradients(traj, dL_dh, dL_dfinal)
+    direct = Scaled.of(dL_dh)
+    check_gradients(traj, direct.mantissas, dL_dfinal)
+    direct = direct.map(lambda m: m.astype(traj.states.dtype, copy=False))
     if truncate is not None and not (hasattr(truncate, "__index__") and truncate > 0):
         raise InputError(f"truncate: expected a positive whole number of steps, got {truncate}")
-    sweep = AdjointSweep(traj, dL_dh, truncate, _step_clip(traj.xp, clip))
+    sweep = AdjointSweep(traj, direct, truncate, _step_clip(traj.xp, clip))
     if dL_dfinal is not None:
         sweep.mantissas[-1] = dL_dfinal
     with quiet():
-        for lin in traj.linearizations():
+        for lin in linearizations(traj):
             sweep.chunk(lin)
             if observe is not None:
                 observe(lin)
         after, before = sweep.log_norms()
         if not bool(traj.xp.isfinite(sweep.squares.sum())):
-            require_finite("dL_dh", dL_dh, traj.mask)
+            require_finite("dL_dh", direct.mantissas, traj.lengths.inside)
             require_finite("dL_dfinal", traj.xp.zeros(1) if dL_dfinal is None else dL_dfinal)
     alive = (after > -traj.xp.inf).any(axis=1)
-    return Gradients(traj, sweep.mantissas, sweep.exponents, sweep.deltas, after, before, alive)
+    return Gradients(traj, sweep.mantissas, sweep.exponents, sweep.pull_back.deltas, after, before, alive)
 
 
-def _moderate(xp: Namespace, array: Array) -> bool:
-    """Whether the largest entry is a number whose neighbours in size can still be told from zero."""
-    return array.size == 0 or TINY < _largest(xp, array) < float("inf")
+def _largest(array: Array) -> float:
+    """The largest absolute value, 0 without entries."""
+    return max(float(array.max()), -float(array.min())) if array.size else 0.0
 
 
-def _largest(xp: Namespace, array: Array) -> float:
-    return max(float(array.max()), -float(array.min()))
-
-
-def _near_one(xp: Namespace, array: Array, shift: Array) -> tuple[Array, Array]:
-    """array * 2^(shift - k) with shift (T, *M, B), and the k (*M,) that brings the largest entries to [0.5, 1)."""
-    size = xp.max(xp.abs(array), axis=-1)
-    powers = xp.where(size > 0, shift + xp.frexp(size)[1], EMPTY)
-    k = xp.max(powers, axis=(*range(powers.ndim - shift.ndim + 1), -1))
-    return xp.ldexp(array, (shift - k[..., None])[..., None]), k
+def _times(xp: Namespace, array: Array, power: Array) -> Array:
+    """array (G, *M, ...) times 2^power (*M,)."""
+    extra = (1,) * (array.ndim - 1 - power.ndim)
+    return xp.ldexp(array, power.reshape(*power.shape, *extra))
 
 
 def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> None:
@@ -266,8 +268,7 @@ def _step_clip(xp: Namespace, clip: tuple[str, float] | None) -> Callable[[Array
     if clip is None:
         return None
     if not isinstance(clip, tuple) or len(clip) != 2:
-        raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {clip!r}")
-    mode, threshold = STEP_MODES[clip[0]], float(clip[1])
-    if not threshold > 0:
-        raise InputError(f"clip: expected a positive threshold, got {clip[1]}")
+        raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {clip!r}", "clip")
+    mode = STEP_MODES[clip[0]]
+    threshold = require_number("clip", clip[1], "a positive threshold", lambda x: 0 < x < math.inf)
     return lambda adjoint, e: mode(xp, adjoint, xp.ldexp(xp.full(e.shape, threshold, dtype=xp.float64), -e))

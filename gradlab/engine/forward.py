@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from ..arrays import Array, Namespace, empty, fused, namespace, quiet, require_namespace, require_shape, require_type
 from ..cells import Cell
 from ..errors import InputError
+from .lengths import Lengths
 from .step_product import StepProduct
-from .trajectory import Plan, Trajectory, Views, by_step, chunk_steps, elementwise, input_projection, length_mask
+from .steps import Plan, Views, by_step, carry_out, chunk_steps
+from .trajectory import Trajectory, elementwise, input_projection
 
 BATCH_FIRST = "batch first? use np.swapaxes(x, 0, 1)"
 
@@ -40,24 +42,14 @@ def unroll(
     if initial_state is not None:
         _require_batch("initial_state", initial_state, (len(cell.states), *size), x)
         states[0] = initial_state
-    mask = None
-    if lengths is not None:
-        mask = length_mask(require_lengths(lengths, x, size[:-1]), x.shape[0], len(models))
-        x = xp.where(mask[..., None], x, xp.zeros((), dtype=x.dtype))  # padding may hold anything, NaN too
-    shared = mask is None and _state_is_gate(cell, xp)
+    own = checked_lengths(lengths, x, size[:-1])
+    x = own.keep(x)  # padding may hold anything, NaN too
+    shared = cell.state_is_gate and not own.padded
     gates = states[1:] if shared else empty(xp, (x.shape[0], len(cell.gates), *size), states.dtype)
+    traj = Trajectory(cell, dict(params), x, states, gates, own)
     with quiet():
-        finite = _run(cell, params, x, gates, states, mask, shared)
-    return Trajectory(cell, dict(params), x, states, gates, lengths, finite)
-
-
-def _state_is_gate(cell: Cell, xp: Namespace) -> bool:
-    """Whether the new state is the gate's value as it is (Elman's without a leak), so that one array holds both."""
-    if len(cell.states) > 1 or len(cell.gates) > 1 or cell.elementwise:
-        return False
-    gate, state = xp.zeros((1, 1)), xp.zeros((1, 1))
-    with quiet():
-        return cell.step(xp, gate, state)[0] is gate
+        finite = _run(traj, shared)
+    return replace(traj, finite=finite)
 
 
 def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Array:
@@ -82,49 +74,46 @@ def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array)
         raise InputError(f"{error}{f' ({BATCH_FIRST})' if batch_first else ''}") from None
 
 
-def require_lengths(lengths: Array, x: Array, size: tuple[int, ...]) -> Array:
-    """lengths as they are; InputError unless each is from 0 to T, and their shape (B,) or `size` (*M, B)."""
+def checked_lengths(lengths: Array | None, x: Array, size: tuple[int, ...]) -> Lengths:
+    """The samples' lengths; InputError unless each is from 0 to T, and their shape (B,) or `size` (*M, B)."""
+    if lengths is None:
+        return Lengths()
     _require_batch("lengths", lengths, size if lengths.ndim > 1 else size[-1:], x)
     require_type("lengths", lengths, "iu", "whole numbers")
     if int(lengths.min()) < 0 or int(lengths.max()) > x.shape[0]:
         raise InputError(
             f"lengths: expected values from 0 to T={x.shape[0]}, got {int(lengths.min())} to {int(lengths.max())}"
         )
-    return lengths
+    return Lengths.of(lengths, x.shape[0], len(size) - 1)
 
 
-def _run(
-    cell: Cell, params: Mapping[str, Array], x: Array, gates: Array, states: Array, mask: Array | None, shared: bool
-) -> bool:
+def _run(traj: Trajectory, shared: bool) -> bool:
     """The time loop: fills gate values (T, G, *M, B, H) and states; inputs are projected a chunk of steps ahead.
 
     shared: whether the gate values are the new states. Returns whether every number is finite, as far as sums of
     squares can tell.
     """
-    xp = namespace(states)
-    step, p = fused(xp, _Step(cell)), elementwise(cell, params)
-    factors = [phi.scale for phi in cell.nonlinearities]  # nothing is rounded by them
-    project = input_projection(cell, params, x, factors)
-    recur = _recurrence(cell, params, factors, states)
+    xp, cell, states, gates = traj.xp, traj.cell, traj.states, traj.gate_inputs
+    step, p = fused(xp, _Step(cell)), elementwise(cell, traj.weights)
+    project, recur = input_projection(cell, traj.weights, traj.x), _recurrence(traj)
     chunk, finite = chunk_steps(states), True
-    for start in range(0, x.shape[0], chunk):
-        steps = slice(start, min(start + chunk, x.shape[0]))
+    for start in range(0, traj.steps, chunk):
+        steps = slice(start, min(start + chunk, traj.steps))
         project(steps, gates)
         gate, old, new = gates[steps], states[steps], states[start + 1 : steps.stop + 1]
         plan, activations = recur(old, gate), _activations(cell, gate)
         arguments, targets = [*_columns(gate), *_columns(old)], _columns(new)
         for i in range(len(gate)):
-            for function, left, right, out in plan:
-                function(left[i], right[i], out=out[i])
+            carry_out(plan, i)
             for in_place, values in activations:
                 in_place(xp, values[i])
             if shared:
                 continue
             for target, value in zip(targets, step(*[a[i] for a in arguments], *p), strict=True):
                 target[i] = value
-            if mask is not None:
-                new[i] = xp.where(mask[start + i, ..., None], new[i], old[i])
-                gate[i] = xp.where(mask[start + i, ..., None], gate[i], xp.zeros((), dtype=gate.dtype))
+            if traj.lengths.padded:
+                within = traj.lengths[start + i]
+                new[i], gate[i] = within.keep(new[i], old[i]), within.keep(gate[i])
         filled = [new] if shared else [gate, new]
         finite = finite and all(bool(xp.isfinite(xp.dot(flat, flat))) for flat in (a.reshape(-1) for a in filled))
     return finite
@@ -145,17 +134,14 @@ class _Step:
         return self.cell.step(xp, *arrays)
 
 
-def _recurrence(
-    cell: Cell, params: Mapping[str, Array], factors: list[float], states: Array
-) -> Callable[[Array, Array], Plan]:
+def _recurrence(traj: Trajectory) -> Callable[[Array, Array], Plan]:
     """(old states, pre-activations) of a chunk -> what adds W r to the pre-activations of the recurrent gates."""
-    xp = namespace(states)
+    xp, cell, states = traj.xp, traj.cell, traj.states
     if not cell.recurrent_gates:
         return lambda old, pre: []
-    scaled = [w * f for w, f in zip(params["W_hh"], factors[cell.recurrent], strict=True)]
-    weights = xp.stack([xp.swapaxes(w, -1, -2) for w in scaled])
-    products = empty(xp, (len(scaled), *states.shape[2:]), states.dtype)
-    if len(scaled) == 1:
+    weights = xp.stack([xp.swapaxes(w, -1, -2) for w in traj.weights["W_hh"]])
+    products = empty(xp, (len(weights), *states.shape[2:]), states.dtype)
+    if len(weights) == 1:
         weights, products = weights[0], products[0]
     product = StepProduct(xp, states.shape[-2], weights)
     out = product.target(products)
@@ -163,8 +149,8 @@ def _recurrence(
     def plan(old: Array, pre: Array) -> Plan:
         copies, reads = _reads(cell, old)
         steps, fed = len(old), by_step(xp.swapaxes(pre, 0, 1)[cell.recurrent])
-        factors, summand = [product.factor(r) for r in reads], [products] * steps
-        multiplied = (product.multiply, factors, [product.weights] * steps, [out] * steps)
+        rows, summand = [product.factor(r) for r in reads], [products] * steps
+        multiplied = (product.multiply, rows, [product.weights] * steps, [out] * steps)
         return [*copies, multiplied, (xp.add, fed, summand, fed)]
 
     return plan
@@ -187,9 +173,9 @@ def _reads(cell: Cell, old: Array) -> tuple[Plan, Views]:
 def _activations(cell: Cell, gates: Array) -> list[tuple[Callable[[Namespace, Array], None], Views]]:
     """Nonlinearities and what they act on at each step of a chunk; neighbours with the same one in a single call."""
     columns, start = namespace(gates).swapaxes(gates, 0, 1), 0
-    found: list[tuple[Callable[[Namespace, Array], None], Views]] = []
+    calls: list[tuple[Callable[[Namespace, Array], None], Views]] = []
     for phi, group in groupby(cell.nonlinearities):
         stop = start + len(list(group))
-        found.append((phi.in_place, by_step(columns[start:stop])))
+        calls.append((phi.in_place, by_step(columns[start:stop])))
         start = stop
-    return found
+    return calls

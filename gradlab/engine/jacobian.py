@@ -12,8 +12,10 @@ import numpy as np
 from ..arrays import Array, over_largest, quiet, require_namespace, to_numpy
 from ..errors import InputError
 from .lanczos import largest_singular_values
-from .operator import Part, RowProducts, Weights
-from .trajectory import Linearization, Trajectory, chunk_steps
+from .linearize import Linearization, linearizations, linearize
+from .operator import Operator, RowProducts, Weights
+from .steps import chunk_steps
+from .trajectory import Trajectory
 
 CARRY = "carry"
 ROUNDINGS = 16  # units in the last place that the bound on a spectral norm allows for
@@ -42,10 +44,7 @@ class StateJacobian:
 
     def of_samples(self, samples: slice | list[int]) -> StateJacobian:
         """The Jacobians of some of the samples."""
-        traj = self.traj
-        lengths = None if traj.lengths is None else traj.lengths[..., samples]
-        arrays = {name: getattr(traj, name)[..., samples, :] for name in ("x", "states", "gate_inputs")}
-        return replace(self, traj=replace(traj, lengths=lengths, **arrays))
+        return replace(self, traj=self.traj.of_samples(samples))
 
     def paths(self) -> dict[str, StateJacobian]:
         """Operators whose sum is J: `carry`, what each unit keeps by itself, and one per recurrent gate."""
@@ -67,7 +66,7 @@ class StateJacobian:
         chunk = chunk_steps(self.traj.states)
         edges = range(start, stop, chunk)
         for a in reversed(edges) if backwards else edges:
-            part = self._part(self.traj.linearize(a, min(a + chunk, stop)))
+            part = self._part(linearize(self.traj, a, min(a + chunk, stop)))
             steps = range(part.start, part.stop)
             for t in reversed(steps) if backwards else steps:
                 yield StepJacobian(t + 1, part.step(t))
@@ -81,7 +80,7 @@ class StateJacobian:
         products = RowProducts(traj.xp, self._weights.gates)
         shape = (len(paths), traj.steps, *traj.states.shape[2:-1])
         norms, shares = (xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
-        for lin in traj.linearizations():
+        for lin in linearizations(traj):
             steps = slice(lin.start, lin.stop)
             cotangent, _ = over_largest(xp, u[steps], (1, -1))
             parts = [path._part(lin) for path in paths]
@@ -124,7 +123,7 @@ class StateJacobian:
         per block of states.
         """
         norms = FrobeniusNorms(self)
-        for lin in self.traj.linearizations():
+        for lin in linearizations(self.traj):
             norms(lin)
         return norms.values
 
@@ -132,8 +131,10 @@ class StateJacobian:
         """||J_t||_2 (T, *M, B): the largest singular values; `spectral_with_bound` says how exact they are."""
         return self.spectral_with_bound(tol)[0]
 
-    def spectral_with_bound(self, tol: float = 1e-6) -> tuple[Array, Array]:
+    def spectral_with_bound(self, tol: float = 1e-6, every: int = 1) -> tuple[Array, Array]:
         """||J_t||_2 and its relative residual bound, (T, *M, B) each; Golub-Kahan on many steps together.
+
+        every: 1, or which of the steps alone, counted from the first, so that the results have fewer than T.
 
         A singular value lies within the bound. That it is the largest is very likely and not proven; the value found
         is never above the largest.
@@ -147,15 +148,15 @@ class StateJacobian:
         block = max(1, together // int(np.prod(traj.states.shape[1:])))
         coarse = "float32" if tol >= SINGLE else traj.states.dtype
         with quiet():
-            found = [self._spectral_of(part, tol, coarse) for part in self._parts(block)]
+            found = [self._spectral_of(part, tol, coarse) for part in self._parts(block, every)]
         values, bounds = (xp.concatenate(arrays[::-1]) for arrays in zip(*found, strict=True))
         return values.astype(traj.states.dtype), bounds
 
-    def _spectral_of(self, part: Part, tol: float, dtype: Any) -> tuple[Array, Array]:
+    def _spectral_of(self, part: Operator, tol: float, dtype: Any) -> tuple[Array, Array]:
         """sigma_max and its bound on a range of steps, computed in `dtype`, or in full where one is far from 1."""
         xp, full, sizes = self.traj.xp, self.traj.states.dtype, self.traj.states.shape[1:]
         start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
-        v = xp.zeros((part.stop - part.start, *sizes), dtype=dtype) + xp.asarray(start, dtype=dtype)
+        v = xp.zeros((len(part), *sizes), dtype=dtype) + xp.asarray(start, dtype=dtype)
         cast = part if dtype == full else part.astype(dtype)
         values, bounds = largest_singular_values(xp, cast.apply, cast.apply_transpose, v, (1, -1), tol)
         if dtype != full and not bool(((values > TINY) & (values < 1 / TINY)).all()):
@@ -168,13 +169,13 @@ class StateJacobian:
         cell = self.traj.cell
         names = cell.recurrent_gates if self.gates is None else self.gates
         chosen = [(cell.gates.index(name), k) for k, name in enumerate(cell.recurrent_gates) if name in names]
-        return Weights(self.traj.xp, [g for g, _ in chosen], [self.traj.params["W_hh"][k] for _, k in chosen])
+        return Weights(self.traj.xp, [g for g, _ in chosen], [self.traj.weights["W_hh"][k] for _, k in chosen])
 
-    def _parts(self, chunk: int | None = None) -> Iterator[Part]:
-        return (self._part(lin) for lin in self.traj.linearizations(chunk))
+    def _parts(self, chunk: int | None = None, every: int = 1) -> Iterator[Operator]:
+        return (self._part(lin) for lin in linearizations(self.traj, chunk, every))
 
-    def _part(self, lin: Linearization) -> Part:
-        return Part(self.traj, lin, self._weights, self.carries)
+    def _part(self, lin: Linearization) -> Operator:
+        return Operator(self.traj, lin, self._weights, self.carries)
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class StepJacobian:
     """J_t of one step t = 1..T on vectors (K, S, *M, B, H), K of them at once."""
 
     t: int
-    part: Part
+    part: Operator
 
     def apply(self, v: Array, out: Array | None = None) -> Array:
         """J_t v, written to `out` where that is given."""

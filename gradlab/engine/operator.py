@@ -1,4 +1,8 @@
-"""The operator E + D W on a range of steps: what it makes of vectors, its matrices, and its Frobenius norms."""
+"""The form E + D W of every Jacobian, forwards and transposed, on many steps at once or step by step.
+
+`Operator` applies it to vectors and gives its matrices and Frobenius norms; `PullBack` takes a gradient back through
+one step after the other, by plans that are made for a whole chunk.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from ..arrays import Array, Namespace, empty, linear, row_dots
-from .trajectory import Linearization, Trajectory
+from .linearize import Linearization
+from .step_product import StepProduct
+from .steps import Plan, Views, by_step
+from .trajectory import Trajectory
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -39,11 +46,12 @@ class Weights:
         return Weights(self.xp, list(self.gates), [w.astype(dtype) for w in self.gates.values()])
 
 
-class Part:
+class Operator:
     """The operator on a range of steps: E and D of the chosen paths, with the weights."""
 
     def __init__(self, traj: Trajectory, lin: Linearization, weights: Weights, carries: bool) -> None:
         self.xp, self.cell, self.start, self.stop = traj.xp, traj.cell, lin.start, lin.stop
+        self.length = len(lin)
         self.weights, self.carry = weights, lin.carry if carries else {}
         self.gates = {
             (s, k): d[k - span.start]
@@ -58,16 +66,19 @@ class Part:
         self.places = {k: slice(n * h, (n + 1) * h) for n, k in enumerate(self.weights.gates)}  # side by side
         self.shape, self.dtype = traj.states.shape[2:-1], traj.states.dtype
         self.behind = (slice(None),) * (len(traj.models) + 2)
-        self.whole: Part | None = None  # the range that a single step is taken from, and where it lies there
+        self.whole: Operator | None = None  # the range that a single step is taken from, and where it lies there
         self.within = slice(None)
 
-    def _copy(self) -> Part:
+    def __len__(self) -> int:
+        return self.length
+
+    def _copy(self) -> Operator:
         """A shallow copy; the module `copy` takes ten times as long, and there is one for every step."""
-        part = object.__new__(Part)
+        part = object.__new__(Operator)
         part.__dict__.update(self.__dict__)
         return part
 
-    def astype(self, dtype: Any) -> Part:
+    def astype(self, dtype: Any) -> Operator:
         """The same operator in another precision."""
         part = self._copy()
         part.weights = self.weights.astype(dtype)
@@ -75,10 +86,10 @@ class Part:
         part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
         return part
 
-    def step(self, t: int) -> Part:
+    def step(self, t: int) -> Operator:
         """The operator of step t+1 alone."""
         part, i = self._copy(), t - self.start
-        part.start, part.stop, part.whole, part.within = t, t + 1, self, slice(i, i + 1)
+        part.start, part.stop, part.length, part.whole, part.within = t, t + 1, 1, self, slice(i, i + 1)
         part.carry = {key: e[i : i + 1] for key, e in self.carry.items()}
         part.gates = {key: d[i : i + 1] for key, d in self.gates.items()}
         return part
@@ -146,14 +157,14 @@ class Part:
     def by_unit(self) -> Array:
         """D by unit, sample and state (C, *M, H, B*S, n), the gates as in `Weights.units`."""
         xp, states, gates = self.xp, len(self.cell.states), self.weights.units.shape[-2]
-        d = xp.zeros((self.stop - self.start, *self.shape, states, gates, self.cell.hidden_size), dtype=self.dtype)
+        d = xp.zeros((len(self), *self.shape, states, gates, self.cell.hidden_size), dtype=self.dtype)
         for (s, k), values in self.gates.items():
             d[..., s, list(self.places).index(k), :] = values
         return xp.ascontiguousarray(xp.moveaxis(d.reshape(*d.shape[:-4], -1, *d.shape[-2:]), -1, -3))
 
     def squares(self, products: RowProducts) -> Array:
         """||J||_F^2 (C, *M, B)."""
-        total = self.xp.zeros((self.stop - self.start, *self.shape), dtype=self.dtype)
+        total = self.xp.zeros((len(self), *self.shape), dtype=self.dtype)
         for row in range(len(self.cell.states)):
             d = {k: array for (s, k), array in self.gates.items() if s == row}
             if d:
@@ -232,3 +243,77 @@ def _rows_times(xp: Namespace, x: Array, w: Array) -> Array:
     if w.ndim == 2:
         return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
     return xp.matmul(x, w)
+
+
+class PullBack:
+    """lambda_t -> delta_t = D_t^T lambda_t -> E_t^T lambda_t + [reads] W^T delta_t, one step after the other.
+
+    deltas (G + P, T, *M, B, H): what each step leaves for the gradients of the parameters.
+    """
+
+    def __init__(self, traj: Trajectory) -> None:
+        xp, cell, shape, weights = traj.xp, traj.cell, traj.states.shape, traj.weights["W_hh"]
+        self.xp, self.cell, self.reads = xp, cell, [traj.cell.states.index(name) for name in cell.reads]
+        columns = len(cell.gates) + len(cell.elementwise)
+        self.deltas = empty(xp, (columns, traj.steps, *shape[2:]), traj.states.dtype)
+        self.scratch = empty(xp, (columns, *shape[2:]), traj.states.dtype)
+        self.products = empty(xp, (*weights.shape[:-2], shape[-2], weights.shape[-1]), traj.states.dtype)
+        self.alone = len(weights) == len(cell.reads) == 1  # then the product is the new adjoint
+        self.product = StepProduct(xp, shape[-2], weights[0] if self.alone else weights)
+
+    def plans(self, lin: Linearization, adjoints: Array) -> tuple[Plan, Plan]:
+        """The plans of a chunk on adjoints (T+1, S, *M, B, H): into the deltas, and on to the adjoints below."""
+        times = [list(adjoints[lin.start : lin.stop + 1, s]) for s in range(len(self.cell.states))]
+        above, below = [at[1:] for at in times], [at[:-1] for at in times]
+        into_states = self._through_weights(lin, adjoints, below)
+        written = set(self.reads if into_states else [])
+        into_states += self._carry(lin, above, below, written)
+        for s in set(range(len(below))) - written:
+            adjoints[lin.steps, s] = 0
+        return self._into_deltas(lin, above), into_states
+
+    def _into_deltas(self, lin: Linearization, above: list[Views]) -> Plan:
+        """delta = D^T lambda."""
+        xp, steps, deltas = self.xp, lin.stop - lin.start, self.deltas[:, lin.steps]
+        gates = sorted(lin.gates.items(), key=lambda item: -item[1][1].shape[0])
+        plan: Plan = []
+        if gates and gates[0][1][1].shape[0] == deltas.shape[0]:
+            s, (_, d) = gates.pop(0)
+            plan.append((xp.multiply, by_step(d), above[s], by_step(deltas)))
+        else:
+            deltas[...] = 0
+        for s, (span, d) in gates:
+            target, product = by_step(deltas[span]), by_step(self.scratch[span, None]) * steps
+            plan += [(xp.multiply, by_step(d), above[s], product), (xp.add, target, product, target)]
+        return plan
+
+    def _through_weights(self, lin: Linearization, adjoints: Array, below: list[Views]) -> Plan:
+        """lambda of the states that the weights read = W^T delta, summed over the recurrent gates."""
+        add, h, steps = self.xp.add, self.cell.hidden_size, lin.stop - lin.start
+        deltas = self.deltas[: len(self.cell.gates), lin.steps][self.cell.recurrent]
+        if not len(deltas):
+            return []
+        out = [self.product.target(self.products)] * steps
+        if self.alone:
+            out = list(self.product.target(adjoints[lin.steps, self.reads[0]]))
+        factors = by_step(self.product.factor(deltas))
+        plan: Plan = [(self.product.multiply, factors, [self.product.weights] * steps, out)]
+        if self.alone:
+            return plan
+        for n, s in enumerate(self.reads):
+            first, *rest = self.products[..., n * h : (n + 1) * h]
+            plan.append((add, [first] * steps, [rest.pop(0) if rest else 0.0] * steps, below[s]))
+            plan += [(add, below[s], [gate] * steps, below[s]) for gate in rest]
+        return plan
+
+    def _carry(self, lin: Linearization, above: list[Views], below: list[Views], written: set[int]) -> Plan:
+        """lambda += E^T lambda; what it writes first joins `written`."""
+        multiply, add, product = self.xp.multiply, self.xp.add, [self.scratch[0]] * (lin.stop - lin.start)
+        plan: Plan = []
+        for (row, column), e in lin.carry.items():
+            if column in written:
+                plan += [(multiply, list(e), above[row], product), (add, below[column], product, below[column])]
+            else:
+                plan.append((multiply, list(e), above[row], below[column]))
+                written.add(column)
+        return plan

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..arrays import Array, Namespace, over_largest
 from ..registry import Registry
 
-STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adjoint clipping")
+STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adjoint clipping", "clip")
 
 
 @STEP_MODES.register("step_norm")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
 from ..cells import Cell
-from ..data import read_file
-from ..data.uploads import original_name
-from ..errors import InputError
+from ..data import named_content
+from ..errors import InputError, about
 from .pytorch import Params, choice, from_state_dict
 from .trained import saved_by_gradlab, saved_choice, saved_layer
 
+CHOICES = ("prefix", "layer", "activation")  # arguments that an error may be about instead of the file
 _DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1"} | {
     "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?", "BF16": "u2"
 }  # fmt: skip
@@ -35,7 +33,7 @@ def load_weights(
     """
     name, data = _content(source)
     arrays = _arrays(name, data)
-    with _naming(name):
+    with about("weights", name, CHOICES):
         saved = saved_by_gradlab(data)
         if saved is not None:
             return saved_layer(arrays, saved, prefix, layer)
@@ -46,18 +44,9 @@ def weights_text(source: str | os.PathLike[str] | bytes, activation: str = "tanh
     """Which layer `load_weights` takes by itself, what else there is, and what the file does not tell."""
     name, data = _content(source)
     arrays = _arrays(name, data)
-    with _naming(name):
+    with about("weights", name, CHOICES):
         saved = saved_by_gradlab(data)
         return choice(arrays, activation) if saved is None else saved_choice(arrays, saved)
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put the file's name in front of what is wrong with it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
 
 
 def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
@@ -77,7 +66,10 @@ def load_safetensors(source: str | os.PathLike[str] | bytes) -> Params:
 
 def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     """What a file is called, and what is in it."""
-    return ("the file", source) if isinstance(source, bytes) else (original_name(Path(source)), read_file(source))
+    if isinstance(source, bytes):
+        return "the file", source
+    with about("weights"):
+        return named_content(source)
 
 
 def _arrays(name: str, data: bytes) -> Params:
@@ -89,15 +81,17 @@ def _arrays(name: str, data: bytes) -> Params:
         if data.startswith((b"PK\x03\x04", b"\x80")):
             raise InputError(
                 f"{name} is a pickle, as torch.save writes it, and opening one can run any program; "
-                f"convert it once, where you trust it: {_CONVERT}"
+                f"convert it once, where you trust it: {_CONVERT}",
+                "weights",
             ) from None
-        raise InputError(f"{name} is not a safetensors file ({error}); write one with {_CONVERT}") from None
+        text = f"{name} is not a safetensors file ({error}); write one with {_CONVERT}"
+        raise InputError(text, "weights") from None
     return {tensor: _decode(tensor, **entries[tensor]) for tensor in sorted(entries)}
 
 
 def _decode(name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
     if dtype not in _DTYPES:
-        raise InputError(f"{name}: dtype {dtype} cannot be read; save it as float32")
+        raise InputError(f"{name}: dtype {dtype} cannot be read; save it as float32", "weights")
     array = np.frombuffer(data, "<" + _DTYPES[dtype]).reshape(shape)
     if dtype == "BF16":  # the upper half of a float32
         return (array.astype(np.uint32) << 16).view(np.float32)

@@ -32,7 +32,9 @@ def from_state_dict(
     biases are zero. Raises InputError if there is no such layer or its tensors do not fit together.
     """
     if not isinstance(sd, Mapping):
-        raise InputError(f"expected a mapping of names to arrays, got {type(sd).__name__}; pass module.state_dict()")
+        raise InputError(
+            f"expected a mapping of names to arrays, got {type(sd).__name__}; pass module.state_dict()", "sd"
+        )
     module, number = _find(sd, prefix, str(layer))
     w_ih, w_hh, b_ih, b_hh = _tensors(sd, module, number)
     blocks = len(w_hh) // w_hh.shape[1]
@@ -51,7 +53,8 @@ def to_state_dict(cell: Cell, params: Mapping[str, Any]) -> Params:
     A bias goes to bias_ih; only what reset multiplies in a GRU is in bias_hh. Raises InputError for other cells.
     """
     if cell.name not in _CELLS.values() or getattr(cell, "leak", 1) != 1:
-        raise InputError(f"expected an elman without a leak, an lstm or a gru, as PyTorch has them, got {cell!r}")
+        text = f"expected an elman without a leak, an lstm or a gru, as PyTorch has them, got {cell!r}"
+        raise InputError(text, "cell")
     w_ih, w_hh, b_ih = (to_numpy(params[name]) for name in ("W_xh", "W_hh", "b_h"))
     b_hh = np.zeros_like(b_ih)
     if cell.name == "gru":  # from n, r, z, m to r, z, n
@@ -66,13 +69,16 @@ def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, s
     if not found:
         raise InputError(
             "no recurrent layer of nn.RNN, nn.LSTM or nn.GRU (weight_ih_l0, weight_hh_l0) in the weights; "
-            f"they hold: {_summary(sd)}"
+            f"they hold: {_summary(sd)}",
+            "sd",
         )
+    modules = {name for module, _ in found for name in (module, module.removesuffix("."))}
     for module, number in found:
         if number == layer and prefix in (None, module, module.removesuffix(".")):
             return module, number
     wanted = f"layer {layer}" + ("" if prefix is None else f" of '{prefix}'")
-    raise InputError(f"no recurrent {wanted} in the weights; there are: {', '.join(map(_layer_text, found))}")
+    text = f"no recurrent {wanted} in the weights; there are: {', '.join(map(_layer_text, found))}"
+    raise InputError(text, "layer" if prefix is None or prefix in modules else "prefix")
 
 
 def _layers(sd: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -105,9 +111,9 @@ def _tensors(sd: Mapping[str, Any], module: str, number: str) -> list[np.ndarray
     """weight_ih, weight_hh, bias_ih and bias_hh, of sizes that fit together and of one dtype."""
     names = [f"{module}{part}_l{number}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     if (projection := f"{module}weight_hr_l{number}") in sd:
-        raise InputError(f"{projection}: an LSTM with proj_size cannot be analysed; use one without")
+        raise InputError(f"{projection}: an LSTM with proj_size cannot be analysed; use one without", projection)
     if names[1] not in sd:
-        raise InputError(f"{names[0]} is there but {names[1]} is not; the file is not whole")
+        raise InputError(f"{names[0]} is there but {names[1]} is not; the file is not whole", names[1])
     tensors = {name: finite_array(name, sd[name]) for name in names if name in sd}
     rows = _rows(names[1], tensors[names[1]])
     require_shape(names[0], tensors[names[0]], (rows, "D"))
@@ -124,7 +130,8 @@ def _rows(name: str, weight_hh: np.ndarray) -> int:
             return rows
     raise InputError(
         f"{name}: expected shape (H, H), (3H, H) or (4H, H), as nn.RNN, nn.GRU and nn.LSTM have it, "
-        f"got {weight_hh.shape}"
+        f"got {weight_hh.shape}",
+        name,
     )
 
 
@@ -135,8 +142,8 @@ def finite_array(name: str, value: Any) -> np.ndarray:
         value = value.float() if "bfloat16" in str(value.dtype) else value  # which NumPy does not have
     array = to_numpy(value)
     if array.dtype.kind != "f":
-        raise InputError(f"{name}: expected floating-point numbers, got {array.dtype}; convert it to float32")
+        raise InputError(f"{name}: expected floating-point numbers, got {array.dtype}; convert it to float32", name)
     if not np.isfinite(array).all():
         where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        raise InputError(f"{name}: {array[where]} at index {where}; every weight must be finite")
+        raise InputError(f"{name}: {array[where]} at index {where}; every weight must be finite", name)
     return array.astype(np.result_type(array, np.float32))

@@ -78,11 +78,12 @@ def saved_layer(
 ) -> tuple[Cell, Params]:
     """Cell and parameters of a recurrent layer, counted from 0. Raises InputError where there is no such layer."""
     if prefix is not None:
-        raise InputError(f"prefix: '{prefix}' was asked for, but gradlab's own weights have none; choose by layer")
+        text = f"'{prefix}' was asked for, but gradlab's own weights have none; choose by layer"
+        raise InputError(f"prefix: {text}", "prefix")
     prefixes = [match[1] for name in arrays if (match := _RECURRENT.fullmatch(name))]
     if str(layer) not in map(str, range(len(prefixes))):
         there = _numbers(len(prefixes)) or "none"
-        raise InputError(f"no recurrent layer {layer} in the weights; there are: {there}")
+        raise InputError(f"no recurrent layer {layer} in the weights; there are: {there}", "layer")
     start = f"params.{sorted(prefixes, key=_by_position)[int(layer)]}."
     params = {
         name.removeprefix(start): finite_array(name, array) for name, array in arrays.items() if name.startswith(start)

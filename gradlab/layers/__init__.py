@@ -6,7 +6,7 @@ many-to-one nets have `Last()` in between, one-to-many nets begin with `Once(ste
 there is `EncoderDecoder`.
 """
 
-from .base import Layer, Params
+from .base import Layer, Params, Pass
 from .dense import OUTPUTS, Dense, DenseTape
 from .dropout import Dropout, DropoutTape
 from .embedding import Embedding, EmbeddingTape
@@ -34,6 +34,7 @@ __all__ = [
     "LayerNormTape",
     "Once",
     "Params",
+    "Pass",
     "Recurrent",
     "RecurrentTape",
     "Residual",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,41 @@ from ..arrays import (
     require_type,
 )
 from ..cells.base import require_drawable
-from ..engine.forward import require_lengths
-from ..engine.trajectory import length_mask
+from ..engine.forward import checked_lengths
+from ..engine.lengths import Lengths
+from ..engine.linearize import Linearization
+from ..engine.trajectory import Trajectory
 from ..errors import InputError
 
 Params = dict[str, Array]
-Lengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
-Clip = tuple[str, float] | None  # of `bptt`
+GivenLengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
+Observer = Callable[[Linearization], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """How a network is gone through, forward and back; a layer looks at what concerns it.
+
+    rng: what is drawn anew in training (dropout) comes from here; None means evaluation. initial_state (S, *M, B, H):
+    where the first recurrent layer starts, zeros by default. dL_dfinal (S, *M, B, H): the direct gradient of the last
+    recurrent layer's whole last state. clip: inside backpropagation, as `gradlab.bptt` takes it. observe: called with
+    the trajectory of each recurrent layer; what it returns sees the chunks of that layer's backward pass, as
+    `gradlab.bptt(observe=...)` shows them, and stays in the layer's tape.
+    """
+
+    rng: np.random.Generator | None = None
+    initial_state: Array | None = None
+    dL_dfinal: Array | None = None
+    clip: tuple[str, float] | None = None
+    observe: Callable[[Trajectory], Observer] | None = None
+
+    @property
+    def stateless(self) -> Pass:
+        """The same for layers that neither start from `initial_state` nor end in the state of `dL_dfinal`."""
+        return replace(self, initial_state=None, dL_dfinal=None)
+
+
+PLAIN = Pass()
 
 
 @dataclass(frozen=True)
@@ -56,28 +84,43 @@ class Layer(ABC):
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """The parameters as float64 NumPy arrays."""
 
-    @abstractmethod
     def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths = None, how: Pass = PLAIN
     ) -> tuple[Array, Any]:
-        """x -> (y, tape). rng: what is drawn anew in training (dropout) comes from here; None means evaluation."""
+        """x -> (y, tape)."""
+        self._require_use(initial_state=how.initial_state)
+        return self._forward(params, x, lengths, how)
 
-    @abstractmethod
     def backward(
-        self, params: Mapping[str, Array], tape: Any, dy: Array, *, clip: Clip = None, record: bool = False
+        self, params: Mapping[str, Array], tape: Any, dy: Array, how: Pass = PLAIN
     ) -> tuple[Array | None, Params]:
         """dL/dy -> (dL/dx, dL/dparams), plain values that may overflow.
 
         dL/dx is None where x is no real number, or the gradient overflowed between two layers: those below get NaN.
-        clip and record concern recurrent layers: clipping inside backpropagation, and recordings left in the tape.
         """
+        self._require_use(dL_dfinal=how.dL_dfinal)
+        return self._backward(params, tape, dy, how)
+
+    @abstractmethod
+    def _forward(self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass) -> tuple[Array, Any]:
+        """What `forward` returns."""
+
+    @abstractmethod
+    def _backward(self, params: Mapping[str, Array], tape: Any, dy: Array, how: Pass) -> tuple[Array | None, Params]:
+        """What `backward` returns."""
+
+    def _require_use(self, **states: Array | None) -> None:
+        """Raise InputError where one of `states` is given though there is no layer that it could be meant for."""
+        for name, state in states.items():
+            if state is not None and not self.stateful:
+                raise InputError(f"{name}: there is no recurrent layer in {self}, so it has no use; leave it out")
 
     @property
     def stateful(self) -> bool:
-        """Whether there is a recurrent layer, so that `forward` takes an initial_state and `backward` dL_dfinal."""
+        """Whether there is a recurrent layer that takes the initial_state and the dL_dfinal of a `Pass`."""
         return False
 
-    def output_lengths(self, lengths: Lengths) -> Lengths:
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """The lengths of y's sequences; None where y has no steps."""
         return lengths
 
@@ -96,13 +139,6 @@ def require_params(layer: Layer, params: Mapping[str, Array], shapes: Mapping[st
             wanted, got = params[first].dtype, params[name].dtype
             raise InputError(f"{name}: expected {wanted} as {first}, got {got}; convert it with {name}.astype(...)")
     return models
-
-
-def require_stateful(layer: Layer, **states: Array | None) -> None:
-    """Raise InputError where one of `states` is given though there is no recurrent layer that it could be meant for."""
-    for name, state in states.items():
-        if state is not None and not layer.stateful:
-            raise InputError(f"{name}: there is no recurrent layer in {layer}, so it has no use; leave it out")
 
 
 def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> Array:
@@ -124,18 +160,12 @@ def require_gradient(dy: Array, y: Array) -> Namespace:
     return namespace(y)
 
 
-def step_mask(x: Array, lengths: Array | None, models: tuple[int, ...]) -> Array | None:
-    """(T, *M or 1s, B, 1), True within each sample's length; None where nothing is padded, as in single vectors."""
+def own_lengths(x: Array, lengths: GivenLengths, models: tuple[int, ...]) -> Lengths:
+    """The lengths of the samples of x (T, *M, B, F); single vectors have none."""
     if lengths is None or x.ndim < 3 + len(models):
-        return None
+        return Lengths()
     require_namespace(namespace(x), lengths=lengths)
-    valid = require_lengths(lengths, x, (*models, x.shape[-2]))
-    return length_mask(valid, x.shape[0], len(models))[..., None]
-
-
-def unpadded(x: Array, mask: Array | None) -> Array:
-    """x with zeros in the padding."""
-    return x if mask is None else namespace(x).where(mask, x, namespace(x).zeros((), dtype=x.dtype))
+    return checked_lengths(lengths, x, (*models, x.shape[-2]))
 
 
 def is_finite(array: Array) -> bool:

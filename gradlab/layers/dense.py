@@ -10,8 +10,9 @@ import numpy as np
 from ..arrays import Array, Namespace, linear, namespace, outer_sum
 from ..cells.activations import ACTIVATIONS
 from ..cells.base import require_size
+from ..engine.lengths import Lengths
 from ..registry import Registry
-from .base import Clip, Layer, Lengths, Params, require_gradient, require_input, require_params, step_mask, unpadded
+from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_input, require_params
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ OUTPUTS.add("softmax", Output(softmax, lambda xp, a, y, dy: y * (dy - (y * dy).s
 
 @dataclass
 class DenseTape:
-    """Input, pre-activation, output, and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
+    """Input, pre-activation, output, and the samples' lengths."""
 
     x: Array
     pre: Array
     y: Array
-    mask: Array | None
+    lengths: Lengths
 
 
 @dataclass(frozen=True)
@@ -72,25 +73,23 @@ class Dense(Layer):
         w = rng.normal(0, self.input_size**-0.5, (*models, *self.shapes["W_hy"]))
         return {"W_hy": w, "b_y": np.zeros((*models, self.output_size))}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, DenseTape]:
         """(..., D) -> (..., O)."""
         models = require_params(self, params, self.shapes)
         x = require_input(x, models, self.input_size, params["W_hy"])
-        mask = step_mask(x, lengths, models)
-        x, xp = unpadded(x, mask), namespace(x)
+        own = own_lengths(x, lengths, models)
+        x, xp = own.keep(x), namespace(x)
         pre = linear(xp, x, params["W_hy"])
         pre += params["b_y"][..., None, :]
         y = OUTPUTS[self.activation].value(xp, pre)
-        return y, DenseTape(x, pre, y, mask)
+        return y, DenseTape(x, pre, y, own)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: DenseTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[Array, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: DenseTape, dy: Array, how: Pass) -> tuple[Array, Params]:
         """dL/dx = W_hy^T dL/da, dL/dW_hy = sum dL/da x^T, dL/db_y = sum dL/da."""
         xp = require_gradient(dy, tape.y)
-        da = OUTPUTS[self.activation].pull_back(xp, tape.pre, tape.y, unpadded(dy, tape.mask))
+        da = OUTPUTS[self.activation].pull_back(xp, tape.pre, tape.y, tape.lengths.keep(dy))
         w = params["W_hy"]
         steps = (da, tape.x) if da.ndim > w.ndim else (da[None], tape.x[None])
         grads = {"W_hy": outer_sum(xp, *steps), "b_y": steps[0].sum(axis=(0, -2))}

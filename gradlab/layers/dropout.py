@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array, namespace, require_namespace, require_shape, require_type
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params
+from .base import GivenLengths, Layer, Params, Pass
 
 
 @dataclass
@@ -37,22 +37,20 @@ class Dropout(Layer):
         """No parameters."""
         return {}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, DropoutTape]:
-        """x times a factor that is drawn by NumPy from rng, then moved; x may lack model axes or have them as 1."""
+        """x times a factor that is drawn by NumPy from how.rng, then moved; x may lack model axes or have them as 1."""
         xp = namespace(x)
         require_type("x", x, "f", "float32 or float64")
-        if rng is None or self.rate == 0:
+        if how.rng is None or self.rate == 0:
             return x, DropoutTape(x, None)
-        kept = rng.random(tuple(x.shape), dtype=np.float32) >= self.rate
+        kept = how.rng.random(tuple(x.shape), dtype=np.float32) >= self.rate
         factor = xp.asarray((kept / (1 - self.rate)).astype(x.dtype))
         y = x * factor
         return y, DropoutTape(y, factor)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: DropoutTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[Array, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: DropoutTape, dy: Array, how: Pass) -> tuple[Array, Params]:
         """dL/dy times the same factor, for each model where dy has model axes that x lacked."""
         shape = tuple(tape.y.shape)
         shape = (*shape[:1], *(1,) * (dy.ndim - len(shape)), *shape[1:])

@@ -10,17 +10,18 @@ import numpy as np
 
 from ..arrays import Array, namespace, outer_sum, require_namespace, require_type
 from ..cells.base import require_size
+from ..engine.lengths import Lengths
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, require_gradient, require_params, step_mask, unpadded
+from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_params
 
 
 @dataclass
 class EmbeddingTape:
-    """Symbols, output, and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
+    """Symbols, output, and the samples' lengths."""
 
     x: Array
     y: Array
-    mask: Array | None
+    lengths: Lengths
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Embedding(Layer):
         """W_emb from N(0, 1)."""
         return {"W_emb": rng.normal(size=(*models, self.vocabulary, self.size))}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, EmbeddingTape]:
         """(..., B) -> (..., B, F)."""
         models = require_params(self, params, {"W_emb": (self.vocabulary, self.size)})
@@ -50,22 +51,20 @@ class Embedding(Layer):
         if not fits or 0 in x.shape:
             symbols = ", ".join([*map(str, models), "B"])
             raise InputError(f"x: expected shape (T, {symbols}), time first, or ({symbols}); got {tuple(x.shape)}")
-        mask = step_mask(x[..., None], lengths, models)
-        x = unpadded(x, None if mask is None else mask[..., 0])
+        own = own_lengths(x[..., None], lengths, models)
+        x = own.keep(x, 0, units=0)
         least, most = int(x.min()), int(x.max())
         if least < 0 or most >= self.vocabulary:
             raise InputError(f"x: expected symbols from 0 to {self.vocabulary - 1}, got {least} to {most}")
         first_rows = self.vocabulary * xp.arange(prod(models)).reshape(*models, 1)
         y = table.reshape(-1, self.size)[first_rows + x]
-        return y, EmbeddingTape(x, y, mask)
+        return y, EmbeddingTape(x, y, own)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[None, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Array, how: Pass) -> tuple[None, Params]:
         """The sum of dL/dy over the places of each symbol, by a product with the one-hot symbols."""
         xp = require_gradient(dy, tape.y)
         one_hot = (tape.x[..., None] == xp.arange(self.vocabulary)).astype(dy.dtype)
-        dy = unpadded(dy, tape.mask)
+        dy = tape.lengths.keep(dy)
         if tape.x.ndim == params["W_emb"].ndim - 1:
             dy, one_hot = dy[None], one_hot[None]
         return None, {"W_emb": outer_sum(xp, one_hot, dy)}

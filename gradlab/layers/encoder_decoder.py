@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Array, namespace
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, completed, is_finite, parts, prefixed
+from .base import GivenLengths, Layer, Params, Pass, completed, is_finite, parts, prefixed
 from .recurrent import RecurrentTape, recurrent_tapes
 
 PARTS = ("encoder", "decoder")
@@ -56,7 +56,7 @@ class EncoderDecoder(Layer):
             if not (isinstance(layer, Layer) and layer.stateful):
                 raise InputError(f"{name}: expected a Recurrent, or a Sequential with one, got {layer!r}")
 
-    def output_lengths(self, lengths: Lengths) -> Lengths:
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """Those of the decoder's sequences."""
         return self.decoder.output_lengths(_pair("lengths", lengths)[1])
 
@@ -64,40 +64,28 @@ class EncoderDecoder(Layer):
         """Both nets'."""
         return prefixed("encoder", self.encoder.draw(rng, models)) | prefixed("decoder", self.decoder.draw(rng, models))
 
-    def forward(
-        self,
-        params: Mapping[str, Array],
-        x: tuple[Array, Array],
-        lengths: Lengths = None,
-        *,
-        rng: np.random.Generator | None = None,
+    def _forward(
+        self, params: Mapping[str, Array], x: tuple[Array, Array], lengths: GivenLengths, how: Pass
     ) -> tuple[Array, EncoderDecoderTape]:
         """The decoder's output."""
         of_encoder, of_decoder = parts(params, PARTS)
         (source, target), (source_lengths, target_lengths) = _pair("x", x), _pair("lengths", lengths)
-        encoded, read = self.encoder.forward(of_encoder, source, source_lengths, rng=rng)
+        encoded, read = self.encoder.forward(of_encoder, source, source_lengths, how)
         tape = EncoderDecoderTape(read, None, encoded)
-        own: dict[str, Any] = {"initial_state": tape.last.trajectory.states[-1]}
-        y, tape.decoder = self.decoder.forward(of_decoder, target, target_lengths, rng=rng, **own)
+        how = replace(how, initial_state=tape.last.trajectory.states[-1])
+        y, tape.decoder = self.decoder.forward(of_decoder, target, target_lengths, how)
         return y, tape
 
-    def backward(
-        self,
-        params: Mapping[str, Array],
-        tape: EncoderDecoderTape,
-        dy: Array,
-        *,
-        clip: Clip = None,
-        record: bool = False,
+    def _backward(
+        self, params: Mapping[str, Array], tape: EncoderDecoderTape, dy: Array, how: Pass
     ) -> tuple[tuple[Array | None, Array | None], Params]:
-        """(dL/dsource, dL/d what the decoder reads); the gradient of the decoder's initial state is dL_dfinal."""
-        how: dict[str, Any] = {"clip": clip, "record": record}
+        """(dL/dsource, dL/d what the decoder reads); the decoder's initial state is the encoder's last."""
         of_encoder, of_decoder = parts(params, PARTS)
-        d_target, found = self.decoder.backward(of_decoder, tape.decoder, dy, **how)
+        d_target, found = self.decoder.backward(of_decoder, tape.decoder, dy, how)
         grads, d_source = prefixed("decoder", found), None
         if tape.first.gradients is not None and is_finite(tape.first.initial_gradient):
-            how["dL_dfinal"], nothing = tape.first.initial_gradient, namespace(dy).zeros_like(tape.encoded)
-            d_source, found = self.encoder.backward(of_encoder, tape.encoder, nothing, **how)
+            how, nothing = replace(how, dL_dfinal=tape.first.initial_gradient), namespace(dy).zeros_like(tape.encoded)
+            d_source, found = self.encoder.backward(of_encoder, tape.encoder, nothing, how)
             grads |= prefixed("encoder", found)
         return (d_source, d_target), completed(grads, params)
 

@@ -10,19 +10,20 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..cells.base import require_size
-from .base import Clip, Layer, Lengths, Params, require_gradient, require_input, require_params, step_mask, unpadded
+from ..engine.lengths import Lengths
+from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_input, require_params
 
 EPSILON = 1e-5  # PyTorch's default
 
 
 @dataclass
 class LayerNormTape:
-    """The normalised input, 1 / s (..., 1), output, and the mask of steps (T, *M or 1s, B, 1) if any are padded."""
+    """The normalised input, 1 / s (..., 1), output, and the samples' lengths."""
 
     normalised: Array
     inverse_deviation: Array
     y: Array
-    mask: Array | None
+    lengths: Lengths
 
 
 @dataclass(frozen=True)
@@ -38,28 +39,26 @@ class LayerNorm(Layer):
         """gamma 1, beta 0."""
         return {"gamma": np.ones((*models, self.size)), "beta": np.zeros((*models, self.size))}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, LayerNormTape]:
         """(..., F) -> (..., F)."""
         models = require_params(self, params, {"gamma": (self.size,), "beta": (self.size,)})
         x = require_input(x, models, self.size, params["gamma"])
-        mask = step_mask(x, lengths, models)
-        xp, x = namespace(x), unpadded(x, mask)
+        own = own_lengths(x, lengths, models)
+        xp, x = namespace(x), own.keep(x)
         unit = xp.maximum(xp.max(xp.abs(x), axis=-1, keepdims=True), 1.0)  # as squares of large numbers overflow
         centred = x / unit
         centred = centred - centred.mean(axis=-1, keepdims=True)
         deviation = xp.hypot(xp.sqrt((centred * centred).mean(axis=-1, keepdims=True)), math.sqrt(EPSILON) / unit)
         normalised = centred / deviation
         y = params["gamma"][..., None, :] * normalised + params["beta"][..., None, :]
-        return y, LayerNormTape(normalised, 1 / (deviation * unit), y, mask)
+        return y, LayerNormTape(normalised, 1 / (deviation * unit), y, own)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[Array, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, how: Pass) -> tuple[Array, Params]:
         """dL/dx = (u - mean u - n mean(u n)) / s with u = gamma dL/dy and n the normalised input."""
         require_gradient(dy, tape.y)
-        dy, n = unpadded(dy, tape.mask), tape.normalised
+        dy, n = tape.lengths.keep(dy), tape.normalised
         samples = (0, -2) if dy.ndim > params["gamma"].ndim + 1 else (-2,)
         grads = {"gamma": (dy * n).sum(axis=samples), "beta": dy.sum(axis=samples)}
         u = dy * params["gamma"][..., None, :]

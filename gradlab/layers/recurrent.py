@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
@@ -13,24 +13,21 @@ from ..arrays import Array
 from ..cells import Cell
 from ..engine.backward import Gradients, bptt
 from ..engine.forward import unroll
-from ..engine.jacobian import FrobeniusNorms, jacobian
-from ..engine.trajectory import Linearization, Trajectory
+from ..engine.trajectory import Trajectory
 from ..errors import InputError
-from ..quantities import GateStatistics, Recording
 from ..registry import unknown
-from .base import Clip, Layer, Lengths, Params
+from .base import GivenLengths, Layer, Observer, Params, Pass
 
 ELSEWHERE = {"seed", "models", "dtype", "device"}  # arguments of a cell's init that those of the layer's decide
 
 
 @dataclass
 class RecurrentTape:
-    """The trajectory, and what the last backward pass found: gradients, and with record=True norms and gates."""
+    """The trajectory; of the last backward pass the gradients, who observed it, and whether it was clipped."""
 
     trajectory: Trajectory
     gradients: Gradients | None = None
-    frobenius: FrobeniusNorms | None = None
-    gates: GateStatistics | None = None
+    observer: Observer | None = None
     clipped: bool = False
 
     @property
@@ -39,13 +36,6 @@ class RecurrentTape:
         if self.gradients is None:
             raise ValueError("there are no gradients yet: call backward first")
         return self.gradients.adjoints[0]
-
-    @property
-    def recording(self) -> Recording:
-        """What every quantity of `gradlab.quantities` can be computed from; needs a backward pass with record=True."""
-        if self.gradients is None or self.frobenius is None or self.gates is None:
-            raise ValueError("nothing is recorded yet: call backward(..., record=True) first")
-        return Recording(self.trajectory, self.gradients, self.gradients, self.clipped, self.frobenius, self.gates)
 
 
 @dataclass(frozen=True, init=False)
@@ -76,45 +66,19 @@ class Recurrent(Layer):
         """The cell's parameters, drawn with a seed from rng."""
         return self.cell.init(int(rng.integers(2**63)), models=models, **self.options)
 
-    def forward(
-        self,
-        params: Mapping[str, Array],
-        x: Array,
-        lengths: Lengths = None,
-        *,
-        rng: np.random.Generator | None = None,
-        initial_state: Array | None = None,
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, RecurrentTape]:
-        """h of every step, and the trajectory; starts from initial_state (S, *M, B, H), zeros by default."""
-        traj = unroll(self.cell, params, x, initial_state, lengths)
+        """h of every step, and the trajectory."""
+        traj = unroll(self.cell, params, x, how.initial_state, lengths)
         return traj.states[1:, 0], RecurrentTape(traj)
 
-    def backward(
-        self,
-        params: Mapping[str, Array],
-        tape: RecurrentTape,
-        dy: Array,
-        *,
-        clip: Clip = None,
-        record: bool = False,
-        dL_dfinal: Array | None = None,
-    ) -> tuple[Array, Params]:
-        """By BPTT, dL_dfinal (S, *M, B, H) being the direct gradient of the whole last state; see `gradlab.bptt`."""
-        tape.clipped = clip is not None
-        tape.gradients = bptt(tape.trajectory, dy, dL_dfinal, clip, observe=_recorder(tape) if record else None)
+    def _backward(self, params: Mapping[str, Array], tape: RecurrentTape, dy: Array, how: Pass) -> tuple[Array, Params]:
+        """By BPTT."""
+        tape.clipped = how.clip is not None
+        tape.observer = None if how.observe is None else how.observe(tape.trajectory)
+        tape.gradients = bptt(tape.trajectory, dy, how.dL_dfinal, how.clip, observe=tape.observer)
         return tape.gradients.inputs, tape.gradients.params
-
-
-def _recorder(tape: RecurrentTape) -> Callable[[Linearization], None]:
-    """Fills new recordings of the tape, chunk by chunk."""
-    frobenius, gates = FrobeniusNorms(jacobian(tape.trajectory)), GateStatistics(tape.trajectory)
-    tape.frobenius, tape.gates = frobenius, gates
-
-    def observe(lin: Linearization) -> None:
-        frobenius(lin)
-        gates(lin)
-
-    return observe
 
 
 def recurrent_tapes(tape: Any) -> dict[str, RecurrentTape]:

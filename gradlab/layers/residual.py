@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, require_stateful
+from .base import GivenLengths, Layer, Params, Pass
 
 
 @dataclass(frozen=True)
@@ -32,37 +32,16 @@ class Residual(Layer):
         """The layer's."""
         return self.layer.draw(rng, models)
 
-    def forward(
-        self,
-        params: Mapping[str, Array],
-        x: Array,
-        lengths: Lengths = None,
-        *,
-        rng: np.random.Generator | None = None,
-        initial_state: Array | None = None,
-    ) -> tuple[Array, Any]:
+    def _forward(self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass) -> tuple[Array, Any]:
         """The layer has to give what has x's shape."""
-        require_stateful(self, initial_state=initial_state)
-        own: dict[str, Any] = {"initial_state": initial_state} if self.stateful else {}
-        y, tape = self.layer.forward(params, x, lengths, rng=rng, **own)
+        y, tape = self.layer.forward(params, x, lengths, how)
         if y.shape != x.shape:
             raise InputError(
                 f"Residual: expected a layer whose output has its input's shape {tuple(x.shape)}, got {tuple(y.shape)}"
             )
         return x + y, tape
 
-    def backward(
-        self,
-        params: Mapping[str, Array],
-        tape: Any,
-        dy: Array,
-        *,
-        clip: Clip = None,
-        record: bool = False,
-        dL_dfinal: Array | None = None,
-    ) -> tuple[Array | None, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: Any, dy: Array, how: Pass) -> tuple[Array | None, Params]:
         """dL/dy reaches x on both ways."""
-        require_stateful(self, dL_dfinal=dL_dfinal)
-        own: dict[str, Any] = {"dL_dfinal": dL_dfinal} if self.stateful else {}
-        dx, grads = self.layer.backward(params, tape, dy, clip=clip, record=record, **own)
+        dx, grads = self.layer.backward(params, tape, dy, how)
         return None if dx is None else dy + dx, grads

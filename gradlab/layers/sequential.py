@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params, completed, is_finite, parts, prefixed, require_stateful
+from .base import GivenLengths, Layer, Params, Pass, completed, is_finite, parts, prefixed
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Sequential(Layer):
     def _parts(self, params: Mapping[str, Array]) -> list[Params]:
         return parts(params, [str(i) for i in range(len(self.layers))])
 
-    def output_lengths(self, lengths: Lengths) -> Lengths:
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """Through all layers."""
         for layer in self.layers:
             lengths = layer.output_lengths(lengths)
@@ -64,42 +64,25 @@ class Sequential(Layer):
             drawn |= prefixed(str(i), layer.draw(rng, models))
         return drawn
 
-    def forward(
-        self,
-        params: Mapping[str, Array],
-        x: Array,
-        lengths: Lengths = None,
-        *,
-        rng: np.random.Generator | None = None,
-        initial_state: Array | None = None,
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, SequentialTape]:
-        """x through all layers; initial_state is the first recurrent layer's."""
-        require_stateful(self, initial_state=initial_state)
+        """x through all layers; the initial state is the first recurrent layer's."""
         tapes = []
         for i, (layer, own) in enumerate(zip(self.layers, self._parts(params), strict=True)):
-            start: dict[str, Any] = {"initial_state": initial_state} if i in self._stateful[:1] else {}
-            x, tape = layer.forward(own, x, lengths, rng=rng, **start)
+            x, tape = layer.forward(own, x, lengths, how if i in self._stateful[:1] else how.stateless)
             lengths = layer.output_lengths(lengths)
             tapes.append(tape)
         return x, SequentialTape(tuple(tapes))
 
-    def backward(
-        self,
-        params: Mapping[str, Array],
-        tape: SequentialTape,
-        dy: Array,
-        *,
-        clip: Clip = None,
-        record: bool = False,
-        dL_dfinal: Array | None = None,
+    def _backward(
+        self, params: Mapping[str, Array], tape: SequentialTape, dy: Array, how: Pass
     ) -> tuple[Array | None, Params]:
-        """dL/dy back through all layers; dL_dfinal is the last recurrent layer's."""
-        require_stateful(self, dL_dfinal=dL_dfinal)
+        """dL/dy back through all layers; the gradient of the last state is the last recurrent layer's."""
         grads, own = dict[str, Array](), self._parts(params)
         dx: Array | None = dy
         for i, layer in reversed(list(enumerate(self.layers))):
-            end: dict[str, Any] = {"dL_dfinal": dL_dfinal} if i in self._stateful[-1:] else {}
-            dx, found = layer.backward(own[i], tape.tapes[i], dx, clip=clip, record=record, **end)
+            dx, found = layer.backward(own[i], tape.tapes[i], dx, how if i in self._stateful[-1:] else how.stateless)
             grads |= prefixed(str(i), found)
             if dx is None or (i > 0 and not is_finite(dx)):
                 dx = None

@@ -9,17 +9,18 @@ import numpy as np
 
 from ..arrays import Array, namespace, require_namespace, require_shape
 from ..cells.base import require_size
-from ..engine.forward import require_lengths
+from ..engine.forward import checked_lengths
+from ..engine.lengths import Lengths
 from ..errors import InputError
-from .base import Clip, Layer, Lengths, Params
+from .base import GivenLengths, Layer, Params, Pass
 
 
 @dataclass
 class LastTape:
-    """The input's shape, and with lengths where each sample's last step is (T, *M or 1s, B, 1)."""
+    """The input's shape, and the samples' lengths."""
 
     shape: tuple[int, ...]
-    last: Array | None
+    lengths: Lengths
 
 
 @dataclass(frozen=True)
@@ -33,36 +34,25 @@ class Last(Layer):
         """No parameters."""
         return {}
 
-    def output_lengths(self, lengths: Lengths) -> Lengths:
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """None: a vector has no steps."""
         return None
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, LastTape]:
         """Step T, or `lengths` of each sample."""
         if x.ndim < 3 or 0 in x.shape:
             raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}")
-        if lengths is None:
-            return x[-1], LastTape(tuple(x.shape), None)
-        xp = namespace(x)
-        require_namespace(xp, lengths=lengths)
-        steps = xp.maximum(require_lengths(lengths, x, tuple(x.shape[1:-1])), 1)
-        numbers = xp.arange(1, x.shape[0] + 1).reshape(-1, *(1,) * (x.ndim - 1))
-        last = numbers == steps.reshape(*(1,) * (x.ndim - 2 - steps.ndim), *steps.shape, 1)
-        return xp.where(last, x, xp.zeros((), dtype=x.dtype)).sum(axis=0), LastTape(tuple(x.shape), last)
+        if lengths is not None:
+            require_namespace(namespace(x), lengths=lengths)
+        own = checked_lengths(lengths, x, tuple(x.shape[1:-1])).at_least(1)
+        return own.take_last(x), LastTape(tuple(x.shape), own)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: LastTape, dy: Array, *, clip: Clip = None, record: bool = False
-    ) -> tuple[Array, Params]:
+    def _backward(self, params: Mapping[str, Array], tape: LastTape, dy: Array, how: Pass) -> tuple[Array, Params]:
         """dL/dy at the last step, zero elsewhere."""
-        xp = namespace(dy)
         require_shape("dy", dy, tape.shape[1:])
-        dx = xp.zeros(tape.shape, dtype=dy.dtype)
-        if tape.last is None:
-            dx[-1] = dy
-            return dx, {}
-        return xp.where(tape.last, dy, dx), {}
+        return tape.lengths.put_last(dy, tape.shape[0]), {}
 
 
 @dataclass(frozen=True)
@@ -78,16 +68,16 @@ class Once(Layer):
         """No parameters."""
         return {}
 
-    def forward(
-        self, params: Mapping[str, Array], x: Array, lengths: Lengths = None, *, rng: np.random.Generator | None = None
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, tuple[int, ...]]:
         """The tape is y's shape; lengths are those of y."""
         y = namespace(x).zeros((self.steps, *x.shape), dtype=x.dtype)
         y[0] = x
         return y, tuple(y.shape)
 
-    def backward(
-        self, params: Mapping[str, Array], tape: tuple[int, ...], dy: Array, *, clip: Clip = None, record: bool = False
+    def _backward(
+        self, params: Mapping[str, Array], tape: tuple[int, ...], dy: Array, how: Pass
     ) -> tuple[Array, Params]:
         """dL/dy of step 1."""
         require_shape("dy", dy, tape)

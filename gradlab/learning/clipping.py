@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import LN2, Array, namespace, over_largest, quiet
+from ..arrays import LN2, Array, is_whole, namespace, over_largest, quiet, require_number
 from ..engine.step_clipping import STEP_MODES
 from ..errors import InputError
 from ..registry import Registry
@@ -91,13 +91,13 @@ class Clipper(ABC):
     turns = True  # whether it may change the gradient's direction
 
     def __init__(self, threshold: float) -> None:
-        if not (isinstance(threshold, int | float | np.number) and threshold > 0):
-            raise InputError(f"clip_threshold: expected a positive number, got {threshold!r}")
-        self.threshold = float(threshold)
+        self.threshold = require_number("clip_threshold", threshold, "a positive number", lambda x: x > 0)
         self.state: dict[str, Array] = {}
 
     def clip(self, params: Mapping[str, Array], grads: Mapping[str, Array], exponent: int = 0) -> ClippedUpdate:
-        """Clip `grads` * 2^exponent, the gradients of `params`."""
+        """Clip `grads` * 2^exponent, the gradients of `params`. Raises InputError for no whole exponent."""
+        if not is_whole(exponent):
+            raise InputError(f"exponent: expected a whole number, a power of 2, got {exponent!r}", "exponent")
         before = Gradient(grads, exponent)
         after = self._clip(params, before) if before.log_norm < math.inf else None
         if after is None:
@@ -116,8 +116,8 @@ def _cast(arrays: Mapping[str, Array], like: Mapping[str, Array]) -> dict[str, A
     return {name: a.astype(like[name].dtype, copy=False) for name, a in arrays.items()}
 
 
-UPDATE_MODES: Registry[type[Clipper]] = Registry("update clipping")  # those that need nothing but one gradient
-CLIPPERS: Registry[type[Clipper]] = Registry("update clipping")
+UPDATE_MODES: Registry[type[Clipper]] = Registry("update clipping", "clip")  # those that need nothing but one gradient
+CLIPPERS: Registry[type[Clipper]] = Registry("update clipping", "clip")
 
 
 @CLIPPERS.register("off")
@@ -199,7 +199,8 @@ class AutoClip(Clipper):
     def __init__(self, threshold: float) -> None:
         super().__init__(threshold)
         if threshold > 100:
-            raise InputError(f"clip_threshold: autoclip expected a percentile of at most 100, got {threshold}")
+            text = f"autoclip expected a percentile of at most 100, got {threshold}"
+            raise InputError(f"clip_threshold: {text}", "clip_threshold")
         self.state["norms"] = np.empty(0)
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
@@ -231,7 +232,7 @@ def make_clipper(mode: str, threshold: float | None = None) -> Clipper:
 def clip_update(grads: Mapping[str, Array], mode: str, threshold: float, exponent: int = 0) -> ClippedUpdate:
     """Clip the parameter gradients `grads` * 2^exponent, all parameters together, by the update mode `norm` or `value`.
 
-    Raises InputError for a threshold that is not positive or an unknown mode.
+    Raises InputError for a threshold that is not positive, no whole exponent, or an unknown mode.
     """
     return UPDATE_MODES[mode](threshold).clip({}, grads, exponent)
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 from math import prod
 from typing import Protocol
 
-from ..arrays import Array, namespace, quiet, require_finite, require_namespace, require_type
-from ..engine.trajectory import length_mask
+from ..arrays import Array, namespace, quiet, require_finite, require_namespace, require_type, require_whole
+from ..engine.lengths import Lengths
 from ..errors import InputError
 from ..registry import Registry
 
@@ -39,7 +39,7 @@ LOSSES: Registry[Loss] = Registry("loss")
 @LOSSES.register("mse")
 def mse(outputs: Array, targets: Array, weights: Array | None = None, *, model_axes: int = 0) -> tuple[Array, Array]:
     """Mean squared error: l = mean over outputs of (y - target)^2; targets (T, B, O) or (B, O)."""
-    y, targets, weights = _prepared(outputs, targets, weights, outputs.shape, model_axes)
+    y, targets, weights = _prepared(outputs, targets, weights, model_axes)
     require_finite("targets", targets)
     with quiet():
         error = y - targets.astype(y.dtype, copy=False)
@@ -51,13 +51,13 @@ def cross_entropy(
     outputs: Array, targets: Array, weights: Array | None = None, *, model_axes: int = 0
 ) -> tuple[Array, Array]:
     """-ln softmax(logits)[class]; outputs are logits, targets whole numbers (T, B) or (B,) from 0 to O - 1."""
-    xp = namespace(outputs)
-    logits, targets, weights = _prepared(outputs, targets, weights, outputs.shape[:-1], model_axes)
+    logits, targets, weights = _prepared(outputs, targets, weights, model_axes, classes=True)
+    xp = namespace(logits)
     require_type("targets", targets, "iu", "class numbers")
     classes = logits.shape[-1]
     least, most = int(targets.min()), int(targets.max())
     if least < 0 or most >= classes:
-        raise InputError(f"targets: expected classes from 0 to {classes - 1}, got {least} to {most}")
+        raise InputError(f"targets: expected classes from 0 to {classes - 1}, got {least} to {most}", "targets")
     chosen = targets == xp.arange(classes)
     with quiet():
         shifted = logits - xp.max(logits, axis=-1, keepdims=True)
@@ -75,11 +75,11 @@ def binary_cross_entropy(
     outputs: Array, targets: Array, weights: Array | None = None, *, model_axes: int = 0
 ) -> tuple[Array, Array]:
     """-t ln s - (1 - t) ln(1 - s), s = sigmoid(logits), mean over outputs; targets (T, B, O) or (B, O) in [0, 1]."""
-    xp = namespace(outputs)
-    logits, targets, weights = _prepared(outputs, targets, weights, outputs.shape, model_axes)
+    logits, targets, weights = _prepared(outputs, targets, weights, model_axes)
+    xp = namespace(logits)
     least, most = float(targets.min()), float(targets.max())
     if not (least >= 0 and most <= 1):
-        raise InputError(f"targets: expected numbers from 0 to 1, got {least} to {most}")
+        raise InputError(f"targets: expected numbers from 0 to 1, got {least} to {most}", "targets")
     with quiet():  # no difference of two numbers that nearly agree where logit and target do
         t, right, e = targets.astype(logits.dtype, copy=False), logits > 0, xp.exp(-xp.abs(logits))
         losses = xp.log1p(e) + xp.where(right, 1 - t, -t) * logits
@@ -89,28 +89,34 @@ def binary_cross_entropy(
 
 def step_weights(lengths: Array, steps: int) -> Array:
     """(T, B), or (T, *M, B) for lengths (*M, B): True where step 1..T lies within the sample's length."""
-    return length_mask(lengths, steps, lengths.ndim - 1)
+    return Lengths.of(lengths, steps, lengths.ndim - 1).inside
 
 
 def _prepared(
-    outputs: Array, targets: Array, weights: Array | None, shape: tuple[int, ...], model_axes: int
+    outputs: Array, targets: Array, weights: Array | None, model_axes: int, classes: bool = False
 ) -> tuple[Array, Array, Array | None]:
-    """Outputs, targets and weights that broadcast to one another, with zeros where nothing counts."""
-    xp, samples = namespace(outputs), tuple(outputs.shape[:-1])
+    """Outputs, targets and weights that broadcast to one another, with zeros where nothing counts.
+
+    classes: whether a target is one number for all outputs.
+    """
+    xp, samples = namespace(outputs, "outputs"), tuple(outputs.shape[:-1])
     require_type("outputs", outputs, "f", "float32 or float64")
+    require_whole(0, model_axes=model_axes)
+    got = tuple(outputs.shape)
     if not 0 <= outputs.ndim - 2 - model_axes <= 1:
-        raise InputError(f"outputs: expected shape (T, *M, B, O) or (*M, B, O), got {tuple(outputs.shape)}")
-    if 0 in outputs.shape:
-        raise InputError(f"outputs: expected at least one step, sample and output, got shape {tuple(outputs.shape)}")
-    targets = _fitted("targets", targets, outputs, shape, model_axes)
-    if len(shape) < outputs.ndim:
+        raise InputError(f"outputs: expected shape (T, *M, B, O) or (*M, B, O), got {got}", "outputs")
+    if 0 in got:
+        raise InputError(f"outputs: expected at least one step, sample and output, got shape {got}", "outputs")
+    targets = _fitted("targets", targets, outputs, samples if classes else got, model_axes)
+    if classes:
         targets = targets[..., None]
     if weights is None:
         return outputs, targets, None
     weights = _fitted("weights", weights, outputs, samples, model_axes)[..., None].astype(outputs.dtype)
     total = weights.sum(axis=_averaged(outputs, model_axes))
     if not (float(weights.min()) >= 0 and float(total.min()) > 0 and bool(xp.isfinite(total).all())):
-        raise InputError(f"weights: expected numbers from 0 on, not all zero; got a sum of {float(total.min())}")
+        text = f"weights: expected numbers from 0 on, not all zero; got a sum of {float(total.min())}"
+        raise InputError(text, "weights")
     outputs, targets = (xp.where(weights > 0, a, xp.zeros((), dtype=a.dtype)) for a in (outputs, targets))
     return outputs, targets, weights
 
@@ -124,9 +130,8 @@ def _fitted(name: str, array: Array, outputs: Array, shape: tuple[int, ...], mod
     first = outputs.ndim - 2 - model_axes  # of the model axes: 1 behind the steps, 0 without
     lacking = (*shape[:first], *shape[first + model_axes :])
     if array.shape != lacking:
-        raise InputError(
-            f"{name}: expected shape {lacking} for outputs {tuple(outputs.shape)}, got {tuple(array.shape)}"
-        )
+        text = f"expected shape {lacking} for outputs {tuple(outputs.shape)}, got {tuple(array.shape)}"
+        raise InputError(f"{name}: {text}", name)
     return array.reshape(*lacking[:first], *(1,) * model_axes, *lacking[first:])
 
 

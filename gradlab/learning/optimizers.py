@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, Namespace, namespace, require_shape
+from ..arrays import Array, Namespace, is_whole, namespace, require_number, require_shape, require_whole
 from ..errors import InputError
 from ..registry import Registry
 
 State = dict[str, Array]
+
+NOT_NEGATIVE = "a finite number of at least 0", lambda x: 0 <= x < math.inf
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")
 SCHEDULES: Registry[Callable[[int, int], float]] = Registry("schedule")
@@ -47,11 +49,11 @@ class Optimizer(ABC):
         Raises InputError for gradients of other names or shapes, and a learning rate that is negative or not finite.
         """
         if grads.keys() != params.keys():
-            raise InputError(f"gradients: expected those of {', '.join(params)}, got {', '.join(grads) or 'none'}")
+            text = f"gradients: expected those of {', '.join(params)}, got {', '.join(grads) or 'none'}"
+            raise InputError(text, "grads")
         for name, p in params.items():
             require_shape(f"gradient of {name}", grads[name], tuple(p.shape))
-        if not 0 <= learning_rate < math.inf:
-            raise InputError(f"learning_rate: expected a finite number of at least 0, got {learning_rate}")
+        require_number("learning_rate", learning_rate, *NOT_NEGATIVE)
         state["updates"] += 1
         count = int(state["updates"])
         for name, p in params.items():
@@ -65,13 +67,11 @@ class Optimizer(ABC):
 
 def _require_share(**values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value < 1:
-            raise InputError(f"{name}: expected a number in [0, 1), got {value}")
+        require_number(name, value, "a number in [0, 1)", lambda x: 0 <= x < 1)
 
 
 def _require_positive(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise InputError(f"{name}: expected a positive number, got {value}")
+    require_number(name, value, "a positive number", lambda x: 0 < x < math.inf)
 
 
 def _add_square(xp: Namespace, v: Array, g: Array, decay: float, scratch: Array) -> None:
@@ -99,7 +99,7 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         _require_share(momentum=self.momentum)
         if self.nesterov and not self.momentum:
-            raise InputError("nesterov: needs a momentum above 0, such as 0.9")
+            raise InputError("nesterov: needs a momentum above 0, such as 0.9", "nesterov")
 
     @property
     def memory(self) -> tuple[str, ...]:
@@ -193,8 +193,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"weight_decay: expected a finite number of at least 0, got {self.weight_decay}")
+        require_number("weight_decay", self.weight_decay, *NOT_NEGATIVE)
 
     def _update(self, xp: Namespace, p: Array, g: Array, rate: float, count: int, *kept: Array) -> None:
         p *= 1 - rate * self.weight_decay
@@ -202,12 +201,13 @@ class AdamW(Adam):
 
 
 # Schedules: (number of the update 0, 1 ... total - 1, total) -> the factor of the learning rate;
-# InputError without any updates
+# InputError for what are no such numbers
 
 
-def _require_total(total: int) -> None:
-    if total < 1:
-        raise InputError(f"total: expected a positive number of updates, got {total}")
+def _require_counts(iteration: int, total: int) -> None:
+    require_whole(0, iteration=iteration)
+    if not is_whole(total) or total < 1:
+        raise InputError(f"total: expected a positive number of updates, got {total!r}", "total")
 
 
 @SCHEDULES.register("constant")
@@ -219,12 +219,12 @@ def constant(iteration: int, total: int) -> float:
 @SCHEDULES.register("cosine")
 def cosine(iteration: int, total: int) -> float:
     """Half a period of a cosine, from the learning rate down to 0 (Loshchilov & Hutter 2017, eq. 5, no restarts)."""
-    _require_total(total)
+    _require_counts(iteration, total)
     return 0.5 * (1 + math.cos(math.pi * iteration / total))
 
 
 @SCHEDULES.register("step")
 def step(iteration: int, total: int) -> float:
     """A tenth of the learning rate after each third of the updates."""
-    _require_total(total)
+    _require_counts(iteration, total)
     return float(0.1 ** (3 * iteration // total))

@@ -36,7 +36,7 @@ def omega(traj: Trajectory, gradients: Gradients, form: str = "paper") -> tuple[
     count. Raises InputError for an unknown form.
     """
     if form not in FORMS:
-        raise unknown("form of Omega", form, list(FORMS))
+        raise unknown("form of Omega", form, list(FORMS), "omega_form")
     xp = traj.xp
     with quiet():
         adjoints, sizes = unit(xp, gradients.mantissas[1:].copy(), (1, -1))

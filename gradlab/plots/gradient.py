@@ -1,6 +1,5 @@
 """The main curve of a run: how much of the last step's gradient reaches each step, with the runs it is compared to."""
 
-import json
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
+from ..runs.attributes import config_fields, overflow, text_of
 from ..runs.verdicts import log_rate_per_step
 from .colours import DASHES, LN10, THEMES, Theme
 from .marks import SWATCHES, Trace, band, line, power_texts, zeros
@@ -52,7 +52,7 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
         raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}")
     look, time = THEMES[theme], ds.time.values
     own, several = shares(ds), ds.sizes["sample"] > 1
-    name = str(ds.attrs.get("label", "this run")) if pins else ""
+    name = text_of(ds, "label", "this run") if pins else ""
     low, _, high = (q / LN10 for q in over_samples(own.pop("")))
     curves = [*_run_curves(own, look, name), *_extra_curves(ds, look), *_pin_curves(ds, pins, look)]
     curves += theory_curves(ds, look)
@@ -154,13 +154,21 @@ def _pin_curves(ds: xr.Dataset, pins: Sequence[xr.Dataset], look: Theme) -> list
 
 def pin_label(pin: xr.Dataset, ds: xr.Dataset) -> str:
     """What sets a pinned run apart: its attribute "label", else its differing configuration fields, else its cell."""
-    if "label" in pin.attrs:
-        return str(pin.attrs["label"])
-    theirs, ours = (json.loads(d.attrs.get("config", "{}")) for d in (pin, ds))
+    if label := text_of(pin, "label"):
+        return label
+    theirs, ours = (_settings(d) for d in (pin, ds))
     differing = {name: value for name, value in theirs.items() if value != ours.get(name)}
     if "cell" in differing and not differing.get("forget_bias"):
         differing.pop("forget_bias", None)  # most likely the other cell has none
-    return ", ".join(_field_text(*item) for item in differing.items()) or str(pin.attrs.get("cell", "pin"))
+    return ", ".join(_field_text(*item) for item in differing.items()) or text_of(pin, "cell", "pin")
+
+
+def _settings(ds: xr.Dataset) -> dict[str, Any]:
+    """The fields of a run's configuration; none where they cannot be read, as a label is no reason to fail."""
+    try:
+        return config_fields(ds)
+    except InputError:
+        return {}
 
 
 def _field_text(name: str, value: Any) -> str:
@@ -177,6 +185,6 @@ def _notes(ds: xr.Dataset) -> list[str]:
         notes.append(f"{SWATCHES['dot']} contains each step's own loss; says nothing about distance")
     early = int((ds.valid_steps < ds.sizes["step"]).sum())
     if early:
-        why = "overflowed" if json.loads(ds.attrs.get("overflow", "[]")) else "are shorter"
+        why = "overflowed" if overflow(ds) else "are shorter"
         notes.append(f"{early} of {ds.sizes['sample']} samples {why}: each is drawn up to its last step")
     return notes

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from ..runs.attributes import precision
 from .series import over_samples, require, shares
 
 DIGITS = 10  # rounding errors: what is smaller than so many, relative to the largest, is noise
@@ -86,7 +87,7 @@ def path_curves(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.nda
 
 def _depth(ds: xr.Dataset) -> float:
     """ln of how far below the largest a difference may be before rounding is all that it is."""
-    return float(-np.log(DIGITS * ds.sizes["index"] * np.finfo(ds.attrs.get("dtype", "float64")).eps))
+    return float(-np.log(DIGITS * ds.sizes["index"] * np.finfo(precision(ds)).eps))
 
 
 def _by_path(quantity: xr.DataArray, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -1,6 +1,5 @@
 """Results for other people: rows of numbers, one self-contained page, files."""
 
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,8 @@ from ..config import Config, RunConfig
 from ..config.links import known, to_command, to_python
 from ..config.train import TrainConfig
 from ..errors import InputError
+from ..runs.attributes import config_of, text_of, versions
+from ..runs.recorded import CAPTION, median_rows
 from ..runs.verdicts import share_left
 from ..wording import number_text, power_text, times
 from .clipped import clipping
@@ -75,7 +76,10 @@ def html_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
         "Parameters": parameters,
         "Clipping": clipping,
     }
-    sections = [*_figures({name: draw(ds) for name, draw in figures.items()}), _numbers(table(ds))]
+    if not ds.sizes.get("recurrent_gate", 1):
+        figures = {name: draw for name, draw in figures.items() if draw is not weights}
+    recorded = _section(CAPTION, _table_html(median_rows(ds)))
+    sections = [*_figures({name: draw(ds) for name, draw in figures.items()}), _numbers(table(ds)), recorded]
     return _page(_title(ds), headline, details, sections + _provenance([ds], RunConfig))
 
 
@@ -93,7 +97,7 @@ def training_report(
     """
     figures = {"": training_course(runs[0], runs[1:])}
     if looks:
-        moment = str(looks[0].attrs["title"])
+        moment = text_of(looks[0], "title", "a moment of the training")
         figures[f"Gradient through time: {moment[0].lower()}{moment[1:]}"] = gradient_flow(looks[0], pins=looks[1:])
     advised = ["<h2>Clip advisor</h2>" + "".join(f"<p>{_text_html(line)}</p>" for line in advice)] if advice else []
     sections = [*_figures(figures), *advised, _numbers(course_table(runs))]
@@ -111,7 +115,7 @@ def _page(title: str, headline: str, details: Sequence[str], sections: Sequence[
 
 
 def _title(ds: xr.Dataset) -> str:
-    return str(ds.attrs.get("title", "gradlab report"))
+    return text_of(ds, "title", "gradlab report")
 
 
 def _text_html(text: str) -> str:
@@ -134,16 +138,31 @@ def _numbers(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _provenance(runs: Sequence[xr.Dataset], kind: type[Config]) -> list[str]:
     """Configuration, command, Python and versions, as far as the Datasets know them, each under its name if several."""
-    found = []
-    for ds in runs:
-        name = f" of {ds.attrs['label']}" if len(runs) > 1 else ""
-        if "config" in ds.attrs:
-            config = kind(**json.loads(ds.attrs["config"]))
-            found += [_section(f"Configuration{name}", _mapping_html(known(config)))]
-            texts = {"As a command": to_command(config), "In Python": to_python(config)}
-            found += [_section(title + name, f"<pre>{escape(text)}</pre>") for title, text in texts.items()]
-    versions = runs[0].attrs.get("versions")
-    return found + ([_section("Versions", _mapping_html(json.loads(versions)))] if versions else [])
+    names = [f" of {text_of(ds, 'label', _title(ds))}" if len(runs) > 1 else "" for ds in runs]
+    settings = [section for ds, name in zip(runs, names, strict=True) for section in _settings(ds, kind, name)]
+    return settings + _versions(runs[0])
+
+
+def _settings(ds: xr.Dataset, kind: type[Config], name: str) -> list[str]:
+    """The configuration and how to repeat it; as it was written, and why, where this version cannot read it."""
+    try:
+        config = config_of(ds, kind)
+    except InputError as error:
+        written = f"<p>{escape(str(error))}</p><pre>{escape(text_of(ds, 'config'))}</pre>"
+        return [_section(f"Configuration{name}", written)]
+    if config is None:
+        return []
+    texts = {"As a command": to_command(config), "In Python": to_python(config)}
+    repeat = [_section(title + name, f"<pre>{escape(code)}</pre>") for title, code in texts.items()]
+    return [_section(f"Configuration{name}", _mapping_html(known(config))), *repeat]
+
+
+def _versions(ds: xr.Dataset) -> list[str]:
+    try:
+        made_with = versions(ds)
+    except InputError:
+        made_with = {"as written": text_of(ds, "versions")}
+    return [_section("Versions", _mapping_html(made_with))] if made_with else []
 
 
 def _section(heading: str, content: str) -> str:

@@ -6,20 +6,24 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from ..errors import InputError
 from .colours import THEMES, Theme, series_style
 from .marks import Trace, line, plain_numbers
 from .panels import BOTTOM, LINE, base_layout, corner, heading, quiet_title, words
 from .series import require
 
+LEFT_OUT = 'left out for their cost; analyze(..., record=["recurrent_eigenvalues"])'
 SYMBOLS = {"circle": "●", "square": "■", "diamond": "◆", "cross": "✚", "triangle-up": "▲", "x": "✖"}
 
 
 def weights(ds: xr.Dataset, theme: str = "light") -> go.Figure:
     """Eigenvalues of the recurrent weights with the unit circle, and their singular values, for every recurrent gate.
 
-    Raises InputError for a Dataset without them or an unknown theme.
+    Raises InputError for a Dataset without them, a cell without recurrent weights, or an unknown theme.
     """
     require(ds, "recurrent_eigenvalues", "recurrent_singular_values")
+    if not ds.sizes["recurrent_gate"]:
+        raise InputError("no gate of this cell has recurrent weights: there is no spectrum to draw")
     look, names = THEMES[theme], [str(name) for name in ds.recurrent_gate.values]
     eigenvalues = ds.recurrent_eigenvalues.transpose("recurrent_gate", "index", "part").values
     singular = ds.recurrent_singular_values.transpose("recurrent_gate", "index").values
@@ -27,10 +31,11 @@ def weights(ds: xr.Dataset, theme: str = "light") -> go.Figure:
     for n, name in enumerate(names):
         traces += _gate_traces(n, name, eigenvalues[n], singular[n], look)
     modulus = float(np.hypot(eigenvalues[..., 0], eigenvalues[..., 1]).max())
-    layout = _spectra_layout(1.08 * max(1.0, modulus), look)
+    known = not np.isnan(modulus)
+    layout = _spectra_layout(1.08 * max(1.0, modulus) if known else 1.08, look)
     key = [_key(names, look)] if len(names) > 1 else []
     texts = {
-        0.0: ("Eigenvalues", f"largest modulus {modulus:.3g}"),
+        0.0: ("Eigenvalues", f"largest modulus {modulus:.3g}" if known else LEFT_OUT),
         0.56: ("Singular values", f"largest {singular.max():.3g}"),
     }
     layout["annotations"] = [

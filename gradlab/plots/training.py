@@ -1,6 +1,5 @@
 """A training run over its iterations: loss, gradient norm and clipping, the gradient through time, gates."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -11,6 +10,7 @@ import xarray as xr
 
 from ..cells import CELLS
 from ..errors import InputError
+from ..runs.attributes import config_fields, number_of, text_of
 from ..training.outcome import late_loss
 from ..wording import value_text
 from .colours import LN10, THEMES, Theme, series_style
@@ -22,6 +22,7 @@ from .series import TIME_BINS, bins, decimate, largest_in, log, require
 LOSS, SCORE, NORM, SURFACE, GATE = 150, 80, 110, 110, 90  # px of each panel below its heading
 MAX_RUNS = 6
 MANY_DOTS = 60  # which would hide the line beneath
+ALWAYS = 2**53  # iterations: a look that stays where nobody knows when the next was due
 SMOOTHED, LEAST = 50, 5  # the thick line averages a fiftieth of what is drawn, or so many values
 SURFACE_ABOUT = (
     "Norm of dL/dstate at step t as a share of what it is at the last step, whenever the run looked: median over "
@@ -41,7 +42,7 @@ def training_course(
     runs = [ds, *beside]
     _check(runs, layer)
     look = THEMES[theme]
-    last = max(int(json.loads(run.attrs["config"])["iterations"]) for run in runs)
+    last = max(_setting(run, "iterations", run.sizes["iteration"]) for run in runs)
     panels = [_loss_panel(runs, look), *_score_panels(runs, look), _norm_panel(runs, look)]
     panels += [_surface_panel(run, layer, theme, len(runs) > 1) for run in runs if "surface" in run]
     panels += [_gate_panel(run, layer, look, len(runs) > 1) for run in runs if run.sizes.get("gate", 0) > 1]
@@ -59,9 +60,15 @@ def _check(runs: Sequence[xr.Dataset], layer: int) -> None:
         raise InputError(f"expected at most {MAX_RUNS - 1} runs beside the first, got {len(runs) - 1}")
 
 
+def _setting(run: xr.Dataset, name: str, otherwise: int) -> int:
+    """A whole number of the run's configuration, whatever version wrote it."""
+    value = config_fields(run).get(name)
+    return value if isinstance(value, int) else otherwise
+
+
 def label(run: xr.Dataset) -> str:
     """What a run is called where several are drawn."""
-    return escape(str(run.attrs.get("label", run.attrs.get("title", "run"))), quote=False)
+    return escape(text_of(run, "label", text_of(run, "title", "run")), quote=False)
 
 
 def _legend(runs: Sequence[xr.Dataset], look: Theme) -> str:
@@ -94,10 +101,11 @@ def _loss_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
         seen += [log(loss) / LN10, held]
     marks = _marks_of_loss(runs)
     rules = [Rule(float(log(np.array(value))) / LN10) for value in marks]
-    note = f"{SWATCHES['dot']} " + "; ".join(f"{plot_text(value_text(value))}: {text}" for value, text in marks.items())
+    named = "; ".join(f"{plot_text(value_text(value))}: {what}" for value, what in marks.items())
+    notes = [f"{SWATCHES['dot']} {named}"] if marks else []
     y_range = span(seen, least=0.7, always=[rule.y for rule in rules])
     caption = _legend(runs, look) or "line: training, dots: held out"
-    return Panel(heading("Loss", caption, look), LOSS, factor_axis(*y_range), traces, rules=rules, notes=[note])
+    return Panel(heading("Loss", caption, look), LOSS, factor_axis(*y_range), traces, rules=rules, notes=notes)
 
 
 def _noisy(run: xr.Dataset, y: np.ndarray, mean: np.ndarray, name: str, n: int, look: Theme) -> list[Trace]:
@@ -122,11 +130,14 @@ def _valued(logs: np.ndarray, name: str, colour: str, dash: str) -> Trace:
 
 def _marks_of_loss(runs: Sequence[xr.Dataset]) -> dict[float, str]:
     """What the loss is measured by: the task's baseline, and what counts as solved where that is a loss."""
-    marks = {float(run.attrs["baseline"]): run.attrs["baseline_text"] for run in runs}
-    first = runs[0].attrs
-    if "solved_below" in first and first["metric"] == "mean squared error":
-        marks[float(first["solved_below"])] = "solved"
-    return marks
+    baselines = ((number_of(run, "baseline"), text_of(run, "baseline_text", "baseline")) for run in runs)
+    marks = {value: what for value, what in baselines if value is not None}
+    solved = number_of(runs[0], "solved_below")
+    return marks | ({solved: "solved"} if solved is not None and _metric(runs[0]) == "mean squared error" else {})
+
+
+def _metric(run: xr.Dataset) -> str:
+    return text_of(run, "metric")
 
 
 def _name(run: xr.Dataset, runs: Sequence[xr.Dataset], what: str) -> str:
@@ -141,7 +152,7 @@ def _dots(x: np.ndarray, y: np.ndarray, name: str, colour: str, look: Theme) -> 
 
 def _score_panels(runs: Sequence[xr.Dataset], look: Theme) -> list[Panel]:
     """The held-out error rate; other metrics are the loss itself."""
-    if runs[0].attrs["metric"] != "error rate":
+    if _metric(runs[0]) != "error rate":
         return []
     traces = []
     for n, run in enumerate(runs):
@@ -164,7 +175,7 @@ def _percents(y: np.ndarray) -> list[str]:
 def _norm_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
     """Norm before clipping faintly, after it as a running mean, the threshold, and marks where it was clipped."""
     before, after = ([run[f"log_grad_norm_{when}"].values / LN10 for run in runs] for when in ("before", "after"))
-    thresholds = dict.fromkeys(float(run.attrs["threshold"]) for run in runs if _by_norm(run))
+    thresholds = dict.fromkeys(t for run in runs if (t := _norm_threshold(run)) is not None)
     rules = [Rule(float(log(np.array(t))) / LN10) for t in thresholds]
     low, high = span([*before, *after], least=1, always=[rule.y for rule in rules])
     room = 0.09 * (high - low)
@@ -185,18 +196,23 @@ def _norm_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
 
 
 def _norm_name(run: xr.Dataset) -> str:
-    return "norm" if run.attrs["clip"] == "off" else "after clipping"
+    return "after clipping" if _is_clipped(run) else "norm"
 
 
-def _by_norm(run: xr.Dataset) -> bool:
-    return json.loads(run.attrs["config"])["clip"] == "norm" and "threshold" in run.attrs
+def _is_clipped(run: xr.Dataset) -> bool:
+    return text_of(run, "clip", "off") != "off"
+
+
+def _norm_threshold(run: xr.Dataset) -> float | None:
+    """The threshold of clipping by norm, which can be drawn among norms."""
+    return number_of(run, "threshold") if config_fields(run).get("clip") == "norm" else None
 
 
 def _norm_caption(runs: Sequence[xr.Dataset]) -> str:
     """How many updates were clipped and skipped, for each run where any could be."""
     texts = []
     for run in runs:
-        facts = [f"{100 * clipped_share(run):.0f} % clipped"] if run.attrs["clip"] != "off" else []
+        facts = [f"{100 * clipped_share(run):.0f} % clipped"] if _is_clipped(run) else []
         facts += [f"{skipped} not finite, skipped"] if (skipped := int(run.skipped.sum())) else []
         texts += [(f"{label(run)}: " if len(runs) > 1 else "") + ", ".join(facts)] if facts else []
     return "; ".join(texts) or "of all weights; clipping is off"
@@ -249,7 +265,7 @@ def _last_known(logs: np.ndarray) -> np.ndarray:
 def _cells(run: xr.Dataset, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Columns (time, cell) and their edges: from each look to the next due, and blank where that one was lost."""
     starts, now = run.snapshot.values, run.iteration.values[-1]
-    due = starts + int(json.loads(run.attrs["config"])["snapshot_every"])
+    due = starts + _setting(run, "snapshot_every", ALWAYS)
     ends = np.minimum(due, np.append(starts[1:], max(now, starts[-1] + 1)))
     lost = np.flatnonzero(ends[:-1] < starts[1:])
     return np.insert(z, lost + 1, np.nan, axis=1), np.sort(np.concatenate([starts, ends[lost], ends[-1:]]))
@@ -269,7 +285,8 @@ def _gate_panel(run: xr.Dataset, layer: int, look: Theme, named: bool) -> Panel:
         for n, (name, y) in enumerate(zip(names, means, strict=True))
         for colour, dash in [series_style(n, look)]
     ]
-    roles = CELLS[json.loads(run.attrs["config"])["cell"]].roles
+    cell = str(config_fields(run).get("cell"))
+    roles = CELLS[cell].roles if cell in CELLS else {}
     note = "&nbsp; ".join(
         f"{swatch(*series_style(n, look))} {name} {roles.get(name, '')}".rstrip() for n, name in enumerate(names)
     )
@@ -288,13 +305,13 @@ def course_table(runs: Sequence[xr.Dataset]) -> list[dict[str, str]]:
 
 def _last_score(run: xr.Dataset) -> str:
     scores = run.held_out_score.values
-    return f"{value_text(scores[-1])} {run.attrs['metric']}" if scores.size else ""
+    return f"{value_text(scores[-1])} {_metric(run)}" if scores.size else ""
 
 
 TABLE: Mapping[str, Callable[[xr.Dataset], Any]] = {
     "iterations": lambda run: str(run.sizes["iteration"]),
     "training loss": lambda run: value_text(late_loss(run.loss.values)) if run.sizes["iteration"] else "",
-    "baseline": lambda run: value_text(run.attrs["baseline"]),
+    "baseline": lambda run: "" if (value := number_of(run, "baseline")) is None else value_text(value),
     "held out": _last_score,
     "clipped": lambda run: f"{100 * clipped_share(run):.0f} %",
     "skipped": lambda run: str(int(run.skipped.sum())),

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..arrays import LN2, Array, Namespace, over_largest, quiet
-from ..engine.adjoint import EMPTY
 from ..engine.backward import Gradients, check_gradients
 from ..engine.jacobian import jacobian
+from ..engine.scaled import Scaled
 from ..engine.trajectory import Trajectory, read
 from ..errors import InputError
 from .scaled_vectors import ScaledVectors
@@ -56,9 +56,9 @@ def journeys(
     """
     _check(traj, dL_dh, samples, times)
     xp, jac = traj.xp, jacobian(traj).of_samples(list(samples))
-    shape, mask = jac.traj.states.shape[1:], jac.traj.mask
+    shape = jac.traj.states.shape[1:]
     direct = dL_dh[..., list(samples), :].astype(traj.states.dtype, copy=False)
-    direct = direct if mask is None else xp.where(mask[..., None], direct, xp.zeros((), dtype=direct.dtype))
+    direct = jac.traj.lengths.keep(direct)
     for start in range(0, len(times), BLOCK):
         rows = slice(start, min(start + BLOCK, len(times)))
         own = times[rows]
@@ -102,20 +102,17 @@ def contributions(grads: Gradients) -> dict[str, Array]:
     traj, xp = grads.traj, grads.traj.xp
     starts = range(0, traj.steps, STEP_BLOCK)
     norms = xp.concatenate([_step_norms(grads, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
-    if traj.mask is not None:
-        norms = xp.where(traj.mask.any(axis=-1), norms, xp.nan)
+    if traj.lengths.inside is not None:
+        norms = xp.where(traj.lengths.inside.any(axis=-1), norms, xp.nan)
     return dict(zip(traj.cell.shapes, norms, strict=True))
 
 
 def _step_norms(grads: Gradients, steps: slice) -> Array:
     """(parameter, C, *M): ln || sum over samples of delta_t r_{t-1}^T ||_F."""
     traj, cell, xp = grads.traj, grads.traj.cell, grads.traj.xp
-    largest = xp.max(xp.abs(grads.deltas[:, steps]), axis=(0, -1))
-    e = grads.exponents[1:][steps] + xp.frexp(largest)[1]
-    top = xp.max(xp.where(largest > 0, e, xp.full_like(e, EMPTY)), axis=-1, keepdims=True)
-    shift = xp.where(largest > 0, grads.exponents[1:][steps] - top, xp.zeros_like(e))
+    scaled = Scaled.of(Scaled(grads.deltas[:, steps], grads.exponents[1:][steps][None, ..., None]), (0, -2, -1))
     with quiet():
-        deltas = xp.ldexp(grads.deltas[:, steps], shift[None, ..., None])
+        deltas = scaled.mantissas
         gates, rest = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
         logs = [
             _outer_logs(xp, gates[cell.driven], traj.x[steps]),
@@ -123,7 +120,7 @@ def _step_norms(grads: Gradients, steps: slice) -> Array:
             0.5 * xp.log(xp.square(gates.sum(axis=-2)).sum(axis=(0, -1))),
         ]
         logs += [0.5 * xp.log(xp.square(rest.sum(axis=-2)).sum(axis=(0, -1)))] if cell.elementwise else []
-        return xp.stack(logs).astype(xp.float64) + LN2 * top[..., 0]
+        return xp.stack(logs).astype(xp.float64) + LN2 * scaled.exponents[0, ..., 0, 0]
 
 
 def _outer_logs(xp: Namespace, deltas: Array, r: Array) -> Array:

@@ -16,6 +16,7 @@ from ..arrays import Array, Namespace, namespace, quiet, require_finite, require
 from ..cells import Cell
 from ..engine.forward import unroll
 from ..engine.jacobian import jacobian
+from ..engine.lengths import Lengths
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from .qr_frame import LONGEST, Frame, Operator
@@ -27,7 +28,7 @@ RUNNING = 64  # finite-time means kept, at least, where there are as many
 WARMUP, UNKNOWN_WARMUP = 1000, 100  # default steps not counted: at most; where nobody knows how many will come
 
 Progress = Callable[[float], None]
-Piece = tuple[list[Operator], Array | None]  # Jacobians of consecutive steps; which samples they count for
+Piece = tuple[list[Operator], Lengths]  # Jacobians of consecutive steps; which samples they count for
 
 
 def lyapunov(
@@ -60,7 +61,7 @@ def lyapunov(
     if x is None and initial_state is None:
         initial_state = _random_state(cell, params, models)
     if initial_state is not None:
-        _require_array("initial_state", initial_state)
+        namespace(initial_state, "initial_state")
         require_shape("initial_state", initial_state, (len(cell.states), *models, "B", cell.hidden_size))
     chunks, total = _chunks(cell, params, x, steps, initial_state, piece_steps(every))
     run: _Run | None = None
@@ -70,7 +71,7 @@ def lyapunov(
             run = _Run(frame, warmup, total, on_progress)
         run.over(_pieces(traj, every))
     if run is None:
-        raise InputError("x: no steps in it; expected (T, *M, B, D) with T > 0")
+        raise InputError("x: no steps in it; expected (T, *M, B, D) with T > 0", "x")
     return run.result()
 
 
@@ -108,10 +109,10 @@ def lyapunov_of_map(
     step is one step of an integrator: divide by its length. The options are those of `lyapunov`.
     Raises InputError for wrong shapes and sizes, and where an orbit or a Jacobian is not finite.
     """
-    _require_array("x0", x0)
+    namespace(x0, "x0")
     require_type("x0", x0, "f", "float32 or float64")
     if x0.ndim not in (1, 2) or 0 in x0.shape:
-        raise InputError(f"x0: expected shape (n,) or (B, n), got {tuple(x0.shape)}")
+        raise InputError(f"x0: expected shape (n,) or (B, n), got {tuple(x0.shape)}", "x0")
     require_finite("x0", x0)
     n = x0.shape[-1]
     _require_counts(n, k=k, every=every, warmup=warmup, steps=steps)
@@ -147,7 +148,7 @@ def _chunks(
     if shape:
         return (x[a : a + chunk] for a in range(0, x.shape[0], chunk)), x.shape[0]
     if shape == () or not isinstance(x, Iterable):
-        raise InputError(f"x: expected an array (T, *M, B, D) or an iterator of such, got {type(x).__name__}")
+        raise InputError(f"x: expected an array (T, *M, B, D) or an iterator of such, got {type(x).__name__}", "x")
     return iter(x), None
 
 
@@ -175,8 +176,7 @@ def _pieces(traj: Trajectory, every: int | None) -> Iterator[Piece]:
     piece = piece_steps(every, min(PIECE, max(4, fitting)))
     for a in range(0, traj.steps, piece):
         b = min(a + piece, traj.steps)
-        mask = None if traj.mask is None else traj.mask[a:b]
-        yield [one.apply for one in jac.each_step(a, b)], mask
+        yield [one.apply for one in jac.each_step(a, b)], traj.lengths[a:b]
 
 
 def piece_steps(every: int | None, piece: int = PIECE) -> int:
@@ -195,15 +195,15 @@ def _map_pieces(
         with quiet():
             for _ in range(min(piece, steps - a)):
                 matrix = jacobian(x)
-                _require_array("jacobian(x)", matrix)
+                namespace(matrix, "jacobian(x)")
                 require_shape("jacobian(x)", matrix, (*shape[:-1], n, n))
                 operators.append(partial(_times, xp, matrix.reshape(-1, n, n)))
                 x = step(x)
-                _require_array("step(x)", x)
+                namespace(x, "step(x)")
                 require_shape("step(x)", x, shape)
                 orbit.append(x)
         _require_finite_orbit(xp.stack(orbit), a)
-        yield operators, None
+        yield operators, Lengths()
 
 
 def _require_finite_orbit(orbit: Array, done: int) -> None:
@@ -232,7 +232,7 @@ class _Run:
         self.frame, self.total, self.on_progress = frame, total, on_progress
         self.warmup = default_warmup(total) if warmup is None else warmup
         if total is not None and self.warmup >= total:
-            raise InputError(f"warmup: expected fewer than the {total} steps, got {self.warmup}")
+            raise InputError(f"warmup: expected fewer than the {total} steps, got {self.warmup}", "warmup")
         self.sums = frame.xp.zeros(frame.dead.shape, dtype=frame.xp.float64)
         self.counted = frame.xp.zeros(frame.dead.shape[1:], dtype=frame.xp.float64)
         self.done = self.intervals = 0
@@ -245,7 +245,7 @@ class _Run:
 
     def over(self, pieces: Iterator[Piece]) -> None:
         """Through one piece after the other."""
-        for operators, mask in pieces:
+        for operators, lengths in pieces:
             split = max(0, min(len(operators), self.warmup - self.done))
             for n, _ in self.frame.carry(operators[:split], self.done + 1):
                 self._advance(n)
@@ -254,7 +254,7 @@ class _Run:
             start = split
             for n, growth in self.frame.carry(operators[split:], self.done + 1):
                 self.sums += growth
-                self.counted += n if mask is None else mask[start : start + n].sum(axis=0)
+                self.counted += lengths[start : start + n].count(n)
                 start += n
                 self.intervals += 1
                 self._advance(n)
@@ -302,14 +302,6 @@ class _Run:
         return [f"every={frame.asked} {reason}; it was shortened to {frame.every}"]
 
 
-def _require_array(name: str, array: Array) -> None:
-    """InputError, by name, for what is no array."""
-    try:
-        namespace(array)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-
-
 def _require_counts(size: int, **counts: int | None) -> None:
     """Raise InputError unless each is a whole number in its range, or None."""
     lowest = {"warmup": 0}
@@ -320,4 +312,4 @@ def _require_counts(size: int, **counts: int | None) -> None:
         whole = hasattr(value, "__index__") and type(value) is not bool
         if not whole or value < low or (high is not None and value > high):
             wanted = f"from {low} to {high}, the number of state variables" if high else f"from {low} on"
-            raise InputError(f"{name}: expected a whole number {wanted}, got {value!r}")
+            raise InputError(f"{name}: expected a whole number {wanted}, got {value!r}", name)

@@ -4,19 +4,23 @@ Dims in which "*" stands for the model axes. Logarithms are natural; -inf means 
 sample's length.
 """
 
-from . import chaos, every_run, predictions, travel
-from .base import QUANTITIES, GateStatistics, Quantity, Recording, quantity, record, requests
+from . import chaos, costly, every_run, predictions, travel
+from .base import QUANTITIES, Quantity, Recording, of_snapshots, quantity, record, requests, require_names
+from .recorder import Recorder
 
 __all__ = [
     "QUANTITIES",
-    "GateStatistics",
     "Quantity",
+    "Recorder",
     "Recording",
     "chaos",
+    "costly",
     "every_run",
+    "of_snapshots",
     "predictions",
     "quantity",
     "record",
     "requests",
+    "require_names",
     "travel",
 ]

@@ -7,74 +7,20 @@ sample's length.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
-from ..arrays import Array, Namespace, quiet
+from ..arrays import Array, Namespace
 from ..engine.backward import Gradients
-from ..engine.jacobian import FrobeniusNorms, StateJacobian, jacobian
-from ..engine.trajectory import Linearization, Trajectory
+from ..engine.jacobian import StateJacobian, jacobian
+from ..engine.trajectory import Trajectory
 from ..registry import Registry, unknown
 from ..theory import Prediction, predictions
-
-SATURATED_SLOPE = 0.1  # a unit counts as saturated where its slope is below this share of the largest slope
-SPECTRAL_TOL = 1e-2  # a bound on the error; the error itself is about its square
+from .recorder import Recorder
 
 Progress = Callable[[float], None]
-
-
-class GateStatistics:
-    """Filled chunk by chunk: `mean` and `saturation` (G, T, *M) of every gate, of the candidate `slope` (T, *M).
-
-    dead (*M, H): whether the candidate's slope is low at every step of every sample.
-    """
-
-    def __init__(self, traj: Trajectory) -> None:
-        self.traj = traj
-        shape = (len(traj.cell.gates), traj.steps, *traj.models)
-        self.mean, self.saturation = (traj.xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
-        self.slope = traj.xp.empty(shape[1:], dtype=traj.states.dtype)
-        self.dead = traj.xp.ones((*traj.models, traj.cell.hidden_size), dtype=bool)
-        size = traj.states.shape[-2] * traj.states.shape[-1]
-        self.shares = traj.xp.full(size, 1 / size, dtype=traj.states.dtype)  # a product with them is the fastest mean
-
-    def __call__(self, lin: Linearization) -> None:
-        """Fill in the steps of one chunk."""
-        steps, cell = slice(lin.start, lin.stop), self.traj.cell
-        values = self.traj.gate_values(steps)
-        for g, (slopes, activation) in enumerate(self.traj.gate_slopes(lin)):
-            slopes = self.traj.xp.ones_like(values[g]) if slopes is None else slopes
-            self.mean[g, steps] = self._mean(values[g], steps)
-            low = self._low(slopes, SATURATED_SLOPE * activation.max_slope)
-            self.saturation[g, steps] = 0 if low is None else self._mean(low, steps)
-            if cell.gates[g] == cell.candidate:
-                self.slope[steps] = self._mean(slopes, steps)
-                self.dead &= False if low is None else self._always(low, steps)
-
-    def _low(self, slopes: Array, level: float) -> Array | None:
-        """Where |slopes| < level; None where that is nowhere, which the least slope mostly tells.
-
-        With a mask always an array: the share at a step beyond every sample is unknown, not zero.
-        """
-        if self.traj.mask is None and float(slopes.min()) >= level:
-            return None
-        return abs(slopes) < level
-
-    def _always(self, low: Array, steps: slice) -> Array:
-        """(C, *M, B, H) -> (*M, H): whether it holds at all steps of all samples that are not masked."""
-        held = low if self.traj.mask is None else low | ~self.traj.mask[steps][..., None]
-        return held.all(axis=0).all(axis=-2)
-
-    def _mean(self, values: Array, steps: slice) -> Array:
-        """(C, *M, B, H) -> (C, *M): the mean over the units of all samples whose step is not masked."""
-        dtype = self.traj.states.dtype
-        if self.traj.mask is None:
-            return values.reshape(*values.shape[:-2], -1).astype(dtype, copy=False) @ self.shares
-        mask = self.traj.mask[steps]
-        with quiet():
-            total = self.traj.xp.where(mask, values.mean(axis=-1, dtype=dtype), 0.0).sum(axis=-1)
-            return total / mask.astype(dtype).sum(axis=-1)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,18 +28,20 @@ class Recording:
     """What quantities are computed from. probe: gradients of the unit cotangent at each sample's last step.
 
     loss: gradients of the loss that acts, the probe unless the loss acts elsewhere too. clipped: whether the backward
-    passes were clipped. frobenius, gates: filled while a backward pass went over the chunks. seed: of what is drawn.
-    on_progress: called with the share done of long work; what it raises ends the work.
+    passes were clipped. recorder: filled while a backward pass went over the chunks. seed: of what is drawn.
+    on_progress: called with the share done of long work; what it raises ends the work. wanted: what was asked for by
+    name, be it a group of quantities or one that is otherwise computed within a budget.
     """
 
     traj: Trajectory
     probe: Gradients
     loss: Gradients
     clipped: bool
-    frobenius: FrobeniusNorms
-    gates: GateStatistics
+    recorder: Recorder
     seed: int = 0
     on_progress: Progress | None = None
+    wanted: frozenset[str] = frozenset()
+    _computed: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)  # by `once`
 
     @property
     def xp(self) -> Namespace:
@@ -111,21 +59,27 @@ class Recording:
         return self.jacobian.split(self.probe.mantissas[1:])
 
     @cached_property
-    def spectral(self) -> tuple[Array, Array]:
-        """Spectral norms and the bounds on their relative errors, (T, *M, B) each."""
-        return self.jacobian.spectral_with_bound(SPECTRAL_TOL)
-
-    @cached_property
     def predictions(self) -> list[Prediction]:
         """What theory predicts, the most trustworthy first."""
-        return predictions(self.traj.cell, self.traj.params, self.traj.x, self.traj.lengths)
+        return predictions(self.traj.cell, self.traj.params, self.traj.x, self.traj.lengths.values)
 
     def masked(self, values: Array, steps: int = 0) -> Array:
         """`values` with NaN at masked steps; axis `steps` is the step, the last one the sample, model axes between."""
-        if self.traj.mask is None:
-            return values
         lead = values.reshape(-1, *values.shape[steps:])
-        return self.xp.where(self.traj.mask, lead, self.xp.nan).reshape(values.shape)
+        return self.traj.lengths.keep(lead, self.xp.nan, units=0).reshape(values.shape)
+
+
+def once(compute: Callable[[Recording], T]) -> Callable[[Recording], T]:
+    """A function of a recording that is computed once for each; functions are told apart by themselves, not by name."""
+
+    @wraps(compute)
+    def kept(run: Recording) -> T:
+        if compute not in run._computed:
+            run._computed[compute] = compute(run)
+        value: T = run._computed[compute]
+        return value
+
+    return kept
 
 
 @dataclass(frozen=True)
@@ -134,6 +88,8 @@ class Quantity:
 
     scale: "log" for natural logarithms, "linear" otherwise. applies: whether a recording has it. request: the name
     under which `analyze(record=[...])` asks for it, "" where every run has it. coords: those of dims of its own.
+    attrs: further attributes of its variable. snapshot: whether the snapshots of a training run hold it too, of the
+    first samples. costly: whether it is computed within a budget unless it is asked for by its own name.
     """
 
     name: str
@@ -146,6 +102,19 @@ class Quantity:
     applies: Callable[[Recording], bool]
     request: str
     coords: Callable[[Recording], dict[str, list[Any]]]
+    attrs: Callable[[Recording], dict[str, Any]]
+    snapshot: bool
+    costly: bool
+
+
+def always(run: Recording) -> bool:
+    """True: a quantity that applies to every recording."""
+    return True
+
+
+def nothing(run: Recording) -> dict[str, Any]:
+    """No coordinates, as every run labels its dims; no attributes of its own."""
+    return {}
 
 
 QUANTITIES: Registry[Quantity] = Registry("quantity")
@@ -156,30 +125,51 @@ def quantity(
     symbol: str,
     scale: str = "linear",
     units: str = "1",
-    applies: Callable[[Recording], bool] = lambda run: True,
+    applies: Callable[[Recording], bool] = always,
     request: str = "",
-    coords: Callable[[Recording], dict[str, list[Any]]] = lambda run: {},
+    coords: Callable[[Recording], dict[str, list[Any]]] = nothing,
+    attrs: Callable[[Recording], dict[str, Any]] = nothing,
+    snapshot: bool = False,
+    costly: bool = False,
 ) -> Callable[[Callable[[Recording], Array]], Callable[[Recording], Array]]:
-    """Register the decorated function as the quantity of its name; its docstring is the long name."""
+    """Register the decorated function as the quantity of its name; its docstring is the long name.
+
+    Raises ValueError for one of snapshots that not every run has with the same dims.
+    """
 
     def register(compute: Callable[[Recording], Array]) -> Callable[[Recording], Array]:
-        long_name = (compute.__doc__ or "").strip().rstrip(".")
-        name = compute.__name__
-        QUANTITIES.add(name, Quantity(name, long_name, symbol, dims, scale, units, compute, applies, request, coords))
+        name, long_name = compute.__name__, (compute.__doc__ or "").strip().rstrip(".")
+        if snapshot and (request or applies is not always or coords is not nothing):
+            raise ValueError(f"{name}: snapshots hold what every run has; leave out applies, request and coords")
+        about = (name, long_name, symbol, dims, scale, units)
+        QUANTITIES.add(name, Quantity(*about, compute, applies, request, coords, attrs, snapshot, costly))
         return compute
 
     return register
 
 
+def of_snapshots() -> dict[str, Quantity]:
+    """The quantities that the snapshots of a training run hold."""
+    return {name: q for name, q in QUANTITIES.items() if q.snapshot}
+
+
 def requests() -> list[str]:
-    """What `analyze(record=[...])` can ask for."""
-    return list(dict.fromkeys(q.request for q in QUANTITIES.values() if q.request))
+    """What `analyze(record=[...])` can ask for: groups of quantities, and in full those that have a budget."""
+    groups = dict.fromkeys(q.request for q in QUANTITIES.values() if q.request)
+    return [*groups, *(name for name, q in QUANTITIES.items() if q.costly)]
 
 
-def record(run: Recording, wanted: Sequence[str] = ()) -> dict[str, tuple[Quantity, Any]]:
-    """Every quantity that applies to a recording, as arrays in its dims; those on request where `wanted` names them."""
+def require_names(wanted: Sequence[str], without: Sequence[str]) -> None:
+    """Raise InputError for what nobody can ask for, or leave out."""
     for name in wanted:
         if name not in requests():
-            raise unknown("recording", name, requests())
-    chosen = {name: q for name, q in QUANTITIES.items() if not q.request or q.request in wanted}
-    return {name: (q, q.compute(run)) for name, q in chosen.items() if q.applies(run)}
+            raise unknown("recording", name, requests(), field="record")
+    for name in without:
+        if name not in QUANTITIES:
+            raise unknown("quantity", name, list(QUANTITIES), field="without")
+
+
+def record(run: Recording, without: Sequence[str] = ()) -> dict[str, tuple[Quantity, Any]]:
+    """Every quantity that applies to a recording, as arrays in its dims; those on request where it was wanted."""
+    chosen = {name: q for name, q in QUANTITIES.items() if not q.request or q.request in run.wanted}
+    return {name: (q, q.compute(run)) for name, q in chosen.items() if name not in without and q.applies(run)}

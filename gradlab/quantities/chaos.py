@@ -8,8 +8,7 @@ import numpy as np
 
 from ..engine.trajectory import Trajectory
 from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov_of_trajectory
-from .base import Recording, quantity
-from .travel import once
+from .base import Recording, once, quantity
 
 SAMPLES = 8  # are enough for standard errors
 MOST = 128  # exponents: the cost grows with their square
@@ -30,8 +29,8 @@ def spectrum(run: Recording) -> LyapunovSpectrum:
 
 def is_long_enough(run: Recording) -> bool:
     """Whether every model has a sample that goes on after the warmup."""
-    mask = _samples(run).mask
-    return mask is None or bool(mask[default_warmup(run.traj.steps)].any(axis=-1).all())
+    within = _samples(run).lengths[default_warmup(run.traj.steps)].inside
+    return within is None or bool(within.any(axis=-1).all())
 
 
 def _coords(run: Recording) -> dict[str, list[Any]]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet, to_numpy
-from ..engine.adjoint import EMPTY
+from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet
+from ..engine.scaled import Scaled
 from ..products.credit import contributions
 from .base import Recording, quantity
 
 CURVE = ("time", "state", "*", "sample")
 
 
-@quantity(CURVE, "ln ||dL/ds_t||", "log")
+@quantity(CURVE, "ln ||dL/ds_t||", "log", snapshot=True)
 def log_grad_norm(run: Recording) -> Array:
     """Gradient of the probe loss at the last step with respect to the state."""
     return run.probe.log_norms
@@ -30,16 +28,10 @@ def log_grad_norm_before_clip(run: Recording) -> Array:
     return run.probe.log_norms_before
 
 
-@quantity(("step", "*", "sample"), "||J_t||_F")
+@quantity(("step", "*", "sample"), "||J_t||_F", snapshot=True)
 def jacobian_frobenius(run: Recording) -> Array:
     """Frobenius norm of the one-step Jacobian; over sqrt(S H) it is the typical factor of one step."""
-    return run.masked(run.frobenius.values)
-
-
-@quantity(("step", "*", "sample"), "||J_t||_2")
-def jacobian_spectral(run: Recording) -> Array:
-    """Spectral norm of the one-step Jacobian, the largest possible factor of one step."""
-    return run.masked(run.spectral[0])
+    return run.masked(run.recorder.frobenius.values)
 
 
 @quantity(("path", "step", "*", "sample"), "||P_t||_F")
@@ -54,43 +46,39 @@ def path_share(run: Recording) -> Array:
     return run.masked(run.path_split[1], steps=1)
 
 
-@quantity(("gate", "step", "*"), "<gate>")
+@quantity(("gate", "step", "*"), "<gate>", snapshot=True)
 def gate_mean(run: Recording) -> Array:
     """Mean gate value over units and samples."""
-    return run.gates.mean
+    return run.recorder.gates.mean
 
 
-@quantity(("gate", "step", "*"), "share")
+@quantity(("gate", "step", "*"), "share", snapshot=True)
 def gate_saturation(run: Recording) -> Array:
     """Share of units whose slope is below a tenth of the gate's largest slope."""
-    return run.gates.saturation
+    return run.recorder.gates.saturation
 
 
-@quantity(("step", "*"), "<phi'>")
+@quantity(("step", "*"), "<phi'>", snapshot=True)
 def activation_slope(run: Recording) -> Array:
     """Mean slope of the activation over units and samples."""
-    return run.gates.slope
+    return run.recorder.gates.slope
 
 
 @quantity(("*",), "dead")
 def dead_units(run: Recording) -> Array:
     """Share of units whose activation's slope is below a tenth of the largest at every step of every sample."""
-    return run.gates.dead.astype(run.traj.states.dtype).mean(axis=-1)
+    return run.recorder.gates.dead.astype(run.traj.states.dtype).mean(axis=-1)
 
 
 @quantity(("*",), "rms V x + b")
 def input_drive(run: Recording) -> Array:
     """Root mean square of what input and bias add to the candidate's pre-activation, over units, steps and samples."""
     xp, traj, cell = run.xp, run.traj, run.traj.cell
-    drive = traj.params["b_h"][cell.gates.index(cell.candidate)][..., None, :] + 0 * traj.x[..., :1]
+    drive = traj.weights["b_h"][cell.gates.index(cell.candidate)][..., None, :] + 0 * traj.x[..., :1]
     if cell.candidate in cell.driven_gates:
-        drive = drive + linear(xp, traj.x, traj.params["W_xh"][cell.driven_gates.index(cell.candidate)])
+        drive = drive + linear(xp, traj.x, traj.weights["W_xh"][cell.driven_gates.index(cell.candidate)])
     squares = xp.square(drive.astype(xp.float64)).mean(axis=-1)
-    if traj.mask is None:
-        return xp.sqrt(squares.mean(axis=(0, -1)))
-    with quiet():  # without a step there is no mean
-        alive = xp.where(traj.mask, xp.ones_like(squares), 0.0)
-        return xp.sqrt(xp.where(traj.mask, squares, 0.0).sum(axis=(0, -1)) / alive.sum(axis=(0, -1)))
+    return xp.sqrt(traj.lengths.mean(squares, (0, -1)))
 
 
 @quantity(("time", "state", "*"), "rms s_t")
@@ -99,11 +87,7 @@ def state_rms(run: Recording) -> Array:
     xp, states = run.xp, run.traj.states
     scaled, largest = over_largest(xp, states, (-2, -1))
     squares = (scaled * scaled).mean(axis=-1)
-    if run.traj.mask is None:
-        return xp.sqrt(squares.mean(axis=-1)) * largest[..., 0, 0]
-    alive = xp.concatenate([xp.ones_like(run.traj.mask[:1]), run.traj.mask]).astype(states.dtype)[:, None]
-    with quiet():
-        return xp.sqrt((squares * alive).sum(axis=-1) / (alive + 0 * squares).sum(axis=-1)) * largest[..., 0, 0]
+    return xp.sqrt(run.traj.lengths.times.mean(squares, -1, states=1)) * largest[..., 0, 0]
 
 
 @quantity(("parameter", "*"), "ln ||dL/dW||", "log")
@@ -121,37 +105,10 @@ def log_weight_grad_step_norm(run: Recording) -> Array:
 @quantity(("time", "*", "unit"), "ln rms dL/ds_tu", "log")
 def log_grad_unit(run: Recording) -> Array:
     """Gradient of the probe loss with respect to each unit's states, root mean square over samples."""
-    xp, probe = run.xp, run.probe
-    alive = ~xp.isnan(probe.log_norms[:, 0])
-    largest = xp.max(xp.abs(probe.mantissas), axis=(1, -1))
-    e = xp.where(alive & (largest > 0), probe.exponents + xp.frexp(largest)[1], EMPTY)
-    top = xp.max(e, axis=-1, keepdims=True)
-    weight = alive.astype(probe.mantissas.dtype)[:, None, ..., None]
+    xp, times = run.xp, run.traj.lengths.times
+    same = Scaled.of(run.probe.scaled.map(lambda m: times.keep(m, states=1)), (1, -2, -1))
+    units = xp.moveaxis(xp.moveaxis(same.mantissas, 1, -1), -3, -2)  # (T+1, *M, H, B, S)
+    samples = xp.asarray(times.count(units.shape[-2], -1), dtype=xp.float64)
     with quiet():
-        values = xp.ldexp(probe.mantissas * weight, xp.maximum(probe.exponents - top, -(2**20))[:, None, ..., None])
-        logs = log_norm(xp, xp.moveaxis(xp.moveaxis(values, 1, -1), -3, -2).reshape(*_unit_shape(values), -1))
-        count = xp.log(weight[:, 0, ..., 0].sum(axis=-1))
-        return logs + (LN2 * top - 0.5 * count[..., None])
-
-
-def _unit_shape(values: Array) -> tuple[int, ...]:
-    """(T+1, S, *M, B, H) -> (T+1, *M, H)."""
-    return (values.shape[0], *values.shape[2:-2], values.shape[-1])
-
-
-@quantity(("recurrent_gate", "*", "index", "part"), "lambda_i(W)")
-def recurrent_eigenvalues(run: Recording) -> Array:
-    """Eigenvalues of each gate's recurrent weights."""
-    values = np.linalg.eigvals(_square_weights(run))
-    return np.stack([values.real, values.imag], axis=-1)
-
-
-@quantity(("recurrent_gate", "*", "index"), "sigma_i(W)")
-def recurrent_singular_values(run: Recording) -> Array:
-    """Singular values of each gate's recurrent weights, largest first."""
-    return np.linalg.svd(_square_weights(run), compute_uv=False)
-
-
-def _square_weights(run: Recording) -> Array:
-    """The recurrent weights of the first state that the cell reads (G_h, *M, H, H), in host memory."""
-    return to_numpy(run.traj.params["W_hh"])[..., : run.traj.cell.hidden_size]
+        logs = log_norm(xp, units.reshape(*units.shape[:-2], -1)) + LN2 * same.exponents[:, 0, ..., 0]
+        return logs - 0.5 * xp.log(samples)[..., None]

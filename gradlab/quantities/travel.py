@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -21,24 +19,12 @@ from ..products import (
     singular_values,
 )
 from ..products.credit import triangle
-from .base import Recording, quantity
+from .base import Recording, once, quantity
 
 LARGEST_TRIANGLE = 200  # loss times, at most
 LEADING = 16  # singular values, at most
 FAN_COST = 8  # times that of the product alone
 CREDIT_STREAM = int.from_bytes(b"credit", "big")
-
-
-def once(compute: Callable[[Recording], Any]) -> Callable[[Recording], Any]:
-    """A function of a recording that is computed once for each."""
-
-    @wraps(compute)
-    def kept(run: Recording) -> Any:
-        if compute.__name__ not in run.__dict__:
-            run.__dict__[compute.__name__] = compute(run)
-        return run.__dict__[compute.__name__]
-
-    return kept
 
 
 @once
@@ -66,14 +52,7 @@ def _of_all_samples(run: Recording, values: Array) -> Array:
 
 def _at_times(run: Recording, values: Array) -> Array:
     """(T+1, *M, n) -> (T+1, *M, B): NaN for samples that were left out, and beyond a sample's length."""
-    values = _of_all_samples(run, values)
-    return values if run.traj.mask is None else run.xp.where(_alive(run), values, run.xp.nan)
-
-
-def _alive(run: Recording) -> Array:
-    """(T+1, *M or 1s, B): whether a time lies within its sample."""
-    mask: Array = run.traj.mask
-    return run.xp.concatenate([run.xp.ones_like(mask[:1]), mask])
+    return run.traj.lengths.times.keep(_of_all_samples(run, values), run.xp.nan, units=0)
 
 
 @quantity(("time", "*", "sample"), "ln ||ds_T/ds_t||_F", "log", request="products", applies=is_exact)
@@ -113,20 +92,13 @@ def lags(run: Recording) -> list[int]:
 
 def _of_lags(run: Recording, values: Array) -> Array:
     """(lag, P, *M, n) -> (lag, P, *M, B), NaN for samples left out and where a span begins beyond a sample's length."""
-    values = _of_all_samples(run, values)
-    if run.traj.mask is None:
-        return values
-    return run.xp.where(_alive(run)[[run.traj.steps - lag for lag in lags(run)]][:, None], values, run.xp.nan)
+    starts = run.traj.lengths.times[[run.traj.steps - lag for lag in lags(run)]]
+    return starts.keep(_of_all_samples(run, values), run.xp.nan, states=1, units=0)
 
 
 def last_adjoint(run: Recording) -> Array:
     """The probe's gradient (S, *M, B, H) at each sample's own last step, from where its Jacobians are the identity."""
-    mantissas, mask = run.probe.mantissas, run.traj.mask
-    if mask is None:
-        return mantissas[-1]
-    alive = _alive(run)
-    last = alive & ~run.xp.concatenate([alive[1:], run.xp.zeros_like(alive[:1])])
-    return run.xp.where(last[:, None, ..., None], mantissas, run.xp.zeros_like(mantissas)).sum(axis=0)
+    return run.traj.lengths.times.take_last(run.probe.mantissas, states=1)
 
 
 @once

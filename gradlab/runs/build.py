@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import Array, device_namespace
 from ..cells import Cell, make_cell
 from ..config import RunConfig, controls
+from ..config.network import NetworkConfig
 from ..data import input_chunks
 from ..errors import InputError
 from ..importers import load_weights
@@ -27,10 +28,8 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
     xp = device_namespace(config.device)
     if config.weights is None:
         x, chunks = _input(config, chunk, config.input_size)
-        own: dict[str, Any] = {"leak": config.leak} if controls()["leak"].applies_if(config) else {}
-        own |= {"input_size": x.shape[-1], "hidden_size": config.hidden_size, "activation": config.activation}
-        cell = make_cell(config.cell, **own)
-        params = initial_parameters(cell, config)
+        cell = cell_of(config, x.shape[-1])
+        params = cell.init(config.seed, **draw_options(config, config.steps))
     else:
         cell, params = load_weights(config.weights, activation=config.activation)
         x, chunks = _input(config, chunk, cell.input_size)
@@ -50,14 +49,17 @@ def _input(config: RunConfig, chunk: int, input_size: int) -> tuple[np.ndarray, 
     return next(chunks), chunks
 
 
-def initial_parameters(cell: Cell, config: RunConfig) -> dict[str, Array]:
-    """The weights that a RunConfig draws for a cell; a forget bias goes to cells that have a forget gate."""
-    return cell.init(
-        config.seed,
-        recurrent_init=config.recurrent_init,
-        gain=config.gain,
-        bias_scale=config.bias_scale,
-        input_scale=config.input_scale,
-        forget_bias=config.forget_bias if cell.forget_gate else 0.0,
-        t_max=max(config.steps, 3),
+def cell_of(config: NetworkConfig, input_size: int) -> Cell:
+    """The cell that a configuration describes, for so many input features."""
+    own = {"leak": config.leak} if controls(type(config))["leak"].applies_if(config) else {}
+    return make_cell(
+        config.cell, input_size=input_size, hidden_size=config.hidden_size, activation=config.activation, **own
     )
+
+
+def draw_options(config: NetworkConfig, length: int) -> dict[str, Any]:
+    """How that cell's weights are drawn, as keywords of its `init`; length: of the longest sequence it will see."""
+    fields = {name: getattr(config, name) for name in ("recurrent_init", "gain", "bias_scale", "input_scale")}
+    if controls(type(config))["forget_bias"].applies_if(config):
+        fields |= {"forget_bias": config.forget_bias, "t_max": max(length, 3)}
+    return fields

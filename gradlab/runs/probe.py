@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arrays import Array, require_finite, to_numpy
+from ..arrays import Array, require_finite
 from ..cells import Cell
 from ..engine.forward import unroll
 from ..engine.trajectory import Overflow, Trajectory
@@ -23,9 +23,7 @@ def finite_trajectory(
     overflow = traj.overflow
     if not overflow:
         return traj, overflow
-    finite = np.full(traj.states.shape[2:-1], traj.steps)
-    if lengths is not None:
-        finite = np.minimum(finite, to_numpy(lengths))
+    finite = traj.valid_steps
     for place in overflow:
         finite[(*place.model, place.sample)] = place.step - 1
     return unroll(cell, params, x, initial_state, traj.xp.asarray(finite)), overflow
@@ -35,21 +33,14 @@ def _require_finite(traj: Trajectory, initial_state: Array | None) -> None:
     """Raise InputError where the data, not the forward pass, are the first to leave the finite numbers."""
     for name, array in traj.params.items():
         require_finite(name, array)
-    require_finite("x", traj.x, traj.mask)
+    require_finite("x", traj.x, traj.lengths.inside)
     if initial_state is not None:
         require_finite("initial_state", initial_state)
 
 
 def probe_gradient(traj: Trajectory, seed: int) -> Array:
     """dL/dh (T, *M, B, H) of L = u . h at each sample's last step; u a random unit vector per sample."""
-    xp, shape = traj.xp, traj.states.shape[2:]
-    gradient = xp.zeros((traj.steps, *shape), dtype=traj.states.dtype)
-    u = _unit_vectors(traj, seed, shape)
-    if traj.mask is None:
-        gradient[-1] = u
-        return gradient
-    last = traj.mask & ~xp.concatenate([traj.mask[1:], xp.zeros_like(traj.mask[:1])])
-    return xp.where(last[..., None], u, gradient)
+    return traj.lengths.put_last(_unit_vectors(traj, seed, traj.states.shape[2:]), traj.steps)
 
 
 def loss_at_every_step(traj: Trajectory, seed: int) -> Array:

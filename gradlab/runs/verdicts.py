@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
 
+from ..errors import InputError
 from ..wording import factor_text, power_text
+from .attributes import activation_name, overflow
 
 TOO_SHORT = 10  # steps
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)
+BEHIND = {"jacobian_path_norm", "path_share", "jacobian_frobenius", "recurrent_singular_values", "activation_slope"}
 ICONS = {"vanishing": "▼", "exploding": "▲", "carried": "■", "too short": "·", "overflow": "!"}
 HEADLINES = {
     "vanishing": "The gradient vanishes",
@@ -29,15 +31,16 @@ class Verdict:
     """What one run shows, from the unit cotangent at the last step, on the joint state, as the median over samples.
 
     word: "vanishing", "exploding", "carried", "too short" (T < 10) or "overflow" (nothing left to analyse).
-    log_factor: ln R, R = ||dL/dstate_1|| / ||dL/dstate_T||. log_rate: ln of the factor per step back.
+    log_factor: ln R, R = ||dL/dstate_1|| / ||dL/dstate_T||. log_rate: ln of the factor per step back. Both are None
+    where nothing at all is left, whose rate is 0: every field is one that JSON knows.
     half_life: steps over which it halves (vanishing) or doubles (exploding), else None.
     reach: how many steps back at least 1 % is left throughout. steps: T.
     """
 
     word: str
     steps: int
-    log_factor: float
-    log_rate: float
+    log_factor: float | None
+    log_rate: float | None
     half_life: float | None
     reach: int
     details: list[str] = field(default_factory=list)
@@ -46,7 +49,14 @@ class Verdict:
     @property
     def rate(self) -> float:
         """Factor per step back."""
+        if self.log_rate is None:
+            return 0.0
         return math.exp(self.log_rate) if self.log_rate < 700 else math.inf
+
+    @property
+    def rate_text(self) -> str:
+        """Factor per step back, as a person writes it: x0.64."""
+        return factor_text(self.log_rate)
 
     @property
     def icon(self) -> str:
@@ -58,27 +68,35 @@ class Verdict:
         """The verdict in one sentence."""
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
-        return f"{HEADLINES[self.word]}: {factor_text(self.log_rate)} per step back."
+        return f"{HEADLINES[self.word]}: {self.rate_text} per step back."
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
 
 
 def verdict(ds: xr.Dataset) -> Verdict:
-    """The verdict on a Dataset of `analyze`."""
+    """The verdict on a Dataset of `analyze` or of a snapshot of a training. Raises InputError for anything else."""
+    require_curve(ds, "verdict")
     share = share_left(ds)
     lags = share.values[::-1]
     steps = int(ds.valid_steps.median()) if ds.valid_steps.size else 0
-    overflow = _overflow_text(ds)
+    overflowed = _overflow_text(ds)
     if steps < 2:
-        word = "overflow" if overflow else "too short"
-        return Verdict(word, steps, 0.0, 0.0, None, 0, overflow or _details("too short", lags[:steps], None, 0))
+        word = "overflow" if overflowed else "too short"
+        return Verdict(word, steps, 0.0, 0.0, None, 0, overflowed or _details("too short", lags[:steps], None, 0))
     log_factor, log_rate = float(lags[steps - 1]), log_rate_per_step(ds)
     word = _word(log_factor, steps)
     reach = _reach(lags[:steps])
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
-    details = overflow + _details(word, lags[:steps], half_life, reach)
-    return Verdict(word, steps, log_factor, log_rate, half_life, reach, details, _why(ds, log_rate))
+    details = overflowed + _details(word, lags[:steps], half_life, reach)
+    factor, rate = (log if math.isfinite(log) else None for log in (log_factor, log_rate))
+    return Verdict(word, steps, factor, rate, half_life, reach, details, _why(ds, log_rate))
+
+
+def require_curve(ds: xr.Dataset, who: str) -> None:
+    """Raise InputError, on behalf of `who`, unless a Dataset holds the curve that verdicts are read from."""
+    if not isinstance(ds, xr.Dataset) or not {"log_grad_norm", "valid_steps"} <= set(ds.data_vars):
+        raise InputError(f"{who}: expected a Dataset of gradlab.analyze, got {type(ds).__name__}")
 
 
 def joint_log_norm(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
@@ -193,22 +211,32 @@ def _reach_text(reach: int, steps: int) -> str:
     return f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {steps} steps."
 
 
-def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:
-    """The rate split by path: share of each path in what a step passes back, times the rate; they sum to the rate."""
+def path_factors(ds: xr.Dataset, log_rate: float | None) -> dict[str, float]:
+    """The rate split by path: share of each path in what a step passes back, times the rate; they sum to the rate.
+
+    log_rate: None, as of a verdict, for a rate of 0.
+    """
+    rate = 0.0 if log_rate is None else math.exp(min(log_rate, 700))
     dims = [d for d in ds.path_share.dims if d != "path"]
     shares = ds.path_share.mean(dims, skipna=True).fillna(0.0)  # no share where nothing is passed back
-    return {str(p): float(shares.sel(path=p)) * math.exp(min(log_rate, 700)) for p in ds.path.values}
+    return {str(p): float(shares.sel(path=p)) * rate for p in ds.path.values}
 
 
 def slope_and_weights(ds: xr.Dataset) -> tuple[float, float]:
     """A step's typical factor ||J||_F / sqrt(H) without a carry: quadratic mean of the slopes, times weights' scale.
 
-    The slope is the mean over units where the weights are zero.
+    With a carry, and where the weights are zero or no gate has any, the slope is the mean over units.
     """
-    weights = float(np.sqrt((ds.recurrent_singular_values**2).mean()))
-    if weights == 0:
-        return float(ds.activation_slope.mean(skipna=True)), 0.0
+    weights = root_mean_square(ds.recurrent_singular_values.values)
+    if weights == 0 or carries(ds):
+        return float(ds.activation_slope.mean(skipna=True)), weights
     return math.exp(_log_typical(ds)) / weights, weights
+
+
+def root_mean_square(values: np.ndarray) -> float:
+    """Of any finite values, however large; 0 for none at all."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return largest * math.sqrt(float(np.mean((values.astype(float) / largest) ** 2))) if largest else 0.0
 
 
 def _log_typical(ds: xr.Dataset) -> float:
@@ -229,7 +257,7 @@ def _why(ds: xr.Dataset, log_rate: float) -> str:
 
     Empty where they were not recorded, as in a snapshot of a training run.
     """
-    if "jacobian_path_norm" not in ds:
+    if not set(ds.data_vars) >= BEHIND:
         return ""
     if carries(ds):
         split = path_factors(ds, log_rate)
@@ -239,12 +267,12 @@ def _why(ds: xr.Dataset, log_rate: float) -> str:
     typical, rate = (factor_text(log).removeprefix("x") for log in logs)
     result = rate if typical == rate else f"{typical}, measured {rate}"
     slope_text, weights_text = (f"{x:.2f}" if 0.1 <= x < 1000 else f"{x:.2g}" for x in (slope, weights))
-    return f"{slope_text} (mean slope of {ds.attrs['activation']}) x {weights_text} (weights) = {result}"
+    return f"{slope_text} (mean slope of {activation_name(ds)}) x {weights_text} (weights) = {result}"
 
 
 def _overflow_text(ds: xr.Dataset) -> list[str]:
     """Where the forward pass first left the finite numbers."""
-    places = json.loads(ds.attrs.get("overflow", "[]"))
+    places = overflow(ds)
     if not places:
         return []
     first = min(places, key=lambda place: place["step"])

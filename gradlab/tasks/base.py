@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arrays import is_whole
 from ..errors import InputError
 from ..registry import Registry
 
@@ -56,8 +57,8 @@ class Task(ABC):
     one_hot: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.steps < self.least_steps:
-            raise InputError(f"steps: {self.name} needs at least {self.least_steps}, got {self.steps}")
+        if not is_whole(self.steps) or self.steps < self.least_steps:
+            raise InputError(f"steps: {self.name} needs at least {self.least_steps}, got {self.steps!r}", "steps")
 
     @property
     def input_size(self) -> int:
@@ -104,9 +105,10 @@ def make_task(name: str, *, steps: int, **options: Any) -> Task:
     cls = TASKS[name]
     own = sorted({field.name for field in fields(cls)} - {"steps"})
     if unknown := set(options) - set(own):
-        raise InputError(f"{name} has no option {', '.join(sorted(unknown))}. Its options: {', '.join(own) or 'none'}")
+        text = f"{name} has no option {', '.join(sorted(unknown))}. Its options: {', '.join(own) or 'none'}"
+        raise InputError(text, min(unknown))
     if cls.needs_file and "path" not in options:
-        raise InputError(f"{name} learns from a file: give its path")
+        raise InputError(f"{name} learns from a file: give its path", "path")
     return cls(steps=steps, **options)
 
 

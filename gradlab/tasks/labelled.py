@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -46,13 +45,14 @@ class Classification(Task):
             raise InputError(
                 f"expected two classes or more with two sequences each, got {len(names)} "
                 f"class{'es' if len(names) != 1 else ''} in the column '{self.column}'{_few(names, counts)}; "
-                "name the column that holds the labels"
+                "name the column that holds the labels",
+                "column",
             )
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
         """values (N, T) of a size that can be squared, lengths (N,), labels (N,) and the names of the classes."""
-        values, lengths, labels, names = labelled_rows(Path(self.path), self.column)
+        values, lengths, labels, names = labelled_rows(self.path, self.column)
         return near_one(values[:, : self.steps], axis=None), np.minimum(lengths, self.steps), labels, names
 
     @cached_property

@@ -6,7 +6,6 @@ import math
 import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -35,11 +34,12 @@ class Forecast(Windows):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.sequence[: self.cut].any():
-            raise InputError("every value before the held-out end is the same, so there is nothing to learn")
+            raise InputError("every value before the held-out end is the same, so there is nothing to learn", "input")
         if self.baseline == 0:
             raise InputError(
                 f"in the held-out end, the last {len(self.parts[1]):,} values, nothing changes, so nothing can be told "
-                "from it; leave out the flat end, or choose another column"
+                "from it; leave out the flat end, or choose another column",
+                "input",
             )
 
     @cached_property
@@ -144,7 +144,7 @@ class FileForecast(Forecast):
 
     @cached_property
     def _series(self) -> tuple[list[str], np.ndarray]:
-        names, values = raw_series(Path(self.path), self.column)
+        names, values = raw_series(self.path, self.column)
         return names, np.diff(near_one(values), axis=0)
 
     def _scaled(self, known: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -38,7 +37,7 @@ class LanguageModel(Windows):
     @cached_property
     def codes(self) -> tuple[np.ndarray, bytes]:
         """(N,) number of each character, and the characters."""
-        return text_codes(Path(self.path))
+        return text_codes(self.path)
 
     @property
     def sequence(self) -> np.ndarray:

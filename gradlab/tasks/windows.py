@@ -29,7 +29,8 @@ class Windows(Task):
             raise InputError(
                 f"steps: the held-out end of the {self.whole} has {held} {self.unit}s, too few for windows of "
                 f"{self.steps} steps and the {self.unit} after; "
-                f"{shorter if held > self.least_steps else f'learn from a longer {self.whole}'}"
+                f"{shorter if held > self.least_steps else f'learn from a longer {self.whole}'}",
+                "steps",
             )
 
     @property

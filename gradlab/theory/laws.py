@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, require_finite, to_numpy
+from ..arrays import Array, require_finite, require_whole, to_numpy
 from ..cells.activations import Activation
 from ..errors import InputError
 from .gaussian import find
@@ -48,13 +48,6 @@ def _freedom(n: int, scale: float, steps: int = 1) -> np.ndarray:
     if not 0 < scale < math.inf:
         raise InputError(f"scale: expected a positive number, got {scale}")
     return np.arange(n, 0, -1)
-
-
-def require_whole(low: int, **counts: int) -> None:
-    """InputError, by name, for what is no whole number from `low` on."""
-    for name, value in counts.items():
-        if not hasattr(value, "__index__") or value < low:
-            raise InputError(f"{name}: expected a whole number from {low} on, got {value!r}")
 
 
 def _special() -> Any:

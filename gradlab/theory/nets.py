@@ -10,8 +10,7 @@ import numpy as np
 
 from ..arrays import Array, quiet, require_finite, to_numpy
 from ..cells import Cell
-from ..engine.forward import full_inputs, require_lengths
-from ..engine.trajectory import length_mask
+from ..engine.forward import checked_lengths, full_inputs
 from ..errors import InputError
 from .gates import host_parameters, log_spectral_radius, minimal_rnn_chi, zero_input_rate
 from .gaussian import moments
@@ -86,15 +85,12 @@ def _second_moment(x: Array | None, lengths: Array | None, cell: Cell, models: t
     if x is None:
         return np.zeros((*(1,) * len(models), cell.input_size, cell.input_size))
     full = full_inputs(cell, to_numpy(x), models, float)
-    mask = None
-    if lengths is not None:
-        lengths = require_lengths(to_numpy(lengths), full, (*models, full.shape[-2]))
-        mask = length_mask(lengths, full.shape[0], len(models))
-    require_finite("x", full, mask)
-    if mask is None:
-        return np.einsum("t...bi,t...bj->...ij", full, full) / (full.shape[0] * full.shape[-2])
-    full, count = np.where(mask[..., None], full, 0.0), np.maximum(mask.sum(axis=(0, -1)), 1)
-    return np.einsum("t...bi,t...bj->...ij", full, full) / count[..., None, None]
+    host = None if lengths is None else to_numpy(lengths)
+    own = checked_lengths(host, full, (*models, full.shape[-2]))
+    require_finite("x", full, own.inside)
+    full, steps = own.keep(full), own.count(full.shape[0])
+    count = np.broadcast_to(steps, full.shape[1:-1]).sum(axis=-1)
+    return np.einsum("t...bi,t...bj->...ij", full, full) / np.maximum(count, 1)[..., None, None]
 
 
 def _prediction(name: str, log_rate: np.ndarray, here: str = "", warning: str = "") -> Prediction:
@@ -142,7 +138,7 @@ def _at_rest(net: Net, always: bool) -> Iterator[Prediction]:
     if net.driven and not always:
         return
     with suppress(InputError):  # a state that never rests has no such rate
-        moved = max(float(net.sigma_v(k).max()) for k in range(len(net.cell.driven_gates)))
+        moved = max(float(net.sigma_v(k).max()) for k in range(len(net.cell.driven_gates))) if net.driven else 0.0
         here = f"Here the input moves the gates' pre-activations by {moved:.2g} (rms)." if moved else ""
         yield _prediction("zero_input", zero_input_rate(net.cell, net.params), here)
 

@@ -169,12 +169,11 @@ def scales(**given: Any) -> list[np.ndarray]:
         try:
             array = np.asarray(value, float)
         except (TypeError, ValueError):
-            raise InputError(f"{name}: expected a standard deviation, got {value!r}") from None
+            raise InputError(f"{name}: expected a standard deviation, got {value!r}", name) from None
         wrong = array[~((array >= 0) & (array <= LARGEST_SCALE))]
         if wrong.size:
-            raise InputError(
-                f"{name}: expected a standard deviation (not a variance) from 0 to {LARGEST_SCALE:g}, got {wrong[0]:g}"
-            )
+            expected = f"a standard deviation (not a variance) from 0 to {LARGEST_SCALE:g}"
+            raise InputError(f"{name}: expected {expected}, got {wrong[0]:g}", name)
     return [np.asarray(value, float) for value in given.values()]
 
 
@@ -183,7 +182,7 @@ def single_scales(**given: Any) -> list[float]:
     found = scales(**given)
     for name, array in zip(given, found, strict=True):
         if array.ndim:
-            raise InputError(f"{name}: expected one standard deviation, got an array of shape {array.shape}")
+            raise InputError(f"{name}: expected one standard deviation, got an array of shape {array.shape}", name)
     return [float(array) for array in found]
 
 

@@ -3,6 +3,7 @@
 from ..config.train import TrainConfig
 from .advisor import ClipAdvice, Effect, advise
 from .loop import Step, TrainingRun, train
+from .record import TrainingRecord
 from .results import dataset, snapshot_dataset
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Effect",
     "Step",
     "TrainConfig",
+    "TrainingRecord",
     "TrainingRun",
     "advise",
     "dataset",

@@ -12,8 +12,9 @@ from ..arrays import quiet
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
 from ..wording import number_text, value_text
-from .loop import Step, TrainingRun, train
-from .outcome import late_loss, outcome
+from .loop import Step, train
+from .outcome import late_loss
+from .record import TrainingRecord
 
 PERCENTILES = (1, 10, 50, 90, 99, 100)
 WARM_UP = 0.1  # of the iterations, whose norms are those of a net that knows nothing yet
@@ -99,7 +100,7 @@ class ClipAdvice:
         return "\n".join([*lines, *([str(self.effect)] if self.effect else [])])
 
 
-def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float], None] | None = None) -> ClipAdvice:
+def advise(run: TrainingRecord, verify: bool = False, on_progress: Callable[[float], None] | None = None) -> ClipAdvice:
     """Percentiles of the gradient norms of a run, and the threshold that they suggest, with its reason.
 
     The first tenth of the iterations is left out. verify: run the configuration afresh twice, at most `SHORT`
@@ -112,7 +113,7 @@ def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float]
     if len(known) < LEAST:
         raise InputError(f"the run shows {len(known)} gradient norms; advice needs at least {LEAST}: train longer")
     threshold, reason = _suggestion(known, left_out, int(np.sum(rows["skipped"])), _tried(run))
-    if first := FIRST.get(outcome(run.task, run.history)):
+    if first := FIRST.get(run.outcome):
         reason = f"{first}: lower the learning rate or the gain first. {reason}"
     with quiet():
         percentiles = dict(zip(PERCENTILES, np.exp(np.percentile(known, PERCENTILES)).tolist(), strict=True))
@@ -120,7 +121,7 @@ def advise(run: TrainingRun, verify: bool = False, on_progress: Callable[[float]
     return ClipAdvice(percentiles, float(np.mean(rows["clipped"])), threshold, reason, effect)
 
 
-def _tried(run: TrainingRun) -> str:
+def _tried(run: TrainingRecord) -> str:
     """Which clipping the norms have seen."""
     clipped = run.history.rows["clipped"]
     return (

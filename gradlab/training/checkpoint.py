@@ -20,10 +20,10 @@ from ..errors import InputError
 from ..importers import TRAINING
 from ..version import __version__
 from .history import snapshot_names
-from .network import OF_FILE
 
 WAITS = 100 if os.name == "nt" else 0  # for whoever reads the last checkpoint, 10 ms each
-FACTS = ("iteration", "versions", "digest", "task")  # that a run needs beside the arrays and the configuration
+FACTS = ("iteration", "status", "versions", "digest", "task")  # that a run needs beside arrays and configuration
+OF_FILE = ("input_size", "output_size", "length", "baseline")  # attributes of a task that its file decides
 MATTER = ("gradlab", "numpy", "machine", "threads")  # of the versions: the bits of a result
 MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
@@ -84,8 +84,11 @@ def versions() -> dict[str, str]:
     }
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]]:
-    """Arrays, configuration, and FACTS by name. Raises InputError for files that are no whole checkpoint."""
+def read(path: Path, prefix: str = "") -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]]:
+    """Arrays, those whose names begin with `prefix`, configuration, and FACTS by name.
+
+    Raises InputError for files that are no whole checkpoint.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -93,7 +96,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]
             meta = (file.metadata() or {}).get(TRAINING)
             if meta is None:
                 raise InputError(f"{path}: these are weights, not a training run; only `gradlab train` writes those")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            arrays = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except SafetensorError as error:
@@ -114,6 +117,11 @@ def _facts(path: Path, meta: str) -> tuple[TrainConfig, dict[str, Any]]:
 
 def _unusable(path: Path, why: str) -> InputError:
     return InputError(f"{path}: {why}. The file is damaged, or another version of gradlab wrote it; start afresh")
+
+
+def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
 def require_whole(

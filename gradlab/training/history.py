@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import to_numpy
 from ..layers import RecurrentTape, recurrent_tapes
-from ..quantities import QUANTITIES
+from ..quantities import Quantity, Recorder, Recording, of_snapshots
 
 SAMPLES = 16  # of the batch that a snapshot keeps
 COLUMNS = {  # of a row: name -> long name
@@ -24,14 +24,7 @@ COLUMNS = {  # of a row: name -> long name
     "learning_rate": "Learning rate",
     "omega": "Pascanu's regulariser",
 }
-SNAPSHOT = {  # quantity -> the axis of its samples in the recording, None where there is none
-    "log_grad_norm": -1,
-    "jacobian_frobenius": -1,
-    "gate_mean": None,
-    "gate_saturation": None,
-    "activation_slope": None,
-}
-BESIDE = ("spectral_radius", "units", "valid_steps")  # what a snapshot keeps of a layer besides
+BESIDE = ("units", "valid_steps")  # what a snapshot keeps of a layer besides its quantities
 
 
 @dataclass
@@ -70,7 +63,7 @@ class History:
 
 def snapshot_names(layers: int) -> set[str]:
     """What a snapshot of as many recurrent layers holds."""
-    return {"iteration", *(f"{n}.{name}" for n in range(layers) for name in (*SNAPSHOT, *BESIDE))}
+    return {"iteration", *(f"{n}.{name}" for n in range(layers) for name in (*of_snapshots(), *BESIDE))}
 
 
 def snapshot(iteration: int, tape: Any) -> dict[str, Any]:
@@ -81,22 +74,25 @@ def snapshot(iteration: int, tape: Any) -> dict[str, Any]:
     return found
 
 
+def recording_of(tape: RecurrentTape) -> Recording:
+    """What every quantity of `gradlab.quantities` can be computed from.
+
+    Raises ValueError unless the layer's last backward pass was observed: `backward(..., Pass(observe=Recorder))`.
+    """
+    if tape.gradients is None or not isinstance(tape.observer, Recorder):
+        raise ValueError("nothing is recorded yet: call backward(..., Pass(observe=Recorder)) first")
+    return Recording(tape.trajectory, tape.gradients, tape.gradients, tape.clipped, tape.observer)
+
+
 def _layer(tape: RecurrentTape) -> dict[str, np.ndarray]:
-    recording = tape.recording
-    found = {}
-    for name, axis in SNAPSHOT.items():
-        values = to_numpy(QUANTITIES[name].compute(recording))
-        found[name] = (values if axis is None else values[..., :SAMPLES]).astype(np.float32)
-    found["spectral_radius"] = spectral_radii(tape)
+    recording = recording_of(tape)
+    found = {name: _few(q, to_numpy(q.compute(recording))) for name, q in of_snapshots().items()}
     found["units"] = np.asarray(tape.trajectory.cell.hidden_size)
-    lengths = tape.trajectory.lengths
-    steps = np.full(tape.trajectory.states.shape[-2], tape.trajectory.steps) if lengths is None else to_numpy(lengths)
-    found["valid_steps"] = steps[:SAMPLES]
+    found["valid_steps"] = tape.trajectory.valid_steps[:SAMPLES]
     return found
 
 
-def spectral_radii(tape: RecurrentTape) -> np.ndarray:
-    """(G_h, *M) float32: largest absolute eigenvalue of each gate's recurrent weights, of the first state it reads."""
-    weights = to_numpy(tape.trajectory.params["W_hh"]).astype(float)
-    square = weights[..., : tape.trajectory.cell.hidden_size]
-    return np.abs(np.linalg.eigvals(square)).max(axis=-1).astype(np.float32)
+def _few(q: Quantity, values: np.ndarray) -> np.ndarray:
+    """The first samples of a quantity, float32; a net in training is one model."""
+    samples = tuple(slice(SAMPLES if dim == "sample" else None) for dim in q.dims if dim != "*")
+    return values[samples].astype(np.float32)

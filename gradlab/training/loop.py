@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import InitVar, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,19 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, Namespace, device_namespace, namespace, quiet, to_numpy
-from ..cells import Cell
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..layers import Recurrent, RecurrentTape, recurrent_tapes
+from ..layers import Pass, RecurrentTape, recurrent_tapes
 from ..learning.clipping import CLIPPERS, ClippedUpdate, make_clipper
 from ..learning.losses import LOSSES
 from ..learning.norms import Norm, flatten
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
-from ..tasks import Batch
+from ..quantities import Recorder
+from ..tasks import Batch, Task
 from . import checkpoint
 from .history import History, snapshot
-from .network import build_network, build_task, facts_of, input_digest, remembered
+from .network import build_network, build_task, input_digest
+from .record import TrainingRecord
 
 WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
     int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
@@ -32,7 +33,6 @@ WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
 HELD_OUT_SAMPLES = 500
 SAVE_SECONDS = 10.0
 ROUNDING = 1e-5  # of ln of a norm in float32
-STEP_THRESHOLD = 1.0
 WIDE = 512  # a power of two that float64 keeps room for, above and below
 ONE_THREAD = 64 * 256  # numbers in a state up to which several threads only wait for one another
 
@@ -46,22 +46,17 @@ class Step:
     history: History
 
 
-@dataclass
-class TrainingRun:
-    """A network in training: configuration, parameters, history. status: "running", "done", "cancelled" or "stopped".
+class TrainingRun(TrainingRecord):
+    """A network in training: a record that grows, and what makes it grow.
 
-    iteration: updates so far. digest: SHA-256 of the file that is learnt from, if any. versions: what it was trained
-    with last, or is about to be. seen: facts of the task in place of its file, where a run is only looked at.
+    Raises InputError for a configuration that cannot be trained, as `network.require_trainable` does.
     """
 
-    config: TrainConfig
-    iteration: int = 0
-    status: str = "running"
-    seen: InitVar[Mapping[str, Any] | None] = None
+    task: Task
 
-    def __post_init__(self, seen: Mapping[str, Any] | None) -> None:
-        config = self.config
-        self.task = build_task(config) if seen is None else remembered(config, seen)
+    def __init__(self, config: TrainConfig, iteration: int = 0) -> None:
+        super().__init__(config, build_task(config), iteration)
+        self.digest, self.versions = input_digest(config), checkpoint.versions()
         self.network = build_network(config, self.task)
         self.xp: Namespace = device_namespace(config.device)
         rng = np.random.default_rng([config.seed, WEIGHTS_STREAM])
@@ -71,25 +66,8 @@ class TrainingRun:
         self.state = self.optimizer.init(self.params)
         updates = config.clip in CLIPPERS
         self.clipper = make_clipper(config.clip if updates else "off", config.clip_threshold if updates else None)
-        self.step_clip = None if updates else (config.clip, config.clip_threshold or STEP_THRESHOLD)
+        self.step_clip = None if self.threshold is None or updates else (config.clip, self.threshold)
         self.most = 0.5 * math.log(np.finfo(config.dtype).max)  # ln of the largest norm whose square is finite
-        self.history = History()
-        self.digest = input_digest(config) if seen is None else None
-        self.versions = checkpoint.versions()
-
-    @property
-    def cell(self) -> Cell:
-        """Of the recurrent layers; the first one's input is the task's."""
-        first = self.network.layers[0]
-        assert isinstance(first, Recurrent)
-        return first.cell
-
-    @property
-    def threshold(self) -> float | None:
-        """Of the clipping, where there is any."""
-        if self.config.clip == "off":
-            return None
-        return self.step_clip[1] if self.step_clip else self.clipper.threshold
 
     def advance(self) -> Mapping[str, float]:
         """One iteration: the row that it adds to the history."""
@@ -110,14 +88,15 @@ class TrainingRun:
 
     def _update(self, batch: Batch, rate: float, taken: bool) -> dict[str, float]:
         """Forward, backward, clip, step; what it showed. Nothing is updated where a number overflows."""
-        stream = [self.config.seed, self.iteration, DROPOUT_STREAM]
-        outputs, tape = self._forward(batch, np.random.default_rng(stream) if self.config.dropout else None)
+        stream = np.random.default_rng([self.config.seed, self.iteration, DROPOUT_STREAM])
+        how = Pass(stream, clip=self.step_clip, observe=Recorder if taken else None)
+        outputs, tape = self._forward(batch, how)
         value, gradient = self._loss(outputs, batch)
         row = {"loss": value}
         recurrent = recurrent_tapes(tape)
         if not math.isfinite(value) or any(t.trajectory.overflow for t in recurrent.values()):
             return row
-        _, grads = self.network.backward(self.params, tape, gradient, clip=self.step_clip, record=taken)
+        _, grads = self.network.backward(self.params, tape, gradient, how)
         if any(t.gradients is None for t in recurrent.values()):  # it overflowed between two layers
             return row
         if taken:
@@ -171,13 +150,13 @@ class TrainingRun:
         rng = np.random.default_rng([self.config.seed, HELD_OUT_STREAM])
         batch = self.task.batch(rng, HELD_OUT_SAMPLES, held_out=True)
         with quiet():
-            parts = [self._forward(part)[0] for part in _parts(batch, self.config.batch_size)]
+            parts = [self._forward(part, Pass())[0] for part in _parts(batch, self.config.batch_size)]
             outputs = self.xp.concatenate(parts, axis=-2)
             value, _ = self._loss(outputs, batch)
             return value, self.task.score(value, to_numpy(outputs), batch.targets)
 
-    def _forward(self, batch: Batch, rng: np.random.Generator | None = None) -> tuple[Array, Any]:
-        return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), rng=rng)
+    def _forward(self, batch: Batch, how: Pass) -> tuple[Array, Any]:
+        return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), how)
 
     def _loss(self, outputs: Array, batch: Batch) -> tuple[float, Array]:
         value, gradient = LOSSES[self.task.loss](outputs, self._moved(batch.targets))
@@ -189,34 +168,33 @@ class TrainingRun:
     def save(self, path: Path) -> None:
         """Write everything that going on needs; see `checkpoint.write`."""
         facts = {"iteration": self.iteration, "status": self.status, "versions": self.versions, "digest": self.digest}
-        checkpoint.write(path, self._arrays(), self.config, **facts, task=facts_of(self.task))
+        by_file = {name: getattr(self.task, name) for name in checkpoint.OF_FILE}
+        checkpoint.write(path, self.arrays(), self.config, **facts, task=by_file)
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """All that a checkpoint holds, on the host."""
         arrays = {f"params.{n}": to_numpy(a) for n, a in self.params.items()}
         arrays |= {f"optimizer.{n}": to_numpy(a) for n, a in self.state.items()}
         arrays |= {f"clipper.{n}": to_numpy(a) for n, a in self.clipper.state.items()}
-        return arrays | {f"history.{n}": a for n, a in self.history.arrays().items()}
+        return arrays | super().arrays()
 
     @classmethod
-    def load(cls, path: Path, config: TrainConfig | None = None, look: bool = False, **fields: Any) -> TrainingRun:
+    def load(cls, path: Path, config: TrainConfig | None = None, **fields: Any) -> TrainingRun:
         """A run as it was saved, to go on with; `config`, or `fields`, may differ in what does not change the training.
 
-        look: only at what it has recorded; the file that was learnt from is not read, and may have changed or be gone.
         Raises InputError for files that are no checkpoint, and names the fields of one that is another run's.
         """
         arrays, saved, facts = checkpoint.read(path)
         config = config or saved.replace(**fields)
         checkpoint.require_same(path, saved, config)
-        run = cls(config, facts["iteration"], seen=facts["task"] if look else None)
-        if not look:
-            checkpoint.require_input(path, facts["digest"], run.digest, config.input)
-        checkpoint.require_whole(path, arrays, run._arrays(), config, run.iteration)
-        run.versions, run.digest = facts["versions"], facts["digest"]
-        _fill(run.params, _part(arrays, "params."), run.xp)
-        _fill(run.state, _part(arrays, "optimizer."), run.xp)
-        run.clipper.state.update(_part(arrays, "clipper."))
-        run.history = History.of(_part(arrays, "history."))
+        run = cls(config, facts["iteration"])
+        checkpoint.require_input(path, facts["digest"], run.digest, config.input)
+        checkpoint.require_whole(path, arrays, run.arrays(), config, run.iteration)
+        run.versions = facts["versions"]
+        _fill(run.params, checkpoint.part(arrays, "params."), run.xp)
+        _fill(run.state, checkpoint.part(arrays, "optimizer."), run.xp)
+        run.clipper.state.update(checkpoint.part(arrays, "clipper."))
+        run.history = History.of(checkpoint.part(arrays, "history."))
         return run
 
 
@@ -243,10 +221,6 @@ def _shortened(tape: RecurrentTape) -> bool:
     """Whether clipping inside backpropagation took more than rounding from any adjoint."""
     found = tape.gradients
     return found is not None and bool((found.log_norms_before - found.log_norms > ROUNDING).any())
-
-
-def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
 def _fill(target: dict[str, Array], arrays: Mapping[str, np.ndarray], xp: Namespace) -> None:
@@ -276,7 +250,7 @@ def train(
     path = None if checkpoint is None else Path(checkpoint)
     if resume:
         if path is None:
-            raise InputError("resume: name the checkpoint to go on from")
+            raise InputError("resume: name the checkpoint to go on from", "resume")
         run = TrainingRun.load(path, config, **fields)
     else:
         run = TrainingRun(config or TrainConfig(**fields))

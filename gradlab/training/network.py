@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..cells import Cell, make_cell
-from ..config import RunConfig, controls
-from ..config.network import NetworkConfig
+from ..arrays import device_namespace
 from ..config.train import TrainConfig
 from ..data import column_names, is_text, read_file
 from ..data.uploads import original_name
 from ..errors import InputError
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
+from ..runs.build import cell_of, draw_options
 from ..tasks import TASKS, Task, make_task
 
 KEPT = 4  # files as tasks
-OF_FILE = ("input_size", "output_size", "length", "baseline")  # attributes of a task that its file decides
 
 
 def task_name(config: TrainConfig) -> str:
@@ -29,27 +28,42 @@ def task_name(config: TrainConfig) -> str:
     return "language_model" if is_text(config.input) else "forecast"
 
 
+@dataclass(frozen=True)
+class TaskFacts:
+    """What a task says of itself, in its place: a file that it was learnt from may have changed or be gone.
+
+    The fields are those of `gradlab.tasks.Task`; what its file decides comes from the checkpoint.
+    """
+
+    title: str
+    output: str
+    metric: str
+    unit_text: str
+    baseline_text: str
+    solved_below: float | None
+    input_size: int
+    output_size: int
+    length: int
+    baseline: float
+
+    @classmethod
+    def of(cls, config: TrainConfig, by_file: Mapping[str, Any]) -> TaskFacts:
+        """Those of the task that a configuration names; by_file: the values of `checkpoint.OF_FILE`."""
+        known = TASKS[task_name(config)]
+        texts = ("title", "output", "metric", "unit_text", "baseline_text", "solved_below")
+        return cls(**{name: getattr(known, name) for name in texts}, **by_file)
+
+
 def build_task(config: TrainConfig) -> Task:
     """The task of a configuration. Raises InputError for files that cannot be used and steps that do not fit."""
     name = task_name(config)
     if not TASKS[name].needs_file:
         return make_task(name, steps=config.steps)
     if config.input is None:
-        raise InputError(f"input: the task {name} learns from a file; name one")
+        raise InputError(f"input: the task {name} learns from a file; name one", "input")
     if config.column is not None and "column" not in TASKS[name].__dataclass_fields__:
-        raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out")
+        raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out", "column")
     return _file_task(name, config.steps, Path(config.input), config.column, _stamp(Path(config.input)))
-
-
-def facts_of(task: Task) -> dict[str, Any]:
-    """What a task's file has made of it, as far as a run that is looked at needs it."""
-    return {name: getattr(task, name) for name in OF_FILE}
-
-
-def remembered(config: TrainConfig, facts: Mapping[str, Any]) -> Task:
-    """The task of a run, with what `facts_of` has told: nothing is read, so its file need not be there any more."""
-    known = TASKS[task_name(config)]
-    return type(known.__name__, (known,), {**facts, "__post_init__": lambda self: None})(steps=config.steps)
 
 
 def label_hint(config: TrainConfig) -> str:
@@ -61,12 +75,6 @@ def label_hint(config: TrainConfig) -> str:
     if config.column is not None or label not in column_names(name, read_file(path), labels=True):
         return ""
     return f"{name} has a column '{label}', yet it is forecast; the task classification learns its classes"
-
-
-def untrained(config: TrainConfig, task: Task) -> RunConfig:
-    """The net as it was drawn, to be analysed: on noise, over as many steps and features as the task has."""
-    own = {name: getattr(config, name) for name in NetworkConfig.model_fields if name not in ("input", "column")}
-    return RunConfig(**own | {"steps": task.length, "input_size": task.input_size})
 
 
 @lru_cache(KEPT)
@@ -95,28 +103,20 @@ def _digest(path: Path, stamp: tuple[int, int] | None) -> str:
     return hashlib.sha256(read_file(path)).hexdigest()
 
 
+def require_trainable(config: TrainConfig) -> None:
+    """Raise InputError for what keeps a configuration from being trained: its file, its steps, its device."""
+    build_network(config, build_task(config))
+    device_namespace(config.device)
+
+
 def build_network(config: TrainConfig, task: Task) -> Sequential:
     """Recurrent layers, with skip connections and dropout between them as configured, and a linear output."""
     layers: list[Layer] = []
     for n in range(config.layers):
-        recurrent = Recurrent(_cell(config, task.input_size if n == 0 else config.hidden_size), **_drawn(config, task))
+        cell = cell_of(config, task.input_size if n == 0 else config.hidden_size)
+        recurrent = Recurrent(cell, **draw_options(config, task.length))
         layers.append(Residual(recurrent) if config.residual and n > 0 else recurrent)
         if config.dropout > 0:
             layers.append(Dropout(config.dropout))
     layers += [Last()] if task.output == "last" else []
     return Sequential(*layers, Dense(config.hidden_size, task.output_size))
-
-
-def _cell(config: TrainConfig, input_size: int) -> Cell:
-    own = {"leak": config.leak} if controls(TrainConfig)["leak"].applies_if(config) else {}
-    return make_cell(
-        config.cell, input_size=input_size, hidden_size=config.hidden_size, activation=config.activation, **own
-    )
-
-
-def _drawn(config: TrainConfig, task: Task) -> dict[str, Any]:
-    """How a cell's weights are drawn."""
-    fields = {name: getattr(config, name) for name in ("recurrent_init", "gain", "bias_scale", "input_scale")}
-    if controls(TrainConfig)["forget_bias"].applies_if(config):
-        fields |= {"forget_bias": config.forget_bias, "t_max": max(task.length, 3)}
-    return fields

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..tasks import Task
 from .history import History
+from .network import TaskFacts
 
 LEARNT = 0.9  # of the baseline
 MEMORISED = 0.5  # of the baseline, by the training loss of a net that has not learnt
@@ -14,7 +15,7 @@ DIVERGED = 10.0  # times the baseline, and the loss at first
 LATE = 0.1  # of the iterations, by whose training loss a run is judged
 
 
-def outcome(task: Task, history: History) -> str:
+def outcome(task: Task | TaskFacts, history: History) -> str:
     """One of "solved", "learnt", "memorised", "nothing", "diverged", "broke", by the `latest_loss`.
 
     solved: the latest held-out score is below the task's `solved_below`. broke: more than half of the updates were

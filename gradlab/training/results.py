@@ -12,9 +12,11 @@ import xarray as xr
 
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
+from ..quantities import of_snapshots
+from ..runs.labels import coordinates, variable
 from ..runs.verdicts import joint, median
 from .history import COLUMNS
-from .loop import TrainingRun
+from .record import TrainingRecord
 
 SUMMARY = {  # of a snapshot -> its last dimension
     "surface": "time",
@@ -24,7 +26,7 @@ SUMMARY = {  # of a snapshot -> its last dimension
 }
 
 
-def dataset(run: TrainingRun, earlier: xr.Dataset | None = None) -> xr.Dataset:
+def dataset(run: TrainingRecord, earlier: xr.Dataset | None = None) -> xr.Dataset:
     """Everything recorded: rows by `iteration`, held-out scores by `evaluation`, snapshots by `snapshot`.
 
     surface (snapshot, layer, time): ln ||dL/dstate_t||, median over samples; of shorter samples, their own steps.
@@ -42,36 +44,23 @@ def dataset(run: TrainingRun, earlier: xr.Dataset | None = None) -> xr.Dataset:
     return ds.merge(_snapshots(run, earlier)) if history.snapshots else ds
 
 
-def snapshot_dataset(run: TrainingRun, index: int = -1, layer: int = 0) -> xr.Dataset:
+def snapshot_dataset(run: TrainingRecord, index: int = -1, layer: int = 0) -> xr.Dataset:
     """One snapshot of one recurrent layer, as `gradlab.plots.gradient_flow` takes it.
 
     Raises InputError where there is no such snapshot or layer.
     """
     count = len(run.history.snapshots)
     if not -count <= index < count:
-        raise InputError(f"snapshot: expected one of {count}, got number {index}; take more of them or train longer")
+        text = f"snapshot: expected one of {count}, got number {index}; take more of them or train longer"
+        raise InputError(text, "index")
     if not 0 <= layer < run.config.layers:
-        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}")
+        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}", "layer")
     snapshot, cell = run.history.snapshots[index], run.cell
-    dims = {
-        "log_grad_norm": ("time", "state", "sample"),
-        "jacobian_frobenius": ("step", "sample"),
-        "gate_mean": ("gate", "step"),
-        "gate_saturation": ("gate", "step"),
-        "activation_slope": ("step",),
-        "spectral_radius": ("recurrent_gate",),
-        "valid_steps": ("sample",),
-    }
-    variables = {name: (own, _array(snapshot, layer, name)) for name, own in dims.items()}
-    steps, samples = variables["jacobian_frobenius"][1].shape
-    coords = {
-        "time": np.arange(steps + 1),
-        "step": np.arange(1, steps + 1),
-        "sample": np.arange(samples),
-        "state": list(cell.states),
-        "gate": list(cell.gates),
-        "recurrent_gate": list(cell.recurrent_gates),
-    }
+    variables = {name: variable(q, _array(snapshot, layer, name), model_axes=0) for name, q in of_snapshots().items()}
+    variables["valid_steps"] = xr.Variable("sample", _array(snapshot, layer, "valid_steps"))
+    steps, samples = variables["jacobian_frobenius"].shape
+    labels, dims = coordinates(cell, steps, samples), {dim for v in variables.values() for dim in v.dims}
+    coords = {name: values for name, values in labels.items() if name in dims}
     title = f"Layer {layer + 1} at iteration {int(snapshot['iteration'])}"
     attrs = {"title": title, "cell": repr(cell), "cell_name": cell.name, "activation": cell.activation.name}
     return xr.Dataset(variables, coords, attrs)
@@ -82,7 +71,7 @@ def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
     return array if array.dtype.kind == "i" else array.astype(float)
 
 
-def _snapshots(run: TrainingRun, earlier: xr.Dataset | None) -> xr.Dataset:
+def _snapshots(run: TrainingRecord, earlier: xr.Dataset | None) -> xr.Dataset:
     """All snapshots; what `earlier` holds of them is not computed again."""
     known = earlier[list(SUMMARY)] if earlier is not None and "surface" in earlier else None
     fresh = run.history.snapshots[known.sizes["snapshot"] if known is not None else 0 :]
@@ -91,7 +80,7 @@ def _snapshots(run: TrainingRun, earlier: xr.Dataset | None) -> xr.Dataset:
     return xr.concat([known, _summaries(run, fresh)], "snapshot", join="exact")
 
 
-def _summaries(run: TrainingRun, snapshots: Sequence[Mapping[str, Any]]) -> xr.Dataset:
+def _summaries(run: TrainingRecord, snapshots: Sequence[Mapping[str, Any]]) -> xr.Dataset:
     layers, cell = range(run.config.layers), run.cell
     made = [_summary(snapshots, n, len(cell.states)) for n in layers]
     variables = {
@@ -130,7 +119,7 @@ def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, states: int) ->
     }
 
 
-def _attributes(run: TrainingRun) -> dict[str, Any]:
+def _attributes(run: TrainingRecord) -> dict[str, Any]:
     config, task = run.config, run.task
     threshold = {} if run.threshold is None else {"threshold": run.threshold}
     unit = {"unit_text": task.unit_text} if task.unit_text else {}

@@ -188,6 +188,27 @@ def test_models_and_gates_are_drawn_independently():
     assert np.abs(correlations).max() < 5 / 40
 
 
+def test_the_numbers_of_each_parameter():
+    """Written out a second time, by gate, model and state that is read."""
+    cell, models = make_cell("peephole_lstm", input_size=2, hidden_size=4), (2, 3)
+    drawn = cell.init(7, gain=1.5, bias_scale=0.2, input_scale=3.0, forget_bias="chrono", t_max=20, models=models)
+    hidden, inputs, bias, peephole, chrono = (np.random.default_rng([7, k]) for k in range(5))
+    w = [1.5 * INITIALIZERS["gaussian"](hidden, 4) for _ in range(4 * 2 * 3)]
+    np.testing.assert_array_equal(drawn["W_hh"], np.reshape(w, (4, *models, 4, 4)))
+    np.testing.assert_array_equal(drawn["W_xh"], inputs.normal(0, 3 / np.sqrt(2), (4, *models, 4, 2)))
+    expected = bias.normal(0, 0.2, (4, *models, 4))
+    offset = np.log(chrono.uniform(1, 19, (*models, 4)))
+    expected[cell.gates.index("f")] += offset
+    expected[cell.gates.index("i")] -= offset
+    np.testing.assert_array_equal(drawn["b_h"], expected)
+    np.testing.assert_array_equal(drawn["p"], peephole.normal(0, 1.5 / 2, (3, *models, 4)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "f4", np.float32, np.dtype("float32"), "single"])
+def test_a_dtype_is_whatever_numpy_takes_for_it(dtype):
+    assert all(array.dtype == np.float32 for array in elman(dtype=dtype).values())
+
+
 def test_single_precision_is_the_rounded_double():
     single, double = (elman(dtype=dtype) for dtype in ("float32", "float64"))
     for key in single:
@@ -217,7 +238,7 @@ def test_bad_options(init, message):
     ("init", "message"),
     [
         ({"forget_bias": "chron"}, "forget_bias: expected a number or 'chrono', got 'chron'"),
-        ({"forget_bias": "chrono"}, "t_max: forget_bias='chrono' needs the longest lag expected, at least 3, got None"),
+        ({"forget_bias": "chrono"}, "t_max: expected the longest lag for forget_bias='chrono', at least 3, got None"),
         ({"forget_bias": "chrono", "t_max": 2}, "t_max: .* at least 3, got 2"),
     ],
 )

@@ -89,7 +89,17 @@ def test_an_overflow_is_reported_and_the_table_covers_the_finite_part() -> None:
 
 def test_json_has_verdict_table_configuration_and_files(tmp_path: Path) -> None:
     result = answer("--cell", "gru", "-o", tmp_path / "run.nc")
-    assert list(result) == ["verdict", "diagnosis", "table", "cell", "config", "overflow", "files", "dashboard"]
+    assert list(result) == [
+        "verdict",
+        "diagnosis",
+        "table",
+        "quantities",
+        "cell",
+        "config",
+        "overflow",
+        "files",
+        "dashboard",
+    ]
     assert result["verdict"]["word"] in result["verdict"]["headline"].replace("vanishes", "vanishing")
     assert RunConfig(**result["config"]) == RunConfig(cell="gru", hidden_size=8, batch_size=4, steps=40)
     assert result["files"] == [str(tmp_path / "run.nc")]
@@ -207,22 +217,25 @@ def test_own_weights() -> None:
         (["--forget-bias", "x"], r"^error: --forget-bias: expected a number or 'chrono', got 'x'\n$"),
         (["--steps", "3.5"], r"^error: --steps: expected a whole number, got '3\.5'\n$"),
         (["--clip-threshold", "0x"], r"^error: --clip-threshold: expected a positive number or a multiple"),
-        (["--preset", "ege"], r"^error: unknown preset 'ege'\. Did you mean 'edge'\?"),
+        (["--preset", "ege"], r"^error: --preset: unknown preset 'ege'\. Did you mean 'edge'\?"),
         (
             ["--forget-biass", "1"],
             r"^error: No such option:? '?--forget-biass'?.*--forget-bias.*\nSee: gradlab analyze --help\n$",
         ),
         (["extra"], r"^error: Got unexpected extra argument \(extra\)\nSee: gradlab analyze --help\n$"),
-        (["--input", "nois"], r"^error: unknown input 'nois'\. Did you mean 'noise'\?"),
-        (["--input", "none.csv"], r"^error: file not found: none\.csv \(relative paths start at "),
+        (["--input", "nois"], r"^error: --input: unknown input 'nois'\. Did you mean 'noise'\?"),
+        (["--input", "none.csv"], r"^error: --input: file not found: none\.csv \(relative paths start at "),
         (
             ["--input", CO2, "--column", "co2"],
-            r"^error: co2_mauna_loa\.csv: unknown column 'co2'\. Did you mean 'co2_ppm'\?",
+            r"^error: --column: co2_mauna_loa\.csv: unknown column 'co2'\. Did you mean 'co2_ppm'\?",
         ),
-        (["--input", CO2, "--steps", "900"], r"fewer than the 900 asked for; use --steps 814 or less\n$"),
+        (
+            ["--input", CO2, "--steps", "900"],
+            r"^error: --steps: the data .* fewer than the 900 asked for; use 814 or less\n$",
+        ),
         (
             ["--weights", GOLDEN / "linear.safetensors"],
-            r"^error: linear.safetensors: no recurrent layer .* they hold: bias \(4,\), weight",
+            r"^error: --weights: linear.safetensors: no recurrent layer .* they hold: bias \(4,\), weight",
         ),
         (["--config", "none.toml"], r"^error: none\.toml: cannot be read: No such file or directory\n$"),
         (

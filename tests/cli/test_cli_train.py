@@ -193,11 +193,11 @@ def test_a_series_and_a_text_are_learnt_from() -> None:
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (None, ["--input", CO2, "--column", "ppm"], r"unknown column 'ppm'.* Valid: .*co2_ppm"),
-        ("", ["--input", "a.txt"], "error: a.txt: the file is empty"),
+        (None, ["--input", CO2, "--column", "ppm"], r"error: --column: .*unknown column 'ppm'.* Valid: .*co2_ppm"),
+        ("", ["--input", "a.txt"], "error: --input: a.txt: the file is empty"),
         ("abc", ["--input", "a.txt"], "error: --steps: the held-out end of the text has 0 characters"),
-        (None, ["--input", "none.csv"], "error: file not found: none.csv"),
-        (None, ["--input", "."], r"error: \. is a directory; name a file in it"),
+        (None, ["--input", "none.csv"], "error: --input: file not found: none.csv"),
+        (None, ["--input", "."], r"error: --input: \. is a directory; name a file in it"),
         (None, ["--task", "forecast"], "error: --input: the task forecast learns from a file; name one"),
         (None, ["--task", "ading"], "error: --task: unknown task 'ading'. Did you mean 'adding'"),
         (None, ["--resume"], "error: adding.safetensors: cannot be read: No such file or directory"),

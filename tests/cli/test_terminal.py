@@ -15,6 +15,7 @@ import xarray as xr
 import gradlab
 from gradlab.cli.terminal import Terminal
 from gradlab.config import RunConfig
+from gradlab.errors import InputError
 from gradlab.runs import analyze as analysis
 from tests.cli.test_cli import SMALL, cache, run, small  # noqa: F401 - a fixture of every test
 from tests.commands import is_plain, on_a_terminal, posix, process, refused
@@ -105,6 +106,27 @@ def test_a_failure_is_one_line_and_shows_its_place_on_demand(monkeypatch: pytest
     assert debug.exit_code == 1
     assert debug.stderr.startswith("Traceback")
     assert "in fail" in debug.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "shown"),
+    [
+        ("hidden_size: too small", "hidden_size", "error: --hidden-size: too small\n"),
+        ("far too small, steps: 3", "hidden_size", "error: --hidden-size: far too small, steps: 3\n"),
+        ("steps: use hidden_size=3", None, "error: steps: use hidden_size=3\n"),
+        ("k: too many", "k", "error: k: too many\n"),  # no option of this command
+    ],
+)
+def test_an_option_is_named_by_the_errors_field_whatever_the_words(
+    message: str, field: str | None, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(config: RunConfig) -> xr.Dataset:
+        raise InputError(message, field)
+
+    monkeypatch.setattr(analysis, "analyze", fail)
+    assert refused(small()) == shown
+    debug = small("--debug").stderr
+    assert "in fail" in debug and debug.endswith(shown)
 
 
 def test_too_little_memory_says_what_to_make_smaller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from dashboard.work.training import RunState, TrainingJobs, require_drawable
 from dashboard.work.training_worker import CHECKPOINT, CONFIG, OUTCOME
 from gradlab import InputError, train
 from gradlab.config.train import TrainConfig
+from gradlab.training import TrainingRun
 
 from ..views import until
 
@@ -67,7 +68,7 @@ def test_paused_and_resumed_is_bit_for_bit_undisturbed(jobs, monkeypatch):
     assert record.run.iteration == 1500 and record.ds.sizes["iteration"] == 1500
     whole = train(config)
     for name, value in whole.params.items():
-        np.testing.assert_array_equal(record.run.params[name], value)
+        np.testing.assert_array_equal(TrainingRun.load(jobs.folder(run_id) / CHECKPOINT).params[name], value)
     jobs.resume(run_id)
     assert status(jobs, run_id) == "done"
 

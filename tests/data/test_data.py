@@ -101,7 +101,7 @@ def test_a_short_series_serves_several_samples():
 
 
 def test_a_series_shorter_than_the_steps_says_how_many_there_are():
-    with pytest.raises(InputError, match="the data have 3 steps, fewer than the 4 asked for; use steps=3 or less"):
+    with pytest.raises(InputError, match="the data have 3 steps, fewer than the 4 asked for; use 3 or less"):
         parse("a.csv", TABLE).windows(steps=4, batch_size=1)
 
 
@@ -228,9 +228,9 @@ def test_three_dimensions_are_samples_taken_as_they_are():
     np.testing.assert_array_equal(parse("a.npy", npy(values)).windows(steps=3, batch_size=2), values[:3, :2])
     one = parse("a.npy", npy(values), "1").windows(steps=5, batch_size=4)
     np.testing.assert_array_equal(one, values[..., 1:2])
-    with pytest.raises(InputError, match="the data have 5 steps, fewer than the 6 asked for; use steps=5 or less"):
+    with pytest.raises(InputError, match="the data have 5 steps, fewer than the 6 asked for; use 5 or less"):
         parse("a.npy", npy(values)).windows(steps=6, batch_size=1)
-    with pytest.raises(InputError, match="the data have 4 samples, fewer than the 32 .* use batch_size=4 or less"):
+    with pytest.raises(InputError, match="the data have 4 samples, fewer than the 32 .* use 4 or less"):
         parse("a.npy", npy(values)).windows(steps=5, batch_size=32)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gradlab.data import uploads
-from gradlab.data.uploads import find, original_name, store
+from gradlab.data.uploads import find, key_name, original_name, store
 from gradlab.errors import InputError
 
 
@@ -39,8 +39,31 @@ def test_the_same_content_under_two_names_is_found_by_either(cache):
     assert find(sha, "other") is not None
 
 
-def test_a_file_outside_the_cache_keeps_its_own_name():
-    assert original_name(Path("studies/my-co2.csv")) == "my-co2.csv"
+@pytest.mark.parametrize("name", ["my-co2.csv", "deadbeefcafe-data.csv", "0123456789ab-"])
+def test_a_file_outside_the_cache_keeps_its_own_name(name, cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(name), tmp_path / name, cache / "below" / name):
+        assert original_name(path) == name
+
+
+def test_a_name_that_looks_like_a_key_survives_the_cache():
+    path = find(store("deadbeefcafe-data.csv", b"x"), "deadbeefcafe-data.csv")
+    assert original_name(path) == key_name(path.name) == "deadbeefcafe-data.csv"
+
+
+def test_a_file_of_the_cache_is_known_by_a_relative_path_too(cache, tmp_path, monkeypatch):
+    path = find(store("co2.csv", b"x"))
+    monkeypatch.chdir(cache)
+    assert original_name(Path(path.name)) == "co2.csv"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADLAB_CACHE", ".")
+    assert original_name(path) == original_name(find(store("co2.csv", b"x"))) == "co2.csv"
+
+
+def test_the_name_in_a_key():
+    assert [key_name(key) for key in ("0123456789ab-a-b.csv", "0123456789ab-", "noise", "01234-a.csv")] == [
+        "a-b.csv", "0123456789ab-", "noise", "01234-a.csv"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

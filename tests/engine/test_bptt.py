@@ -108,7 +108,7 @@ def test_central_differences_through_unroll():
         traj = gradlab.unroll(
             problem.cell, {n: arrays[n] for n in problem.params}, arrays["x"], arrays["initial"], lengths
         )
-        inside = traj.mask[..., None]
+        inside = traj.lengths.inside[..., None]
         return float((traj.states[1:, 0] * problem.dL_dh * inside).sum() + (traj.states[-1] * problem.dL_dfinal).sum())
 
     grads = gradlab.bptt(problem.unroll(lengths=lengths), problem.dL_dh, problem.dL_dfinal)

@@ -9,9 +9,10 @@ import gradlab
 from gradlab.arrays import namespace
 from gradlab.cells import make_cell
 from gradlab.errors import InputError
-from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Residual, Sequential
+from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Pass, Residual, Sequential
 from gradlab.layers.base import is_finite
 from gradlab.layers.recurrent import Recurrent, recurrent_tapes
+from gradlab.quantities import Recorder
 
 from ..contract import LIBRARIES, each_dtype, each_library, each_models
 from ..networks import NETS, OUT, B, D, H, Network, T, cell, network, slope, slopes, translator
@@ -92,7 +93,7 @@ def test_a_recurrent_layer_is_unroll_and_bptt():
 def test_clipping_and_recording_reach_every_recurrent_layer():
     net = network("translator")
     _, tape = net.forward()
-    net.backward(tape, clip=("step_norm", 1e-3), record=True)
+    net.backward(tape, clip=("step_norm", 1e-3), observe=Recorder)
     tapes = recurrent_tapes(tape)
     assert list(tapes) == ["encoder.1", "encoder.2", "decoder.1", "decoder.2"]
     for name, own in tapes.items():
@@ -100,17 +101,18 @@ def test_clipping_and_recording_reach_every_recurrent_layer():
         joint = np.logaddexp.reduce(2 * own.gradients.log_norms, axis=1) / 2
         assert joint.max() <= np.log(1e-3) + 1e-12 and own.clipped
         dense = gradlab.jacobian(own.trajectory).dense()
-        np.testing.assert_allclose(own.frobenius.values, np.linalg.norm(dense, axis=(-2, -1)), rtol=1e-12)
+        found = own.observer
+        np.testing.assert_allclose(found.frobenius.values, np.linalg.norm(dense, axis=(-2, -1)), rtol=1e-12)
         gates = own.trajectory.gates.mean(axis=(-2, -1)).T
-        np.testing.assert_allclose(own.gates.mean, gates, atol=1e-14)
+        np.testing.assert_allclose(found.gates.mean, gates, atol=1e-14)
+    net.backward(tape)
+    assert all(own.observer is None and not own.clipped for own in tapes.values())
 
 
-def test_recordings_and_gradients_exist_after_a_backward_pass():
+def test_gradients_exist_after_a_backward_pass():
     _, tape = network("recurrent").forward()
     with pytest.raises(ValueError, match="call backward first"):
         tape.initial_gradient  # noqa: B018
-    with pytest.raises(ValueError, match=r"call backward\(..., record=True\) first"):
-        tape.recording  # noqa: B018
     assert list(recurrent_tapes(tape)) == [""]
 
 
@@ -127,7 +129,7 @@ def test_the_gradient_of_the_whole_state_passes_from_decoder_to_encoder():
         def loss(h, index=index):
             moved = start.copy()
             moved[index] += h
-            return (net.layer.decoder.forward(params, net.x[1], initial_state=moved)[0] * net.dy).sum()
+            return (net.layer.decoder.forward(params, net.x[1], how=Pass(initial_state=moved))[0] * net.dy).sum()
 
         assert handed[index] == pytest.approx(slope(loss), abs=1e-10)
     assert (np.abs(handed).max(axis=(1, 2)) > 0.05).all()
@@ -209,14 +211,14 @@ def test_scales_of_drawn_weights():
 def test_dropout():
     x = np.ones((50, 4, 100))
     layer = Dropout(0.25)
-    y, tape = layer.forward({}, x, rng=np.random.default_rng(1))
+    y, tape = layer.forward({}, x, how=Pass(np.random.default_rng(1)))
     assert set(np.unique(y)) == {0.0, 1 / 0.75}
     assert (y == 0).mean() == pytest.approx(0.25, abs=0.01)
-    np.testing.assert_array_equal(layer.forward({}, x, rng=np.random.default_rng(1))[0], y)
-    moved = layer.forward({}, strict.asarray(x.astype(np.float32)), rng=np.random.default_rng(1))[0]
+    np.testing.assert_array_equal(layer.forward({}, x, how=Pass(np.random.default_rng(1)))[0], y)
+    moved = layer.forward({}, strict.asarray(x.astype(np.float32)), how=Pass(np.random.default_rng(1)))[0]
     np.testing.assert_array_equal(moved.get() == 0, y == 0)
     np.testing.assert_array_equal(layer.backward({}, tape, x)[0], y)
-    for same, tape in (layer.forward({}, x), Dropout(0).forward({}, x, rng=np.random.default_rng(1))):
+    for same, tape in (layer.forward({}, x), Dropout(0).forward({}, x, how=Pass(np.random.default_rng(1)))):
         np.testing.assert_array_equal(same, x)
         np.testing.assert_array_equal(layer.backward({}, tape, y)[0], y)
 
@@ -252,7 +254,7 @@ def test_dropout_below_models_that_share_one_input(axes, rate):
 )
 def test_dropout_of_what_is_no_real_number(x, message, rng):
     with pytest.raises(InputError, match=message):
-        Dropout(0.3).forward({}, x, rng=rng)
+        Dropout(0.3).forward({}, x, how=Pass(rng))
 
 
 def test_layer_norm_has_the_jacobian_norm_of_the_books():
@@ -360,14 +362,14 @@ def test_bad_input(mistake, message):
         mistake()
 
 
-@pytest.mark.parametrize("layer", [Sequential(Dense(D, D)), Residual(Dense(D, D))], ids=["sequential", "residual"])
+@pytest.mark.parametrize("layer", [Dense(D, D), Sequential(Dense(D, D)), Residual(Dense(D, D))], ids=str)
 def test_a_state_without_a_recurrent_layer(layer):
     params, x = layer.init(0), x_of(4, 2, D)
     with pytest.raises(InputError, match="initial_state: there is no recurrent layer in .*; leave it out"):
-        layer.forward(params, x, initial_state=x_of(1, 2, D))
+        layer.forward(params, x, how=Pass(initial_state=x_of(1, 2, D)))
     y, tape = layer.forward(params, x)
     with pytest.raises(InputError, match="dL_dfinal: there is no recurrent layer in .*; leave it out"):
-        layer.backward(params, tape, y, dL_dfinal=x_of(1, 2, D))
+        layer.backward(params, tape, y, Pass(dL_dfinal=x_of(1, 2, D)))
 
 
 def pair():

@@ -9,7 +9,9 @@ from gradlab import to_numpy as host
 from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Residual, Sequential
 from gradlab.layers.recurrent import recurrent_tapes
 from gradlab.learning.losses import step_weights
+from gradlab.quantities import Recorder
 from gradlab.quantities.every_run import jacobian_frobenius
+from gradlab.training.history import recording_of
 
 from ..contract import LIBRARIES, each_dtype, each_library
 from ..networks import OUT, D, H, Network, cell, network, stack, translator
@@ -152,10 +154,10 @@ def test_a_sequence_without_steps():
 def test_masked_steps_keep_the_state_and_are_nan_in_recordings():
     net = padded("stack", "float64")
     _, tape = net.forward()
-    net.backward(tape, record=True)
+    net.backward(tape, observe=Recorder)
     masked = ~step_weights(net.lengths, 4)
     for name, own in recurrent_tapes(tape).items():
-        states, recording = own.trajectory.states, own.recording
+        states, recording = own.trajectory.states, recording_of(own)
         for b, length in enumerate(LENGTHS):
             assert (states[length:, :, b] == states[length, :, b]).all()
         norms = recording.loss.log_norms
@@ -164,7 +166,8 @@ def test_masked_steps_keep_the_state_and_are_nan_in_recordings():
         one = [alone(net, b, (net.lengths,)) for b in range(3)]
         for b, single in enumerate(one):
             _, single_tape = single.forward()
-            single.backward(single_tape, record=True)
-            expected = recurrent_tapes(single_tape)[name].recording
+            single.backward(single_tape, observe=Recorder)
+            expected = recording_of(recurrent_tapes(single_tape)[name])
             assert_close(np.exp(norms[: LENGTHS[b] + 1, :, b : b + 1]), np.exp(expected.loss.log_norms), "float64")
-            assert_close(own.frobenius.values[: LENGTHS[b], b : b + 1], expected.frobenius.values, "float64")
+            norms_of_steps = recording.recorder.frobenius.values[: LENGTHS[b], b : b + 1]
+            assert_close(norms_of_steps, expected.recorder.frobenius.values, "float64")

@@ -6,6 +6,7 @@ import pytest
 import gradlab
 from gradlab.arrays import to_numpy
 from gradlab.cells import CELLS
+from gradlab.engine.linearize import linearize
 from gradlab.engine.trajectory import read
 from gradlab.errors import Cancelled, InputError
 from gradlab.products.credit import contributions, journeys, triangle
@@ -84,7 +85,7 @@ def test_the_parts_sum_to_the_parameters_gradient(name, truncate):
 
 def outer(traj, k, adjoint, r):
     """sum over samples of (D_k^T adjoint) r^T per recurrent gate, adjoint (S, B, H), from the linearisation itself."""
-    lin = traj.linearize(k - 1, k)
+    lin = linearize(traj, k - 1, k)
     deltas = np.zeros((len(traj.cell.gates) + len(traj.cell.elementwise), *adjoint.shape[1:]))
     for s, (span, d) in lin.gates.items():
         deltas[span] += d[:, 0] * adjoint[s]

@@ -97,33 +97,39 @@ def test_a_run_that_is_too_short():
 
 
 @pytest.fixture(scope="module")
-def exploding():
-    """A net whose steps are too long when its gradient is: without clipping it is thrown far off."""
-    return train(**QUICK | {"gain": 2.5, "optimizer": "sgd", "learning_rate": 0.2, "iterations": 120})
+def too_fast():
+    """A calm net, and steps so long that the readout's weights grow without limit unless they are clipped.
+
+    Neither run is sensitive to rounding; the norms that the threshold comes from are given.
+    """
+    norms = np.log([1.0] * 38 + [20.0] * 2)
+    return run_with(norms, gain=0.5, optimizer="sgd", learning_rate=0.5, iterations=60)
 
 
-def test_the_effect_is_that_of_a_run_with_the_threshold(exploding):
+def test_the_effect_is_that_of_a_run_with_the_threshold(too_fast):
     shares = []
-    advice = advise(exploding, verify=True, on_progress=shares.append)
+    advice = advise(too_fast, verify=True, on_progress=shares.append)
     effect = advice.effect
-    plain = train(exploding.config)
-    clipped = train(exploding.config.replace(clip="norm", clip_threshold=advice.threshold))
+    plain = train(too_fast.config)
+    clipped = train(too_fast.config.replace(clip="norm", clip_threshold=advice.threshold))
     for run, loss, skipped in (
         (plain, effect.loss_without, effect.skipped_without),
         (clipped, effect.loss_with, effect.skipped_with),
     ):
-        assert loss == pytest.approx(np.mean(run.history.rows["loss"][-12:]))
+        assert loss == pytest.approx(np.mean(run.history.rows["loss"][-6:]))
         assert skipped == sum(run.history.rows["skipped"])
-    assert effect.loss_with < 1 < 100 < effect.loss_without
-    assert effect.share_clipped == np.mean(clipped.history.rows["clipped"]) > 0
-    assert effect.iterations == 120 and str(effect) in str(advice)
-    assert effect.share_above == np.mean(np.exp(plain.history.rows["log_grad_norm_before"]) > advice.threshold)
+    assert effect.loss_with < 1 < 1e9 < effect.loss_without
     assert effect.outcome == "helped" and "without: it helped." in str(effect)
-    assert str(effect).endswith(f" It clipped {sum(clipped.history.rows['clipped']):.0f} of 120 updates.")
-    assert shares == sorted(shares) and len(shares) == 240 and shares[-1] == 1
+    above = np.exp(plain.history.rows["log_grad_norm_before"]) > advice.threshold
+    assert effect.share_clipped == np.mean(clipped.history.rows["clipped"]) > 0
+    assert effect.share_above == np.mean(above)
+    counts = f" It clipped {sum(clipped.history.rows['clipped']):.0f} of 60 updates, where {above.sum()} norms without"
+    assert counts in str(effect)
+    assert effect.iterations == 60 and str(effect) in str(advice)
+    assert shares == sorted(shares) and len(shares) == 120 and shares[-1] == 1
 
 
-def test_a_verification_can_be_cancelled(exploding):
+def test_a_verification_can_be_cancelled(too_fast):
     seen = []
 
     def on_progress(share):
@@ -132,8 +138,8 @@ def test_a_verification_can_be_cancelled(exploding):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        advise(exploding, verify=True, on_progress=on_progress)
-    assert len(seen) < 240
+        advise(too_fast, verify=True, on_progress=on_progress)
+    assert len(seen) < 120
 
 
 def test_losses_that_are_not_finite_count_as_infinite():

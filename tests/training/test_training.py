@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 import gradlab
+from gradlab import arrays
 from gradlab.errors import Cancelled, InputError
+from gradlab.layers import Pass, recurrent_tapes
 from gradlab.layers import base as layers_base
 from gradlab.learning import losses
+from gradlab.quantities import Recorder
 from gradlab.training import TrainConfig, TrainingRun, dataset, loop, snapshot_dataset, train
-from gradlab.training.history import SAMPLES
+from gradlab.training.history import SAMPLES, recording_of
+from gradlab.training.network import require_trainable
 
 from ..strict import strict
 
@@ -226,6 +230,20 @@ def assert_snapshot(ds, traj, grads):
     assert (ds.valid_steps == 12).all()
 
 
+def test_a_recording_needs_a_pass_that_was_observed():
+    run = a_run()
+    batch = batch_of(run, 0)
+    outputs, tape = run.network.forward(run.params, batch.x)
+    recurrent = recurrent_tapes(tape)["0"]
+    for how in (None, Pass(), Pass(observe=lambda traj: lambda lin: None)):
+        if how is not None:
+            run.network.backward(run.params, tape, np.ones_like(outputs), how)
+        with pytest.raises(ValueError, match=r"nothing is recorded yet: call backward\(.*Pass\(observe=Recorder"):
+            recording_of(recurrent)
+    run.network.backward(run.params, tape, np.ones_like(outputs), Pass(observe=Recorder))
+    assert recording_of(recurrent).recorder.traj is recurrent.trajectory
+
+
 def test_a_snapshot_is_a_figure_and_of_shorter_samples_their_own_steps():
     run = train(**TINY | {"task": "adding_hs97", "steps": 24})
     lengths = batch_of(run, 5).lengths
@@ -320,8 +338,17 @@ def test_what_cannot_be_trained(tmp_path, name, content, fields, message):
     if name:
         (tmp_path / name).write_text(content)
         fields = fields | {"input": str(tmp_path / name)}
-    with pytest.raises(InputError, match=message):
-        train(**TINY | fields)
+    for refused in (train, lambda **known: require_trainable(TrainConfig(**known))):
+        with pytest.raises(InputError, match=message):
+            refused(**TINY | fields)
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(arrays, "gpu_problem", lambda: "there is none")
+    config = TrainConfig(**TINY, device="cuda")
+    for refused in (train, require_trainable):
+        with pytest.raises(InputError, match="device 'cuda' cannot be used: there is none"):
+            refused(config)
 
 
 def test_a_config_or_fields():

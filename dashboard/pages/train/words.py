@@ -10,8 +10,8 @@ from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
-from gradlab.training import TrainingRun
-from gradlab.training.outcome import latest_loss, outcome
+from gradlab.training import TrainingRecord
+from gradlab.training.outcome import latest_loss
 from gradlab.wording import duration, value_text
 
 from ... import components
@@ -81,7 +81,7 @@ class Shown:
     unreadable: str = ""
 
     @property
-    def training(self) -> TrainingRun:
+    def training(self) -> TrainingRecord:
         """As it was saved last, where it was."""
         assert self.record is not None
         return self.record.run
@@ -100,7 +100,7 @@ class Shown:
     @property
     def outcome(self) -> str:
         """What the net has come to, one of `WORDS`."""
-        return outcome(self.training.task, self.training.history)
+        return self.training.outcome
 
     @property
     def stamp(self) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Data: the input that drove the net."""
+"""Data: the input that drove the net, and everything that was recorded."""
 
 import numpy as np
 from dash import html
@@ -6,6 +6,7 @@ from dash.development.base_component import Component
 
 import gradlab
 from gradlab.runs.build import build
+from gradlab.runs.recorded import CAPTION, median_rows
 
 from .... import components, form
 from .base import Run
@@ -15,7 +16,7 @@ ROWS = 8  # of the table
 
 
 def content(run: Run) -> list[Component]:
-    """The input that the net was driven by."""
+    """The input that the net was driven by, and every recorded quantity in numbers."""
     x = np.asarray(gradlab.to_numpy(build(run.config)[2]), dtype=float)
     steps, samples, features = x.shape
     source = form.file_label(form.file_key(run.config.input) or "")
@@ -26,4 +27,5 @@ def content(run: Run) -> list[Component]:
     head = x[:ROWS, 0, :ROWS]
     rows = [{"step": t} | {f"x{d}": f"{v:.3f}" for d, v in enumerate(row, 1)} for t, row in enumerate(head, 1)]
     table = components.table_details(rows, "First steps of the first sample")
-    return [html.P(text), components.figure(gradlab.plots.data(x, theme=run.theme), text), table]
+    recorded = components.table(median_rows(run.ds), CAPTION)
+    return [html.P(text), components.figure(gradlab.plots.data(x, theme=run.theme), text), table, recorded]
