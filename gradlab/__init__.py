@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .engine.check_cell import check_cell
     from .importers import from_state_dict, load_safetensors, load_weights
     from .runs.analyze import analyze
+    from .runs.frames import frames
     from .runs.verdicts import Verdict, verdict
     from .tasks import make_task
     from .training import TrainConfig, TrainingRun, train
@@ -38,6 +39,7 @@ _LAZY = {
     "analyze": "runs.analyze",
     "check_cell": "engine.check_cell",
     "diagnose": "diagnosis",
+    "frames": "runs.frames",
     "from_state_dict": "importers",
     "load_safetensors": "importers",
     "load_weights": "importers",
@@ -65,6 +67,7 @@ __all__ = [
     "bptt",
     "check_cell",
     "diagnose",
+    "frames",
     "from_state_dict",
     "jacobian",
     "load_safetensors",

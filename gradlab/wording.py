@@ -43,9 +43,9 @@ def value_text(value: float, digits: int = 3) -> str:
     return f"-{size}" if value < 0 else size
 
 
-def factor_text(log_rate: float) -> str:
-    """A factor per step: x0.64; x0 where everything is lost."""
-    if np.isneginf(log_rate):
+def factor_text(log_rate: float | None) -> str:
+    """A factor per step: x0.64; x0 where everything is lost, of which the logarithm is -inf or, in a verdict, None."""
+    if log_rate is None or np.isneginf(log_rate):
         return "x0"
     rate = math.exp(min(log_rate, 700))
     if 9.995 <= rate < 1000:

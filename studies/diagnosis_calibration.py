@@ -34,7 +34,7 @@ from scipy.stats import norm
 import gradlab
 from gradlab.diagnosis import Change, Diagnosis, Rerun, diagnose, rerunner
 from gradlab.runs.build import build
-from gradlab.runs.verdicts import verdict
+from gradlab.runs.verdicts import log_rate_per_step
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "diagnosis.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -285,7 +285,7 @@ CASES += [
 def diagnosed(index: int) -> tuple[str, Diagnosis]:
     """(known class, diagnosis without rerun) of a case."""
     case = CASES[index]
-    return case.truth(case), diagnose(case.run())
+    return case.truth(case), diagnose(case.run(), rerun=False)
 
 
 def confusion(indices: range) -> dict[tuple[str, str], int]:
@@ -330,7 +330,7 @@ def missed(indices: range) -> dict[str, list[float]]:
         for remedy in diagnosis.remedies:
             if "steps" in remedy.change.fields or "Clip" in remedy.change.label:
                 continue
-            measured = verdict(case.rerun()(remedy.change)).log_rate
+            measured = log_rate_per_step(case.rerun()(remedy.change))
             kind = next((kind for part, kind in KINDS.items() if part in remedy.change.label), OTHERS)
             found.setdefault(kind, []).append(measured - remedy.predicted_log_rate)
     return found
@@ -359,8 +359,9 @@ def listing(indices: range) -> list[str]:
     lines = ["| configuration | known from | class | diagnosed | ln of the factor per step |", "|---|---|---|---|---|"]
     for i in indices:
         known, found = diagnosed(i)
-        error = "" if math.isnan(found.stderr) else f" +- {found.stderr:.1g}"
-        lines.append(f"| {CASES[i].name} | {CASES[i].source} | {known} | {found.word} | {found.log_rate:.4f}{error} |")
+        error = "" if found.stderr is None else f" +- {found.stderr:.1g}"
+        rate = "-inf" if found.log_rate is None else f"{found.log_rate:.4f}"
+        lines.append(f"| {CASES[i].name} | {CASES[i].source} | {known} | {found.word} | {rate}{error} |")
     return lines
 
 

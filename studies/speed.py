@@ -31,7 +31,7 @@ import gradlab
 from gradlab.engine.step_product import StepProduct
 from gradlab.products import log_norms
 from gradlab.quantities import Recorder
-from gradlab.quantities.base import SPECTRAL_TOL
+from gradlab.quantities.costly import SPECTRAL_TOL
 from studies import speed_training as training
 
 SIZES = ((32, 64, 100), (32, 128, 200), (64, 256, 200))  # B, H, T

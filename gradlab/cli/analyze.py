@@ -24,7 +24,7 @@ from .terminal import OutputFile, Terminal
 if TYPE_CHECKING:  # xarray, and what needs it, is loaded when there is something to analyse
     import xarray as xr
 
-    from ..diagnosis import Change, Diagnosis, Rerun
+    from ..diagnosis import Diagnosis
     from ..runs.verdicts import Verdict
 
 LAGS = (0, 1, 10, 30, 100)  # steps back that the table shows, beside the whole sequence
@@ -83,28 +83,18 @@ def _measure(
         file.check()
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
-        from ..diagnosis import diagnose, is_quick, rerunner
+        from ..diagnosis import diagnose
         from ..importers import AssumedActivation
         from ..runs.analyze import analyze
 
         warnings.simplefilter("ignore", AssumedActivation)  # the note on the weights says it
         ds = analyze(config)
         unread = headline_only and not report_file
-        found = diagnose(ds, _shown(rerunner(config), working_on) if is_quick(ds) and not unread else None)
+        found = diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))
         for file in files:
             working_on(f"Writing {file.path}")
             file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
     return ds, found, [str(file.path) for file in files]
-
-
-def _shown(rerun: Rerun, working_on: Callable[[str], None]) -> Rerun:
-    """`rerun` that says what it tries."""
-
-    def tell_and_rerun(change: Change) -> xr.Dataset:
-        working_on(f"Trying: {change.label}")
-        return rerun(change)
-
-    return tell_and_rerun
 
 
 def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
@@ -123,9 +113,7 @@ def _verdict_lines(found: Verdict) -> list[str]:
 
 
 def _diagnosis_lines(found: Diagnosis) -> list[str]:
-    unverified = any(remedy.verified is None for remedy in found.remedies)
-    why = ["These were not run, as the run is large."] if unverified else []
-    return [found.word_text, f"Cause: {found.cause}", *found.advice(), *why]
+    return [found.word_text, f"Cause: {found.cause}", *found.advice()]
 
 
 def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal) -> None:
@@ -162,9 +150,11 @@ def _summary(
 ) -> dict[str, Any]:
     from ..runs.recorded import medians
 
+    diagnosis = asdict(found)
+    verdict = {"headline": found.verdict.headline, **diagnosis.pop("verdict"), "rate": found.verdict.rate}
     return {
-        "verdict": _verdict(found.verdict),
-        "diagnosis": _diagnosis(found),
+        "verdict": verdict,
+        "diagnosis": diagnosis,
         "table": table(ds, found.steps),
         "quantities": medians(ds),
         "cell": text_of(ds, "cell"),
@@ -172,33 +162,6 @@ def _summary(
         "overflow": overflow(ds),
         "files": files,
         "dashboard": _dashboard_command(config, terminal),
-    }
-
-
-def _verdict(found: Verdict) -> dict[str, Any]:
-    return {"headline": found.headline, **asdict(found), "rate": found.rate}
-
-
-def _diagnosis(found: Diagnosis) -> dict[str, Any]:
-    """What the verdict does not hold; a remedy's `verified` is the verdict on it, null where it was not run."""
-    remedies = [
-        {
-            "label": r.change.label,
-            "fields": r.change.fields,
-            "transform": list(r.change.transform) if r.change.transform else None,
-            "why": r.why,
-            "predicted_log_rate": r.predicted_log_rate,
-            "verified": _verdict(r.verified) if r.verified else None,
-        }
-        for r in found.remedies
-    ]
-    factors = [factor._asdict() for factor in found.factors]
-    return {
-        "word": found.word,
-        "stderr": found.stderr,
-        "cause": found.cause,
-        "factors": factors,
-        "remedies": remedies,
     }
 
 

@@ -100,7 +100,7 @@ def _table(found: MeanField, critical: float) -> Table:
         ("depth scale", _number(abs(found.depth)), f"steps over which the squared norm {verb} by a factor e"),
         ("c*", _number(found.c_star), f"where the correlation of two states under one input ends{_memory(found)}"),
         ("depth of c*", _number(found.depth_c), "steps over which the distance to c* falls by a factor e"),
-        ("critical gain", _number(critical), "chi_1 = 1 at this bias and input"),
+        ("critical gain", _number(critical), "chi_1 = 1 at this bias and input, for infinite width"),
         ("phase", found.phase, "q* has no limit" if found.phase == "divergent" else "by chi_1 against 1"),
     ):
         shown.add_row(name, value, meaning)

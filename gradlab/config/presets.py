@@ -34,7 +34,7 @@ def _preset(name: str, label: str, help: str, word: str, tab: str | None = None,
 
 _preset("vanishing_tanh", "Vanishing tanh", "Each step back loses about a third", "vanishing")
 _preset("exploding_tanh", "Exploding tanh", "Large weights beat the saturating slope", "exploding", gain=3.0)
-_preset("edge", "Edge", "The gain at which tanh neither fades nor burns", "carried", gain=1.95)
+_preset("edge", "Edge", "The gain, measured on this net, at which tanh neither fades nor burns", "carried", gain=1.95)
 _preset("sigmoid", "Sigmoid", "Slope at most 1/4: nothing survives", "vanishing", activation="sigmoid")
 _preset(
     "orthogonal_linear",

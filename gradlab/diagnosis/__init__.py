@@ -1,6 +1,8 @@
 """Why a gradient does what it does, and what would help: measured factors, remedies, and their verification."""
 
-from .findings import NOTHING, Diagnosis, Rerun, diagnose, is_quick, rerunner
-from .remedies import Change, Remedy, is_clip
+from .changes import Change, Remedy, is_clip
+from .factors import Factor
+from .findings import NOTHING, Diagnosis, diagnose
+from .trials import Rerun, is_quick, rerunner
 
-__all__ = ["NOTHING", "Change", "Diagnosis", "Remedy", "Rerun", "diagnose", "is_clip", "is_quick", "rerunner"]
+__all__ = ["NOTHING", "Change", "Diagnosis", "Factor", "Remedy", "Rerun", "diagnose", "is_clip", "is_quick", "rerunner"]

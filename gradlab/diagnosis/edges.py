@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,10 +43,12 @@ def chrono_log_rate(steps: int, drive: float) -> float:
     """ln of the factor per step that chrono forget biases carry over `steps` steps, what the gates add left out.
 
     sigma(b_f) = u / (1 + u) with u ~ U(1, T - 1), moved by an input of root mean square `drive`: the root mean square
-    over units of what is left after T steps.
+    over units of what is left after T steps. NaN for an infinite drive.
     """
     bias = np.log(1 + QUANTILES * max(steps - 2, 1))
     z, weights = np.polynomial.hermite_e.hermegauss(21)
+    if not math.isfinite(drive):  # an input whose squares overflow
+        return math.nan
     log_gate = -np.logaddexp(0.0, -bias[:, None] - drive * z) @ weights / weights.sum()
     logs = 2 * steps * log_gate
     return float(logs.max() + np.log(np.exp(logs - logs.max()).mean())) / (2 * steps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -32,7 +31,8 @@ MEASURED = (  # what factors are measured from
 FAR = 40.0  # a pre-activation at which a bounded activation is flat
 
 
-class Factor(NamedTuple):
+@dataclass(frozen=True)
+class Factor:
     """A measured quantity behind the rate: its name, its value, and what it says."""
 
     name: str
@@ -241,10 +241,9 @@ def _cause_with_carry(word: str, f: Factors) -> str:
 
 
 def _cause_without_carry(word: str, f: Factors) -> str:
-    weights = f"{f.weights:.2f}" if f.weights < 1000 else f"{f.weights:.2g}"
-    product = f"{f.slope:.2f} (slope) x {weights} (weights)"
+    product = f"{f.slope:.2f} (slope) x {_size(f.weights)} (weights)"
     if word in ("exploding", "chaotic", "overflow"):
-        known = product if not math.isnan(f.slope) else f"their scale {weights}"
+        known = product if not math.isnan(f.slope) else f"their scale {_size(f.weights)}"
         return f"The weights outweigh the slope of {f.activation}: {known} is more than a step can bear."
     if word == "carried":
         return f"Slope and weights balance: {product} is about 1."
@@ -267,14 +266,14 @@ def _cause_without_carry(word: str, f: Factors) -> str:
 
 
 def _slope_cause(f: Factors) -> str:
-    makes_up = f"and the weights ({f.weights:.2f}) do not make up for it"
+    makes_up = f"and the weights ({_size(f.weights)}) do not make up for it"
     if f.max_slope < 0.5:
         return f"The slope of {f.activation} is at most {f.max_slope:.2g} (here {f.slope:.2f} on average), {makes_up}."
     if f.one_sided:
         off = f"{_percent(f.saturation)} of the units are switched off at a time"
         return f"The slope of {f.activation} is {f.slope:.2f} on average, as {off}, {makes_up}."
     source = "the input and the biases drive" if f.drive > f.recurrence else "the state itself drives"
-    parts = f"{f.drive:.2f} from input and bias, {f.recurrence:.2f} from the state, root mean square"
+    parts = f"{_size(f.drive)} from input and bias, {_size(f.recurrence)} from the state, root mean square"
     return f"The slope of {f.activation} is only {f.slope:.2f}, as {source} the units hard ({parts}), {makes_up}."
 
 
@@ -303,6 +302,11 @@ def _state_text(word: str, f: Factors) -> str:
     if word in ("exploding", "overflow") and f.growth >= 0.5 * f.late > 0:
         return f" The forward pass grows as well, by {factor_text(f.growth)} per step: it is unstable, not chaotic."
     return ""
+
+
+def _size(x: float) -> str:
+    """A number of any size as a sentence can hold it."""
+    return f"{x:.2f}" if x < 1000 else f"{x:.2g}"
 
 
 def _percent(share: float) -> str:
@@ -334,4 +338,4 @@ def factor_lines(f: Factors) -> list[Factor]:
         lines.append(
             Factor("overflow", float(len(f.overflow)), f"samples left the finite numbers, the first at step {first}")
         )
-    return [line for line in lines if not math.isnan(line.value)]
+    return [line for line in lines if math.isfinite(line.value)]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..cells import Cell
 from ..config import RunConfig
 from ..data import INPUTS
-from ..errors import InputError
-from ..runs.verdicts import FACTOR, Verdict
-from ..wording import factor_text
+from ..runs.verdicts import FACTOR
+from .changes import Change, Proposal, Retry, is_clip
 from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
 from .factors import Factors
 
@@ -24,79 +21,13 @@ BIAS_SHIFTS = np.linspace(-12, 12, 49)
 STEPS_SHOWN = 100
 WEAKER = 0.1  # of the input, where no factor brings the rate to 1
 UNIT_SCALE = ("gaussian", "glorot_uniform", "glorot_normal", "orthogonal")  # schemes whose gain is std * sqrt(H)
+OWN_EDGE = "This net's edge, where weights x slope is 1: its measured rate, moved as theory of infinite width says."
+THEORYS_EDGE = "The gain is that of the edge in theory of infinite width, for this run's input."
+CORRECTED = "It is corrected by what runs measured."
 BETTER = 0.8  # of the measured rate's distance to 1 in logarithms: what is nearer helps
 
 
-Retry = Callable[[float], "Remedy | None"]
-
-
-@dataclass(frozen=True)
-class Change:
-    """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
-
-    transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, ("scale_bias", factor) b_h,
-    and the delta of
-    ("shift_forget_bias", delta) is added to the forget gate's bias. Given weights are never drawn anew.
-    """
-
-    label: str
-    fields: dict[str, Any] = field(default_factory=dict)
-    transform: tuple[str, float] | None = None
-
-    def apply(self, config: RunConfig) -> RunConfig:
-        """The RunConfig with the change's fields; a transformation needs `apply_weights` as well."""
-        return config.replace(**self.fields)
-
-    def apply_weights(self, cell: Cell, params: Mapping[str, Array]) -> dict[str, Array]:
-        """New parameters after the transformation; InputError for a forget bias of a cell without a forget gate."""
-        changed = dict(params)
-        if self.transform is None:
-            return changed
-        kind, amount = self.transform
-        if kind != "shift_forget_bias":
-            name = {"scale_recurrent": "W_hh", "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
-            return changed | {name: params[name] * amount}
-        if cell.forget_gate is None:
-            raise InputError(f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead")
-        bias = params["b_h"] * 1
-        bias[cell.gates.index(cell.forget_gate)] += amount
-        return changed | {"b_h": bias}
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """A change that would help, why, the ln of the factor per step it is predicted to have, and what a run of it shows.
-
-    verified: the verdict on the changed run, None where it was not run. retry: takes by how much the run missed the
-    prediction and returns the remedy corrected for it, None where there is none.
-    """
-
-    change: Change
-    why: str
-    predicted_log_rate: float
-    verified: Verdict | None = None
-    retry: Retry | None = field(default=None, repr=False, compare=False)
-
-    def carries(self, steps: int) -> bool:
-        """Whether the gradient is carried over `steps` steps: when run, else as predicted. Clipping carries nothing."""
-        if is_clip(self):
-            return False
-        if self.verified is not None:
-            return self.verified.word == "carried"
-        return abs(self.predicted_log_rate) * max(steps - 1, 1) <= FACTOR
-
-    @property
-    def text(self) -> str:
-        """Change, predicted and measured rate in one line."""
-        if is_clip(self):
-            return f"{self.change.label}: a safety measure for training"
-        predicted = f"{self.change.label}: {factor_text(self.predicted_log_rate)} per step back"
-        if self.verified is None:
-            return f"{predicted} (predicted, not verified)"
-        return f"{predicted} predicted, {factor_text(self.verified.log_rate)} when run: {self.verified.word}"
-
-
-def candidates(word: str, f: Factors, steps: int, config: RunConfig | None) -> Iterator[Remedy]:
+def candidates(word: str, f: Factors, steps: int, config: RunConfig | None) -> Iterator[Proposal]:
     """What could help a run of `steps` steps that is diagnosed as `word`, best first.
 
     config: None where the weights are a cell's own; those and a file's are transformed, others drawn differently.
@@ -106,20 +37,15 @@ def candidates(word: str, f: Factors, steps: int, config: RunConfig | None) -> I
         yield from _longer(f, config)
     elif word != "carried":
         case = _Case(word, f, steps, config)
-        for remedy in case.remedies():
-            if remedy is not None and (is_clip(remedy) or case.helps(remedy.predicted_log_rate)):
-                yield remedy
+        for proposal in case.proposals():
+            if proposal is not None and (is_clip(proposal) or case.helps(proposal.predicted_log_rate)):
+                yield proposal
 
 
-def is_clip(remedy: Remedy) -> bool:
-    """Whether a remedy clips the update, which leaves the flow as it is."""
-    return remedy.change.fields.get("clip", "off") != "off"
-
-
-def _longer(f: Factors, config: RunConfig | None) -> Iterator[Remedy]:
+def _longer(f: Factors, config: RunConfig | None) -> Iterator[Proposal]:
     if config is not None and config.input in INPUTS and math.isfinite(f.log_rate):
         change = Change(f"{STEPS_SHOWN} steps", {"steps": STEPS_SHOWN})
-        yield Remedy(change, "A verdict needs at least 10 steps.", f.log_rate)
+        yield Proposal(change, "A verdict needs at least 10 steps.", f.log_rate)
 
 
 @dataclass(frozen=True)
@@ -156,7 +82,7 @@ class _Case:
         """Whether a rate is carried or clearly nearer to 1 than the measured one."""
         return abs(log_rate) < max(BETTER * abs(self.log_rate), FACTOR / max(self.steps, 1))
 
-    def remedies(self) -> Iterator[Remedy | None]:
+    def proposals(self) -> Iterator[Proposal | None]:
         """In the order of preference."""
         if self.f.has_forget_gate:
             yield from (self.shift_forget_bias(), self.scale_through_gates(), self.chrono())
@@ -178,7 +104,7 @@ class _Case:
         change = typical(f.activation, weights, drive) - typical(f.activation, f.weights, f.drive)
         return self.log_rate + np.where(np.isfinite(change), change, np.log(np.asarray(weights) / f.weights))
 
-    def scale_recurrent(self, miss: float = 0.0) -> Remedy | None:
+    def scale_recurrent(self, miss: float = 0.0) -> Proposal | None:
         """The gain, or a factor of the given weights, that brings the rate to 1."""
         f = self.f
         if self.word == "dead units" or not (0 < f.weights < math.inf and math.isfinite(self.log_rate)):
@@ -186,68 +112,72 @@ class _Case:
         found = root(lambda s: self.moved(f.weights * np.exp(s), f.drive) + miss, LOG_FACTORS)
         if found is None:
             return None
-        why = "At the edge, weights x slope is 1; that larger weights lower the slope is taken into account."
+        why = OWN_EDGE if miss == 0 else f"{OWN_EDGE} {CORRECTED}"
 
         def predicted(factor: float) -> float:
             return float(self.moved(f.weights * factor, f.drive)[0]) + miss
 
         return self._scaled(found, predicted, why, self.scale_recurrent)
 
-    def _scaled(self, log_factor: float, predicted: Callable[[float], float], why: str, retry: Retry) -> Remedy:
+    def _scaled(self, log_factor: float, predicted: Callable[[float], float], why: str, retry: Retry) -> Proposal:
         """The recurrent weights times a factor: as a gain where they are drawn."""
         factor = math.exp(log_factor)
         if self.drawn is None:
             factor = rounded(factor)
             change = self._change(f"Recurrent weights x {factor:g}", ("scale_recurrent", factor))
-            return Remedy(change, why, predicted(factor), retry=retry)
+            return Proposal(change, why, predicted(factor), retry=retry)
         gain = rounded(self.drawn.gain * factor)
-        return Remedy(self._change(f"Gain {gain:g}", gain=gain), why, predicted(gain / self.drawn.gain), retry=retry)
+        return Proposal(self._change(f"Gain {gain:g}", gain=gain), why, predicted(gain / self.drawn.gain), retry=retry)
 
-    def gain(self) -> Remedy | None:
+    def gain(self) -> Proposal | None:
         """The gain that the measured rate points at; far from any, as after a gain of 0 or 1000, the one of theory."""
-        why = "The gain at which, by theory for this input, weights x slope is 1."
+        why = "At the edge weights x slope is 1."
         if self.word == "dead units":
             return None
         return self.scale_recurrent() or self.at_edge("", why, self.f.drive, self.f.activation)
 
-    def at_edge(self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any) -> Remedy | None:
+    def at_edge(
+        self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any
+    ) -> Proposal | None:
         """Other weights at the gain of the edge, for a drive and an activation."""
         gain = edge_gain(phi, drive, miss) if self.drawn is not None else None
         if self.drawn is None or gain is None:
             return None
         rate = float(typical(phi, gain, drive)[0]) + miss
+        where = THEORYS_EDGE if miss == 0 else f"{THEORYS_EDGE} {CORRECTED}"
         retry = partial(self.at_edge, label, why, drive, phi, **fields)
         if self.drawn.recurrent_init not in UNIT_SCALE and "recurrent_init" not in fields:
             fields, label = fields | {"recurrent_init": "gaussian"}, f"{label}, gaussian weights"
         label = f"{label}, gain {gain:g}".removeprefix(", ")
-        return Remedy(self._change(label[0].upper() + label[1:], **fields, gain=gain), why, rate, retry=retry)
+        change = self._change(label[0].upper() + label[1:], **fields, gain=gain)
+        return Proposal(change, f"{why} {where}", rate, retry=retry)
 
-    def orthogonal(self) -> Remedy | None:
+    def orthogonal(self) -> Proposal | None:
         """Orthogonal weights."""
-        why = "An orthogonal matrix treats every direction alike; the gain makes up for the slope."
+        why = "An orthogonal matrix treats every direction alike."
         if self.drawn is None or self.drawn.recurrent_init == "orthogonal":
             return None
         return self.at_edge("Orthogonal weights", why, self.f.drive, self.f.activation, recurrent_init="orthogonal")
 
-    def bounded(self) -> Remedy | None:
+    def bounded(self) -> Proposal | None:
         """tanh, where the forward pass grows for want of a bound."""
-        why = "A bounded activation keeps the forward pass finite; the gain is that of its edge."
+        why = "A bounded activation keeps the forward pass finite."
         unbounded = self.f.one_sided or self.f.activation == "identity"
         return self.at_edge("tanh", why, self.f.drive, "tanh", activation="tanh") if unbounded else None
 
-    def wider_slope(self) -> Remedy | None:
+    def wider_slope(self) -> Proposal | None:
         """tanh, where the activation's slope is small everywhere."""
         why = f"tanh has a slope of up to 1, {self.f.activation} of up to {self.f.max_slope:.2g}."
         small = self.f.max_slope < 0.5
         return self.at_edge("tanh", why, self.f.drive, "tanh", activation="tanh") if small else None
 
-    def never_off(self) -> Remedy | None:
+    def never_off(self) -> Proposal | None:
         """leaky_relu, where units are dead."""
         why = "A unit that is switched off still passes 1 % and can come back."
         dead = self.word == "dead units" and self.f.activation != "leaky_relu"
         return self.at_edge("leaky_relu", why, self.f.drive, "leaky_relu", activation="leaky_relu") if dead else None
 
-    def milder(self) -> Remedy | None:
+    def milder(self) -> Proposal | None:
         """An input of unit scale and no biases, where these hold the units where the activation is flat."""
         config = self.drawn
         if config is None or self.word not in ("dead units", "saturated"):
@@ -262,15 +192,15 @@ class _Case:
         label = " and ".join({"input_scale": "Input scale 1", "bias_scale": "biases 0"}[name] for name in fields)
         return self.at_edge(label[0].upper() + label[1:], why, drive, self.f.activation, **fields)
 
-    def no_biases(self) -> Remedy | None:
+    def no_biases(self) -> Proposal | None:
         """Given biases set to 0, where units are dead or saturated; what the input alone drives is taken as 1."""
         if self.drawn is not None or self.word not in ("dead units", "saturated"):
             return None
         why = "Biases can hold units where the activation is flat, whatever the input is; at 0 the input decides."
         rate = float(typical(self.f.activation, self.f.weights, 1.0)[0])
-        return Remedy(self._change("Biases 0 (b_h)", ("scale_bias", 0.0)), why, rate)
+        return Proposal(self._change("Biases 0 (b_h)", ("scale_bias", 0.0)), why, rate)
 
-    def weaker_input(self) -> Remedy | None:
+    def weaker_input(self) -> Proposal | None:
         """Less input, where it drives the units to small slopes."""
         f = self.f
         if not (f.drive > f.recurrence and 0 < f.weights < math.inf and math.isfinite(self.log_rate)):
@@ -282,11 +212,11 @@ class _Case:
         if self.drawn is not None:
             scale = rounded(self.drawn.input_scale * factor)
             change = self._change(f"Input scale {scale:g}", input_scale=scale)
-        return Remedy(change, why, float(self.moved(f.weights, f.drive * factor)[0]))
+        return Proposal(change, why, float(self.moved(f.weights, f.drive * factor)[0]))
 
     # with a carry: the measured parts of the rate, carry and gates, move
 
-    def scale_through_gates(self, miss: float = 0.0) -> Remedy | None:
+    def scale_through_gates(self, miss: float = 0.0) -> Proposal | None:
         """Smaller recurrent weights, where carry and gates together exceed 1."""
         f, wanted = self.f, math.exp(-miss) - self.f.carry
         if not (self.grows and f.gates > 0 and f.carry >= 0 and wanted > 0):
@@ -298,7 +228,7 @@ class _Case:
 
         return self._scaled(math.log(wanted / f.gates), predicted, why, self.scale_through_gates)
 
-    def shift_forget_bias(self, miss: float = 0.0) -> Remedy | None:
+    def shift_forget_bias(self, miss: float = 0.0) -> Proposal | None:
         """The forget bias at which the rate is carried."""
         f = self.f
         chrono = self.drawn is not None and isinstance(self.drawn.forget_bias, str)
@@ -315,7 +245,7 @@ class _Case:
         else:
             change = self._change(f"Forget bias {bias:g}", forget_bias=bias)
         rate = float(self.shifted(np.asarray(shift))) + miss
-        return Remedy(change, why, rate, retry=self.shift_forget_bias)
+        return Proposal(change, why, rate, retry=self.shift_forget_bias)
 
     def shifted(self, shift: np.ndarray) -> np.ndarray:
         """The rate after a shift of the forget gate's pre-activation, which the carry follows.
@@ -329,27 +259,27 @@ class _Case:
         parts = f.carry * keep / f.keep + f.gates * ((1 - keep) / (1 - f.keep) if weighed else 1.0)
         return _log(np.where(np.asarray(shift) > 0, np.maximum(parts, keep), parts))
 
-    def chrono(self) -> Remedy | None:
+    def chrono(self) -> Proposal | None:
         """Chrono forget biases."""
         if self.drawn is None or self.drawn.forget_bias == "chrono" or self.grows:
             return None
         why = "Forget biases spread over all time scales up to the sequence's length (Tallec & Ollivier 2018)."
-        return Remedy(
+        return Proposal(
             self._change("Forget bias chrono", forget_bias="chrono"), why, chrono_log_rate(self.steps, self.f.drive)
         )
 
-    def lstm(self) -> Remedy | None:
+    def lstm(self) -> Proposal | None:
         """An LSTM in place of a net without gates."""
         if self.drawn is None:
             return None
         fields: dict[str, Any] = {"cell": "lstm", "forget_bias": "chrono", "recurrent_init": "uniform", "gain": 1.0}
         fields |= {} if self.f.bounded else {"activation": "tanh"}
         why = "The forget gate carries the cell state, whatever the activation's slope is."
-        return Remedy(
+        return Proposal(
             self._change("LSTM with chrono forget biases", **fields), why, chrono_log_rate(self.steps, self.f.drive)
         )
 
-    def leak(self) -> Remedy | None:
+    def leak(self) -> Proposal | None:
         """A smaller leak, which carries more and adds less."""
         gates, config = self.f.gates, self.drawn
         if config is None or self.grows or not config.leak < 1:
@@ -361,11 +291,11 @@ class _Case:
             return None
         leak = rounded(config.leak * math.exp(found))
         rate = float(_log(np.asarray(1 - leak + gates * leak / config.leak)))
-        return Remedy(self._change(f"Leak {leak:g}", leak=leak), "A smaller leak keeps more of the state.", rate)
+        return Proposal(self._change(f"Leak {leak:g}", leak=leak), "A smaller leak keeps more of the state.", rate)
 
     # anywhere
 
-    def clip(self) -> Remedy | None:
+    def clip(self) -> Proposal | None:
         """Clipping of the update, which is for training and not for the flow."""
         if not self.grows or self.word == "overflow" or (self.config is not None and self.config.clip != "off"):
             return None
@@ -373,7 +303,7 @@ class _Case:
             "Clipping bounds the weight update and keeps its direction, so that one steep step does not throw training "
             "off. It leaves the flow as it is, which still explodes, and does nothing against vanishing."
         )
-        return Remedy(Change("Clip the update by norm", {"clip": "norm"}), why, self.log_rate)
+        return Proposal(Change("Clip the update by norm", {"clip": "norm"}), why, self.log_rate)
 
     def _change(self, label: str, transform: tuple[str, float] | None = None, **fields: Any) -> Change:
         """A change; clipping inside backpropagation goes with it, as it would hide the flow."""

@@ -131,8 +131,10 @@ class StateJacobian:
         """||J_t||_2 (T, *M, B): the largest singular values; `spectral_with_bound` says how exact they are."""
         return self.spectral_with_bound(tol)[0]
 
-    def spectral_with_bound(self, tol: float = 1e-6) -> tuple[Array, Array]:
+    def spectral_with_bound(self, tol: float = 1e-6, every: int = 1) -> tuple[Array, Array]:
         """||J_t||_2 and its relative residual bound, (T, *M, B) each; Golub-Kahan on many steps together.
+
+        every: 1, or which of the steps alone, counted from the first, so that the results have fewer than T.
 
         A singular value lies within the bound. That it is the largest is very likely and not proven; the value found
         is never above the largest.
@@ -146,7 +148,7 @@ class StateJacobian:
         block = max(1, together // int(np.prod(traj.states.shape[1:])))
         coarse = "float32" if tol >= SINGLE else traj.states.dtype
         with quiet():
-            found = [self._spectral_of(part, tol, coarse) for part in self._parts(block)]
+            found = [self._spectral_of(part, tol, coarse) for part in self._parts(block, every)]
         values, bounds = (xp.concatenate(arrays[::-1]) for arrays in zip(*found, strict=True))
         return values.astype(traj.states.dtype), bounds
 
@@ -154,7 +156,7 @@ class StateJacobian:
         """sigma_max and its bound on a range of steps, computed in `dtype`, or in full where one is far from 1."""
         xp, full, sizes = self.traj.xp, self.traj.states.dtype, self.traj.states.shape[1:]
         start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
-        v = xp.zeros((part.stop - part.start, *sizes), dtype=dtype) + xp.asarray(start, dtype=dtype)
+        v = xp.zeros((len(part), *sizes), dtype=dtype) + xp.asarray(start, dtype=dtype)
         cast = part if dtype == full else part.astype(dtype)
         values, bounds = largest_singular_values(xp, cast.apply, cast.apply_transpose, v, (1, -1), tol)
         if dtype != full and not bool(((values > TINY) & (values < 1 / TINY)).all()):
@@ -169,8 +171,8 @@ class StateJacobian:
         chosen = [(cell.gates.index(name), k) for k, name in enumerate(cell.recurrent_gates) if name in names]
         return Weights(self.traj.xp, [g for g, _ in chosen], [self.traj.weights["W_hh"][k] for _, k in chosen])
 
-    def _parts(self, chunk: int | None = None) -> Iterator[Operator]:
-        return (self._part(lin) for lin in linearizations(self.traj, chunk))
+    def _parts(self, chunk: int | None = None, every: int = 1) -> Iterator[Operator]:
+        return (self._part(lin) for lin in linearizations(self.traj, chunk, every))
 
     def _part(self, lin: Linearization) -> Operator:
         return Operator(self.traj, lin, self._weights, self.carries)

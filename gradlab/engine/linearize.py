@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..arrays import Array, Namespace, empty, exceeds, fused, quiet
@@ -19,6 +19,7 @@ SATURATED = {4: 1e-3, 8: 1e-8}
 class Linearization:
     """E and D of steps start+1 ... stop: the elementwise partial derivatives that every Jacobian consists of.
 
+    every: 1, or of which of the steps, counted from the first, alone.
     carry: (new state, state) -> dF/d state, (C, *M, B, H).
     gates: new state -> (slice of the cell's gates and elementwise parameters, dF/d pre-activation (n, C, *M, B, H)).
     slopes: phi' of each gate's engine-applied nonlinearity (C, *M, B, H), None where it is 1.
@@ -29,11 +30,15 @@ class Linearization:
     carry: Mapping[tuple[int, int], Array]
     gates: Mapping[int, tuple[slice, Array]]
     slopes: list[Array | None]
+    every: int = 1
 
     @property
     def steps(self) -> slice:
         """The steps' indices."""
-        return slice(self.start, self.stop)
+        return slice(self.start, self.stop, self.every)
+
+    def __len__(self) -> int:
+        return len(range(self.start, self.stop, self.every))
 
     def part(self, start: int, stop: int) -> Linearization:
         """Its steps start+1 ... stop alone."""
@@ -45,16 +50,19 @@ class Linearization:
         return Linearization(start, stop, carry, gates, [None if s is None else s[steps] for s in self.slopes])
 
 
-def linearizations(traj: Trajectory, chunk: int | None = None) -> Iterator[Linearization]:
-    """The linearisation in chunks of steps (by default as many as fit the cache), the last chunk first."""
-    chunk = chunk or chunk_steps(traj.states)
-    for start in reversed(range(0, traj.steps, chunk)):
-        yield linearize(traj, start, min(start + chunk, traj.steps))
+def linearizations(traj: Trajectory, chunk: int | None = None, every: int = 1) -> Iterator[Linearization]:
+    """The linearisation in chunks of steps (by default as many as fit the cache), the last chunk first.
+
+    every: of which of the steps alone, counted from the first.
+    """
+    reach = (chunk or chunk_steps(traj.states)) * every
+    for start in reversed(range(0, traj.steps, reach)):
+        yield linearize(traj, start, min(start + reach, traj.steps), every)
 
 
-def linearize(traj: Trajectory, start: int, stop: int) -> Linearization:
-    """E and D of steps start+1 ... stop."""
-    steps, states = slice(start, stop), traj.cell.states
+def linearize(traj: Trajectory, start: int, stop: int, every: int = 1) -> Linearization:
+    """E and D of steps start+1 ... stop, or of every second, third ... of them."""
+    steps, states = slice(start, stop, every), traj.cell.states
     shape = traj.gate_inputs[steps, 0].shape
     with quiet():
         columns: dict[str, dict[str, Any]] = {s: {} for s in states}
@@ -66,7 +74,7 @@ def linearize(traj: Trajectory, start: int, stop: int) -> Linearization:
                 columns[row][column] = value
         slopes = [_slope(traj, g, steps) for g in range(len(traj.cell.gates))]
         gates = {states.index(s): _stack(traj, c, slopes, shape) for s, c in columns.items() if c}
-    return _of_own_steps(traj, Linearization(start, stop, carry, gates, slopes))
+    return _of_own_steps(traj, Linearization(start, stop, carry, gates, slopes, every))
 
 
 def gate_slopes(traj: Trajectory, lin: Linearization) -> list[tuple[Array | None, Activation]]:
@@ -124,7 +132,7 @@ def _of_own_steps(traj: Trajectory, lin: Linearization) -> Linearization:
         for key in diagonal | set(lin.carry)
     }
     gates = {s: (span, lengths.keep(d)) for s, (span, d) in lin.gates.items()}
-    return Linearization(lin.start, lin.stop, carry, gates, lin.slopes)
+    return replace(lin, carry=carry, gates=gates)
 
 
 def partials(cell: Cell, xp: Namespace, arguments: list[Array]) -> dict[tuple[str, str], Any]:

@@ -51,6 +51,7 @@ class Operator:
 
     def __init__(self, traj: Trajectory, lin: Linearization, weights: Weights, carries: bool) -> None:
         self.xp, self.cell, self.start, self.stop = traj.xp, traj.cell, lin.start, lin.stop
+        self.length = len(lin)
         self.weights, self.carry = weights, lin.carry if carries else {}
         self.gates = {
             (s, k): d[k - span.start]
@@ -67,6 +68,9 @@ class Operator:
         self.behind = (slice(None),) * (len(traj.models) + 2)
         self.whole: Operator | None = None  # the range that a single step is taken from, and where it lies there
         self.within = slice(None)
+
+    def __len__(self) -> int:
+        return self.length
 
     def _copy(self) -> Operator:
         """A shallow copy; the module `copy` takes ten times as long, and there is one for every step."""
@@ -85,7 +89,7 @@ class Operator:
     def step(self, t: int) -> Operator:
         """The operator of step t+1 alone."""
         part, i = self._copy(), t - self.start
-        part.start, part.stop, part.whole, part.within = t, t + 1, self, slice(i, i + 1)
+        part.start, part.stop, part.length, part.whole, part.within = t, t + 1, 1, self, slice(i, i + 1)
         part.carry = {key: e[i : i + 1] for key, e in self.carry.items()}
         part.gates = {key: d[i : i + 1] for key, d in self.gates.items()}
         return part
@@ -153,14 +157,14 @@ class Operator:
     def by_unit(self) -> Array:
         """D by unit, sample and state (C, *M, H, B*S, n), the gates as in `Weights.units`."""
         xp, states, gates = self.xp, len(self.cell.states), self.weights.units.shape[-2]
-        d = xp.zeros((self.stop - self.start, *self.shape, states, gates, self.cell.hidden_size), dtype=self.dtype)
+        d = xp.zeros((len(self), *self.shape, states, gates, self.cell.hidden_size), dtype=self.dtype)
         for (s, k), values in self.gates.items():
             d[..., s, list(self.places).index(k), :] = values
         return xp.ascontiguousarray(xp.moveaxis(d.reshape(*d.shape[:-4], -1, *d.shape[-2:]), -1, -3))
 
     def squares(self, products: RowProducts) -> Array:
         """||J||_F^2 (C, *M, B)."""
-        total = self.xp.zeros((self.stop - self.start, *self.shape), dtype=self.dtype)
+        total = self.xp.zeros((len(self), *self.shape), dtype=self.dtype)
         for row in range(len(self.cell.states)):
             d = {k: array for (s, k), array in self.gates.items() if s == row}
             if d:

@@ -91,7 +91,8 @@ def factor_panel(ds: xr.Dataset, theme: str, height: int) -> Panel:
     typical, largest = (log(f(ds)) / LN10 for f in (typical_factor, largest_factor))
     rate = log_rate_per_step(ds) / LN10
     y_range = span([typical, largest, np.array([rate])], least=0.7)
-    traces = [line(step, largest, "largest possible", look.muted, power_numbers, width=1.2)]
+    known = ~np.isnan(largest)  # of a large run not every step has its spectral norm
+    traces = [line(step[known], largest[known], "largest possible", look.muted, power_numbers, width=1.2)]
     traces += against_one(step, typical, look)
     traces += zeros(step, typical, "typical", look.below, y_range[0])
     start = first_known(typical)

@@ -12,6 +12,7 @@ from .marks import Trace, line, plain_numbers
 from .panels import BOTTOM, LINE, base_layout, corner, heading, quiet_title, words
 from .series import require
 
+LEFT_OUT = 'left out for their cost; analyze(..., record=["recurrent_eigenvalues"])'
 SYMBOLS = {"circle": "●", "square": "■", "diamond": "◆", "cross": "✚", "triangle-up": "▲", "x": "✖"}
 
 
@@ -30,10 +31,11 @@ def weights(ds: xr.Dataset, theme: str = "light") -> go.Figure:
     for n, name in enumerate(names):
         traces += _gate_traces(n, name, eigenvalues[n], singular[n], look)
     modulus = float(np.hypot(eigenvalues[..., 0], eigenvalues[..., 1]).max())
-    layout = _spectra_layout(1.08 * max(1.0, modulus), look)
+    known = not np.isnan(modulus)
+    layout = _spectra_layout(1.08 * max(1.0, modulus) if known else 1.08, look)
     key = [_key(names, look)] if len(names) > 1 else []
     texts = {
-        0.0: ("Eigenvalues", f"largest modulus {modulus:.3g}"),
+        0.0: ("Eigenvalues", f"largest modulus {modulus:.3g}" if known else LEFT_OUT),
         0.56: ("Singular values", f"largest {singular.max():.3g}"),
     }
     layout["annotations"] = [

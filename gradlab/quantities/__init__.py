@@ -4,8 +4,8 @@ Dims in which "*" stands for the model axes. Logarithms are natural; -inf means 
 sample's length.
 """
 
-from . import chaos, every_run, predictions, travel
-from .base import QUANTITIES, Quantity, Recording, of_snapshots, quantity, record, requests
+from . import chaos, costly, every_run, predictions, travel
+from .base import QUANTITIES, Quantity, Recording, of_snapshots, quantity, record, requests, require_names
 from .recorder import Recorder
 
 __all__ = [
@@ -14,11 +14,13 @@ __all__ = [
     "Recorder",
     "Recording",
     "chaos",
+    "costly",
     "every_run",
     "of_snapshots",
     "predictions",
     "quantity",
     "record",
     "requests",
+    "require_names",
     "travel",
 ]

@@ -19,8 +19,6 @@ from ..registry import Registry, unknown
 from ..theory import Prediction, predictions
 from .recorder import Recorder
 
-SPECTRAL_TOL = 1e-2  # a bound on the error; the error itself is about its square
-
 Progress = Callable[[float], None]
 T = TypeVar("T")
 
@@ -31,7 +29,8 @@ class Recording:
 
     loss: gradients of the loss that acts, the probe unless the loss acts elsewhere too. clipped: whether the backward
     passes were clipped. recorder: filled while a backward pass went over the chunks. seed: of what is drawn.
-    on_progress: called with the share done of long work; what it raises ends the work.
+    on_progress: called with the share done of long work; what it raises ends the work. wanted: what was asked for by
+    name, be it a group of quantities or one that is otherwise computed within a budget.
     """
 
     traj: Trajectory
@@ -41,6 +40,7 @@ class Recording:
     recorder: Recorder
     seed: int = 0
     on_progress: Progress | None = None
+    wanted: frozenset[str] = frozenset()
     _computed: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)  # by `once`
 
     @property
@@ -57,11 +57,6 @@ class Recording:
     def path_split(self) -> tuple[Array, Array]:
         """Norms and shares of the paths, (P, T, *M, B) each."""
         return self.jacobian.split(self.probe.mantissas[1:])
-
-    @cached_property
-    def spectral(self) -> tuple[Array, Array]:
-        """Spectral norms and the bounds on their relative errors, (T, *M, B) each."""
-        return self.jacobian.spectral_with_bound(SPECTRAL_TOL)
 
     @cached_property
     def predictions(self) -> list[Prediction]:
@@ -93,7 +88,8 @@ class Quantity:
 
     scale: "log" for natural logarithms, "linear" otherwise. applies: whether a recording has it. request: the name
     under which `analyze(record=[...])` asks for it, "" where every run has it. coords: those of dims of its own.
-    snapshot: whether the snapshots of a training run hold it too, of the first samples.
+    attrs: further attributes of its variable. snapshot: whether the snapshots of a training run hold it too, of the
+    first samples. costly: whether it is computed within a budget unless it is asked for by its own name.
     """
 
     name: str
@@ -106,7 +102,9 @@ class Quantity:
     applies: Callable[[Recording], bool]
     request: str
     coords: Callable[[Recording], dict[str, list[Any]]]
+    attrs: Callable[[Recording], dict[str, Any]]
     snapshot: bool
+    costly: bool
 
 
 def always(run: Recording) -> bool:
@@ -114,8 +112,8 @@ def always(run: Recording) -> bool:
     return True
 
 
-def no_coords(run: Recording) -> dict[str, list[Any]]:
-    """Nothing: a quantity whose dims every run labels."""
+def nothing(run: Recording) -> dict[str, Any]:
+    """No coordinates, as every run labels its dims; no attributes of its own."""
     return {}
 
 
@@ -129,8 +127,10 @@ def quantity(
     units: str = "1",
     applies: Callable[[Recording], bool] = always,
     request: str = "",
-    coords: Callable[[Recording], dict[str, list[Any]]] = no_coords,
+    coords: Callable[[Recording], dict[str, list[Any]]] = nothing,
+    attrs: Callable[[Recording], dict[str, Any]] = nothing,
     snapshot: bool = False,
+    costly: bool = False,
 ) -> Callable[[Callable[[Recording], Array]], Callable[[Recording], Array]]:
     """Register the decorated function as the quantity of its name; its docstring is the long name.
 
@@ -139,11 +139,10 @@ def quantity(
 
     def register(compute: Callable[[Recording], Array]) -> Callable[[Recording], Array]:
         name, long_name = compute.__name__, (compute.__doc__ or "").strip().rstrip(".")
-        if snapshot and (request or applies is not always or coords is not no_coords):
+        if snapshot and (request or applies is not always or coords is not nothing):
             raise ValueError(f"{name}: snapshots hold what every run has; leave out applies, request and coords")
-        QUANTITIES.add(
-            name, Quantity(name, long_name, symbol, dims, scale, units, compute, applies, request, coords, snapshot)
-        )
+        about = (name, long_name, symbol, dims, scale, units)
+        QUANTITIES.add(name, Quantity(*about, compute, applies, request, coords, attrs, snapshot, costly))
         return compute
 
     return register
@@ -155,14 +154,22 @@ def of_snapshots() -> dict[str, Quantity]:
 
 
 def requests() -> list[str]:
-    """What `analyze(record=[...])` can ask for."""
-    return list(dict.fromkeys(q.request for q in QUANTITIES.values() if q.request))
+    """What `analyze(record=[...])` can ask for: groups of quantities, and in full those that have a budget."""
+    groups = dict.fromkeys(q.request for q in QUANTITIES.values() if q.request)
+    return [*groups, *(name for name, q in QUANTITIES.items() if q.costly)]
 
 
-def record(run: Recording, wanted: Sequence[str] = ()) -> dict[str, tuple[Quantity, Any]]:
-    """Every quantity that applies to a recording, as arrays in its dims; those on request where `wanted` names them."""
+def require_names(wanted: Sequence[str], without: Sequence[str]) -> None:
+    """Raise InputError for what nobody can ask for, or leave out."""
     for name in wanted:
         if name not in requests():
-            raise unknown("recording", name, requests())
-    chosen = {name: q for name, q in QUANTITIES.items() if not q.request or q.request in wanted}
-    return {name: (q, q.compute(run)) for name, q in chosen.items() if q.applies(run)}
+            raise unknown("recording", name, requests(), field="record")
+    for name in without:
+        if name not in QUANTITIES:
+            raise unknown("quantity", name, list(QUANTITIES), field="without")
+
+
+def record(run: Recording, without: Sequence[str] = ()) -> dict[str, tuple[Quantity, Any]]:
+    """Every quantity that applies to a recording, as arrays in its dims; those on request where it was wanted."""
+    chosen = {name: q for name, q in QUANTITIES.items() if not q.request or q.request in run.wanted}
+    return {name: (q, q.compute(run)) for name, q in chosen.items() if name not in without and q.applies(run)}

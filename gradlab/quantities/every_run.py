@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet, to_numpy
+from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet
 from ..engine.scaled import Scaled
 from ..products.credit import contributions
-from .base import Recording, once, quantity
+from .base import Recording, quantity
 
 CURVE = ("time", "state", "*", "sample")
 
@@ -34,12 +32,6 @@ def log_grad_norm_before_clip(run: Recording) -> Array:
 def jacobian_frobenius(run: Recording) -> Array:
     """Frobenius norm of the one-step Jacobian; over sqrt(S H) it is the typical factor of one step."""
     return run.masked(run.recorder.frobenius.values)
-
-
-@quantity(("step", "*", "sample"), "||J_t||_2")
-def jacobian_spectral(run: Recording) -> Array:
-    """Spectral norm of the one-step Jacobian, the largest possible factor of one step."""
-    return run.masked(run.spectral[0])
 
 
 @quantity(("path", "step", "*", "sample"), "||P_t||_F")
@@ -120,34 +112,3 @@ def log_grad_unit(run: Recording) -> Array:
     with quiet():
         logs = log_norm(xp, units.reshape(*units.shape[:-2], -1)) + LN2 * same.exponents[:, 0, ..., 0]
         return logs - 0.5 * xp.log(samples)[..., None]
-
-
-@quantity(("recurrent_gate", "*", "index", "part"), "lambda_i(W)")
-def recurrent_eigenvalues(run: Recording) -> Array:
-    """Eigenvalues of each gate's recurrent weights."""
-    values = _eigenvalues(run)
-    return np.stack([values.real, values.imag], axis=-1)
-
-
-@quantity(("recurrent_gate", "*"), "rho(W)", snapshot=True)
-def spectral_radius(run: Recording) -> Array:
-    """Largest absolute eigenvalue of each gate's recurrent weights."""
-    return np.abs(_eigenvalues(run)).max(axis=-1)
-
-
-@quantity(("recurrent_gate", "*", "index"), "sigma_i(W)")
-def recurrent_singular_values(run: Recording) -> Array:
-    """Singular values of each gate's recurrent weights, largest first."""
-    return np.linalg.svd(_square_weights(run), compute_uv=False)
-
-
-@once
-def _eigenvalues(run: Recording) -> np.ndarray:
-    """(G_h, *M, H), complex where any is."""
-    values: np.ndarray = np.linalg.eigvals(_square_weights(run))
-    return values
-
-
-def _square_weights(run: Recording) -> Array:
-    """The recurrent weights of the first state that the cell reads (G_h, *M, H, H), in host memory."""
-    return to_numpy(run.traj.weights["W_hh"])[..., : run.traj.cell.hidden_size]

@@ -16,7 +16,7 @@ from ..engine.backward import bptt
 from ..engine.forward import BATCH_FIRST
 from ..errors import InputError
 from ..importers import weights_text
-from ..quantities import Recorder, Recording
+from ..quantities import Recorder, Recording, require_names
 from ..quantities import record as record_quantities
 from .build import build, chosen_activation
 from .clipped import clipped
@@ -28,9 +28,10 @@ OWN_FIELDS = ("loss", "clip", "clip_threshold", "seed")
 
 @dataclass(frozen=True)
 class Extra:
-    """What to record on request, and whom to tell how far that is."""
+    """What to record on request, what to leave out, and whom to tell how far that is."""
 
     record: Sequence[str] = ()
+    without: Sequence[str] = ()
     on_progress: Callable[[float], None] | None = None
 
 
@@ -44,6 +45,7 @@ def analyze(
     initial_state: Array | None = None,
     lengths: Array | None = None,
     record: Sequence[str] = (),
+    without: Sequence[str] = (),
     on_progress: Callable[[float], None] | None = None,
     **fields: Any,
 ) -> xr.Dataset:
@@ -54,8 +56,11 @@ def analyze(
     loss, clip, clip_threshold and seed. The verdict's curve `log_grad_norm` always comes from a unit cotangent at the
     last step; another loss adds `log_loss_grad_norm`.
 
-    record: what to measure besides, such as "products" (`gradlab list` shows all). on_progress: called with the share
-    done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
+    record: what to measure besides, such as "products" (`gradlab list` shows all). Spectral norms of the one-step
+    Jacobians and eigenvalues of the weights cost far more than the run itself: of a large one they are computed for as
+    many samples and steps as a budget allows (attributes `samples` and `every` of `jacobian_spectral`), and in full
+    where `record` names them. without: names of quantities to leave out; what needs them says so. on_progress:
+    called with the share done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
 
     Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms.
     Raises InputError for anything that cannot be used.
@@ -68,7 +73,9 @@ def analyze(
                 f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}"
             )
         _hint_batch_first(x)
-        return _dataset(cell, params, x, RunConfig(**fields), Extra(record, on_progress), dL_dh, initial_state, lengths)
+        return _dataset(
+            cell, params, x, RunConfig(**fields), Extra(record, without, on_progress), dL_dh, initial_state, lengths
+        )
     if any(given is not None for given in (params, x, dL_dh, initial_state, lengths)):
         raise InputError("params=, x= and other arrays go with a Cell: cell=gradlab.make_cell(...)")
     if config is not None and (fields or cell is not None):
@@ -77,7 +84,7 @@ def analyze(
         raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {config!r}")
     if config is None:
         config = RunConfig(**fields) if cell is None else RunConfig(cell=cell, **fields)
-    dataset = _dataset(*build(config), config, Extra(record, on_progress))
+    dataset = _dataset(*build(config), config, Extra(record, without, on_progress))
     dataset.attrs["config"] = config.model_dump_json()
     if config.weights is not None:
         dataset.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
@@ -101,6 +108,7 @@ def _dataset(
     initial_state: Array | None = None,
     lengths: Array | None = None,
 ) -> xr.Dataset:
+    require_names(extra.record, extra.without)
     traj, overflow = finite_trajectory(cell, params, x, initial_state, lengths)
     probe = probe_gradient(traj, config.seed)
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
@@ -110,10 +118,12 @@ def _dataset(
         plain = {"probe": bptt(traj, probe, observe=recorder)}
         plain |= {} if loss is None else {"loss": bptt(traj, loss)}
         grads = plain["probe"], plain.get("loss", plain["probe"])
-        unclipped = Recording(traj, *grads, False, recorder, config.seed, extra.on_progress)
+        unclipped = Recording(traj, *grads, False, recorder, config.seed, extra.on_progress, frozenset(extra.record))
         run, clipping = clipped(unclipped, passes, config)
-        recorded = record_quantities(run, extra.record)
-        variables = {name: variable(q, values, len(traj.models)) for name, (q, values) in recorded.items()}
+        recorded = record_quantities(run, extra.without)
+        variables = {
+            name: variable(q, values, len(traj.models), q.attrs(run)) for name, (q, values) in recorded.items()
+        }
         variables |= clipping | {"valid_steps": valid_steps(traj)}
         coords = coordinates(cell, traj.steps, traj.states.shape[-2])
         for q, _ in recorded.values():

@@ -28,20 +28,20 @@ def clipped(
         raise InputError("clip: the update is clipped for one model at a time; analyze each model alone")
     log_norm = float(before.log_update_norm)
     if config.clip in UPDATE_CLIPS:
-        threshold = _threshold(config.clip_threshold, log_norm)
+        threshold = threshold_of(config.clip_threshold, log_norm)
         mantissas, exponent, shift = _host(before.param_mantissas), int(before.param_exponent), 0.0
         if isinstance(config.clip_threshold, str):  # a multiple needs no plain values, which may overflow
             shift, exponent = exponent * LN2, 0
-        update = clip_update(mantissas, config.clip, _threshold(config.clip_threshold, log_norm - shift), exponent)
+        update = clip_update(mantissas, config.clip, threshold_of(config.clip_threshold, log_norm - shift), exponent)
         return unclipped, _clip_variables(threshold, log_norm, update.log_norm_after + shift, update.angle)
-    threshold = _threshold(config.clip_threshold, 0.0)
+    threshold = threshold_of(config.clip_threshold, 0.0)
     done = {name: bptt(traj, gradient, clip=(config.clip, threshold)) for name, gradient in passes.items()}
     run = replace(unclipped, probe=done["probe"], loss=done.get("loss", done["probe"]), clipped=True)
     angle = angle_between(*(list(_host(g.param_mantissas).values()) for g in (before, run.loss)))
     return run, _clip_variables(threshold, log_norm, float(run.loss.log_update_norm), angle)
 
 
-def _threshold(threshold: float | str, log_norm: float) -> float:
+def threshold_of(threshold: float | str, log_norm: float) -> float:
     """The threshold as a number: itself, or a multiple ("0.5x") of a norm given by its logarithm."""
     if not isinstance(threshold, str):
         return float(threshold)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,14 @@ from ..quantities import Quantity, Recording
 from ..version import __version__
 
 
-def variable(q: Quantity, values: Array, model_axes: int) -> xr.Variable:
-    """A quantity as a labelled variable in host memory."""
+def variable(
+    q: Quantity, values: Array, model_axes: int, more: Mapping[str, Any] = MappingProxyType({})
+) -> xr.Variable:
+    """A quantity as a labelled variable in host memory, with `more` attributes."""
     at = q.dims.index("*") if "*" in q.dims else len(q.dims)
     dims = (*q.dims[:at], *_model_dims(model_axes), *q.dims[at + 1 :])
     attributes = {"long_name": q.long_name, "symbol": q.symbol, "units": q.units, "scale": q.scale}
-    return xr.Variable(dims, to_numpy(values), attributes)
+    return xr.Variable(dims, to_numpy(values), {**attributes, **more})
 
 
 def _model_dims(model_axes: int) -> tuple[str, ...]:
@@ -56,17 +60,20 @@ def coordinates(cell: Cell, steps: int, samples: int) -> dict[str, Any]:
     return {name: list(values) for name, values in (names | counts).items()}
 
 
+def overflow_json(overflow: list[Overflow]) -> str:
+    """Where samples overflowed, as an attribute can hold it."""
+    return json.dumps([{"sample": o.sample, "step": o.step, "gate": o.gate, "model": o.model} for o in overflow])
+
+
 def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str, Any]:
     """What belongs to the run as a whole: its network, where it overflowed, versions, device and precision."""
     traj = run.traj
-    places = [{"sample": o.sample, "step": o.step, "gate": o.gate, "model": o.model} for o in overflow]
     return {
         "title": f"Gradient dynamics of {cell!r} over {traj.steps} steps",
         "cell": repr(cell),
         "cell_name": cell.name,
         "activation": cell.activation.name,
-        "overflow": json.dumps(places),
-        "spectral_residual": float(run.spectral[1].max()),
+        "overflow": overflow_json(overflow),
         "versions": json.dumps({"gradlab": __version__, "numpy": np.__version__, "python": platform.python_version()}),
         "device": traj.xp.__name__,
         "dtype": str(traj.states.dtype),

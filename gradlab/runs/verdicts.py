@@ -31,15 +31,16 @@ class Verdict:
     """What one run shows, from the unit cotangent at the last step, on the joint state, as the median over samples.
 
     word: "vanishing", "exploding", "carried", "too short" (T < 10) or "overflow" (nothing left to analyse).
-    log_factor: ln R, R = ||dL/dstate_1|| / ||dL/dstate_T||. log_rate: ln of the factor per step back.
+    log_factor: ln R, R = ||dL/dstate_1|| / ||dL/dstate_T||. log_rate: ln of the factor per step back. Both are None
+    where nothing at all is left, whose rate is 0: every field is one that JSON knows.
     half_life: steps over which it halves (vanishing) or doubles (exploding), else None.
     reach: how many steps back at least 1 % is left throughout. steps: T.
     """
 
     word: str
     steps: int
-    log_factor: float
-    log_rate: float
+    log_factor: float | None
+    log_rate: float | None
     half_life: float | None
     reach: int
     details: list[str] = field(default_factory=list)
@@ -48,7 +49,14 @@ class Verdict:
     @property
     def rate(self) -> float:
         """Factor per step back."""
+        if self.log_rate is None:
+            return 0.0
         return math.exp(self.log_rate) if self.log_rate < 700 else math.inf
+
+    @property
+    def rate_text(self) -> str:
+        """Factor per step back, as a person writes it: x0.64."""
+        return factor_text(self.log_rate)
 
     @property
     def icon(self) -> str:
@@ -60,7 +68,7 @@ class Verdict:
         """The verdict in one sentence."""
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
-        return f"{HEADLINES[self.word]}: {factor_text(self.log_rate)} per step back."
+        return f"{HEADLINES[self.word]}: {self.rate_text} per step back."
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
@@ -81,7 +89,8 @@ def verdict(ds: xr.Dataset) -> Verdict:
     reach = _reach(lags[:steps])
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
     details = overflowed + _details(word, lags[:steps], half_life, reach)
-    return Verdict(word, steps, log_factor, log_rate, half_life, reach, details, _why(ds, log_rate))
+    factor, rate = (log if math.isfinite(log) else None for log in (log_factor, log_rate))
+    return Verdict(word, steps, factor, rate, half_life, reach, details, _why(ds, log_rate))
 
 
 def require_curve(ds: xr.Dataset, who: str) -> None:
@@ -202,11 +211,15 @@ def _reach_text(reach: int, steps: int) -> str:
     return f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {steps} steps."
 
 
-def path_factors(ds: xr.Dataset, log_rate: float) -> dict[str, float]:
-    """The rate split by path: share of each path in what a step passes back, times the rate; they sum to the rate."""
+def path_factors(ds: xr.Dataset, log_rate: float | None) -> dict[str, float]:
+    """The rate split by path: share of each path in what a step passes back, times the rate; they sum to the rate.
+
+    log_rate: None, as of a verdict, for a rate of 0.
+    """
+    rate = 0.0 if log_rate is None else math.exp(min(log_rate, 700))
     dims = [d for d in ds.path_share.dims if d != "path"]
     shares = ds.path_share.mean(dims, skipna=True).fillna(0.0)  # no share where nothing is passed back
-    return {str(p): float(shares.sel(path=p)) * math.exp(min(log_rate, 700)) for p in ds.path.values}
+    return {str(p): float(shares.sel(path=p)) * rate for p in ds.path.values}
 
 
 def slope_and_weights(ds: xr.Dataset) -> tuple[float, float]:
@@ -214,11 +227,16 @@ def slope_and_weights(ds: xr.Dataset) -> tuple[float, float]:
 
     With a carry, and where the weights are zero or no gate has any, the slope is the mean over units.
     """
-    singular = ds.recurrent_singular_values
-    weights = float(np.sqrt((singular**2).mean())) if singular.size else 0.0
+    weights = root_mean_square(ds.recurrent_singular_values.values)
     if weights == 0 or carries(ds):
         return float(ds.activation_slope.mean(skipna=True)), weights
     return math.exp(_log_typical(ds)) / weights, weights
+
+
+def root_mean_square(values: np.ndarray) -> float:
+    """Of any finite values, however large; 0 for none at all."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return largest * math.sqrt(float(np.mean((values.astype(float) / largest) ** 2))) if largest else 0.0
 
 
 def _log_typical(ds: xr.Dataset) -> float:

@@ -161,8 +161,14 @@ def test_the_first_button_keeps_its_promise(fields):
     assert verdict(runs.RUNS.get(explore_diagnosis.changed(config, 0)[0])).word == "carried"
 
 
+@pytest.mark.parametrize("fields", [{}, {"cell": "lstm"}], ids=["tanh", "lstm"])
+def test_the_remedies_are_those_of_the_library(fields):
+    config = SMALL.replace(**fields)
+    assert explore_diagnosis.diagnosed(config) == gradlab.diagnose(gradlab.analyze(config))
+
+
 def test_remedies_of_a_large_run_are_estimates(monkeypatch):
-    monkeypatch.setattr("gradlab.diagnosis.findings.QUICK", 0)
+    monkeypatch.setattr("gradlab.diagnosis.trials.QUICK", 0)
     config = SMALL.replace(seed=3)
     runs.RUNS.get(config)
     said = words(explore_diagnosis.content(data(config), None))

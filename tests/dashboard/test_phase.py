@@ -96,7 +96,7 @@ def test_the_words_say_what_the_theory_says():
     assert words(drawn["verdict"]) == "▲Chaotic phase: the gradient explodes, ×1.07 per step back."
     assert words(drawn["details"]).startswith("Mean-field theory: χ1 = 1.14.")
     assert "grows by a factor e in 15.3 steps; 100 steps back 10" in words(drawn["details"])  # 1 / 0.06521721
-    assert words(drawn["details"]).endswith("the critical gain is 1.")
+    assert words(drawn["details"]).endswith("the critical gain of an infinitely wide net is 1.")
 
 
 @pytest.mark.parametrize(

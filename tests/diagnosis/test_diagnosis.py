@@ -4,6 +4,7 @@ import html.parser
 import itertools
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,8 @@ CHAOTIC = SMALL | {"gain": 6.0}
 WORDS = set(calibration.WORDS)
 
 
-def diagnosed(**fields):
-    return diagnose(gradlab.analyze(**SMALL | fields))
+def diagnosed(rerun=True, **fields):
+    return diagnose(gradlab.analyze(**SMALL | fields), rerun)
 
 
 def own_network(name="elman", gain=1.0, steps=60, **options):
@@ -227,7 +228,8 @@ def test_the_factors_are_what_was_measured():
 @pytest.mark.parametrize("gain", [0.5, 5.0])
 def test_every_cell_and_activation_has_a_diagnosis_that_reads(cell, gain):
     for activation in ACTIVATIONS:
-        found = diagnosed(cell=cell, activation=activation, gain=gain, steps=20, hidden_size=8, batch_size=2)
+        tiny = {"steps": 20, "hidden_size": 8, "batch_size": 2}
+        found = diagnosed(rerun=False, cell=cell, activation=activation, gain=gain, **tiny)
         assert found.word in WORDS
         assert not re.search(r"nan\b|(?<!-)\binf\b", str(found))
         assert len(found.remedies) <= 3
@@ -308,7 +310,7 @@ def test_the_text_of_a_diagnosis():
         r"Diagnosis: vanishing; ln of the factor per step -0\.45\d\d \+- 0\.00\d \(standard error over samples\)\.",
         next(line for line in lines if line.startswith("Diagnosis")),
     )
-    for start in ("Cause: The slope of tanh", "Measured:", "Try:", "1. Gain 1.8"):
+    for start in ("Cause: The slope of tanh", "Measured:", "Try:", "1. Gain 1.9"):
         assert any(line.startswith(start) for line in lines)
     assert "Try:" not in str(diagnose(gradlab.analyze(gain=1.95)))
 
@@ -346,4 +348,8 @@ def test_html_escapes_what_it_shows_and_has_no_colours_of_its_own():
 
 def test_a_remedy_says_whether_it_was_run():
     remedy = Remedy(Change("Gain 2"), "why", math.log(0.5))
-    assert remedy.text == "Gain 2: x0.50 per step back (predicted, not verified)"
+    assert remedy.text == "Gain 2: x0.50 per step back (predicted from this run, not verified)"
+    run = replace(remedy, verified=verdict(synthetic(np.linspace(0.0, 0.0, 21))))
+    assert run.text == "Gain 2: x0.50 per step back predicted, x1.00 when run: carried"
+    texts = [replace(run, corrections=n).text.partition(", ")[0] for n in (1, 2)]
+    assert texts == [f"Gain 2: x0.50 per step back predicted after {n}" for n in ("a run", "2 runs")]

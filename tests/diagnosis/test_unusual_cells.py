@@ -88,7 +88,7 @@ def test_what_a_memory_keeps_is_its_rate():
 
 def test_what_passes_nothing_on_says_why():
     found = diagnose(analyzed("throwaway_feedforward"))
-    assert (found.word, found.log_rate) == ("vanishing", -math.inf)
+    assert (found.word, found.log_rate, found.verdict.rate) == ("vanishing", None, 0.0)
     assert found.cause.startswith("No gate has recurrent weights, and units keep nothing by themselves")
 
 

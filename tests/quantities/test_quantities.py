@@ -226,7 +226,7 @@ def test_paths(name):
         np.testing.assert_allclose(ds.path_share.sel(path=key), share, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(ds.jacobian_frobenius, np.linalg.norm(sum(dense.values()), axis=(-2, -1)), rtol=1e-10)
     sigma = np.linalg.norm(sum(dense.values()), 2, axis=(-2, -1))
-    assert (np.abs(ds.jacobian_spectral / sigma - 1) <= max(ds.attrs["spectral_residual"], 1e-9)).all()
+    assert (np.abs(ds.jacobian_spectral / sigma - 1) <= max(ds.jacobian_spectral.attrs["residual"], 1e-9)).all()
 
 
 @each_cell

@@ -107,7 +107,7 @@ def test_attributes_name_config_versions_and_device():
     assert versions["numpy"] == np.__version__
     assert (ds.attrs["device"], ds.attrs["dtype"], ds.attrs["cell"]) == ("numpy", "float64", "GRU(3 -> 6, tanh)")
     assert ds.attrs["title"] == "Gradient dynamics of GRU(3 -> 6, tanh) over 24 steps"
-    assert 0 <= ds.attrs["spectral_residual"] <= 1e-2
+    assert 0 <= ds.jacobian_spectral.attrs["residual"] <= 1e-2
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -214,7 +214,7 @@ def test_the_words_of_a_gradient_that_is_exactly_zero(dead):
     logs = np.zeros(101)
     logs[: 101 - dead] = -np.inf
     result = verdict(synthetic(logs))
-    assert (result.word, result.rate, result.log_factor) == ("vanishing", 0.0, -math.inf)
+    assert (result.word, result.rate, result.log_factor, result.log_rate) == ("vanishing", 0.0, None, None)
     assert result.headline == "The gradient vanishes: x0 per step back."
     assert f"It is exactly zero from {dead} step{'s' if dead > 1 else ''} back on." in result.details
     assert result.reach == dead - 1

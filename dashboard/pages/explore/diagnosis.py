@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.data.uploads import find, original_name, store
-from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip, is_quick, rerunner
+from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, save_layer
 from gradlab.wording import factor_text
@@ -37,8 +37,7 @@ def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
 @lru_cache(KEPT)
 def diagnosed(config: RunConfig) -> Diagnosis:
     """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too."""
-    ds = RUNS.get(config)
-    return diagnose(ds, rerunner(config) if is_quick(ds) else None)
+    return diagnose(RUNS.get(config))
 
 
 def card(found: Diagnosis, result: str) -> list[Component]:
@@ -75,7 +74,7 @@ def _promise(remedy: Remedy) -> str:
     """What a remedy is expected to do, and what it did where it was run."""
     if is_clip(remedy):
         return "a safety measure for training"
-    predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
+    predicted = f"predicted {factor_text(remedy.predicted_log_rate)}{remedy.basis}"
     if remedy.verified is None:
         return f"{predicted}, an estimate"
     return f"{predicted}, {factor_text(remedy.verified.log_rate)} when run"

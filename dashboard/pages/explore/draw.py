@@ -132,7 +132,8 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
 def realised(ds: xr.Dataset) -> list[components.Content]:
     """What the recurrent weights really are, over the gates."""
     std, radius, largest, _ = weight_measures(ds).values()
-    return [f"std·√H {_range(std)} · ρ {_range(radius)} · σ", html.Sub("max"), f" {_range(largest)}"]
+    radii = "" if np.isnan(radius).any() else f" · ρ {_range(radius)}"  # left out for its cost
+    return [f"std·√H {_range(std)}{radii} · σ", html.Sub("max"), f" {_range(largest)}"]
 
 
 def weight_measures(ds: xr.Dataset) -> dict[str, np.ndarray]:

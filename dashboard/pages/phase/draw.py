@@ -218,7 +218,9 @@ def details(found: Any, critical: float) -> str:
         sentences.append(f"The gradient {verb} by a factor e in {1 / abs(found.log_rate):.3g} steps{depth};")
         sentences.append(f"{STEPS} steps back {power_text(STEPS * found.log_rate)} is left.")
     if math.isfinite(critical):
-        sentences.append(f"With these biases and this input the critical gain is {critical:.3g}.")
+        sentences.append(
+            f"With these biases and this input the critical gain of an infinitely wide net is {critical:.3g}."
+        )
     return " ".join(sentences)
 
 

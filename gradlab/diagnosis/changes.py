@@ -1,0 +1,109 @@
+"""A change of a run: as it is made, as it is proposed, and as a remedy, tried or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..arrays import Array
+from ..cells import Cell
+from ..config import RunConfig
+from ..errors import InputError
+from ..runs.verdicts import FACTOR, Verdict
+from ..wording import factor_text
+
+Retry = Callable[[float], "Proposal | None"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
+
+    transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, ("scale_bias", factor) b_h,
+    and the delta of
+    ("shift_forget_bias", delta) is added to the forget gate's bias. Given weights are never drawn anew.
+    """
+
+    label: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    transform: tuple[str, float] | None = None
+
+    def apply(self, config: RunConfig) -> RunConfig:
+        """The RunConfig with the change's fields; a transformation needs `apply_weights` as well."""
+        return config.replace(**self.fields)
+
+    def apply_weights(self, cell: Cell, params: Mapping[str, Array]) -> dict[str, Array]:
+        """New parameters after the transformation; InputError for a forget bias of a cell without a forget gate."""
+        changed = dict(params)
+        if self.transform is None:
+            return changed
+        kind, amount = self.transform
+        if kind != "shift_forget_bias":
+            name = {"scale_recurrent": "W_hh", "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
+            return changed | {name: params[name] * amount}
+        if cell.forget_gate is None:
+            raise InputError(f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead")
+        bias = params["b_h"] * 1
+        bias[cell.gates.index(cell.forget_gate)] += amount
+        return changed | {"b_h": bias}
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change that would help, why, the ln of the factor per step it is predicted to have, and what a run of it shows.
+
+    verified: the verdict on the changed run, None where it was not run. corrections: how many runs of the same kind of
+    change went before, each of which corrected the prediction by what it missed.
+    """
+
+    change: Change
+    why: str
+    predicted_log_rate: float
+    verified: Verdict | None = None
+    corrections: int = 0
+
+    def carries(self, steps: int) -> bool:
+        """Whether the gradient is carried over `steps` steps: when run, else as predicted. Clipping carries nothing."""
+        if is_clip(self):
+            return False
+        if self.verified is not None:
+            return self.verified.word == "carried"
+        return abs(self.predicted_log_rate) * max(steps - 1, 1) <= FACTOR
+
+    @property
+    def basis(self) -> str:
+        """What the prediction rests on besides the diagnosed run, as words that follow on "predicted"."""
+        return {0: "", 1: " after a run"}.get(self.corrections, f" after {self.corrections} runs")
+
+    @property
+    def text(self) -> str:
+        """Change, predicted and measured rate in one line."""
+        if is_clip(self):
+            return f"{self.change.label}: a safety measure for training"
+        predicted = f"{self.change.label}: {factor_text(self.predicted_log_rate)} per step back"
+        if self.verified is None:
+            return f"{predicted} (predicted from this run, not verified)"
+        return f"{predicted} predicted{self.basis}, {self.verified.rate_text} when run: {self.verified.word}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A change to be tried, why, and the ln of the factor per step it is predicted to have.
+
+    retry: takes by how much a run missed the prediction and returns the proposal corrected for it, None for none.
+    """
+
+    change: Change
+    why: str
+    predicted_log_rate: float
+    retry: Retry | None = None
+
+    def remedy(self, verified: Verdict | None = None, corrections: int = 0) -> Remedy:
+        """What it comes to, run or not."""
+        return Remedy(self.change, self.why, self.predicted_log_rate, verified, corrections)
+
+
+def is_clip(remedy: Remedy | Proposal) -> bool:
+    """Whether a remedy clips the update, which leaves the flow as it is."""
+    return remedy.change.fields.get("clip", "off") != "off"
