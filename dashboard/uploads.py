@@ -51,7 +51,7 @@ def stored(name: str, data: bytes) -> str:
 
 def weights_summary(data: bytes) -> str:
     """The cell that a file holds; of a plain one, that its nonlinearity is not in the file."""
-    cell, _ = load_weights(data)
+    cell, _ = load_weights(data, activation="tanh")
     if saved_by_gradlab(data) is not None:
         return weights_text(data)
     if cell.name != "elman":

@@ -13,11 +13,12 @@ from gradlab.config import ConfigError, RunConfig, controls
 from gradlab.config.train import TrainConfig
 from gradlab.data import load_input
 from gradlab.errors import InputError, UnknownName, about
-from gradlab.importers import load_weights
+from gradlab.importers import from_state_dict, load_weights
 from gradlab.learning import LOSSES, OPTIMIZERS, SCHEDULES, make_clipper, omega
 from gradlab.tasks import make_task
 
 CO2 = str(Path(__file__).parents[1] / "studies" / "data" / "co2_mauna_loa.csv")
+LSTM = Path(__file__).parent / "golden" / "encoder_lstm.safetensors"
 SMALL = {"steps": 12, "batch_size": 2, "hidden_size": 3}
 
 # the error itself
@@ -163,7 +164,11 @@ WAYS = [  # function, its good arguments, argument, field, what is wrong about i
     (load_input, READ, "seed", "seed", COUNTS),
     (load_input, READ | {"source": CO2}, "column", "column", ("co2", 7, ["co2_ppm"])),
     (load_input, READ | {"source": CO2}, "steps", "steps", (10_000,)),
-    (load_weights, {}, "source", "weights", ("none.safetensors", CO2, b"", None)),
+    (load_weights, {}, "source", "weights", ("none.safetensors", CO2, b"", b"\x80\x02", b"PK\x03\x04", None)),
+    (load_weights, {"source": LSTM}, "layer", "layer", (3, "0_reverse", None)),
+    (load_weights, {"source": LSTM}, "prefix", "prefix", ("decoder", 3)),
+    (load_weights, {"source": LSTM}, "activation", "activation", ("tahn", 3, [])),
+    (from_state_dict, {}, "sd", "sd", ([1, 2], None, {})),
     (make_task, {"steps": 30}, "name", "task", ("add", None)),
     (make_task, {"name": "adding"}, "steps", "steps", (*COUNTS, 1)),
     (make_task, {"name": "adding", "steps": 9}, "path", "path", (CO2,)),

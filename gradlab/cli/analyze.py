@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -83,8 +84,10 @@ def _measure(
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
         from ..diagnosis import diagnose
+        from ..importers import AssumedActivation
         from ..runs.analyze import analyze
 
+        warnings.simplefilter("ignore", AssumedActivation)  # the note on the weights says it
         ds = analyze(config)
         unread = headline_only and not report_file
         found = diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))

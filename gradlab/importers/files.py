@@ -10,23 +10,23 @@ import numpy as np
 from ..cells import Cell
 from ..data import named_content
 from ..errors import InputError, about
-from .pytorch import Params, choice, from_state_dict
+from .foreign import CONVERT, described
+from .pytorch import Params, choice, read_layer
 from .trained import saved_by_gradlab, saved_choice, saved_layer
 
 CHOICES = ("prefix", "layer", "activation")  # arguments that an error may be about instead of the file
 _DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1"} | {
     "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?", "BF16": "u2"
 }  # fmt: skip
-_CONVERT = (
-    'python -c "import torch, safetensors.torch as s; '
-    "s.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')\""
-)
 
 
 def load_weights(
-    source: str | os.PathLike[str] | bytes, prefix: str | None = None, layer: int | str = 0, activation: str = "tanh"
+    source: str | os.PathLike[str] | bytes,
+    prefix: str | None = None,
+    layer: int | str = 0,
+    activation: str | None = None,
 ) -> tuple[Cell, Params]:
-    """Cell and parameters from a .safetensors file or its content; the choices and errors of `from_state_dict`.
+    """Cell and parameters from a .safetensors file or its content; choices, errors, warnings as of `from_state_dict`.
 
     A checkpoint of `gradlab train`, or a file of `save_layer`, says which cell it is, with its activation; `layer`
     counts its recurrent layers, and there is no `prefix`.
@@ -37,10 +37,12 @@ def load_weights(
         saved = saved_by_gradlab(data)
         if saved is not None:
             return saved_layer(arrays, saved, prefix, layer)
-        return from_state_dict(arrays, prefix, layer, activation)
+        found = read_layer(arrays, prefix, layer, activation)
+    found.warn()
+    return found.cell, found.params
 
 
-def weights_text(source: str | os.PathLike[str] | bytes, activation: str = "tanh") -> str:
+def weights_text(source: str | os.PathLike[str] | bytes, activation: str | None = None) -> str:
     """Which layer `load_weights` takes by itself, what else there is, and what the file does not tell."""
     name, data = _content(source)
     arrays = _arrays(name, data)
@@ -53,13 +55,13 @@ def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
     """The content of a .safetensors file with these arrays."""
     from safetensors.numpy import save
 
-    return save(dict(sd))
+    return save({name: np.asarray(array, order="C") for name, array in sd.items()})
 
 
 def load_safetensors(source: str | os.PathLike[str] | bytes) -> Params:
     """Name -> array, in the order of the names, from a .safetensors file or its content; bfloat16 as float32.
 
-    Raises InputError for anything else: a pickle (.pt, .pth) is never opened, as it can run any program.
+    Raises InputError for anything else, which is named where it can be told: a pickle (.pt, .pth) is never opened.
     """
     return _arrays(*_content(source))
 
@@ -78,13 +80,9 @@ def _arrays(name: str, data: bytes) -> Params:
     try:
         entries = dict(safetensors.deserialize(data))
     except safetensors.SafetensorError as error:
-        if data.startswith((b"PK\x03\x04", b"\x80")):
-            raise InputError(
-                f"{name} is a pickle, as torch.save writes it, and opening one can run any program; "
-                f"convert it once, where you trust it: {_CONVERT}",
-                "weights",
-            ) from None
-        text = f"{name} is not a safetensors file ({error}); write one with {_CONVERT}"
+        if found := described(name, data):
+            raise InputError(f"{name} is {found}", "weights") from None
+        text = f"{name} is not a safetensors file ({error}); write one with {CONVERT}"
         raise InputError(text, "weights") from None
     return {tensor: _decode(tensor, **entries[tensor]) for tensor in sorted(entries)}
 

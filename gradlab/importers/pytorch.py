@@ -6,7 +6,9 @@ Source: the equations in the documentation of torch.nn.RNN, torch.nn.LSTM and to
 """
 
 import re
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,19 +20,54 @@ from ..errors import InputError
 Params = dict[str, np.ndarray]
 
 _CELLS = {1: "elman", 3: "gru", 4: "lstm"}  # by the number of row blocks
-_LAYER = re.compile(r"(?P<module>(?:.*\.)?)weight_ih_l(?P<layer>\d+(?:_reverse)?)")
+REVERSE = "_reverse"  # behind the number of a layer's second direction
+ASSUMED = "do not tell nn.RNN's nonlinearity, so tanh is assumed"
+_LAYER = re.compile(rf"(?P<module>(?:.*\.)?)weight_ih_l(?P<layer>\d+(?:{REVERSE})?)")
+
+
+class AssumedActivation(UserWarning):
+    """The weights do not tell a layer's nonlinearity, and nobody else did."""
+
+
+@dataclass(frozen=True)
+class ReadLayer:
+    """A layer of PyTorch. number: behind its tensors' names. assumed: whether its nonlinearity is a guess."""
+
+    cell: Cell
+    params: Params
+    number: str
+    assumed: bool
+
+    def warn(self) -> None:
+        """Warn, the caller's caller, of what the weights do not tell or ask for."""
+        if self.assumed:
+            text = f"the weights {ASSUMED}; give activation='tanh' or 'relu', whichever it was trained with"
+            warnings.warn(text, AssumedActivation, stacklevel=3)
+        if self.number.endswith(REVERSE):
+            text = f"layer {self.number} reads a sequence from its end: reverse x along time, within each sample's own"
+            warnings.warn(f"{text} length, and the states to have them in the order of x", UserWarning, stacklevel=3)
 
 
 def from_state_dict(
-    sd: Mapping[str, Any], prefix: str | None = None, layer: int | str = 0, activation: str = "tanh"
+    sd: Mapping[str, Any], prefix: str | None = None, layer: int | str = 0, activation: str | None = None
 ) -> tuple[Cell, Params]:
     """Cell and parameters of one layer of an nn.RNN, nn.LSTM or nn.GRU, from its state_dict or any mapping of arrays.
 
     Without `prefix`, the name of the module ("encoder.lstm"), the first one that has the layer is taken. `layer` counts
-    from 0; "0_reverse" is the reversed direction. A state_dict does not tell an nn.RNN's `activation`.
+    from 0; "0_reverse" is the reversed direction, whose x has to be reversed along time: a warning says so. A
+    state_dict does not tell an nn.RNN's nonlinearity: without `activation` it is taken for tanh, with a warning.
     Returns W_xh (G_x, H, D), W_hh (G_h, H, H), b_h (G, H) of the dtype given, float32 for half precision. Absent
     biases are zero. Raises InputError if there is no such layer or its tensors do not fit together.
     """
+    found = read_layer(sd, prefix, layer, activation)
+    found.warn()
+    return found.cell, found.params
+
+
+def read_layer(
+    sd: Mapping[str, Any], prefix: str | None = None, layer: int | str = 0, activation: str | None = None
+) -> ReadLayer:
+    """What `from_state_dict` returns, and what is to be said about it."""
     if not isinstance(sd, Mapping):
         raise InputError(
             f"expected a mapping of names to arrays, got {type(sd).__name__}; pass module.state_dict()", "sd"
@@ -38,13 +75,20 @@ def from_state_dict(
     module, number = _find(sd, prefix, str(layer))
     w_ih, w_hh, b_ih, b_hh = _tensors(sd, module, number)
     blocks = len(w_hh) // w_hh.shape[1]
-    cell = make_cell(_CELLS[blocks], input_size=w_ih.shape[1], hidden_size=w_hh.shape[1], activation=activation)
-    w_ih, w_hh, b_ih, b_hh = (t.reshape(blocks, cell.hidden_size, *t.shape[1:]) for t in (w_ih, w_hh, b_ih, b_hh))
-    if _CELLS[blocks] != "gru":
-        return cell, {"W_xh": w_ih, "W_hh": w_hh, "b_h": b_ih + b_hh}
+    name, sizes = _CELLS[blocks], {"input_size": w_ih.shape[1], "hidden_size": w_hh.shape[1]}
+    cell = make_cell(name, **sizes, activation="tanh" if activation is None else activation)
+    tensors = [t.reshape(blocks, cell.hidden_size, *t.shape[1:]) for t in (w_ih, w_hh, b_ih, b_hh)]
+    assumed = activation is None and name == "elman"
+    return ReadLayer(cell, _parameters(name, *tensors), number, assumed)
+
+
+def _parameters(name: str, w_ih: np.ndarray, w_hh: np.ndarray, b_ih: np.ndarray, b_hh: np.ndarray) -> Params:
+    """PyTorch's blocks (G, H, ...) as a cell's parameters."""
+    if name != "gru":
+        return {"W_xh": w_ih, "W_hh": w_hh, "b_h": b_ih + b_hh}
     # From r, z, n to n, r, z, m: the recurrent block of n is a gate of its own, m, which reset multiplies.
     bias = np.stack([b_ih[2], b_ih[0] + b_hh[0], b_ih[1] + b_hh[1], b_hh[2]])
-    return cell, {"W_xh": w_ih[[2, 0, 1]], "W_hh": w_hh, "b_h": bias}
+    return {"W_xh": w_ih[[2, 0, 1]], "W_hh": w_hh, "b_h": bias}
 
 
 def to_state_dict(cell: Cell, params: Mapping[str, Any]) -> Params:
@@ -91,13 +135,14 @@ def _layer_text(layer: tuple[str, str]) -> str:
     return f"layer {number}" + (f" of '{module.removesuffix('.')}'" if module else "")
 
 
-def choice(sd: Mapping[str, Any], activation: str = "tanh") -> str:
+def choice(sd: Mapping[str, Any], activation: str | None = None) -> str:
     """Which layer `from_state_dict` takes by itself, what else there is, and what the weights do not tell."""
-    cell, _ = from_state_dict(sd, activation=activation)
+    found = read_layer(sd, activation=activation)
     taken, *others = map(_layer_text, _layers(sd))
     also = f"; the weights also hold {', '.join(others)}" if others else ""
-    assumed = f"; they do not tell nn.RNN's nonlinearity, {cell.activation} assumed" if cell.name == "elman" else ""
-    return f"{cell!r} from {taken}{also}{assumed}"
+    return f"{found.cell!r} from {taken}{also}" + (
+        f"; they {ASSUMED}: no activation was given" if found.assumed else ""
+    )
 
 
 def _summary(sd: Mapping[str, Any], most: int = 20) -> str:

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..importers import weights_text
 from ..quantities import Recorder, Recording, require_names
 from ..quantities import record as record_quantities
-from .build import build
+from .build import build, chosen_activation
 from .clipped import clipped
 from .labels import attributes, coordinates, valid_steps, variable
 from .probe import finite_trajectory, loss_at_every_step, probe_gradient
@@ -88,7 +88,7 @@ def analyze(
     dataset = _dataset(*build(config), config, Extra(record, without, on_progress))
     dataset.attrs["config"] = config.model_dump_json()
     if config.weights is not None:
-        dataset.attrs["weights"] = weights_text(config.weights, config.activation)
+        dataset.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
     return dataset
 
 

@@ -31,15 +31,21 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
         cell = cell_of(config, x.shape[-1])
         params = cell.init(config.seed, **draw_options(config, config.steps))
     else:
-        cell, params = load_weights(config.weights, activation=config.activation)
+        cell, params = load_weights(config.weights, activation=chosen_activation(config))
         x, chunks = _input(config, chunk, cell.input_size)
         if x.shape[-1] != cell.input_size:
             raise InputError(
                 f"the weights expect {cell.input_size} input features, '{config.input}' has {x.shape[-1]}; "
-                "choose another input or a column"
+                "choose another input or a column",
+                "input",
             )
     params = {name: xp.asarray(p, dtype=config.dtype) for name, p in params.items()}
     return cell, params, (xp.asarray(part, dtype=config.dtype) for part in chain([x], chunks))
+
+
+def chosen_activation(config: RunConfig) -> str | None:
+    """The activation that was asked for; None where it is only the default, as weights may be of another."""
+    return config.activation if "activation" in config.model_fields_set else None
 
 
 def _input(config: RunConfig, chunk: int, input_size: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:

@@ -207,6 +207,14 @@ def test_own_weights() -> None:
     assert answer("--weights", GOLDEN / "encoder_lstm.safetensors")["cell"] == "LSTM(3 -> 4, tanh)"
 
 
+def test_an_assumed_nonlinearity_is_said_once() -> None:
+    weights = "--weights", GOLDEN / "rnn_relu_no_bias.safetensors"
+    assumed = "; they do not tell nn.RNN's nonlinearity, so tanh is assumed: no activation was given"
+    for given, cell, rest in (((), "tanh", assumed), (("--activation", "relu"), "relu", "")):
+        note = f"note: the weights are Elman(3 -> 4, {cell}) from layer 0{rest}\n"
+        assert run("--steps", 20, "--batch-size", 2, *weights, *given).stderr == note
+
+
 # --- Bad input
 
 

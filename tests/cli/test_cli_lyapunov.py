@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from click.testing import Result
 from gradlab.config import RunConfig
 from gradlab.products.lyapunov import lyapunov
 from gradlab.runs.build import build
-from tests.commands import call, parsed, posix, process, read_terminal, refused
+from tests.commands import ROOT, call, parsed, posix, process, read_terminal, refused
 
+GOLDEN = ROOT / "tests" / "golden"
 SMALL = {"hidden_size": 8, "batch_size": 4, "steps": 300}
 
 
@@ -105,6 +107,15 @@ def test_files_and_configurations(tmp_path: Path) -> None:
     toml.write_text("cell = 'minimal_rnn'")
     found = answer("--input", file, "--config", toml)
     assert found["cell"] == "MinimalRNN(2 -> 8, tanh)"
+
+
+def test_an_assumed_nonlinearity_is_a_note() -> None:
+    weights = "--steps", 50, "--batch-size", 2, "--weights", GOLDEN / "rnn_relu_no_bias.safetensors"
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        found = call("lyapunov", *weights).stderr
+    assert found.startswith("note: the weights do not tell nn.RNN's nonlinearity, so tanh is assumed; give activation=")
+    assert call("lyapunov", *weights, "--activation", "relu").stderr == ""
 
 
 @pytest.mark.parametrize(

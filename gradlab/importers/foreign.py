@@ -1,0 +1,72 @@
+"""What a file is that is no .safetensors, as far as its first bytes, its members' names and its own name tell.
+
+Nothing in it is opened: a pickle can run any program.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+
+NAMED = 3  # members of an archive, in a message
+CONVERT = (
+    'python -c "import torch, safetensors.torch as s; '
+    "s.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')\""
+)
+CONVERT_NPZ = (
+    'python -c "import numpy as n, safetensors.numpy as s; '
+    "s.save_file({k: n.ascontiguousarray(a) for k, a in n.load('net.npz').items()}, 'net.safetensors')\""
+)
+BUILD = (
+    "gradlab does not read those; put the arrays into the parameters of a cell (gradlab.make_cell: W_xh, W_hh, b_h) "
+    "and write them with gradlab.importers.save_layer(cell, params)"
+)
+PICKLE = (
+    "a pickle, as torch.save writes it, and opening one can run any program; "
+    f"convert it once, where you trust it: {CONVERT}"
+)
+STARTS = {  # first bytes -> what such a file is, and what to do
+    b"\x89HDF\r\n\x1a\n": f"an HDF5 file, as Keras and others write weights; {BUILD}",
+    b"\x93NUMPY": "one NumPy array; a layer has several: save them by their names in PyTorch as a .safetensors file",
+}
+
+
+def described(name: str, data: bytes) -> str | None:
+    """What the file is and what to do with it, to stand behind "NAME is "; None where nothing tells."""
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _archive(data)
+    if _is_pickle(data):
+        return PICKLE
+    if name.lower().endswith(".onnx"):
+        return f"an ONNX model; {BUILD}"
+    return next((text for start, text in STARTS.items() if data.startswith(start)), None)
+
+
+def _is_pickle(data: bytes) -> bool:
+    """Protocol 2 to 5; the length that a .safetensors file begins with could be the same two bytes, and then zeros."""
+    return data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and data[2:8] != bytes(6)
+
+
+def _archive(data: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return "a zip archive that breaks off or is damaged; save or download it again"
+    names = {member.rpartition("/")[2] for member in members}
+    if "data.pkl" in names:
+        return PICKLE
+    if "model.weights.h5" in names:
+        return f"a model of Keras; {BUILD}"
+    if members and all(member.endswith(".npy") for member in members):
+        listed = _listed([member.removesuffix(".npy") for member in members])
+        return f"a NumPy archive of {listed}; where these are PyTorch's names of its tensors, convert it: {CONVERT_NPZ}"
+    if "[Content_Types].xml" in names:
+        return "an Office document and holds no weights; name a .safetensors file"
+    return f"a zip archive of {_listed(members)}; if there is a .safetensors file in it, unpack that one"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "") if names else "nothing"
