@@ -78,8 +78,7 @@ def _orthonormalised(
     side = side_of(jacobian)
     start = xp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(side, side)))[0])
     rows = ScaledVectors(xp, start + xp.zeros((*shape, 1, 1), dtype=xp.float64), (-1,))
-    product, interval, pending = GradedMatrix(xp, rows.mantissas), 1, 0
-    product.exponents = product.exponents + rows.exponents
+    product, interval, pending = GradedMatrix(xp, rows.scaled), 1, 0
     yield t, product
     for step in jacobian.each_step(s, t, backwards=True):
         with quiet():
