@@ -6,7 +6,7 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import dcc, html
-from dash.development.base_component import Component
+from dash.development.base_component import Component as Component
 
 from gradlab.wording import times
 
@@ -69,6 +69,12 @@ def statement(word: str, sign: str, text: str) -> list[Component]:
     sentence = [*typeset(before), html.Span(verb, className="verb"), *typeset(after)]
     icon = html.Span(sign, className="sign", **aria(hidden="true"))
     return [html.Span([icon, html.Span(sentence)], className=f"verdict {word.replace(' ', '-')}")]
+
+
+def head(page: ids.Ids, first: str, actions: Component, **heading: Any) -> Component:
+    """The words of a page, `first` until there is something to say, and what can be done."""
+    verdict = html.H1(first, id=page.verdict, **heading)
+    return html.Div([verdict, html.P(id=page.details, className="details"), actions], className="head")
 
 
 def strip(boxes: Sequence[Mapping[str, Any]], steps: int) -> dict[str, Any]:

@@ -5,13 +5,12 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
-from dash.development.base_component import Component
 
 from gradlab.arrays import gpu_problem
 from gradlab.config import Config, Control, RunConfig, controls
 
 from . import form, ids
-from .components import icon_button
+from .components import Component, icon_button
 from .server import UPLOAD_LIMIT
 
 SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
@@ -38,9 +37,13 @@ def _number_input(key: str, control: Control, value: Any, **more: Any) -> Compon
 def number(key: str, control: Control, value: Any, **more: Any) -> list[Component]:
     """A slider and a field that goes beyond it; `pair` keeps both at one value."""
     span = {"min": control.min, "max": control.max, "step": control.step}
-    look = {"label": None, "thumbLabel": control.label, "size": "sm"}
-    slider = dmc.Slider(id=ids.slider(key), value=value, updatemode="drag", **span, **look)
-    return [_number_input(key, control, value, **more), html.Div(slider, className="slider")]
+    return [_number_input(key, control, value, **more), slider(ids.slider(key), control.label, value, **span)]
+
+
+def slider(component_id: str, label: str, value: Any, **span: Any) -> Component:
+    """A slider that is followed while it moves; span: min, max, step."""
+    look = {"label": None, "thumbLabel": label, "size": "sm", "updatemode": "drag"}
+    return html.Div(dmc.Slider(id=component_id, value=value, **span, **look), className="slider")
 
 
 def _number(name: str, control: Control, value: Any, of: type[Config]) -> list[Component]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import xarray as xr
 from dash import Dash, Input, Output, State, ctx, html
-from dash.development.base_component import Component
 
 import gradlab
 
-from .components import icon
+from .components import Component, icon
 from .ids import Ids, part
 
 LABELS = {

@@ -192,3 +192,9 @@ def looks(filled: Form[C], base: C) -> dict[str, dict[str, Any]]:
     messages = {ids.control(key(name, of)): {"error": filled.errors.get(name, "")} for name in controls(of)}
     hidden = any(controls(of)[name].level == "more" for name in filled.errors)
     return classes | messages | ({PAGES[of].more: {"open": True}} if hidden else {})
+
+
+def told(error: InputError, labels: Mapping[str, str]) -> str:
+    """An error with the label of the field that it is about, in place of the name where it begins with that."""
+    label = labels.get(error.field or "")
+    return f"{label}: {str(error).removeprefix(f'{error.field}: ')}" if label else str(error)

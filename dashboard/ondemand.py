@@ -29,6 +29,11 @@ class Work(Generic[S]):
         """As it stands, if there is one."""
         return JOBS.get(self.key(subject))
 
+    def going(self, subject: S) -> Job | None:
+        """The job while it is under way."""
+        job = self.job(subject)
+        return None if job is None or job.ended else job
+
     def result(self, subject: S) -> Any:
         """What came of it; None before anything has."""
         job = self.job(subject)

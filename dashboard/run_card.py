@@ -4,10 +4,9 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, State, html
-from dash.development.base_component import Component
 
 from . import ids
-from .components import aria, icon_button, typeset
+from .components import Component, aria, icon_button, typeset
 
 COPIED = {"copy_link": "link", "copy_python": "Python", "copy_command": "command"}
 

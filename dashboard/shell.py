@@ -4,10 +4,9 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
-from dash.development.base_component import Component
 
 from . import ids, pages
-from .components import aria, icon, icon_button
+from .components import Component, aria, icon, icon_button
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">

@@ -128,7 +128,7 @@ def test_no_name_of_a_room_hides_one_of_its_files(package):
 )
 def test_the_engine_needs_numpy_and_scipy_only(path):
     foreign = {name.partition(".")[0] for name, _ in imports(path)} - set(sys.stdlib_module_names)
-    optional = {"arrays": {"cupy", "cupyx"}, "step_product": {"threadpoolctl"}}.get(path.stem, set())
+    optional = {"arrays": {"cupy", "cupyx"}, "threads": {"threadpoolctl"}}.get(path.stem, set())
     assert foreign <= {"gradlab", "numpy", "scipy"} | optional
 
 

@@ -28,6 +28,7 @@ from .forward import BATCH_FIRST
 from .linearize import Linearization, linearizations
 from .scaled import EMPTY, Scaled
 from .step_clipping import STEP_MODES
+from .threads import few_threads, spare_threads
 from .trajectory import Trajectory, read
 
 TINY = 1e-15  # below this, the largest entry of a gradient is computed again from scaled factors
@@ -87,7 +88,7 @@ class Gradients:
         shift = xp.where(self.alive[1:], exponents - top[..., None], 0)
         r = xp.ascontiguousarray(read(traj.cell, traj.states[:-1]))
         x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
-        with quiet():
+        with quiet(), few_threads(traj.product_size):
             grads = self._products(self.deltas, *self._weighted(shift, r, x))
             if not self._are_exact(grads, shift, r, x):
                 extra, grads = self._balanced(shift, r, x)
@@ -187,7 +188,7 @@ class Gradients:
     def scaled_inputs(self) -> Scaled:
         """dL/dx_t (T, *M, B, D) at any magnitude."""
         traj, cell, xp = self.traj, self.traj.cell, self.traj.xp
-        with quiet():
+        with quiet(), few_threads(traj.product_size):
             deltas = self.deltas[: len(cell.gates)][cell.driven]
             weights = xp.swapaxes(traj.weights["W_xh"], -1, -2)
             terms = [linear(xp, d, w) for d, w in zip(deltas, weights, strict=True)]
@@ -196,6 +197,7 @@ class Gradients:
         return Scaled(sum(terms[1:], terms[0]), self.exponents[1:, ..., None])
 
 
+@spare_threads
 def bptt(
     traj: Trajectory,
     dL_dh: Array | Scaled,

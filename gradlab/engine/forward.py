@@ -13,6 +13,7 @@ from ..errors import InputError
 from .lengths import Lengths
 from .step_product import StepProduct
 from .steps import Plan, Views, by_step, carry_out, chunk_steps
+from .threads import few_threads
 from .trajectory import Trajectory, elementwise, input_projection
 
 BATCH_FIRST = "batch first? use np.swapaxes(x, 0, 1)"
@@ -47,7 +48,7 @@ def unroll(
     shared = cell.state_is_gate and not own.padded
     gates = states[1:] if shared else empty(xp, (x.shape[0], len(cell.gates), *size), states.dtype)
     traj = Trajectory(cell, dict(params), x, states, gates, own)
-    with quiet():
+    with quiet(), few_threads(traj.product_size):
         finite = _run(traj, shared)
     return replace(traj, finite=finite)
 

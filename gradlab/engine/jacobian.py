@@ -16,6 +16,7 @@ from .lanczos import largest_singular_values
 from .linearize import Linearization, linearizations, linearize
 from .operator import Operator, RowProducts, Weights
 from .steps import chunk_steps
+from .threads import spare_threads
 from .trajectory import Trajectory
 
 CARRY = "carry"
@@ -47,6 +48,11 @@ class StateJacobian:
         """The Jacobians of some of the samples."""
         return replace(self, traj=self.traj.of_samples(samples))
 
+    @property
+    def product_size(self) -> int:
+        """That of its trajectory."""
+        return self.traj.product_size
+
     def paths(self) -> dict[str, StateJacobian]:
         """Operators whose sum is J: `carry`, what each unit keeps by itself, and one per recurrent gate."""
         names = self.traj.cell.recurrent_gates if self.gates is None else self.gates
@@ -72,6 +78,7 @@ class StateJacobian:
             for t in reversed(steps) if backwards else steps:
                 yield StepJacobian(t + 1, part.step(t))
 
+    @spare_threads
     def split(self, u: Array) -> tuple[Array, Array]:
         """The paths' Frobenius norms and their shares of J^T u, both (P, T, *M, B) in the order of `paths()`.
 
@@ -84,16 +91,19 @@ class StateJacobian:
         for lin in linearizations(traj):
             steps = slice(lin.start, lin.stop)
             cotangent, _ = over_largest(xp, u[steps], (1, -1))
-            parts = [path._part(lin) for path in paths]
-            pulled = [part.apply_transpose(cotangent) for part in parts]
-            total = sum(pulled[1:], pulled[0])
+            parts = {p: part for p, path in enumerate(paths) if not (part := path._part(lin)).is_zero}
+            pulled = {p: part.apply_transpose(cotangent) for p, part in parts.items()}
+            total = sum(pulled.values()) if pulled else xp.zeros_like(cotangent)
             with quiet():
                 unit, _ = over_largest(xp, total, (1, -1))
-                for p, (part, vector) in enumerate(zip(parts, pulled, strict=True)):
+                whole = _dots(total, unit)
+                norms[:, steps], shares[:, steps] = 0, 0 * whole / whole  # NaN where nothing is passed back
+                for p, part in parts.items():
                     norms[p, steps] = xp.sqrt(xp.maximum(part.squares(products), 0.0))
-                    shares[p, steps] = (vector * unit).sum(axis=(1, -1)) / (total * unit).sum(axis=(1, -1))
+                    shares[p, steps] = _dots(pulled[p], unit) / whole if len(parts) > 1 else whole / whole
         return norms, shares
 
+    @spare_threads
     def _map(self, vectors: Array, name: str, transpose: bool) -> Array:
         traj, model_axes = self.traj, len(self.traj.models)
         require_namespace(traj.xp, **{name: vectors})
@@ -108,6 +118,7 @@ class StateJacobian:
             out[steps] = method(vectors[steps])
         return out
 
+    @spare_threads
     def dense(self) -> Array:
         """(T, *M, B, S*H, S*H), states major: the first H rows and columns belong to h."""
         traj, h = self.traj, self.traj.cell.hidden_size
@@ -117,6 +128,7 @@ class StateJacobian:
             part.dense(dense[part.start : part.stop])
         return dense
 
+    @spare_threads
     def frobenius(self) -> Array:
         """||J_t||_F (T, *M, B), exact, in O(H) per step and sample from precomputed row products of W.
 
@@ -132,6 +144,7 @@ class StateJacobian:
         """||J_t||_2 (T, *M, B): the largest singular values; `spectral_with_bound` says how exact they are."""
         return self.spectral_with_bound(tol)[0]
 
+    @spare_threads
     def spectral_with_bound(self, tol: float = 1e-6, every: int = 1) -> tuple[Array, Array]:
         """||J_t||_2 and its relative residual bound, (T, *M, B) each; Golub-Kahan on many steps together.
 
@@ -176,6 +189,11 @@ class StateJacobian:
 
     def _part(self, lin: Linearization) -> Operator:
         return Operator(self.traj, lin, self._weights, self.carries)
+
+
+def _dots(u: Array, v: Array) -> Array:
+    """<u, v> over states and units: (C, S, *M, B, H) -> (C, *M, B)."""
+    return (u * v).sum(axis=(1, -1))
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,11 @@ class Operator:
     def __len__(self) -> int:
         return self.length
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether it has no term at all, as the carry of a cell that keeps nothing."""
+        return not self.gates and not self.carry
+
     def _copy(self) -> Operator:
         """A shallow copy; the module `copy` takes ten times as long, and there is one for every step."""
         part = object.__new__(Operator)

@@ -88,5 +88,20 @@ def size_exponents(xp: Namespace, x: Array, axes: Axes, nothing: int = EMPTY) ->
     return xp.where(largest > 0, xp.frexp(largest)[1], xp.full(largest.shape, nothing, dtype=xp.int32))
 
 
+def bring_near_one(xp: Namespace, x: Array, axes: Axes) -> Array:
+    """Divide x in place by powers of two, so that the largest along `axes` lies in [0.5, 1); the exponents, 0 of zeros.
+
+    The exponents lack the axes.
+    """
+    exponents = size_exponents(xp, x, axes, nothing=0)
+    xp.ldexp(x, -xp.expand_dims(exponents, axes), out=x)
+    return exponents
+
+
+def powers_of_two(xp: Namespace, exponents: Array, dtype: Any) -> Array:
+    """2^exponents."""
+    return xp.ldexp(xp.ones(exponents.shape, dtype=dtype), exponents)
+
+
 def _axes(axes: Axes, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in ((axes,) if isinstance(axes, int) else axes))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
 
 from ..arrays import CACHE_LINE, Array, Namespace, contiguous
+from .threads import blas_libraries
 
 SMALL = 100**3  # rows * inner * columns up to which OpenBLAS multiplies without packing its factors first
 AVX512 = ("SkylakeX", "Cooperlake", "SapphireRapids")  # the kernels of OpenBLAS that do so
@@ -49,13 +47,5 @@ def column_blocks(xp: Namespace, rows: int, weights: Array) -> int:
 
 def _small_products_are_fast() -> bool:
     """Whether OpenBLAS runs its kernels for AVX-512 on one thread; more threads share a large product better."""
-    return any(blas.architecture in AVX512 and blas.num_threads == 1 for blas in _openblas())
-
-
-@cache
-def _openblas() -> list[Any]:
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:  # the engine runs without it
-        return []
-    return list(ThreadpoolController().select(internal_api="openblas").lib_controllers)
+    openblas = [blas for blas in blas_libraries() if blas.internal_api == "openblas"]
+    return any(blas.architecture in AVX512 and blas.num_threads == 1 for blas in openblas)

@@ -64,6 +64,11 @@ class Trajectory:
         return self.cell.weights(self.params)
 
     @property
+    def product_size(self) -> int:
+        """Multiply-adds of one step's product of a batch with a gate's recurrent weights."""
+        return int(self.states.shape[-2]) * self.cell.hidden_size**2 * len(self.cell.reads)
+
+    @property
     def valid_steps(self) -> np.ndarray:
         """How many steps each sample has (*M, B), in host memory."""
         count = to_numpy(self.lengths.values) if self.lengths.padded else self.steps

@@ -19,7 +19,7 @@ from ..arrays import LN2, Array, is_whole, namespace, over_largest, quiet, requi
 from ..engine.step_clipping import STEP_MODES
 from ..errors import InputError
 from ..registry import Registry
-from .norms import Norm, angle, flatten, largest, row_norms
+from .norms import Norm, angle, flatten, largest, row_norms, times_power
 
 AGC_FLOOR = 1e-3  # weights of a smaller norm count as this, or those that start at zero could never leave it
 
@@ -73,7 +73,7 @@ class Gradient:
     def plain(self) -> Array:
         """The vector without an exponent; may under- or overflow."""
         with quiet():
-            return namespace(self.vector).ldexp(self.vector, self.exponent) if self.exponent else self.vector
+            return times_power(self.vector, self.exponent)
 
     def split(self, vector: Array) -> dict[str, Array]:
         """A vector as arrays of the gradient's names and shapes, float64."""
@@ -205,7 +205,7 @@ class AutoClip(Clipper):
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
         with quiet():
-            norm = float(np.ldexp(gradient.norm.mantissa, gradient.norm.exponent + gradient.exponent))
+            norm = float(times_power(np.float64(gradient.norm.mantissa), gradient.norm.exponent + gradient.exponent))
         norm = min(norm, np.finfo(float).max)
         norms, place = self.state["norms"], np.searchsorted(self.state["norms"], norm)
         self.state["norms"] = np.concatenate([norms[:place], [norm], norms[place:]])

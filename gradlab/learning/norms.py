@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..arrays import LN2, Array, namespace, quiet, row_dots
+from ..engine.scaled import Scaled
 
 SAFE = 2.0**900  # sums of squares between its inverse and this have lost no square that matters
 
@@ -29,9 +30,8 @@ class Norm:
             top = largest(vector)
             if top == 0 or not math.isfinite(top):
                 return cls(top)
-            exponent = math.frexp(top)[1]
-            scaled = xp.ldexp(vector, -exponent)
-            return cls(math.sqrt(float(xp.dot(scaled, scaled))), exponent)
+            unit = Scaled.of(vector, -1)
+            return cls(math.sqrt(float(xp.dot(unit.mantissas, unit.mantissas))), int(unit.exponents[0]))
 
     @property
     def log(self) -> float:
@@ -40,9 +40,12 @@ class Norm:
 
     def scale(self, vector: Array, length: float = 1.0) -> Array:
         """`vector` over this norm, times `length`."""
-        if self.exponent:
-            vector = namespace(vector).ldexp(vector, -self.exponent)
-        return vector * (length / self.mantissa)
+        return times_power(vector, -self.exponent) * (length / self.mantissa)
+
+
+def times_power(vector: Array, exponent: int) -> Array:
+    """`vector` times 2^exponent; itself for 0."""
+    return Scaled(vector, namespace(vector).int32(exponent)).plain()
 
 
 def flatten(arrays: Sequence[Array]) -> Array:
@@ -73,7 +76,7 @@ def angle(a: Array, norm_a: Norm, b: Array, norm_b: Norm) -> float:
     chord = norm_a.scale(a)
     chord -= norm_b.scale(b)
     norm = Norm.of(chord)
-    return 2 * math.asin(min(math.ldexp(norm.mantissa, norm.exponent) / 2, 1.0))
+    return 2 * math.asin(min(math.exp(norm.log) / 2, 1.0))
 
 
 def angle_between(a: Sequence[Array], b: Sequence[Array]) -> float:

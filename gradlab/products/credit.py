@@ -12,6 +12,7 @@ from ..arrays import LN2, Array, Namespace, over_largest, quiet
 from ..engine.backward import Gradients, check_gradients
 from ..engine.jacobian import jacobian
 from ..engine.scaled import Scaled
+from ..engine.threads import spare_threads
 from ..engine.trajectory import Trajectory, read
 from ..errors import InputError
 from .scaled_vectors import ScaledVectors
@@ -20,6 +21,7 @@ STEP_BLOCK = 64  # steps whose contributions are computed together
 BLOCK = 32  # loss times whose gradients travel together
 
 
+@spare_threads
 def triangle(
     traj: Trajectory,
     dL_dh: Array,

@@ -9,8 +9,8 @@ Source: Stewart 1997 (graded products); Demmel & Veselic 1992 (accuracy of Jacob
 from __future__ import annotations
 
 from ..arrays import LN2, Array, Namespace, quiet, row_dots
+from ..engine.scaled import EMPTY, Scaled, powers_of_two
 
-EMPTY = -(2**30)  # the exponent of a column of zeros
 RESOLVED = 20  # bits: a narrower range of the wanted singular values is left to the library's SVD
 NEGLIGIBLE = 40  # bits: columns so far below the last wanted one do not change it
 SWEEPS = 20  # of rotations at most; a few are enough
@@ -20,19 +20,14 @@ ORTHOGONAL = 1e-12  # cosine between two columns that counts as none
 class GradedMatrix:
     """Columns with an exponent each: column j is rows[j] times 2^exponents[j]; rows (..., n, N), float64."""
 
-    def __init__(self, xp: Namespace, columns: Array) -> None:
-        self.xp, self.rows = xp, columns
-        self.exponents = xp.zeros(columns.shape[:-1], dtype=xp.int32)
-        self._normalise()
+    def __init__(self, xp: Namespace, columns: Scaled) -> None:
+        self.xp = xp
+        self._set(Scaled.of(columns, -1))
 
     def multiply(self, r: Array, exponents: Array) -> None:
         """Multiply by (r diag(2^exponents))^T, r (..., n, n) upper triangular, from the right."""
-        xp = self.xp
-        own = xp.maximum(self.exponents + exponents, EMPTY)[..., None, :]
-        sizes = xp.where(r != 0, xp.frexp(r)[1] + own, EMPTY)
-        self.exponents = xp.max(sizes, axis=-1)
-        self.rows = xp.matmul(xp.ldexp(r, own - self.exponents[..., None]), self.rows)
-        self._normalise()
+        factor = Scaled.of(Scaled(r, (self.exponents + exponents)[..., None, :]), -1)
+        self._set(Scaled.of(Scaled(self.xp.matmul(factor.mantissas, self.rows), factor.exponents), -1))
 
     def singular_values(self, k: int) -> tuple[Array, Array]:
         """The k largest ln sigma_i (..., k), largest first, and their left singular vectors as rows (..., k, N)."""
@@ -47,15 +42,14 @@ class GradedMatrix:
             kept = int(xp.max((below <= NEGLIGIBLE).sum(axis=-1)))
             return _Rotations(xp, rows[..., :kept, :], exponents[..., :kept]).singular_values(k)
 
-    def _normalise(self) -> None:
-        """Bring each column's largest entry to [0.5, 1)."""
-        self.rows, self.exponents = _normalised(self.xp, self.rows, self.exponents)
+    def _set(self, columns: Scaled) -> None:
+        self.rows, self.exponents = columns.mantissas, columns.exponents[..., 0]
 
 
 def _by_library(xp: Namespace, rows: Array, exponents: Array, k: int) -> tuple[Array, Array]:
     """The singular values as the library finds them, to digits of the largest."""
     top = exponents[..., :1]
-    _, sigma, lefts = xp.linalg.svd(xp.ldexp(rows, (exponents - top)[..., None]))
+    _, sigma, lefts = xp.linalg.svd(Scaled(rows, exponents[..., None]).over(top[..., None]))
     return xp.log(sigma[..., :k]) + LN2 * top, lefts[..., :k, :]
 
 
@@ -87,7 +81,8 @@ class _Rotations:
         for _ in range(2 * half - 1):
             worst = max(worst, self._rotate(half))
             self.rows, self.exponents = self.rows[..., seats, :], self.exponents[..., seats]
-        self.rows, self.exponents = _normalised(self.xp, self.rows, self.exponents)
+        columns = Scaled.of(Scaled(self.rows, self.exponents[..., None]), -1)
+        self.rows, self.exponents = columns.mantissas, columns.exponents[..., 0]
         return worst
 
     def _rotate(self, half: int) -> float:
@@ -100,7 +95,7 @@ class _Rotations:
         first, second = self.rows[..., :half, :], self.rows[..., half:, :]
         x, y = xp.where(swap, second, first), xp.where(swap, first, second)
         shift = -xp.abs(self.exponents[..., :half] - self.exponents[..., half:])
-        delta2 = xp.ldexp(xp.ones(shift.shape, dtype=x.dtype), 2 * xp.maximum(shift, -600))
+        delta2 = powers_of_two(xp, 2 * xp.maximum(shift, -600), x.dtype)
         a, b, g = (row_dots(xp, left, right) for left, right in ((x, x), (y, y), (x, y)))
         z = (a - delta2 * b) / (2 * xp.where(g != 0, g, 1.0))
         tau = xp.where(z < 0, -1.0, 1.0) / (xp.abs(z) + xp.sqrt(delta2 + z * z))
@@ -109,13 +104,6 @@ class _Rotations:
         new_x, new_y = c * (x + (tau * delta2)[..., None] * y), c * (y - tau[..., None] * x)
         self.rows[..., :half, :], self.rows[..., half:, :] = xp.where(swap, new_y, new_x), xp.where(swap, new_x, new_y)
         return float(xp.max(xp.abs(g) / xp.sqrt(xp.where(a * b > 0, a * b, 1.0))))
-
-
-def _normalised(xp: Namespace, rows: Array, exponents: Array) -> tuple[Array, Array]:
-    """Rows with their largest entry in [0.5, 1), and their exponents."""
-    largest = xp.max(xp.abs(rows), axis=-1)
-    shift = xp.frexp(largest)[1]
-    return xp.ldexp(rows, -shift[..., None]), xp.where(largest > 0, exponents + shift, EMPTY)
 
 
 def _seats(half: int) -> list[int]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arrays import LN2, Array, Namespace, quiet
 from ..engine.lanczos import Operator, largest_singular_values, leading_triplet
+from ..engine.scaled import EMPTY, powers_of_two
 from .scaled_vectors import ScaledVectors
 
 TOL = 1e-2  # of the relative residual, which bounds the error of the spectral norm; the error is about its square
@@ -18,7 +19,6 @@ FIRST = {
 }  # Golub-Kahan steps from the neighbour's vector -> residual that will do
 LATER, CYCLES = {8: TOL}, 6  # the same where that is too few, and how often
 RIVAL, UNSEEN = 0.5, 0.01  # a row with that share of sigma^2, and less than that of the singular vector, joins in
-EMPTY = -(2**30)  # the exponent of a row of zeros
 
 
 class Growth:
@@ -63,8 +63,7 @@ def row_scales(product: ScaledVectors) -> tuple[Array, Array]:
     xp = product.xp
     exponents = xp.where(product.alive, product.exponents, EMPTY)
     top = xp.max(exponents, axis=-1)
-    ones = xp.ones(exponents.shape, dtype=product.mantissas.dtype)
-    return top, xp.ldexp(ones, exponents - top[..., None])
+    return top, powers_of_two(xp, exponents - top[..., None], product.mantissas.dtype)
 
 
 class _Leading:

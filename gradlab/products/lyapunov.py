@@ -17,6 +17,7 @@ from ..cells import Cell
 from ..engine.forward import unroll
 from ..engine.jacobian import jacobian
 from ..engine.lengths import Lengths
+from ..engine.threads import spare_threads
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from .qr_frame import LONGEST, Frame, Operator
@@ -75,6 +76,7 @@ def lyapunov(
     return run.result()
 
 
+@spare_threads
 def lyapunov_of_trajectory(
     traj: Trajectory,
     *,

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..arrays import Array, quiet
 from ..engine.jacobian import StateJacobian
+from ..engine.threads import spare_threads
 from ..errors import InputError
 from .growing_norms import Growth
 from .scaled_vectors import ScaledVectors, pull_back
@@ -45,6 +46,7 @@ class ProductNorms:
         return f"ProductNorms({len(self.frobenius)} times, {len(self.samples)} samples, {self.method})"
 
 
+@spare_threads
 def log_norms(
     jacobian: StateJacobian,
     t: int | None = None,

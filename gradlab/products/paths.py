@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from ..arrays import LN2, Array, Namespace, log_norm, quiet
 from ..engine.jacobian import CARRY, StateJacobian
+from ..engine.scaled import Scaled
+from ..engine.threads import spare_threads
 from .scaled_vectors import ScaledVectors, pull_back
 from .span import Progress, require_adjoint, stacked, stops_of
 
@@ -33,6 +35,7 @@ class PathSplit:
         return f"PathSplit({', '.join(self.names)}; shares {tuple(self.shares.shape)})"
 
 
+@spare_threads
 def path_split(
     jacobian: StateJacobian, t: int, s: int | Sequence[int], adjoint: Array, *, on_progress: Progress = None
 ) -> PathSplit:
@@ -49,33 +52,34 @@ def path_split(
     pulled: list[dict[int, _Pulled]] = []
     for operator in operators:
         walk = pull_back(operator, adjoint[None], t, min(stops))
-        pulled.append({r: _Pulled(jacobian.traj.xp, vectors) for r, vectors in walk if r in stops})
+        pulled.append({r: _Pulled.of(jacobian.traj.xp, vectors) for r, vectors in walk if r in stops})
         if on_progress is not None:
             on_progress(len(pulled) / len(operators))
     found = [_split(("carry", *gates, INTERACTION), [at[r] for at in pulled]) for r in stops]
     return stacked(jacobian.traj.xp, found, s)
 
 
+@dataclass(frozen=True)
 class _Pulled:
-    """A cotangent on its way, as it is now: flat (*M, B, S*H) float64 over 2^exponents, and ln of its norm."""
+    """A cotangent on its way, as it is now: (*M, B, S*H), float64, with one exponent per sample, and ln of its norm."""
 
-    def __init__(self, xp: Namespace, vectors: ScaledVectors) -> None:
-        self.xp, self.log = xp, vectors.log_norms()[0]
-        self.flat = xp.concatenate(list(vectors.mantissas[0]), axis=-1).astype(xp.float64)
-        self.exponents = vectors.exponents[0].copy()
+    vector: Scaled
+    log: Array
 
-    def over(self, exponents: Array) -> Array:
-        """Over 2^exponents instead."""
-        return self.xp.ldexp(self.flat, (self.exponents - exponents)[..., None])
+    @classmethod
+    def of(cls, xp: Namespace, vectors: ScaledVectors) -> _Pulled:
+        """The first of the vectors (S, *M, B, H)."""
+        flat = xp.concatenate(list(vectors.mantissas[0]), axis=-1).astype(xp.float64)
+        return cls(Scaled(flat, vectors.exponents[0][..., None].copy()), vectors.log_norms()[0])
 
 
 def _split(names: tuple[str, ...], pulled: Sequence[_Pulled]) -> PathSplit:
     """`pulled`: the whole, the carry alone, and the whole with each gate off."""
-    xp, top = pulled[0].xp, pulled[0].exponents
+    xp, top = pulled[0].vector.xp, pulled[0].vector.exponents
     with quiet():
-        whole, carry, *off = (one.over(top) for one in pulled)
+        whole, carry, *off = (one.vector.over(top) for one in pulled)
         parts = [carry, *(whole - without for without in off)]
         parts = xp.stack([*parts, whole - sum(parts[1:], parts[0])])
         shares = (parts * whole).sum(axis=-1) / (whole * whole).sum(axis=-1)
-    norms, logs = log_norm(xp, parts) + LN2 * top, xp.stack([one.log for one in pulled])
+    norms, logs = log_norm(xp, parts) + LN2 * top[..., 0], xp.stack([one.log for one in pulled])
     return PathSplit(names, norms, shares, logs[0], logs[2:])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ..arrays import LN2, Array, Namespace, quiet, row_dots
 from ..engine.jacobian import StateJacobian, StepJacobian
+from ..engine.scaled import Scaled, bring_near_one
 
 MODERATE = 2.0**60  # how far a squared norm may stray from 1 before its vector is brought back
 SAFE = {4: 2.0**120, 8: 2.0**1000}  # how far it may go within one step: still a normal number; by bytes of a number
@@ -50,13 +51,14 @@ class ScaledVectors:
 
     def normalise(self) -> None:
         """Bring each vector's largest entry to [0.5, 1)."""
-        xp = self.xp
-        largest = xp.max(xp.abs(self.mantissas), axis=self.axes, keepdims=True)
-        self.alive = xp.squeeze(largest, axis=self.axes) > 0
-        shift = xp.where(largest > 0, xp.frexp(largest)[1], xp.zeros(largest.shape, dtype=xp.int32))
-        xp.ldexp(self.mantissas, -shift, out=self.mantissas)
-        self.exponents = self.exponents + xp.squeeze(shift, axis=self.axes)
+        self.exponents = self.exponents + bring_near_one(self.xp, self.mantissas, self.axes)
         self.squares = self._squares(self.mantissas)
+        self.alive = self.squares > 0
+
+    @property
+    def scaled(self) -> Scaled:
+        """The vectors as numbers of any magnitude."""
+        return Scaled(self.mantissas, self.xp.expand_dims(self.exponents, self.axes))
 
     def log_norms(self) -> Array:
         """ln of each vector's norm, float64."""

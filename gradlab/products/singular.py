@@ -13,6 +13,7 @@ import numpy as np
 
 from ..arrays import Array, Namespace, over_largest, quiet
 from ..engine.jacobian import StateJacobian
+from ..engine.threads import spare_threads
 from ..errors import InputError
 from .graded_matrix import GradedMatrix
 from .scaled_vectors import ScaledVectors
@@ -35,6 +36,7 @@ class SingularValues:
         return f"SingularValues(logs {tuple(self.logs.shape)})"
 
 
+@spare_threads
 def singular_values(
     jacobian: StateJacobian,
     t: int,
@@ -76,8 +78,7 @@ def _orthonormalised(
     side = side_of(jacobian)
     start = xp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(side, side)))[0])
     rows = ScaledVectors(xp, start + xp.zeros((*shape, 1, 1), dtype=xp.float64), (-1,))
-    product, interval, pending = GradedMatrix(xp, rows.mantissas), 1, 0
-    product.exponents = product.exponents + rows.exponents
+    product, interval, pending = GradedMatrix(xp, rows.scaled), 1, 0
     yield t, product
     for step in jacobian.each_step(s, t, backwards=True):
         with quiet():

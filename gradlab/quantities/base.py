@@ -88,7 +88,7 @@ class Quantity:
 
     scale: "log" for natural logarithms, "linear" otherwise. applies: whether a recording has it. request: the name
     under which `analyze(record=[...])` asks for it, "" where every run has it. coords: those of dims of its own.
-    attrs: further attributes of its variable. snapshot: whether the snapshots of a training run hold it too, of the
+    about: further attributes of its variable. snapshot: whether the snapshots of a training run hold it too, of the
     first samples. costly: whether it is computed within a budget unless it is asked for by its own name.
     """
 
@@ -102,7 +102,7 @@ class Quantity:
     applies: Callable[[Recording], bool]
     request: str
     coords: Callable[[Recording], dict[str, list[Any]]]
-    attrs: Callable[[Recording], dict[str, Any]]
+    about: Callable[[Recording], dict[str, Any]]
     snapshot: bool
     costly: bool
 
@@ -128,7 +128,7 @@ def quantity(
     applies: Callable[[Recording], bool] = always,
     request: str = "",
     coords: Callable[[Recording], dict[str, list[Any]]] = nothing,
-    attrs: Callable[[Recording], dict[str, Any]] = nothing,
+    about: Callable[[Recording], dict[str, Any]] = nothing,
     snapshot: bool = False,
     costly: bool = False,
 ) -> Callable[[Callable[[Recording], Array]], Callable[[Recording], Array]]:
@@ -141,8 +141,8 @@ def quantity(
         name, long_name = compute.__name__, (compute.__doc__ or "").strip().rstrip(".")
         if snapshot and (request or applies is not always or coords is not nothing):
             raise ValueError(f"{name}: snapshots hold what every run has; leave out applies, request and coords")
-        about = (name, long_name, symbol, dims, scale, units)
-        QUANTITIES.add(name, Quantity(*about, compute, applies, request, coords, attrs, snapshot, costly))
+        names = (name, long_name, symbol, dims, scale, units)
+        QUANTITIES.add(name, Quantity(*names, compute, applies, request, coords, about, snapshot, costly))
         return compute
 
     return register

@@ -63,7 +63,7 @@ def how_many(run: Recording) -> dict[str, Any]:
     return {"samples": plan(run).samples, "every": plan(run).every, "residual": spectral(run)[1]}
 
 
-@quantity(("step", "*", "sample"), "||J_t||_2", attrs=how_many, costly=True)
+@quantity(("step", "*", "sample"), "||J_t||_2", about=how_many, costly=True)
 def jacobian_spectral(run: Recording) -> Array:
     """Spectral norm of the one-step Jacobian, the largest possible factor of one step."""
     return run.masked(spectral(run)[0])

@@ -14,6 +14,7 @@ from ..cells import Cell
 from ..config import RunConfig
 from ..engine.backward import bptt
 from ..engine.forward import BATCH_FIRST
+from ..engine.threads import few_threads
 from ..errors import InputError
 from ..importers import weights_text
 from ..quantities import Recorder, Recording, require_names
@@ -114,7 +115,7 @@ def _dataset(
     loss = dL_dh if dL_dh is not None else (loss_at_every_step(traj, config.seed) if config.loss == "every" else None)
     passes = {"probe": probe} | ({} if loss is None else {"loss": loss})
     recorder = Recorder(traj)
-    with quiet():
+    with quiet(), few_threads(traj.product_size):
         plain = {"probe": bptt(traj, probe, observe=recorder)}
         plain |= {} if loss is None else {"loss": bptt(traj, loss)}
         grads = plain["probe"], plain.get("loss", plain["probe"])
@@ -122,7 +123,7 @@ def _dataset(
         run, clipping = clipped(unclipped, passes, config)
         recorded = record_quantities(run, extra.without)
         variables = {
-            name: variable(q, values, len(traj.models), q.attrs(run)) for name, (q, values) in recorded.items()
+            name: variable(q, values, len(traj.models), q.about(run)) for name, (q, values) in recorded.items()
         }
         variables |= clipping | {"valid_steps": valid_steps(traj)}
         coords = coordinates(cell, traj.steps, traj.states.shape[-2])

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, Namespace, device_namespace, namespace, quiet, to_numpy
 from ..config.train import TrainConfig
+from ..engine.threads import few_threads
 from ..errors import Cancelled, InputError
 from ..layers import Pass, RecurrentTape, recurrent_tapes
 from ..learning.clipping import CLIPPERS, ClippedUpdate, make_clipper
@@ -34,7 +34,6 @@ HELD_OUT_SAMPLES = 500
 SAVE_SECONDS = 10.0
 ROUNDING = 1e-5  # of ln of a norm in float32
 WIDE = 512  # a power of two that float64 keeps room for, above and below
-ONE_THREAD = 64 * 256  # numbers in a state up to which several threads only wait for one another
 
 
 @dataclass(frozen=True)
@@ -254,8 +253,7 @@ def train(
         run = TrainingRun.load(path, config, **fields)
     else:
         run = TrainingRun(config or TrainConfig(**fields))
-    small = run.config.batch_size * run.config.hidden_size <= ONE_THREAD
-    with threadpool_limits(1 if small else None, "blas"):
+    with few_threads(run.config.batch_size * run.config.hidden_size**2):
         _note_versions(run, path if resume else None)
         _loop(run, on_step, path, save_seconds)
         if path is not None:

@@ -16,8 +16,7 @@ from click.testing import CliRunner
 from dashboard import ids, pages, server, shell
 from dashboard.app import create_app, main
 from dashboard.pages.explore import draw as explore_draw
-from dashboard.pages.explore import open_tab
-from dashboard.pages.explore.tabs import TABS
+from dashboard.pages.explore import tabs
 
 from ..commands import process
 from ..views import data, parts, request, walk, words
@@ -34,8 +33,8 @@ def test_every_id_that_a_callback_names_is_once_in_the_layout() -> None:
     ids_of = [[part.id for part in walk(page) if isinstance(getattr(part, "id", None), str)] for page in whole]
     assert all(len(found) == len(set(found)) for found in ids_of)
     explore_draw.draw(request())
-    tabs = [open_tab.content(tab, data()) for tab in TABS]
-    found = {name for names in ids_of for name in names} | {getattr(part, "id", None) for part in walk(tabs)}
+    opened_tabs = [tabs.content(tab, data()) for tab in tabs.TABS]
+    found = {name for names in ids_of for name in names} | {getattr(part, "id", None) for part in walk(opened_tabs)}
     for callback in app._callback_list:
         named = re.findall(r"(?:^|\.\.)([a-z][\w-]*)\.", callback["output"].replace("...", ".."))
         named += [entry["id"] for entry in callback["inputs"] + callback["state"] if not entry["id"].startswith("{")]
@@ -64,9 +63,9 @@ def register(app):
 
 def test_a_page_is_one_package_and_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "__init__.py").write_text(NOTES)
+    (tmp_path / "notes" / "page.py").write_text(NOTES)
     monkeypatch.setattr(pages, "__path__", [*pages.__path__, str(tmp_path)])
-    notes = importlib.import_module("dashboard.pages.notes")
+    notes = importlib.import_module("dashboard.pages.notes.page")
     monkeypatch.setattr(pages, "PAGES", (*pages.PAGES, notes))
     client = create_app().server.test_client()
     opened = shell.open_page("/notes")

@@ -12,6 +12,7 @@ import gradlab
 from dashboard import form, ids
 from dashboard.pages.explore import diagnosis as explore_diagnosis
 from dashboard.pages.explore import draw as explore_draw
+from dashboard.pages.explore import settle as explore_settle
 from dashboard.pages.explore import steer as explore_steer
 from dashboard.pages.explore import theory as explore_theory
 from dashboard.work import runs
@@ -88,7 +89,7 @@ def test_theory_and_measured_rate_stand_side_by_side():
         f"Theory ×{np.exp(float(ds.theory_log_rate[0])):.2f} (mean field), measured ×{np.exp(found.log_rate):.2f}"
     )
     assert abs(float(ds.theory_log_rate[0]) - found.log_rate) < 0.1, "this net is one that theory is about"
-    behind = words(explore_theory.follow(data()))
+    behind = words(explore_settle.settle(data())["theory_where"])
     assert "Holds for wide networks" in behind and "Fails for trained" in behind and "sigma" not in behind
 
 
@@ -109,7 +110,7 @@ def test_no_theory_says_so():
     ds = fading(20)
     assert words(explore_theory.line(ds, verdict(runs.RUNS.get(SMALL)))) == explore_theory.NOTHING
     assert explore_theory.where(ds) == []
-    assert explore_theory.follow(data(SMALL.replace(seed=77))) == [], "not before the run"
+    assert explore_settle.settle(data(SMALL.replace(seed=77)))["theory_where"] == [], "not before the run"
 
 
 def test_a_change_is_still_drawn_in_time():

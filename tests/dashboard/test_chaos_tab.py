@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.pages.explore.tabs import Run, chaos, frame
+from dashboard.pages.explore.request import Run
+from dashboard.pages.explore.tabs import chaos, frame
 from gradlab import InputError, plots
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -263,16 +264,16 @@ def test_running_then_cancelled(run):
             time.sleep(0.002)
 
     shown = click(run, "start", slow)
-    assert shown["progress_class"] == "run-bar" and shown["offer_class"] == "run-bar hidden"
-    assert not shown["idle"]
+    assert shown["progress"] == "run-bar" and shown["offer"] == "run-bar hidden"
+    assert not shown["tick"]
     assert begun.wait(PATIENCE)
     ticked = click(run, "tick")
     assert ticked["share"] == "0.5" and ticked["pace"].startswith("50 %, about")
     assert set(ticked) == {"share", "pace"}  # only the progress moves
     reloaded = frame.state(chaos.WORK, run)
-    assert reloaded["share"] == "0.5" and not reloaded["idle"]
+    assert reloaded["share"] == "0.5" and not reloaded["tick"]
     shown = click(run, "cancel")
-    assert shown["idle"] and shown["button"] == "Compute the spectrum" and shown["body"] == []
+    assert shown["tick"] and shown["start"] == "Compute the spectrum" and shown["body"] == []
 
 
 def test_done(run):
@@ -280,7 +281,7 @@ def test_done(run):
     wait(run)
     shown = click(run, "tick")
     text = props_of(shown["body"])
-    assert shown["idle"] and shown["progress_class"] == "run-bar hidden"
+    assert shown["tick"] and shown["progress"] == "run-bar hidden"
     assert text.count("role='img'") == 2
     assert "haotic" in text and "An estimate" in text and "Show as table" in text
     assert props_of(chaos.content(run)).count("role='img'") == 2  # a page that is loaded again
@@ -294,7 +295,7 @@ def test_failed(run):
     wait(run)
     shown = click(run, "tick")
     assert "leaves the finite numbers" in props_of([shown["outcome"]])
-    assert shown["button"] == "Try again" and shown["offer_class"] == "run-bar"
+    assert shown["start"] == "Try again" and shown["offer"] == "run-bar"
 
 
 def test_not_converged_offers_more(run):
@@ -306,6 +307,6 @@ def test_not_converged_offers_more(run):
         click(run, "start", doubtful)
         wait(run)
         shown = click(run, "tick")
-        assert shown["button"] == "Compute more"
-        assert f"Not converged: 1 exponents drift. All 4 exponents over {steps} steps" in str(shown["offer"])
+        assert shown["start"] == "Compute more"
+        assert f"Not converged: 1 exponents drift. All 4 exponents over {steps} steps" in str(shown["offer_text"])
         assert shown["body"]

@@ -164,12 +164,10 @@ def test_a_wrong_value_stands_beside_its_control_and_opens_more():
     assert set(train_steer.settle(wrong, []).values()) == {no_update}
 
 
-def test_examples_are_told_and_set():
+def test_examples_are_told():
     example = EXAMPLES["order"]
     assert words(train_steer.look(request(example.config))["props"][ids.TRAIN.example]["children"]) == example.text
     assert train_steer.look(request())["props"][ids.TRAIN.example] == {"children": ""}
-    chosen = train_steer.choose_example("order", page(runs=["0000aaaa"]))
-    assert chosen["values"] == form.raw(example.config) and chosen["runs"] == []
 
 
 def test_the_address_is_written_where_it_says_something_else(pair):

@@ -218,7 +218,7 @@ def test_a_suggestion_can_be_tried_and_used(monkeypatch):
     job = train_advisor.CHECK.job(run)
     job.wait(20)
     assert "Over 60 iterations from the start the loss came to" in train_advisor.effect(run)
-    assert not train_advisor.busy(run) and train_advisor.stamp(run) == ["done", 1.0]
+    assert train_advisor.CHECK.going(run) is None and train_advisor.stamp(run) == ["done", 1.0]
     for loss, first in ((1.0, "good"), (1e9, "harm")):
         job.result = SimpleNamespace(effect=replace(job.result.effect, loss_without=1.0, loss_with=loss))
         assert train_advisor.content([run])["advice_buttons"] == f"actions {first}"

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard.pages.explore.tabs import Run, frame, travel
+from dashboard.pages.explore.request import Run
+from dashboard.pages.explore.tabs import frame, travel
 from gradlab import Cancelled, plots
 from gradlab.config import RunConfig
 from gradlab.plots import lags

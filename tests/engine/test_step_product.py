@@ -10,7 +10,7 @@ import gradlab
 from gradlab import arrays
 from gradlab.cells import Cell
 from gradlab.cells.activations import ACTIVATIONS
-from gradlab.engine import step_product
+from gradlab.engine import step_product, threads
 from gradlab.engine.step_product import StepProduct, column_blocks
 
 from ..strict import strict
@@ -51,6 +51,8 @@ def test_other_libraries_and_kernels_take_the_whole(monkeypatch, small_products_
 
 
 class Blas:
+    internal_api = "openblas"
+
     def __init__(self, architecture, num_threads):
         self.architecture, self.num_threads = architecture, num_threads
 
@@ -60,18 +62,18 @@ class Blas:
     [([Blas("SkylakeX", 1)], True), ([Blas("SkylakeX", 2)], False), ([Blas("Haswell", 1)], False), ([], False)],
 )
 def test_blocks_want_one_thread_of_avx512(loaded, fast, monkeypatch):
-    monkeypatch.setattr(step_product, "_openblas", lambda: loaded)
+    monkeypatch.setattr(step_product, "blas_libraries", lambda: loaded)
     assert step_product._small_products_are_fast() is fast
 
 
 def test_the_engine_runs_without_threadpoolctl(monkeypatch):
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    step_product._openblas.cache_clear()
+    threads.blas_libraries.cache_clear()
     try:
         assert blocks(64, 256, 256) == 1
     finally:
         monkeypatch.undo()
-        step_product._openblas.cache_clear()
+        threads.blas_libraries.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

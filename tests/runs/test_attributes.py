@@ -167,6 +167,6 @@ def test_one_file_reads_attributes():
     readers = {
         str(path.relative_to(ROOT / "gradlab"))
         for path in (ROOT / "gradlab").rglob("*.py")
-        if re.search(r"\.attrs\b(?!\[.*\] = )", path.read_text("utf-8"))
+        if re.search(r"\b(ds|dataset)\.attrs\b(?!\[.*\] = )", path.read_text("utf-8"))
     }
     assert readers == {"runs/attributes.py"}

@@ -34,9 +34,8 @@ def curves(ds: xr.Dataset) -> bytes:
 def report(ds: xr.Dataset) -> bytes:
     """One page that needs no network."""
     found = verdict(ds)
-    text: str = gradlab.plots.html_report(
-        ds, found.headline, [*found.details, f"Why: {found.why}"] if found.why else found.details
-    )
+    why = [f"Why: {found.why}"] if found.why else []
+    text: str = gradlab.plots.html_report(ds, found.headline, [*found.details, *why])
     return text.encode()
 
 

@@ -6,15 +6,13 @@ lets go, request -> settled -> address bar; and from the address bar, a preset o
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
-from dash.development.base_component import Component
 
 from gradlab.config.presets import PRESETS
 
 from ... import controls, drawing, ids, run_card
-from ...components import aria, figure_room, icon, icon_button
+from ...components import Component, aria, figure_room, head, icon, icon_button
 from ...downloads import menu
-from . import diagnosis, downloads, draw, open_tab, settle, steer, theory
-from .tabs import TABS
+from . import diagnosis, downloads, draw, settle, steer, tabs, theory
 
 PATH, LABEL = "/", "Explore"
 STAYS: tuple[str, ...] = ()
@@ -78,18 +76,10 @@ def _pins() -> Component:
 
 def stage() -> Component:
     """What the net does: verdict, diagnosis, strip, figure, tabs."""
-    head = html.Div(
-        [
-            html.H1("Drawing the first run …", id=ids.EXPLORE.verdict),
-            html.P(id=ids.EXPLORE.details, className="details"),
-            actions(),
-        ],
-        className="head",
-    )
     frame = figure_room(ids.EXPLORE.figure, "The gradient at every step", 580)
     strip, note = html.Div(id=ids.EXPLORE.strip, className="strip"), html.P(id=ids.EXPLORE.note, className="note")
     card = html.Section(id=ids.EXPLORE.card, className="card", **aria(label="Diagnosis"))
-    parts = [head, *_messages(), card, strip, note, frame, _tabs()]
+    parts = [head(ids.EXPLORE, "Drawing the first run …", actions()), *_messages(), card, strip, note, frame, _tabs()]
     return html.Section(parts, id=ids.EXPLORE.stage, className="stage", **aria(label="The run"))
 
 
@@ -121,11 +111,11 @@ def _messages() -> list[Component]:
 
 
 def _tabs() -> Component:
-    tabs = [dmc.TabsTab(tab.TITLE, value=name) for name, tab in TABS.items()]
-    holders = {name: html.Div(id=ids.part(ids.EXPLORE.panel, name), className="panel") for name in TABS}
+    heads = [dmc.TabsTab(tab.TITLE, value=name) for name, tab in tabs.TABS.items()]
+    holders = {name: html.Div(id=ids.part(ids.EXPLORE.panel, name), className="panel") for name in tabs.TABS}
     panels = [dmc.TabsPanel(holder, value=name) for name, holder in holders.items()]
     toggle = dmc.Button("Show as table", id=ids.EXPLORE.table_toggle, size="compact-sm", variant="subtle", color="gray")
-    row = html.Div([dmc.TabsList(tabs), toggle], className="tab-row")
+    row = html.Div([dmc.TabsList(heads), toggle], className="tab-row")
     table = html.Div(id=ids.EXPLORE.table, className="table hidden")
     tabbed = dmc.Tabs([row, table, *panels], id=ids.EXPLORE.tabs, value=None, allowTabDeactivation=True)
     return html.Div([html.P(id=ids.EXPLORE.why, className="why"), tabbed], className="tabs")
@@ -133,8 +123,7 @@ def _tabs() -> Component:
 
 def register(app: Dash) -> None:
     """Every callback of the page."""
-    parts = (controls, steer, draw, settle, theory, diagnosis)
-    for part in (*parts, open_tab, downloads):
+    for part in (controls, steer, draw, settle, diagnosis, tabs, downloads):
         part.register(app)
     drawing.register(app, ids.EXPLORE)
     run_card.register(app, ids.EXPLORE)

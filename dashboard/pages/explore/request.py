@@ -1,7 +1,7 @@
 """What the browser asks for, and the run that it means once that has been computed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import xarray as xr
@@ -37,9 +37,8 @@ class Request:
     def parse(cls, data: Mapping[str, Any]) -> Self:
         """From the browser's JSON."""
         preset = data["preset"] if data["preset"] in PRESETS else next(iter(PRESETS))
-        pins = tuple(data["pins"][:MAX_PINS])
-        rest = {name: data[name] for name in ("theme", "narrow", "theory", "first", "run", "search")}
-        return cls(data["raw"], preset, pins, **rest)
+        asked = {field.name: data[field.name] for field in fields(cls)}
+        return cls(**asked | {"preset": preset, "pins": tuple(data["pins"][:MAX_PINS])})
 
     @property
     def base(self) -> RunConfig:

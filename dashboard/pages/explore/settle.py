@@ -1,4 +1,4 @@
-"""What follows when the hand lets go: address bar, spoken verdict, copies, table, pins."""
+"""What follows when the hand lets go: address bar, spoken verdict, copies, table, pins, where theory holds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +20,7 @@ from ... import components, form, ids, run_card
 from ...addresses import ARRIVAL
 from ...answers import answer, outputs
 from ...work.runs import RUNS
+from . import theory
 from .draw import add_pin, label
 from .request import MAX_PINS, Request, finished
 
@@ -29,7 +30,7 @@ def settle(data: dict[str, Any]) -> dict[str, Any]:
     request = Request.parse(data)
     filled = form.read(request.raw)
     if filled.errors:
-        return answer(OUTPUTS, {})
+        return answer(OUTPUTS, {"theory_where": []})
     pins = [from_query(query).config for query in request.pins]
     run, query = finished(data), to_query(filled.config, pins)
     changes = {
@@ -38,7 +39,7 @@ def settle(data: dict[str, Any]) -> dict[str, Any]:
         "train_this": f"/train?{query}&{urlencode([ARRIVAL])}",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(filled.config), request.pins),
-        **(spoken(run.ds) if run else {}),
+        **(of_run(run.ds) if run else {"theory_where": []}),
     }
     return answer(OUTPUTS, changes)
 
@@ -49,13 +50,14 @@ def says(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> bool:
     return link.config == config and link.pins[:MAX_PINS] == list(pins)
 
 
-def spoken(ds: xr.Dataset) -> dict[str, Any]:
-    """The run for whoever does not see the figure."""
+def of_run(ds: xr.Dataset) -> dict[str, Any]:
+    """The run for whoever does not see the figure, and what is behind the line of the theory."""
     found = verdict(ds)
     return {
         "announcement": " ".join([found.headline, *found.details]),
         "figure_label": f"Gradient at every step, one-step factors and units. {found.headline}",
         "table": components.table(gradlab.plots.table(ds), found.headline),
+        "theory_where": theory.where(ds),
     }
 
 
@@ -93,7 +95,8 @@ def change_pins(_pin: Any, _unpin: Any, pins: list[str], request: dict[str, Any]
 
 
 OUTPUTS = {
-    **outputs(ids.EXPLORE, data="address copies", children="announcement table pin_list", href="train_this"),
+    **outputs(ids.EXPLORE, data="address copies", children="announcement table pin_list theory_where"),
+    **outputs(ids.EXPLORE, href="train_this"),
     "figure_label": Output(ids.part(ids.EXPLORE.figure, "frame"), "aria-label"),
     "pin_disabled": Output(ids.EXPLORE.pin, "disabled"),
     "pin_text": Output(ids.EXPLORE.pin, "children"),

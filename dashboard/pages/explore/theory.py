@@ -1,11 +1,10 @@
 """What theory predicts for the run, beside what was measured: one line under the verdict, and what is behind it."""
 
 import math
-from typing import Any
 
 import dash_mantine_components as dmc
 import xarray as xr
-from dash import Dash, Input, Output, html
+from dash import html
 from dash.development.base_component import Component
 
 from gradlab.plots import short_label, theory_misses
@@ -13,7 +12,6 @@ from gradlab.runs.verdicts import Verdict
 from gradlab.wording import factor_text
 
 from ... import components, ids
-from .request import finished
 
 NOTHING = "No theory here predicts the rate of such a net."
 
@@ -55,16 +53,3 @@ def where(ds: xr.Dataset) -> list[Component]:
         for rate, label, holds, fails in parts
         if not math.isnan(rate)
     ]
-
-
-def follow(data: dict[str, Any]) -> list[Component]:
-    """The callback: what is behind the line, once the hand has let go."""
-    run = finished(data)
-    return where(run.ds) if run else []
-
-
-def register(app: Dash) -> None:
-    """The line itself comes with every drawing, what it opens when the hand lets go."""
-    app.callback(
-        Output(ids.EXPLORE.theory_where, "children"), Input(ids.EXPLORE.settled, "data"), prevent_initial_call=True
-    )(follow)

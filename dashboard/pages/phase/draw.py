@@ -18,7 +18,7 @@ from gradlab.runs.verdicts import FACTOR, ICONS
 from gradlab.theory.phases import LARGEST_SCALE
 from gradlab.wording import factor_text, power_text
 
-from ... import components, ids
+from ... import components, form, ids
 from ...answers import answer, outputs
 
 Axis = tuple[str, np.ndarray]
@@ -74,8 +74,7 @@ def read(search: str) -> tuple[View, list[str]]:
         notices.append(f"Ignored axes: expected one of {', '.join(AXES)}, got '{axes}'")
         axes = "w-b"
     view = View(link.config.replace(**PLAIN), axes, tuple(link.pins))
-    changed = [name for name in PLAIN if getattr(view.config, name) != getattr(link.config, name)]
-    if changed:
+    if view.config != link.config:
         notices.append("The map is about the plain cell with gaussian weights; activation and scales are the link's.")
     return view, notices
 
@@ -84,11 +83,7 @@ def follow(search: str) -> dict[str, Any]:
     """The callback: controls at what the address says."""
     view, notices = read(search or "")
     values = {"activation": view.config.activation, "axes": view.axes} | view.scales
-    return {
-        "values": values,
-        "base": view.address,
-        "notices": [components.message(text) for text in notices],
-    }
+    return {"values": values, "base": view.address, "notices": [components.message(text) for text in notices]}
 
 
 def show(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,10 +103,8 @@ def show(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def nothing(error: InputError) -> dict[str, Any]:
     """What the page says where theory has no answer; the map stays."""
-    why = str(error)
-    if error.field in SIGMAS:
-        label = controls()[SIGMAS[error.field]].label.lower()
-        why = f"{label} {error.field}: {why.removeprefix(f'{error.field}: ')}"
+    labels = {name: f"{controls()[field].label.lower()} {name}" for name, field in SIGMAS.items()}
+    why = form.told(error, labels)
     return {"verdict": components.typeset(f"No prediction: {why}"), "details": [], "where": [], "failure": ""}
 
 
@@ -119,9 +112,8 @@ def wanted(data: Mapping[str, Any]) -> tuple[View, dict[str, str]]:
     """The view that the controls say, with what is wrong by RunConfig field."""
     view, _ = read(data["base"])
     values = data["values"]
-    fields = {field: values[name] for name, field in SIGMAS.items()}
-    empty = {field: "expected a number, got an empty field" for field, value in fields.items() if value in (None, "")}
-    given = {field: value for field, value in fields.items() if field not in empty}
+    given = {field: values[name] for name, field in SIGMAS.items() if values[name] not in (None, "")}
+    empty = dict.fromkeys(set(SIGMAS.values()) - given.keys(), "expected a number, got an empty field")
     try:
         config = view.config.replace(activation=values["activation"], **given)
     except ConfigError as error:
@@ -246,9 +238,6 @@ OUTPUTS = {
 def register(app: Dash) -> None:
     """Draw whenever the browser asks; set the controls from the address."""
     app.callback(output=OUTPUTS, inputs=[Input(ids.PHASE.request, "data")], prevent_initial_call=True)(show)
-    followed = {
-        "values": {name: Output(component, "value") for name, component in CONTROLS.items()},
-        "base": Output(ids.PHASE.base, "data"),
-        "notices": Output(ids.PHASE.notices, "children"),
-    }
-    app.callback(output=followed, inputs=[Input(ids.PHASE.search, "data")], prevent_initial_call=True)(follow)
+    values = {"values": {name: Output(component, "value") for name, component in CONTROLS.items()}}
+    followed = outputs(ids.PHASE, data="base", children="notices")
+    app.callback(output=values | followed, inputs=[Input(ids.PHASE.search, "data")], prevent_initial_call=True)(follow)

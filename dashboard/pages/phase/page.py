@@ -5,13 +5,12 @@ Values flow as in Explore: controls -> request -> drawn map; when the hand lets 
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, State, html
-from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
 from gradlab.config import controls as config_controls
 
 from ... import controls, drawing, ids
-from ...components import aria, figure_room, table_room
+from ...components import Component, aria, figure_room, head, table_room
 from ...run_card import explore_link
 from . import draw
 
@@ -59,17 +58,12 @@ def _scale(name: str, field: str) -> Component:
 
 def stage() -> Component:
     """What theory says: the point in words, the map."""
-    head = [
-        html.H1("Drawing the map …", id=ids.PHASE.verdict, **aria(live="polite")),
-        html.P(id=ids.PHASE.details, className="details"),
-        html.Div([explore_link(id=ids.PHASE.open, href="/", className="button"), _hint()], className="actions"),
-    ]
+    actions = html.Div([explore_link(id=ids.PHASE.open, href="/", className="button"), _hint()], className="actions")
+    words = head(ids.PHASE, "Drawing the map …", actions, **aria(live="polite"))
     frame = figure_room(ids.PHASE.figure, "Map of the gradient's rate", 560)
     messages = [html.Div(id=ids.PHASE.notices, role="status"), html.Div(id=ids.PHASE.failure, role="alert")]
     where = html.Section(id=ids.PHASE.where, className="where", **aria(label="Where this holds and fails"))
-    return html.Section(
-        [html.Div(head, className="head"), *messages, frame, where, table_room(ids.PHASE.table)], className="stage"
-    )
+    return html.Section([words, *messages, frame, where, table_room(ids.PHASE.table)], className="stage")
 
 
 def _hint() -> Component:

@@ -33,7 +33,8 @@ class Address:
     @property
     def query(self) -> str:
         """With its question mark."""
-        return f"?{to_query(self.config)}{_tail([*(('run', run) for run in self.runs), *self.rest])}"
+        pairs = [*(("run", run) for run in self.runs), *self.rest]
+        return f"?{to_query(self.config)}{'&' if pairs else ''}{urlencode(pairs)}"
 
 
 def read(search: str) -> Address:
@@ -78,7 +79,3 @@ def _of_weights(run: RunConfig) -> list[tuple[str, str]]:
     settings = ("hidden_size", "activation", "leak")
     own = [(name, str(getattr(cell, name))) for name in settings if hasattr(cell, name)]
     return [("cell", cell.name), *own] if cell else []
-
-
-def _tail(pairs: Sequence[tuple[str, str]]) -> str:
-    return f"&{urlencode(pairs)}" if pairs else ""

@@ -27,12 +27,6 @@ def checked(run: Shown, last: Any, on_progress: Progress) -> ClipAdvice:
 CHECK: Work[Shown] = Work("clip advice", lambda run: run.run_id, checked)
 
 
-def busy(run: Shown) -> bool:
-    """Whether the advice on a run is being checked."""
-    job = CHECK.job(run)
-    return job is not None and not job.ended
-
-
 def stamp(run: Shown) -> Any:
     """What changes with the check."""
     job = CHECK.job(run)

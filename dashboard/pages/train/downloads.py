@@ -80,7 +80,8 @@ def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
         name = f"gradlab-{called(runs[0].config)}"
         if fmt in OF_ALL:
             return dcc.send_bytes(OF_ALL[fmt](runs, theme), f"{name}.{fmt}"), ""
-        files = {f"{name}{_suffix(run, runs)}.{fmt}": OF_ONE[fmt](run) for run in runs}
+        names = [f"{name}-{run.name.replace(' ', '-')}" for run in runs] if len(runs) > 1 else [name]
+        files = {f"{name}.{fmt}": OF_ONE[fmt](run) for name, run in zip(names, runs, strict=True)}
     except (InputError, OSError) as error:
         return no_update, components.message(str(error), "error")
     if len(files) == 1:
@@ -91,10 +92,6 @@ def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
 def called(config: TrainConfig) -> str:
     """What a file of a run is named by: the file that it learns from, or its task."""
     return config.task if config.input is None else Path(file_name(config.input)).stem
-
-
-def _suffix(run: Shown, runs: Sequence[Shown]) -> str:
-    return f"-{run.name.replace(' ', '-')}" if len(runs) > 1 else ""
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

@@ -102,17 +102,12 @@ def snapshot(run: Shown, index: int, layer: int) -> tuple[int, xr.Dataset] | Non
 def flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
     """The verdict, where the loss acts at the last step alone; with the iteration where it is not the others'."""
     at = f" at iteration {iteration:,}" if iteration is not None else ""
-    return f"{run.name}{at}: {_verdict_words(run, ds)}"
+    said = "a loss at every step; the curve contains each step's own and says nothing about distance."
+    return f"{run.name}{at}: {verdict(ds).headline.removeprefix('The ') if _has_verdict(run) else said}"
 
 
 def _has_verdict(run: Shown) -> bool:
     return run.record is None or run.training.task.output == "last"
-
-
-def _verdict_words(run: Shown, ds: xr.Dataset) -> str:
-    if not _has_verdict(run):
-        return "a loss at every step; the curve contains each step's own and says nothing about distance."
-    return verdict(ds).headline.removeprefix("The ")
 
 
 def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:

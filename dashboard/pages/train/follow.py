@@ -18,7 +18,7 @@ from ...answers import answer, outputs
 from ...work.training import TRAINING
 from . import advisor, flow
 from .examples import title
-from .words import STATES, Shown, headline, look_up, share, summary, troubles
+from .words import Shown, headline, look_up, share, status_text, summary, troubles
 
 READY = "Watch a net learn, and its gradient with it"
 READY_DETAILS = "Choose an example or set up a net of your own. Training runs in the background and can be paused."
@@ -34,7 +34,7 @@ def recent() -> list[Component]:
 def _recent(run_id: str, config: TrainConfig) -> Component:
     """What it is, how it stands and when it began; on hover its command, which tells all runs apart."""
     began = time.strftime("%d %b, %H:%M", time.localtime(TRAINING.began(run_id))).lstrip("0")
-    state = html.Span(f"{STATES[TRAINING.state(run_id).status]} · {began}", className="pin-rate")
+    state = html.Span(f"{status_text(TRAINING.state(run_id))} · {began}", className="pin-rate")
     name = html.Span(title(config), className="pin-label")
     link = html.A([name, state], href=f"/train?run={run_id}", className="pin-open", title=to_command(config))
     return html.Li(link)
@@ -90,15 +90,7 @@ def course(seen: Sequence[xr.Dataset], theme: str, layer: int) -> dict[str, Any]
 # callback
 
 
-def follow(
-    _tick: Any,
-    run_ids: list[str],
-    look: Mapping[str, Any],
-    layer: str,
-    back: int,
-    _poke: Any,
-    shown: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+def follow(run_ids: list[str], look: Any, layer: str, back: int, shown: Any, **_causes: Any) -> dict[str, Any]:
     """The callback."""
     return answer(OUTPUTS, update(ctx.triggered_id, run_ids or [], look, int(layer or 0), back or 0, shown))
 
@@ -131,7 +123,7 @@ def update(
     except InputError as error:
         failed = {"stamp": None, "last": -1, "runs": run_ids, "more": False}
         return changes | {"trouble": [components.message(str(error), "error")], "shown": failed}
-    more = any(run.state.alive or advisor.busy(run) for run in runs)
+    more = any(run.state.alive or advisor.CHECK.going(run) for run in runs)
     now = {"stamp": stamp, "last": flow.last_snapshot(runs), "runs": run_ids, "more": more}
     return changes | {"shown": now | {"at": time.monotonic()}}
 
@@ -157,12 +149,12 @@ OUTPUTS = {
 def register(app: Dash) -> None:
     """One callback for everything that shows the runs: no answer of another one can be waited for in vain."""
     inputs = {
-        "_tick": Input(ids.TRAIN.tick, "data"),
+        "tick": Input(ids.TRAIN.tick, "data"),
         "run_ids": Input(ids.TRAIN.runs, "data"),
         "look": Input(ids.TRAIN.look, "data"),
         "layer": Input(ids.TRAIN.layer, "value"),
         "back": Input(ids.TRAIN.back, "value"),
-        "_poke": Input(ids.TRAIN.poke, "data"),
+        "poke": Input(ids.TRAIN.poke, "data"),
         "shown": State(ids.TRAIN.shown, "data"),
     }
     app.callback(output=OUTPUTS, inputs=inputs, prevent_initial_call=True)(follow)

@@ -6,13 +6,12 @@ a process of its own (work/training.py); its id in the address finds it again, a
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, dcc, html
-from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
 
 from ... import controls, drawing, form, ids, run_card
 from ...addresses import ARRIVAL
-from ...components import aria, figure_room, table_room
+from ...components import Component, aria, figure_room, head, table_room
 from ...downloads import menu
 from . import advisor, downloads, follow, steer
 from .examples import EXAMPLES, STARTS
@@ -65,11 +64,6 @@ def panel() -> Component:
 
 def stage() -> Component:
     """What the nets do: verdict, buttons, figures."""
-    head = [
-        html.H1("Loading …", id=ids.TRAIN.verdict, **aria(live="polite")),
-        html.P(id=ids.TRAIN.details, className="details"),
-        actions(),
-    ]
     messages = [
         html.Div(id=ids.TRAIN.notices, role="status"),
         html.Div(id=ids.TRAIN.failure, role="alert"),
@@ -77,7 +71,7 @@ def stage() -> Component:
     ]
     columns = html.Div([course(), flow()], className="columns")
     preview = html.Div(id=ids.TRAIN.preview, className="preview")
-    parts = [html.Div(head, className="head"), *messages, preview, columns]
+    parts = [head(ids.TRAIN, "Loading …", actions(), **aria(live="polite")), *messages, preview, columns]
     return html.Section(parts, id=ids.TRAIN.stage, className="stage waiting", **aria(label="The runs"))
 
 
@@ -110,19 +104,10 @@ def course() -> Component:
 def flow() -> Component:
     """The gradient at one moment of the training, and what to clip at."""
     frame = figure_room(ids.TRAIN.flow, "The gradient", 360)
-    slider = dmc.Slider(
-        id=ids.TRAIN.back,
-        min=0,
-        max=1,
-        value=0,
-        label=None,
-        updatemode="drag",
-        size="sm",
-        thumbLabel="Back in training",
-    )
+    slider = controls.slider(ids.TRAIN.back, "Back in training", 0, min=0, max=1)
     layers = dmc.SegmentedControl(id=ids.TRAIN.layer, data=[{"value": "0", "label": "Layer 1"}], value="0", size="xs")
     title = html.H2(["The gradient ", html.Span(id=ids.TRAIN.when)])
-    parts = [title, layers, html.Div(slider, className="slider"), frame]
+    parts = [title, layers, slider, frame]
     said = html.Div(id=ids.TRAIN.flow_verdict, className="said")
     parts += [said, table_room(ids.TRAIN.flow_table), advice()]
     return html.Section(parts, className="flow", **aria(label="The gradient through time"))
@@ -134,13 +119,13 @@ def advice() -> Component:
         html.Button("Use this threshold", id=ids.TRAIN.use),
         html.Button("Try it in a short run", id=ids.TRAIN.check),
     ]
-    parts = [html.H2("Clip advisor"), html.Div(id=ids.TRAIN.advice)]
-    parts += [
+    parts = [
+        html.H2("Clip advisor"),
+        html.Div(id=ids.TRAIN.advice),
         html.Div(buttons, id=ids.TRAIN.advice_buttons, className="hidden"),
         html.Div(id=ids.TRAIN.effect, className="effect", role="status"),
     ]
-    label = aria(label="Clip advisor")
-    return html.Section(parts, id=ids.TRAIN.card, className="card hidden", **label)
+    return html.Section(parts, id=ids.TRAIN.card, className="card hidden", **aria(label="Clip advisor"))
 
 
 def register(app: Dash) -> None:

@@ -43,11 +43,6 @@ class TrainState:
 # what sets the controls
 
 
-def set_controls(config: TrainConfig, page: TrainState) -> dict[str, Any]:
-    """All controls at a configuration."""
-    return set_values(form.raw(config), page)
-
-
 def set_values(values: Mapping[str, Any], page: TrainState) -> dict[str, Any]:
     """Some controls, with the file among those that can be chosen."""
     return {"values": values, "files": controls.file_options("input", values["input"], page.files, TrainConfig)}
@@ -59,12 +54,7 @@ def follow_link(search: str, page: TrainState) -> dict[str, Any]:
     notices = [message(text) for text in link.notices]
     notices += [message(f"This link uses {name}. Drop it at File, under More.") for name in link.missing.values()]
     rest = [list(pair) for pair in link.rest]
-    return set_controls(link.config, page) | {"runs": list(link.runs), "notices": notices, "rest": rest}
-
-
-def choose_example(name: str, page: TrainState) -> dict[str, Any]:
-    """An example, ready to be trained."""
-    return set_controls(EXAMPLES[name].config, page) | {"runs": [], "notices": []}
+    return set_values(form.raw(link.config), page) | {"runs": list(link.runs), "notices": notices, "rest": rest}
 
 
 def take_file(contents: str, name: str, page: TrainState) -> dict[str, Any]:
@@ -121,9 +111,9 @@ def steer(search: str, clicks: Mapping[str, Any], upload: str | None, page: Mapp
     """The callback: who asked, and what follows."""
     here = TrainState(page["raw"], page["runs"] or [], page["files"] or [])
     trigger = ctx.triggered_id
-    for name in EXAMPLES:
+    for name, example in EXAMPLES.items():
         if trigger == ids.part(ids.TRAIN.example, name):
-            return answer(STEERED, choose_example(name, here))
+            return answer(STEERED, set_values(form.raw(example.config), here) | {"runs": [], "notices": []})
     if trigger == ids.TRAIN.reroll:
         return answer(STEERED, {"values": {"seed": random.randrange(controls.SEED_LIMIT)}})
     if trigger == ids.TRAIN.use and clicks["use"]:
@@ -201,7 +191,8 @@ def press(trigger: str, raw: Mapping[str, Any], run_ids: Sequence[str]) -> dict[
         for run_id in run_ids:
             ACTIONS[trigger](run_id)
     except InputError as error:
-        return {"failure": message(labelled(error), "error")}
+        labels = {name: control.label for name, control in config_controls(TrainConfig).items()}
+        return {"failure": message(form.told(error, labels), "error")}
     return {"failure": "", "poke": random.random()}
 
 
@@ -221,12 +212,6 @@ def start(which: str, raw: Mapping[str, Any]) -> list[str]:
             TRAINING.stop(run_id)
         raise
     return started
-
-
-def labelled(error: InputError) -> str:
-    """An error with the label of the control that it is about, in place of the field's name where it begins with it."""
-    control = config_controls(TrainConfig).get(error.field or "")
-    return f"{control.label}: {str(error).removeprefix(f'{error.field}: ')}" if control else str(error)
 
 
 ACTED = {

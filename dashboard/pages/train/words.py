@@ -21,75 +21,49 @@ from .examples import labels, subject
 
 @dataclass(frozen=True)
 class Word:
-    """An outcome in words, of one net and of two, while it goes on and afterwards; the look and sign of its verdict."""
+    """An outcome in words, each while it goes on and afterwards; the look and sign of its verdict.
+
+    one: of one net, without its subject. both: of two.
+    """
 
     look: tuple[str, str]
-    going: str
-    ended: str
-    both_going: str
-    both_ended: str
-
-    def one(self, going: bool) -> str:
-        """Of one net, without its subject."""
-        return self.going if going else self.ended
-
-    def both(self, going: bool) -> str:
-        """Of two."""
-        return self.both_going if going else self.both_ended
+    one: tuple[str, str]
+    both: tuple[str, str]
 
 
 WORDS = {  # best first
-    "solved": Word(
-        ("carried", "✓"),
-        "has solved the task",
-        "has solved the task",
-        "Both nets have solved the task",
-        "Both nets have solved the task",
+    "solved": Word(("carried", "✓"), ("has solved the task",) * 2, ("Both nets have solved the task",) * 2),
+    "learnt": Word(
+        ("carried", "✓"), ("is learning", "has learnt"), ("Both nets are learning", "Both nets have learnt")
     ),
-    "learnt": Word(("carried", "✓"), "is learning", "has learnt", "Both nets are learning", "Both nets have learnt"),
     "memorised": Word(
         ("vanishing", "○"),
-        "memorises: it does well on its training data alone",
-        "has memorised its training data, which does not help with new data",
-        "Both nets memorise: they do well on their training data alone",
-        "Both nets have memorised their training data, which does not help with new data",
+        (
+            "memorises: it does well on its training data alone",
+            "has memorised its training data, which does not help with new data",
+        ),
+        (
+            "Both nets memorise: they do well on their training data alone",
+            "Both nets have memorised their training data, which does not help with new data",
+        ),
     ),
     "nothing": Word(
         ("vanishing", "○"),
-        "has learnt nothing yet",
-        "has learnt nothing",
-        "Neither net has learnt anything yet",
-        "Neither net has learnt anything",
+        ("has learnt nothing yet", "has learnt nothing"),
+        ("Neither net has learnt anything yet", "Neither net has learnt anything"),
     ),
     "diverged": Word(
         ("exploding", "✗"),
-        "diverges: lower the learning rate",
-        "diverged: lower the learning rate",
-        "Both nets diverge: lower the learning rate",
-        "Both nets diverged: lower the learning rate",
+        ("diverges: lower the learning rate", "diverged: lower the learning rate"),
+        ("Both nets diverge: lower the learning rate", "Both nets diverged: lower the learning rate"),
     ),
     "broke": Word(
         ("exploding", "✗"),
-        "breaks: its numbers are not finite",
-        "broke: its numbers were not finite",
-        "Both nets break: their numbers are not finite",
-        "Both nets broke: their numbers were not finite",
+        ("breaks: its numbers are not finite", "broke: its numbers were not finite"),
+        ("Both nets break: their numbers are not finite", "Both nets broke: their numbers were not finite"),
     ),
 }
-STATES = {
-    "starting": "starting",
-    "running": "running",
-    "pausing": "pausing",
-    "elsewhere": "trained by another app",
-    "stopping": "stopping",
-    "paused": "paused",
-    "stopped": "stopped",
-    "done": "done",
-    "halted": "broken off",
-    "interrupted": "interrupted",
-    "failed": "failed",
-    "missing": "gone",
-}
+STATES = {"elsewhere": "trained by another app", "halted": "broken off", "missing": "gone"}  # the others are words
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,17 +139,17 @@ def headline(runs: Sequence[Shown]) -> list[Component] | str:
 def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:
     """What has come of the runs: the look of the verdict, None before anything is recorded, and the words."""
     seen = [run for run in runs if run.record]
-    going = any(run.state.alive or run.state.status == "paused" for run in runs)
     if not seen:
         return None, _before_all(runs)
+    ended = not any(run.state.alive or run.state.status == "paused" for run in runs)
     found = sorted(((run.outcome, run.name) for run in seen), key=lambda entry: list(WORDS).index(entry[0]))
     best = found[0][0]
     if len(runs) == 1:
-        clause = WORDS[best].one(going) + (f": {_losses(seen[0])}" if best != "broke" else "")
+        clause = WORDS[best].one[ended] + (f": {_losses(seen[0])}" if best != "broke" else "")
         return WORDS[best].look, f"The net {clause}."
     if sum(not run.unreadable for run in runs) > 1 and len({word for word, _ in found}) == 1:
-        return WORDS[best].look, f"{WORDS[best].both(going)}."
-    clauses = "; ".join(f"the {name} {WORDS[word].one(going)}" for word, name in found)
+        return WORDS[best].look, f"{WORDS[best].both[ended]}."
+    clauses = "; ".join(f"the {name} {WORDS[word].one[ended]}" for word, name in found)
     return WORDS[best].look, f"T{clauses[1:]}."
 
 
@@ -206,12 +180,17 @@ def progress_text(run: Shown) -> str:
     """Iterations, status, and what is left."""
     at, wanted, pace = run.iteration, run.config.iterations, TRAINING.pace(run.run_id)
     if run.unreadable:
-        return f"{STATES[run.state.status]}, cannot be read"
+        return f"{status_text(run.state)}, cannot be read"
     if run.state.status == "done":
         return f"{at:,} iterations done"
     if run.state.status == "running" and pace and at < wanted:
         return f"{at:,} of {wanted:,} iterations, about {duration((wanted - at) / pace)} left"
-    return f"{at:,} of {wanted:,} iterations, {STATES[run.state.status]}"
+    return f"{at:,} of {wanted:,} iterations, {status_text(run.state)}"
+
+
+def status_text(state: RunState) -> str:
+    """How a run stands, in words."""
+    return STATES.get(state.status, state.status)
 
 
 def share(runs: Sequence[Shown]) -> float:

@@ -1,8 +1,42 @@
-"""The tabs below the figure, in order. Each has TITLE, content(run) and, where that takes a while, WORK."""
+"""The tabs below the figure, in order; only the open one is computed.
 
-from . import chaos, clipping, data, travel, weights, why
-from .base import Run
+Each has TITLE, content(run) and, where that takes a while, WORK.
+"""
+
+from typing import Any
+
+from dash import Dash, Input, Output
+from dash.development.base_component import Component
+
+from gradlab.errors import InputError
+
+from .... import components, ids
+from ..request import finished
+from . import chaos, clipping, data, frame, travel, weights, why
 
 TABS = {"why": why, "weights": weights, "travel": travel, "chaos": chaos, "clipping": clipping, "data": data}
 
-__all__ = ["TABS", "Run"]
+
+def content(tab: str, request: dict[str, Any]) -> list[Component]:
+    """One tab's content."""
+    if (run := finished(request)) is None:
+        return [components.message("Nothing to show until the run is drawn.")]
+    try:
+        return TABS[tab].content(run)
+    except InputError as error:
+        return [components.message(str(error), "error")]
+
+
+def panels(tab: str | None, request: dict[str, Any] | None) -> dict[str, list[Component]]:
+    """The callback: the open tab's content; the others are empty."""
+    return {name: content(name, request) if name == tab and request else [] for name in TABS}
+
+
+def register(app: Dash) -> None:
+    """Fill the panel when a tab opens and when the run has changed."""
+    outputs = {name: Output(ids.part(ids.EXPLORE.panel, name), "children") for name in TABS}
+    inputs = [Input(ids.EXPLORE.tabs, "value"), Input(ids.EXPLORE.settled, "data")]
+    app.callback(output=outputs, inputs=inputs, prevent_initial_call=True)(panels)
+    for tab in TABS.values():
+        if hasattr(tab, "WORK"):
+            frame.register(app, tab.WORK)

@@ -84,7 +84,8 @@ def _own_data(config: RunConfig) -> tuple[int, int]:
 def offer(config: RunConfig, last: Outcome | None) -> frame.Offer | None:
     """The first spectrum; then a better one for as long as it is not good enough and there are data for it."""
     wanted = plan(config, last)
-    if last is not None and (_good(last.spectrum) or wanted == last.plan):
+    good = last is not None and last.spectrum.converged and not np.isnan(last.spectrum.kaplan_yorke)
+    if last is not None and (good or wanted == last.plan):
         return None
     exponents = f"All {wanted.k}" if wanted.k == wanted.size else f"The leading {wanted.k} of {wanted.size}"
     doubt = f"{_doubt(last.spectrum)} " if last else ""
@@ -95,10 +96,6 @@ def offer(config: RunConfig, last: Outcome | None) -> frame.Offer | None:
 def _doubt(spectrum: LyapunovSpectrum) -> str:
     """Why the spectrum may not be good enough; empty where it is."""
     return "" if spectrum.converged else f"Not converged: {spectrum.notes[0]}."
-
-
-def _good(spectrum: LyapunovSpectrum) -> bool:
-    return spectrum.converged and not bool(np.isnan(spectrum.kaplan_yorke))
 
 
 def seconds(config: RunConfig, wanted: Plan) -> float:
@@ -149,9 +146,8 @@ def show(outcome: Outcome, run: Run) -> list[Component]:
 def headline(spectrum: LyapunovSpectrum) -> str:
     """Whether the net is chaotic, in one sentence."""
     first, error = float(spectrum.exponents[0]), float(np.nan_to_num(spectrum.stderr[0]))
-    number = (
-        f"largest exponent {first:+.3f}" + (f" ± {error:.1g}" if error else "") + f", {factor_text(first)} per step"
-    )
+    doubt = f" ± {error:.1g}" if error else ""
+    number = f"largest exponent {first:+.3f}{doubt}, {factor_text(first)} per step"
     if np.isneginf(first):
         return "Not chaotic: every difference is gone after a step (all exponents are −∞)."
     if abs(first) < SURE * error:

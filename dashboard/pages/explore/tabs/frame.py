@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, ctx, dcc, html
+from dash import Dash, Input, State, ctx, dcc, html
 from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
@@ -13,7 +13,7 @@ from gradlab.config.links import from_query, to_query
 from gradlab.wording import duration
 
 from .... import components, ids
-from ....answers import answer
+from ....answers import answer, outputs
 from ....ondemand import Work
 from ....work.jobs import Job
 from ....work.runs import LIVE, RUNS
@@ -64,18 +64,18 @@ def content(work: TabWork, run: Run) -> list[Component]:
 def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
     """Every part is always there, so that callbacks find it; what does not apply is hidden."""
     part = work.ids
-    button = dmc.Button(props["button"], id=part.start, size="compact-md")
-    text = html.Span(props["offer"], id=part.offer_text)
+    button = dmc.Button(props["start"], id=part.start, size="compact-md")
+    text = html.Span(props["offer_text"], id=part.offer_text)
     cancel = dmc.Button("Cancel", id=part.cancel, size="compact-md", variant="default")
     bar = html.Progress(id=part.share, value=props["share"], max="1", **components.aria(label=work.label))
     pace = html.Span(props["pace"], id=part.pace, className="pace")
     return html.Div(
         [
             dcc.Store(id=part.run, data={"query": to_query(run.config), "theme": run.theme}),
-            dcc.Interval(id=part.tick, interval=TICK_MS, disabled=props["idle"]),
+            dcc.Interval(id=part.tick, interval=TICK_MS, disabled=props["tick"]),
             html.Div(props["outcome"], id=part.outcome, role="status"),
-            html.Div([button, text], id=part.offer, className=props["offer_class"]),
-            html.Div([bar, pace, cancel], id=part.progress, className=props["progress_class"]),
+            html.Div([button, text], id=part.offer, className=props["offer"]),
+            html.Div([bar, pace, cancel], id=part.progress, className=props["progress"]),
             html.Div(props["body"], id=part.body),
         ],
         className="work",
@@ -83,17 +83,17 @@ def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
 
 
 def state(work: TabWork, run: Run) -> dict[str, Any]:
-    """What the parts of the frame show as the job stands."""
+    """What the parts of the frame show as the job stands: property of each, by its name among the ids."""
     job = work.job(run.config)
-    going = job if job and not job.ended else None
+    going = work.going(run.config)
     result, error = (job.result, job.error) if job and not going else (None, "")
     offer = None if going else work.offer(run.config, result)
     return {
-        "idle": going is None,
-        "button": "Try again" if error else offer.button if offer else "",
-        "offer": components.typeset(f"{offer.text} Takes about {duration(offer.seconds)}.") if offer else "",
-        "offer_class": "run-bar" if offer else "run-bar hidden",
-        "progress_class": "run-bar" if going else "run-bar hidden",
+        "tick": going is None,
+        "start": "Try again" if error else offer.button if offer else "",
+        "offer_text": components.typeset(f"{offer.text} Takes about {duration(offer.seconds)}.") if offer else "",
+        "offer": "run-bar" if offer else "run-bar hidden",
+        "progress": "run-bar" if going else "run-bar hidden",
         "share": str(going.share if going else 0.0),
         "pace": _pace(going) if going else "",
         "outcome": components.message(error, "error") if error else "",
@@ -109,31 +109,20 @@ def _pace(job: Job) -> str:
     return f"{100 * job.share:.0f} %" + (f", about {duration(left)} left" if left is not None else "")
 
 
-def places(part: ids.Ids) -> dict[str, Output]:
-    """Where what the frame shows stands."""
-    return {
-        "idle": Output(part.tick, "disabled"),
-        "button": Output(part.start, "children"),
-        "offer": Output(part.offer_text, "children"),
-        "offer_class": Output(part.offer, "className"),
-        "progress_class": Output(part.progress, "className"),
-        "share": Output(part.share, "value"),
-        "pace": Output(part.pace, "children"),
-        "outcome": Output(part.outcome, "children"),
-        "body": Output(part.body, "children"),
-    }
-
-
 def register(app: Dash, work: TabWork) -> None:
     """Start, follow and cancel."""
     part = work.ids
+    places = {
+        **outputs(part, disabled="tick", value="share", className="offer progress"),
+        **outputs(part, children="start offer_text pace outcome body"),
+    }
 
     def turn(_start: Any, _cancel: Any, _tick: Any, data: dict[str, str]) -> dict[str, Any]:
-        return answer(places(part), act(work, ctx.triggered_id, data))
+        return answer(places, act(work, ctx.triggered_id, data))
 
     inputs = [Input(part.start, "n_clicks"), Input(part.cancel, "n_clicks"), Input(part.tick, "n_intervals")]
     state = [State(part.run, "data")]
-    app.callback(output=places(part), inputs=inputs, state=state, prevent_initial_call=True)(turn)
+    app.callback(output=places, inputs=inputs, state=state, prevent_initial_call=True)(turn)
 
 
 def act(work: TabWork, trigger: str, data: dict[str, str]) -> dict[str, Any]:
@@ -144,6 +133,6 @@ def act(work: TabWork, trigger: str, data: dict[str, str]) -> dict[str, Any]:
     elif trigger == work.ids.cancel:
         work.cancel(config)
     shown = state(work, Run(RUNS.get(config), config, data["theme"]))
-    if trigger == work.ids.tick and not shown["idle"]:
+    if trigger == work.ids.tick and not shown["tick"]:
         return {name: shown[name] for name in ("share", "pace")}
     return shown

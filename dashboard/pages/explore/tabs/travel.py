@@ -136,11 +136,9 @@ def with_subscripts(text: str) -> list[components.Content]:
 def basis(ds: xr.Dataset, config: RunConfig) -> str:
     """What is exact, what is estimated, and from how many samples."""
     count = ds.sizes["sample"]
-    whose = (
-        "the samples of the run above"
-        if count == config.batch_size
-        else (f"{count} samples, drawn like the {config.batch_size} of the run above")
-    )
+    whose = f"{count} samples, drawn like the {config.batch_size} of the run above"
+    if count == config.batch_size:
+        whose = "the samples of the run above"
     if ESTIMATE in ds:
         error = float(np.nanmax(ds.log_product_norm_stderr))
         return (

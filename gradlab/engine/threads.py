@@ -1,0 +1,87 @@
+"""How many threads BLAS takes: in small products several only wait for each other, and longest on a busy machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
+from threading import Lock
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+ONE_THREAD = 64 * 512 * 512  # multiply-adds of a step's product up to which BLAS has one thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Sized(Protocol):
+    @property
+    def product_size(self) -> int:
+        """Multiply-adds of the largest product of a step."""
+
+
+S = TypeVar("S", bound=_Sized)
+
+
+@cache
+def blas_libraries() -> list[Any]:
+    """The BLAS libraries that are loaded, as threadpoolctl controls them; none without it."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:  # the engine runs without it
+        return []
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+class _OneThread:
+    """Holds BLAS to one thread while anybody wants that; nested and simultaneous uses count as one."""
+
+    def __init__(self) -> None:
+        self.lock, self.users, self.before = Lock(), 0, list[int]()
+
+    def enter(self) -> None:
+        """One thread from now on."""
+        with self.lock:
+            if not self.users:
+                self.before = [blas.num_threads for blas in blas_libraries()]
+                self._set([1] * len(self.before))
+            self.users += 1
+
+    def leave(self) -> None:
+        """As many as before, once nobody wants one any more."""
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                self._set(self.before)
+
+    def _set(self, numbers: list[int]) -> None:
+        for blas, number in zip(blas_libraries(), numbers, strict=True):
+            if blas.num_threads != number:
+                blas.set_num_threads(number)
+
+
+_ONE_THREAD = _OneThread()
+
+
+@contextmanager
+def few_threads(size: float) -> Iterator[None]:
+    """BLAS on one thread where the products of a step have at most ONE_THREAD multiply-adds."""
+    if size > ONE_THREAD:
+        yield
+        return
+    _ONE_THREAD.enter()
+    try:
+        yield
+    finally:
+        _ONE_THREAD.leave()
+
+
+def spare_threads(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Decorates a function of a trajectory, or of what has its `product_size`: its work runs in `few_threads`."""
+
+    @wraps(function)
+    def sparing(first: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        with few_threads(first.product_size):
+            return function(first, *args, **kwargs)
+
+    return sparing
