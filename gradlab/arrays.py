@@ -63,6 +63,7 @@ def require_shape(name: str, array: Array, expected: tuple[int | str, ...]) -> N
 
 def require_type(name: str, array: Array, kinds: str, expected: str) -> None:
     """Raise InputError unless the array's NumPy kind is one of `kinds` and no half precision is among the floats."""
+    namespace(array, name)
     dtype = array.dtype
     if dtype.kind not in kinds or (dtype.kind == "f" and dtype.itemsize not in (4, 8)):
         raise InputError(f"{name}: expected {expected}, got {dtype}; convert it with {name}.astype(...)", name)

@@ -15,6 +15,7 @@ from gradlab.data import load_input
 from gradlab.errors import InputError, UnknownName, about
 from gradlab.importers import from_state_dict, load_weights
 from gradlab.learning import LOSSES, OPTIMIZERS, SCHEDULES, make_clipper, omega
+from gradlab.learning.losses import step_weights
 from gradlab.tasks import make_task
 
 CO2 = str(Path(__file__).parents[1] / "studies" / "data" / "co2_mauna_loa.csv")
@@ -144,6 +145,7 @@ def with_clip(clip):
 NUMBERS = ("x", None, math.nan, [1.0], True)  # what no number is
 COUNTS = (*NUMBERS, 1.5, -1)  # nor a count
 ONES = np.ones((2, 3))
+BACK = {"traj": trajectory(), "dL_dh": np.ones((4, 1, 3))}
 WAYS = [  # function, its good arguments, argument, field, what is wrong about it
     (make_cell, MADE, "name", "cell", ("lsmt", None, ["lstm"])),
     *((make_cell, MADE, name, name, (*COUNTS, 0)) for name in ("input_size", "hidden_size")),
@@ -179,6 +181,14 @@ WAYS = [  # function, its good arguments, argument, field, what is wrong about i
     (with_clip, {}, "clip", "clip", ("norm", (), ("step_norm",), ("step_norm", 1, 2), ["step_norm", 1], 1.0, {})),
     (with_clip, {}, "clip", "clip", [(mode, 1.0) for mode in ("norm", None, ["step_norm"])]),
     (with_clip, {}, "clip", "clip", [("step_norm", wrong) for wrong in (*NUMBERS, "1", math.inf, 0, -1)]),
+    (gradlab.bptt, BACK, "truncate", "truncate", ("x", math.nan, [1.0], True, 1.5, 0, -1)),
+    (gradlab.bptt, BACK, "dL_dh", "dL_dh", (None, [1.0], "x")),
+    (gradlab.unroll, {"cell": GATED, "params": GATED.init(0)}, "x", "x", (None, [1.0], "x")),
+    (lambda tol: gradlab.jacobian(trajectory()).spectral(tol), {}, "tol", "tol", (*NUMBERS, 0, math.inf)),
+    *((gradlab.check_cell, {"cell": "elman"}, name, name, (*COUNTS, 0)) for name in ("steps", "batch_size")),
+    (gradlab.check_cell, {"cell": "elman"}, "seed", "seed", COUNTS),
+    (step_weights, {"lengths": np.array([1, 2])}, "steps", "steps", (*COUNTS, 0)),
+    (step_weights, {"steps": 3}, "lengths", "lengths", ([1, 2], None, ONES)),
     (make_clipper, {}, "mode", "clip", ("nrom", None, [])),
     (make_clipper, {"mode": "autoclip"}, "threshold", "clip_threshold", ("x", math.nan, [1.0], True, 0, 101)),
     (CLIPPER.clip, {"params": {}, "grads": {"w": ONES}}, "exponent", "exponent", (*NUMBERS, 1.5)),

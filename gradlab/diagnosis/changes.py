@@ -43,7 +43,9 @@ class Change:
             name = {"scale_recurrent": "W_hh", "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
             return changed | {name: params[name] * amount}
         if cell.forget_gate is None:
-            raise InputError(f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead")
+            raise InputError(
+                f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead", "cell"
+            )
         bias = params["b_h"] * 1
         bias[cell.gates.index(cell.forget_gate)] += amount
         return changed | {"b_h": bias}

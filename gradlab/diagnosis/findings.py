@@ -153,9 +153,12 @@ def _require_one_run(ds: xr.Dataset) -> None:
     if missing := [name for name in MEASURED if name not in ds]:
         raise InputError(
             f"diagnose: this Dataset lacks {', '.join(missing)}; make it with gradlab.analyze(...). "
-            "gradlab.verdict(ds) needs the gradient's curve alone"
+            "gradlab.verdict(ds) needs the gradient's curve alone",
+            "ds",
         )
     models = [str(dim) for dim in ds.log_grad_norm.dims if str(dim).startswith("model")]
     if models:
         one = ", ".join(f"{name}=0" for name in models)
-        raise InputError(f"diagnose: expected one model, got the axes {', '.join(models)}; diagnose ds.isel({one})")
+        raise InputError(
+            f"diagnose: expected one model, got the axes {', '.join(models)}; diagnose ds.isel({one})", "ds"
+        )

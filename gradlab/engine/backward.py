@@ -11,6 +11,7 @@ from ..arrays import (
     LN2,
     Array,
     Namespace,
+    is_whole,
     linear,
     log_norm,
     outer_sum,
@@ -21,7 +22,7 @@ from ..arrays import (
     require_shape,
     require_type,
 )
-from ..errors import InputError
+from ..errors import InputError, about
 from .adjoint import AdjointSweep, scale_range
 from .forward import BATCH_FIRST
 from .linearize import Linearization, linearizations
@@ -213,11 +214,12 @@ def bptt(
     linearisation of each chunk of steps while it is in the cache, such as a `FrobeniusNorms`. Raises InputError for
     wrong shapes, by name, for non-finite trajectories and unknown clip modes.
     """
-    direct = Scaled.of(dL_dh)
+    with about("dL_dh", "dL_dh"):
+        direct = Scaled.of(dL_dh)
     check_gradients(traj, direct.mantissas, dL_dfinal)
     direct = direct.map(lambda m: m.astype(traj.states.dtype, copy=False))
-    if truncate is not None and not (hasattr(truncate, "__index__") and truncate > 0):
-        raise InputError(f"truncate: expected a positive whole number of steps, got {truncate}")
+    if truncate is not None and not (is_whole(truncate) and truncate > 0):
+        raise InputError(f"truncate: expected a positive whole number of steps, got {truncate!r}", "truncate")
     sweep = AdjointSweep(traj, direct, truncate, _step_clip(traj.xp, clip))
     if dL_dfinal is not None:
         sweep.mantissas[-1] = dL_dfinal
@@ -251,7 +253,8 @@ def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> 
     expected = (traj.steps, *traj.states.shape[2:])
     if tuple(dL_dh.shape) == (*expected[1::-1], *expected[2:]) != expected:
         raise InputError(
-            f"dL_dh: expected shape {expected}, got {tuple(dL_dh.shape)} ({BATCH_FIRST.replace('x,', 'dL_dh,')})"
+            f"dL_dh: expected shape {expected}, got {tuple(dL_dh.shape)} ({BATCH_FIRST.replace('x,', 'dL_dh,')})",
+            "dL_dh",
         )
     require_shape("dL_dh", dL_dh, expected)
     require_type("dL_dh", dL_dh, "fiu", "real numbers")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import require_size, require_whole
 from ..cells import Cell, make_cell
 from .backward import bptt
 from .forward import unroll
@@ -49,6 +50,9 @@ def check_cell(cell: Cell | str, *, steps: int = 6, batch_size: int = 2, seed: i
     names the derivative; one wrong by 0.1 % is caught. A nonlinearity with kinks may cross one between the two sides of
     a difference, which looks like an error: try another seed.
     """
+    require_size("steps", steps)
+    require_size("batch_size", batch_size)
+    require_whole(0, seed=seed)
     if isinstance(cell, str):
         cell = make_cell(cell, input_size=3, hidden_size=5)
     case = _case(cell, steps, batch_size, np.random.default_rng(seed))

@@ -61,7 +61,9 @@ def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Ar
     fits = full.ndim == 3 + len(models) and all(n in (1, m) for n, m in zip(full.shape[1:-2], models, strict=False))
     if not fits or full.shape[-1] != cell.input_size or 0 in full.shape:
         expected = ", ".join(["T", *map(str, models), "B", str(cell.input_size)])
-        raise InputError(f"x: expected shape ({expected}), time first, the input features last; got {tuple(x.shape)}")
+        raise InputError(
+            f"x: expected shape ({expected}), time first, the input features last; got {tuple(x.shape)}", "x"
+        )
     return full.astype(dtype, copy=False)
 
 
@@ -72,7 +74,7 @@ def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array)
     except InputError as error:
         axis = -2 if name == "initial_state" else -1
         batch_first = array.ndim >= -axis and array.shape[axis] == x.shape[0]
-        raise InputError(f"{error}{f' ({BATCH_FIRST})' if batch_first else ''}") from None
+        raise InputError(f"{error}{f' ({BATCH_FIRST})' if batch_first else ''}", name) from None
 
 
 def checked_lengths(lengths: Array | None, x: Array, size: tuple[int, ...]) -> Lengths:
@@ -83,7 +85,8 @@ def checked_lengths(lengths: Array | None, x: Array, size: tuple[int, ...]) -> L
     require_type("lengths", lengths, "iu", "whole numbers")
     if int(lengths.min()) < 0 or int(lengths.max()) > x.shape[0]:
         raise InputError(
-            f"lengths: expected values from 0 to T={x.shape[0]}, got {int(lengths.min())} to {int(lengths.max())}"
+            f"lengths: expected values from 0 to T={x.shape[0]}, got {int(lengths.min())} to {int(lengths.max())}",
+            "lengths",
         )
     return Lengths.of(lengths, x.shape[0], len(size) - 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..arrays import Array, over_largest, quiet, require_namespace, to_numpy
+from ..arrays import Array, over_largest, quiet, require_namespace, require_number, to_numpy
 from ..errors import InputError
 from .lanczos import largest_singular_values
 from .linearize import Linearization, linearizations, linearize
@@ -108,7 +109,7 @@ class StateJacobian:
         require_namespace(traj.xp, **{name: vectors})
         expected = (traj.steps, *traj.states.shape[1:])
         if tuple(vectors.shape[-len(expected) :]) != expected or vectors.ndim > len(expected) + 1:
-            raise InputError(f"{name}: expected shape {expected} or (K, *{expected}), got {tuple(vectors.shape)}")
+            raise InputError(f"{name}: expected shape {expected} or (K, *{expected}), got {tuple(vectors.shape)}", name)
         out = traj.xp.empty(vectors.shape, dtype=vectors.dtype)
         behind = (slice(None),) * (model_axes + 3)
         for part in self._parts():
@@ -154,8 +155,7 @@ class StateJacobian:
 
         A coarse `tol` is reached in single precision, whatever the trajectory's.
         """
-        if not tol > 0:
-            raise InputError(f"tol: expected a positive number, got {tol}")
+        require_number("tol", tol, "a positive number", lambda x: 0 < x < math.inf)
         traj, xp = self.traj, self.traj.xp
         together = BLOCK_VALUES if xp is np else DEVICE_VALUES
         block = max(1, together // int(np.prod(traj.states.shape[1:])))

@@ -116,7 +116,7 @@ def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, s
             f"they hold: {_summary(sd)}",
             "sd",
         )
-    modules = {name for module, _ in found for name in (module, module.removesuffix("."))}
+    modules = [name for module, _ in found for name in (module, module.removesuffix("."))]
     for module, number in found:
         if number == layer and prefix in (None, module, module.removesuffix(".")):
             return module, number

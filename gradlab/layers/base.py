@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,16 +15,19 @@ from ..arrays import (
     device_namespace,
     namespace,
     quiet,
+    require_drawable,
     require_namespace,
     require_shape,
     require_type,
 )
-from ..cells.base import require_drawable
 from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..engine.linearize import Linearization
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 Params = dict[str, Array]
 GivenLengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
@@ -71,11 +74,11 @@ class Layer(ABC):
         seed: int | np.random.Generator = 0,
         *,
         models: tuple[int, ...] = (),
-        dtype: str = "float64",
+        dtype: DTypeLike = "float64",
         device: str = "cpu",
     ) -> Params:
         """Random parameters, drawn by NumPy and then moved, so that a seed means the same weights on every device."""
-        require_drawable(0 if isinstance(seed, np.random.Generator) else seed, dtype)
+        dtype = require_drawable(0 if isinstance(seed, np.random.Generator) else seed, dtype, models)
         xp = device_namespace(device)
         drawn = self.draw(np.random.default_rng(seed), models)
         return {name: xp.asarray(value.astype(dtype)) for name, value in drawn.items()}
@@ -113,7 +116,7 @@ class Layer(ABC):
         """Raise InputError where one of `states` is given though there is no layer that it could be meant for."""
         for name, state in states.items():
             if state is not None and not self.stateful:
-                raise InputError(f"{name}: there is no recurrent layer in {self}, so it has no use; leave it out")
+                raise InputError(f"{name}: there is no recurrent layer in {self}, so it has no use; leave it out", name)
 
     @property
     def stateful(self) -> bool:
@@ -128,7 +131,9 @@ class Layer(ABC):
 def require_params(layer: Layer, params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """The model axes of `params`, which go before each of `shapes`; InputError where a parameter does not fit."""
     if set(params) != set(shapes):
-        raise InputError(f"parameters of {layer}: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}")
+        raise InputError(
+            f"parameters of {layer}: expected {', '.join(shapes)}, got {', '.join(params) or 'none'}", "params"
+        )
     first = next(iter(shapes))
     models = tuple(params[first].shape[: -len(shapes[first])])
     require_namespace(namespace(params[first]), **params)
@@ -137,7 +142,9 @@ def require_params(layer: Layer, params: Mapping[str, Array], shapes: Mapping[st
         require_type(name, params[name], "f", "float32 or float64")
         if params[name].dtype != params[first].dtype:
             wanted, got = params[first].dtype, params[name].dtype
-            raise InputError(f"{name}: expected {wanted} as {first}, got {got}; convert it with {name}.astype(...)")
+            raise InputError(
+                f"{name}: expected {wanted} as {first}, got {got}; convert it with {name}.astype(...)", name
+            )
     return models
 
 
@@ -149,7 +156,7 @@ def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> 
     fits = len(axes) == len(models) and all(n in (1, m) for n, m in zip(axes, models, strict=True))
     if not fits or x.ndim - len(models) not in (2, 3) or x.shape[-1] != size or 0 in x.shape:
         vector = ", ".join([*map(str, models), "B", str(size)])
-        raise InputError(f"x: expected shape (T, {vector}), time first, or ({vector}); got {tuple(x.shape)}")
+        raise InputError(f"x: expected shape (T, {vector}), time first, or ({vector}); got {tuple(x.shape)}", "x")
     return x.astype(like.dtype, copy=False)
 
 
@@ -192,6 +199,8 @@ def parts(params: Mapping[str, Array], names: Sequence[str]) -> list[Params]:
     for key, value in params.items():
         name, _, own = key.partition(".")
         if name not in found:
-            raise InputError(f"parameter {key!r} belongs to no layer; names begin with one of: {', '.join(names)}")
+            raise InputError(
+                f"parameter {key!r} belongs to no layer; names begin with one of: {', '.join(names)}", "params"
+            )
         found[name][own] = value
     return list(found.values())

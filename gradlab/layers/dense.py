@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, Namespace, linear, namespace, outer_sum
+from ..arrays import Array, Namespace, linear, namespace, outer_sum, require_size
 from ..cells.activations import ACTIVATIONS
-from ..cells.base import require_size
 from ..engine.lengths import Lengths
 from ..registry import Registry
 from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_input, require_params

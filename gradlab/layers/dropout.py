@@ -31,7 +31,7 @@ class Dropout(Layer):
 
     def __post_init__(self) -> None:
         if not (isinstance(self.rate, int | float | np.number) and 0 <= self.rate < 1):
-            raise InputError(f"rate: expected a probability in [0, 1), got {self.rate!r}")
+            raise InputError(f"rate: expected a probability in [0, 1), got {self.rate!r}", "rate")
 
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """No parameters."""

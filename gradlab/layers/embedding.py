@@ -8,8 +8,7 @@ from math import prod
 
 import numpy as np
 
-from ..arrays import Array, namespace, outer_sum, require_namespace, require_type
-from ..cells.base import require_size
+from ..arrays import Array, namespace, outer_sum, require_namespace, require_size, require_type
 from ..engine.lengths import Lengths
 from ..errors import InputError
 from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_params
@@ -50,12 +49,12 @@ class Embedding(Layer):
         fits = tuple(x.shape[-1 - len(models) : -1]) == models and x.ndim - len(models) in (1, 2)
         if not fits or 0 in x.shape:
             symbols = ", ".join([*map(str, models), "B"])
-            raise InputError(f"x: expected shape (T, {symbols}), time first, or ({symbols}); got {tuple(x.shape)}")
+            raise InputError(f"x: expected shape (T, {symbols}), time first, or ({symbols}); got {tuple(x.shape)}", "x")
         own = own_lengths(x[..., None], lengths, models)
         x = own.keep(x, 0, units=0)
         least, most = int(x.min()), int(x.max())
         if least < 0 or most >= self.vocabulary:
-            raise InputError(f"x: expected symbols from 0 to {self.vocabulary - 1}, got {least} to {most}")
+            raise InputError(f"x: expected symbols from 0 to {self.vocabulary - 1}, got {least} to {most}", "x")
         first_rows = self.vocabulary * xp.arange(prod(models)).reshape(*models, 1)
         y = table.reshape(-1, self.size)[first_rows + x]
         return y, EmbeddingTape(x, y, own)

@@ -54,7 +54,7 @@ class EncoderDecoder(Layer):
     def __post_init__(self) -> None:
         for name, layer in (("encoder", self.encoder), ("decoder", self.decoder)):
             if not (isinstance(layer, Layer) and layer.stateful):
-                raise InputError(f"{name}: expected a Recurrent, or a Sequential with one, got {layer!r}")
+                raise InputError(f"{name}: expected a Recurrent, or a Sequential with one, got {layer!r}", name)
 
     def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """Those of the decoder's sequences."""
@@ -97,4 +97,4 @@ def _pair(name: str, value: Any) -> tuple[Any, Any]:
     if isinstance(value, tuple | list) and len(value) == 2:
         return value[0], value[1]
     got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
-    raise InputError(f"{name}: expected the pair (the encoder's, the decoder's), got {got}")
+    raise InputError(f"{name}: expected the pair (the encoder's, the decoder's), got {got}", name)

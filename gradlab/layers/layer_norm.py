@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, namespace
-from ..cells.base import require_size
+from ..arrays import Array, namespace, require_size
 from ..engine.lengths import Lengths
 from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_input, require_params
 

@@ -50,10 +50,10 @@ class Recurrent(Layer):
 
     def __init__(self, cell: Cell, **options: Any) -> None:
         if not isinstance(cell, Cell):
-            raise InputError(f"Recurrent: expected a cell such as make_cell('lstm', ...), got {cell!r}")
+            raise InputError(f"Recurrent: expected a cell such as make_cell('lstm', ...), got {cell!r}", "cell")
         known = signature(cell.init).parameters.keys() - ELSEWHERE
         for name in options.keys() - known:
-            raise unknown("option of a cell's init", name, sorted(known))
+            raise unknown("option of a cell's init", name, sorted(known), name)
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "options", options)
 

@@ -21,7 +21,7 @@ class Residual(Layer):
 
     def __post_init__(self) -> None:
         if not isinstance(self.layer, Layer):
-            raise InputError(f"Residual: expected a layer such as Recurrent(cell), got {self.layer!r}")
+            raise InputError(f"Residual: expected a layer such as Recurrent(cell), got {self.layer!r}", "layer")
 
     @property
     def stateful(self) -> bool:
@@ -37,7 +37,8 @@ class Residual(Layer):
         y, tape = self.layer.forward(params, x, lengths, how)
         if y.shape != x.shape:
             raise InputError(
-                f"Residual: expected a layer whose output has its input's shape {tuple(x.shape)}, got {tuple(y.shape)}"
+                f"Residual: expected a layer whose output has its input's shape {tuple(x.shape)}, got {tuple(y.shape)}",
+                "layer",
             )
         return x + y, tape
 

@@ -36,7 +36,7 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Layer) -> None:
         if not layers or not all(isinstance(layer, Layer) for layer in layers):
-            raise InputError(f"Sequential: expected layers such as Recurrent(cell), got {layers or 'none'}")
+            raise InputError(f"Sequential: expected layers such as Recurrent(cell), got {layers or 'none'}", "layers")
         object.__setattr__(self, "layers", layers)
 
     @property

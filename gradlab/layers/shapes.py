@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, namespace, require_namespace, require_shape
-from ..cells.base import require_size
+from ..arrays import Array, namespace, require_namespace, require_shape, require_size
 from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..errors import InputError
@@ -43,7 +42,7 @@ class Last(Layer):
     ) -> tuple[Array, LastTape]:
         """Step T, or `lengths` of each sample."""
         if x.ndim < 3 or 0 in x.shape:
-            raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}")
+            raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}", "x")
         if lengths is not None:
             require_namespace(namespace(x), lengths=lengths)
         own = checked_lengths(lengths, x, tuple(x.shape[1:-1])).at_least(1)

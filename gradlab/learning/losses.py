@@ -18,7 +18,16 @@ from __future__ import annotations
 from math import prod
 from typing import Protocol
 
-from ..arrays import Array, namespace, quiet, require_finite, require_namespace, require_type, require_whole
+from ..arrays import (
+    Array,
+    namespace,
+    quiet,
+    require_finite,
+    require_namespace,
+    require_size,
+    require_type,
+    require_whole,
+)
 from ..engine.lengths import Lengths
 from ..errors import InputError
 from ..registry import Registry
@@ -89,6 +98,8 @@ def binary_cross_entropy(
 
 def step_weights(lengths: Array, steps: int) -> Array:
     """(T, B), or (T, *M, B) for lengths (*M, B): True where step 1..T lies within the sample's length."""
+    require_type("lengths", lengths, "iu", "whole numbers")
+    require_size("steps", steps)
     return Lengths.of(lengths, steps, lengths.ndim - 1).inside
 
 

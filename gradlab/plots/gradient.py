@@ -49,7 +49,7 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
     """The run's states with their band, the loss's own and the one before clipping where recorded, then the pins."""
     require(ds, "log_grad_norm", "valid_steps")
     if len(pins) > MAX_PINS:
-        raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}")
+        raise InputError(f"expected at most {MAX_PINS} pins, got {len(pins)}", "pins")
     look, time = THEMES[theme], ds.time.values
     own, several = shares(ds), ds.sizes["sample"] > 1
     name = text_of(ds, "label", "this run") if pins else ""

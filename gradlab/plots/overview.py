@@ -141,7 +141,7 @@ def unit_panel(ds: xr.Dataset, theme: str, sort: str, height: int) -> Panel:
     """Heat map of ln rms gradient per unit + ln sqrt(H), so that an average unit reads 1 at the last step."""
     require(ds, "log_grad_unit", "log_grad_norm", "valid_steps")
     if sort not in SORTS:
-        raise InputError(f"unknown order of units '{sort}'. Valid: {', '.join(SORTS)}")
+        raise InputError(f"unknown order of units '{sort}'. Valid: {', '.join(SORTS)}", "sort")
     look = THEMES[theme]
     own = ds.log_grad_unit.transpose("time", "unit").values
     logs = own + 0.5 * np.log(own.shape[1]) - np.nanmedian(reference(ds))
@@ -209,7 +209,7 @@ def strip(ds: xr.Dataset, boxes: int = 50, theme: str = "light") -> list[dict[st
     Each box shows the largest share of its steps, first step first. Raises InputError for less than one box.
     """
     if boxes < 1:
-        raise InputError(f"expected at least 1 box, got {boxes}")
+        raise InputError(f"expected at least 1 box, got {boxes}", "boxes")
     require(ds, "log_grad_norm", "valid_steps")
     share = over_samples(shares(ds)[""])[1][1:]
     starts = bins(len(share), boxes)

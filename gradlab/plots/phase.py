@@ -58,7 +58,9 @@ def _fields(fields: Mapping[str, np.ndarray], shape: tuple[int, int]) -> list[np
         if name not in fields:
             raise InputError(f"a phase map needs chi and log_rate, got {', '.join(fields)}; use theory.phase_map(...)")
         if np.shape(fields[name]) != shape:
-            raise InputError(f"{name}: expected the shape (len(y), len(x)) = {shape}, got {np.shape(fields[name])}")
+            raise InputError(
+                f"{name}: expected the shape (len(y), len(x)) = {shape}, got {np.shape(fields[name])}", name
+            )
     return [np.asarray(fields[name], float) for name in ("chi", "log_rate")]
 
 

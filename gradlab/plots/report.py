@@ -206,11 +206,11 @@ def save(fig: go.Figure, path: str | os.PathLike[str]) -> None:
     writers = {".html": _write_html, ".json": _write_json, ".png": _write_png}
     suffix = Path(path).suffix.lower()
     if suffix not in writers:
-        raise InputError(f"{path}: a figure is saved as {', '.join(writers)}, not '{suffix}'")
+        raise InputError(f"{path}: a figure is saved as {', '.join(writers)}, not '{suffix}'", "path")
     try:
         writers[suffix](fig, Path(path))
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}", "path") from None
 
 
 def _write_html(fig: go.Figure, path: Path) -> None:

@@ -19,10 +19,11 @@ def require(ds: xr.Dataset, *names: str) -> None:
     if missing := [name for name in names if name not in ds]:
         raise InputError(
             f"the figure needs {', '.join(missing)}, which this Dataset lacks; make it with gradlab.analyze(...). "
-            f"It holds {', '.join(map(str, ds.data_vars)) or 'nothing'}"
+            f"It holds {', '.join(map(str, ds.data_vars)) or 'nothing'}",
+            "ds",
         )
     if models := [str(dim) for dim in ds[names[0]].dims if str(dim).startswith("model")]:
-        raise InputError(f"a figure shows one model; choose one: ds.isel({', '.join(f'{m}=0' for m in models)})")
+        raise InputError(f"a figure shows one model; choose one: ds.isel({', '.join(f'{m}=0' for m in models)})", "ds")
 
 
 def over_samples(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

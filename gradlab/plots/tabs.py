@@ -74,7 +74,7 @@ def data(x: np.ndarray, theme: str = "light", names: Sequence[str] = ()) -> go.F
     names: of the features; numbers them where there are none. Raises InputError for another shape or an unknown theme.
     """
     if x.ndim != 3 or not all(x.shape):
-        raise InputError(f"x: expected shape (T, B, D) with at least one of each, got {x.shape}")
+        raise InputError(f"x: expected shape (T, B, D) with at least one of each, got {x.shape}", "x")
     names = names or [f"feature {n}" for n in range(1, x.shape[2] + 1)]
     shown = dict(zip((escape(name, quote=False) for name in names), x[:, 0, :MAX_FEATURES].T, strict=False))
     caption = f"first of {x.shape[1]} samples"

@@ -55,9 +55,9 @@ def _check(runs: Sequence[xr.Dataset], layer: int) -> None:
         require(run, "loss", "log_grad_norm_before", "log_grad_norm_after", "clipped", "skipped", "held_out_loss")
         layers = run.sizes.get("layer", layer + 1)
         if not 0 <= layer < layers:
-            raise InputError(f"layer: expected 0 to {layers - 1}, got {layer}")
+            raise InputError(f"layer: expected 0 to {layers - 1}, got {layer}", "layer")
     if len(runs) > MAX_RUNS:
-        raise InputError(f"expected at most {MAX_RUNS - 1} runs beside the first, got {len(runs) - 1}")
+        raise InputError(f"expected at most {MAX_RUNS - 1} runs beside the first, got {len(runs) - 1}", "runs")
 
 
 def _setting(run: xr.Dataset, name: str, otherwise: int) -> int:

@@ -90,9 +90,9 @@ def _check(traj: Trajectory, dL_dh: Array, samples: Sequence[int], times: Sequen
     check_gradients(traj, dL_dh, None)
     batch = traj.states.shape[-2]
     if not (len(samples) and all(0 <= i < batch for i in samples)):
-        raise InputError(f"samples: expected one or more of 0..{batch - 1}, got {list(samples)}")
+        raise InputError(f"samples: expected one or more of 0..{batch - 1}, got {list(samples)}", "samples")
     if not (len(times) and all(0 <= t <= traj.steps for t in times)):
-        raise InputError(f"times: expected one or more of 0..{traj.steps}, got {list(times)}")
+        raise InputError(f"times: expected one or more of 0..{traj.steps}, got {list(times)}", "times")
 
 
 def contributions(grads: Gradients) -> dict[str, Array]:

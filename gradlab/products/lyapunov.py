@@ -286,7 +286,8 @@ class _Run:
         if np.isnan(samples).all(axis=-1).any():
             raise InputError(
                 f"no step is left to count: {self.done} steps, the first {self.warmup} of which are warmup; "
-                "use a smaller warmup or more steps"
+                "use a smaller warmup or more steps",
+                "warmup",
             )
         if self.marks[-1][0] < self.steps:
             self._mark()

@@ -66,9 +66,9 @@ def log_norms(
     """
     t, s = span_of(jacobian, t, s)
     if method not in METHODS:
-        raise InputError(f"unknown method '{method}'. Valid: {', '.join(METHODS)}")
+        raise InputError(f"unknown method '{method}'. Valid: {', '.join(METHODS)}", "method")
     if not probes >= 2:
-        raise InputError(f"probes: expected at least 2, for their spread is the error, got {probes}")
+        raise InputError(f"probes: expected at least 2, for their spread is the error, got {probes}", "probes")
     count = affordable_samples(jacobian, t - s)
     batch = jacobian.traj.states.shape[-2]
     if method == "probes" or (method == "auto" and count == 0):

@@ -58,7 +58,7 @@ def singular_values(
     first = min(stops)
     k = side_of(jacobian) if k is None else k
     if not 1 <= k <= side_of(jacobian):
-        raise InputError(f"k: expected 1 to {side_of(jacobian)}, the number of state variables, got {k}")
+        raise InputError(f"k: expected 1 to {side_of(jacobian)}, the number of state variables, got {k}", "k")
     if adjoint is not None:
         require_adjoint(jacobian, adjoint)
     found = {}

@@ -30,7 +30,7 @@ def stops_of(jacobian: StateJacobian, t: int, s: int | Sequence[int]) -> tuple[i
     """t and every s, each checked; InputError where there is none."""
     stops = list(s) if isinstance(s, Sequence) else [s]
     if not stops:
-        raise InputError("s: expected a step or several, got none")
+        raise InputError("s: expected a step or several, got none", "s")
     return span_of(jacobian, t, 0)[0], [span_of(jacobian, t, one)[1] for one in stops]
 
 

@@ -25,7 +25,7 @@ def clipped(
     if config.clip == "off":
         return unclipped, {}
     if traj.models:
-        raise InputError("clip: the update is clipped for one model at a time; analyze each model alone")
+        raise InputError("clip: the update is clipped for one model at a time; analyze each model alone", "clip")
     log_norm = float(before.log_update_norm)
     if config.clip in UPDATE_CLIPS:
         threshold = threshold_of(config.clip_threshold, log_norm)

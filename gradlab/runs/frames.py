@@ -30,7 +30,7 @@ def frames(ds: xr.Dataset) -> dict[Dims, pd.DataFrame]:
         by["step", "sample"].attrs["jacobian_frobenius"]["long_name"]
     """
     if not isinstance(ds, xr.Dataset):
-        raise InputError(f"frames: expected a Dataset of gradlab, got {type(ds).__name__}")
+        raise InputError(f"frames: expected a Dataset of gradlab, got {type(ds).__name__}", "ds")
     labels = [name for name in ds.coords if name not in ds.dims]
     plain = ds.reset_coords(labels)  # what labels a dimension besides its index is a column like any other
     return {dims: _frame(plain[names], dims) for dims, names in _by_dims(plain).items()}

@@ -96,7 +96,7 @@ def verdict(ds: xr.Dataset) -> Verdict:
 def require_curve(ds: xr.Dataset, who: str) -> None:
     """Raise InputError, on behalf of `who`, unless a Dataset holds the curve that verdicts are read from."""
     if not isinstance(ds, xr.Dataset) or not {"log_grad_norm", "valid_steps"} <= set(ds.data_vars):
-        raise InputError(f"{who}: expected a Dataset of gradlab.analyze, got {type(ds).__name__}")
+        raise InputError(f"{who}: expected a Dataset of gradlab.analyze, got {type(ds).__name__}", "ds")
 
 
 def joint_log_norm(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:

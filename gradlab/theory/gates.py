@@ -100,9 +100,9 @@ def minimal_rnn_chi(sigma_w: float, sigma_v: float, square: float, mean_b: float
     """
     sigma_w, sigma_v, sigma_b = single_scales(sigma_w=sigma_w, sigma_v=sigma_v, sigma_b=sigma_b)
     if not 0 <= square <= LARGEST_SQUARE:
-        raise InputError(f"square: expected a number from 0 to {LARGEST_SQUARE:g}, got {square}")
+        raise InputError(f"square: expected a number from 0 to {LARGEST_SQUARE:g}, got {square}", "square")
     if not abs(mean_b) <= LARGEST_BIAS:
-        raise InputError(f"mean_b: expected a number from -{LARGEST_BIAS} to {LARGEST_BIAS}, got {mean_b}")
+        raise InputError(f"mean_b: expected a number from -{LARGEST_BIAS} to {LARGEST_BIAS}, got {mean_b}", "mean_b")
 
     def gate(q: float, f: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
         """E f(u, 1 - u); 1 - u on its own keeps its digits."""

@@ -46,7 +46,7 @@ def _freedom(n: int, scale: float, steps: int = 1) -> np.ndarray:
     """Degrees of freedom n, n-1 ... 1 of the chi-squared variables; InputError for what no product has."""
     require_whole(1, n=n, steps=steps)
     if not 0 < scale < math.inf:
-        raise InputError(f"scale: expected a positive number, got {scale}")
+        raise InputError(f"scale: expected a positive number, got {scale}", "scale")
     return np.arange(n, 0, -1)
 
 
@@ -65,7 +65,7 @@ def pascanu_bound(activation: str | Activation, w: Array, steps: int = 1) -> np.
     require_whole(0, steps=steps)
     host = to_numpy(w).astype(float)
     if host.ndim < 2 or host.shape[-1] != host.shape[-2] or 0 in host.shape:
-        raise InputError(f"w: expected shape (*M, H, H), got {host.shape}")
+        raise InputError(f"w: expected shape (*M, H, H), got {host.shape}", "w")
     require_finite("w", host)
     largest = np.linalg.norm(host, 2, axis=(-2, -1))
     with np.errstate(divide="ignore"):
@@ -79,10 +79,10 @@ def chrono_memory(t_max: int, lag: Any = None) -> np.ndarray:
     steps. Raises InputError for t_max below 3 and negative lags. Source: Tallec & Ollivier 2018.
     """
     if not 3 <= t_max < math.inf:
-        raise InputError(f"t_max: expected the longest lag expected, at least 3, got {t_max}")
+        raise InputError(f"t_max: expected the longest lag expected, at least 3, got {t_max}", "t_max")
     lags = np.asarray(t_max if lag is None else lag, float)
     if not (lags >= 0).all():
-        raise InputError(f"lag: expected numbers of steps from 0 on, got {lag}")
+        raise InputError(f"lag: expected numbers of steps from 0 on, got {lag}", "lag")
     edges = np.geomspace(1, t_max - 1, max(2, math.ceil(math.log2(t_max)) + 1))
     nodes, weights = np.polynomial.legendre.leggauss(20)
     half = 0.5 * np.diff(edges)[:, None]

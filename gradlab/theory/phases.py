@@ -244,9 +244,9 @@ def correlation_map(
     w, b, v = single_scales(sigma_w=sigma_w, sigma_b=sigma_b, sigma_v=sigma_v)
     for name, value in (("c", c), ("input_correlation", input_correlation)):
         if not -1 <= value <= 1:
-            raise InputError(f"{name}: expected a correlation from -1 to 1, got {value}")
+            raise InputError(f"{name}: expected a correlation from -1 to 1, got {value}", name)
     if not 0 < q < math.inf:
-        raise InputError(f"q: expected a positive variance, got {q}; mean_field(...).q is the one that lasts")
+        raise InputError(f"q: expected a positive variance, got {q}; mean_field(...).q is the one that lasts", "q")
     return _mapped(phi, q, c, w, b * b + v * v * input_correlation), _slope(phi, q, c, w)
 
 
@@ -337,7 +337,7 @@ def phase_map(
     names = [x[0], y[0], *fixed]
     for name in names:
         if name not in PARAMETERS:
-            raise unknown("parameter", name, list(PARAMETERS))
+            raise unknown("parameter", name, list(PARAMETERS), name)
     if len(set(names)) < len(names) or "sigma_w" not in names:
         raise InputError(f"phase_map: expected sigma_w and others of {', '.join(PARAMETERS)}, each once; got {names}")
     single_scales(**fixed)
