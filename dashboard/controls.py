@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import Dash, Input, Output, dcc, html
 
 from gradlab.arrays import gpu_problem
 from gradlab.config import Config, Control, RunConfig, controls
 
 from . import form, ids
 from .components import Component, icon_button
+from .drawing import in_browser
 from .server import UPLOAD_LIMIT
 
 SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
@@ -157,7 +158,7 @@ def values(prop: Callable[[str, str], Any], of: type[Config] = RunConfig) -> dic
 def pair(app: Dash, key: str) -> None:
     """Keep a slider and its field at the same value, in the browser."""
     both = [kind(component, "value") for kind in (Output, Input) for component in (ids.slider(key), ids.control(key))]
-    app.clientside_callback(ClientsideFunction("drawing", "pair"), *both, prevent_initial_call=True)
+    in_browser(app, "drawing", pair=both)
 
 
 def register(app: Dash, of: type[Config] = RunConfig) -> None:

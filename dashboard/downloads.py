@@ -1,17 +1,18 @@
 """What the pages' downloads have in common."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from dash import Dash, Input, Output, State, ctx, html
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 
 import gradlab
+from gradlab.errors import InputError
 
-from .components import Component, icon
+from .components import Component, icon, message
 from .ids import Ids, part
 
 LABELS = {
@@ -62,15 +63,23 @@ def menu(page: Ids, labels: Mapping[str, str] = LABELS) -> Component:
     return html.Details([html.Summary([icon("download"), "Download"]), html.Ul(items)], className="menu")
 
 
-def chosen(page: Ids) -> str | None:
-    """In a callback of the menu: the format that was pressed; None where the menu has come up alone."""
-    return str(ctx.triggered_id).removeprefix(part(page.download, "")) if ctx.triggered[0]["value"] else None
+def sent(make: Callable[..., tuple[bytes, str]], *given: Any) -> tuple[Any, Any]:
+    """What is made, a file's content and name, as the browser takes it; or a message where it cannot be made."""
+    try:
+        return dcc.send_bytes(*make(*given)), ""
+    except (InputError, OSError) as error:
+        return no_update, message(str(error), "error")
 
 
 def register(
-    app: Dash, page: Ids, send: Callable[..., Any], state: Mapping[str, State], labels: Mapping[str, str] = LABELS
+    app: Dash, page: Ids, make: Callable[..., tuple[bytes, str]], *state: State, labels: Mapping[str, str] = LABELS
 ) -> None:
-    """One callback for the menu: send(clicks, **state) -> (file, message)."""
+    """One callback for the menu, with make(format, *state) -> (content, file name)."""
+
+    def send(clicks: Any, given: Sequence[Any]) -> tuple[Any, Any]:
+        fmt = str(ctx.triggered_id).removeprefix(part(page.download, ""))
+        return sent(make, fmt, *given) if ctx.triggered[0]["value"] else (no_update, no_update)
+
     outputs = [Output(page.download, "data"), Output(page.failure, "children", allow_duplicate=True)]
-    clicks = {"clicks": {fmt: Input(part(page.download, fmt), "n_clicks") for fmt in formats(labels)}}
-    app.callback(output=outputs, inputs=clicks, state=state, prevent_initial_call=True)(send)
+    clicks = [Input(part(page.download, fmt), "n_clicks") for fmt in formats(labels)]
+    app.callback(output=outputs, inputs=[clicks, list(state)], prevent_initial_call=True)(send)

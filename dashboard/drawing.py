@@ -13,10 +13,10 @@ def stores(page: Ids, *more: str) -> list[Component]:
     return [dcc.Store(id=getattr(page, name)) for name in ("search", "request", "settled", "drawn", *more)]
 
 
-def in_browser(app: Dash, script: str, **callbacks: Sequence[Input | State]) -> None:
-    """Callbacks of assets/<script>.js that answer nothing, by name, with what they are called with."""
-    for name, inputs in callbacks.items():
-        app.clientside_callback(ClientsideFunction(script, name), *inputs, prevent_initial_call=True)
+def in_browser(app: Dash, script: str, **callbacks: Sequence[Output | Input | State]) -> None:
+    """Callbacks of assets/<script>.js by name, with what they answer to and are called with."""
+    for name, places in callbacks.items():
+        app.clientside_callback(ClientsideFunction(script, name), *places, prevent_initial_call=True)
 
 
 def register(app: Dash, page: Ids) -> None:

@@ -195,6 +195,6 @@ def looks(filled: Form[C], base: C) -> dict[str, dict[str, Any]]:
 
 
 def told(error: InputError, labels: Mapping[str, str]) -> str:
-    """An error with the label of the field that it is about, in place of the name where it begins with that."""
-    label = labels.get(error.field or "")
-    return f"{label}: {str(error).removeprefix(f'{error.field}: ')}" if label else str(error)
+    """An error with the labels of the fields that it is about, where they have some."""
+    told = [f"{labels[name]}: {text}" for name, text in error.fields.items() if name in labels]
+    return " ".join(told) or str(error)

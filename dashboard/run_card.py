@@ -3,10 +3,11 @@
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, State, html
+from dash import Dash, Input, State, html
 
 from . import ids
 from .components import Component, aria, icon_button, typeset
+from .drawing import in_browser
 
 COPIED = {"copy_link": "link", "copy_python": "Python", "copy_command": "command"}
 
@@ -48,5 +49,4 @@ def pin_row(query: str, label: str, rate: str, colour: str) -> Component:
 def register(app: Dash, page: ids.Ids) -> None:
     """Copying, in the browser alone."""
     clicks = [Input(getattr(page, name), "n_clicks") for name in COPIED]
-    copy = ClientsideFunction("run_card", "copy")
-    app.clientside_callback(copy, *clicks, State(page.copies, "data"), prevent_initial_call=True)
+    in_browser(app, "run_card", copy=[*clicks, State(page.copies, "data")])

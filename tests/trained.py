@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from dashboard import form, ondemand
+from dashboard import downloads, form, ondemand
+from dashboard.pages.train import downloads as train_downloads
 from dashboard.pages.train import steer as train_steer
 from dashboard.work import jobs
 from dashboard.work.training import TRAINING, TrainingJobs
@@ -44,3 +45,8 @@ def kept_pair():
 
 def page(config=SMALL, runs=()):
     return train_steer.TrainState(form.raw(config), list(runs), [])
+
+
+def download(fmt, run_ids, theme="light"):
+    """The file as the browser gets it, and the message."""
+    return downloads.sent(train_downloads.download, fmt, run_ids, {"theme": theme})

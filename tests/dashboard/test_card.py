@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from dashboard import form, ids
+from dashboard import components, form, ids
 from dashboard.pages.explore import diagnosis as explore_diagnosis
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import settle as explore_settle
@@ -131,7 +131,7 @@ def test_the_card_holds_cause_factors_and_buttons():
     found = explore_diagnosis.diagnosed(SMALL)
     card = explore_diagnosis.content(data(), None)
     text = words(card)
-    assert words(explore_diagnosis.components.typeset(found.cause)) in text
+    assert words(components.typeset(found.cause)) in text
     buttons = parts(card, "Button")
     assert 1 <= len(buttons) <= 3
     assert [b.id for b in buttons] == [ids.try_remedy(n) for n in range(len(buttons))]

@@ -77,6 +77,26 @@ def test_messages_are_seen_where_controls_may_not_be() -> None:
     assert explore_draw.draw(Request(raw, "vanishing_tanh"))["failure"] == ""
 
 
+@pytest.mark.parametrize(
+    "fields, field, text",
+    [
+        ({"steps": 20}, "steps", "the data have 12 steps, fewer than the 20 asked for"),
+        ({"steps": 10, "column": "b"}, "column", "unknown column 'b'"),
+    ],
+)
+def test_an_error_of_the_engine_stands_beside_its_control(fields: dict[str, Any], field: str, text: str) -> None:
+    key = stored("short.csv", b"a\n" + b"1\n2\n" * 6)
+    drawing = explore_draw.draw(Request({**form.raw(SMALL), "input": key, **fields}, "vanishing_tanh"))
+    assert text in drawing["drawn"]["props"][ids.control(field)]["error"] and drawing["failure"] == ""
+
+
+@pytest.mark.parametrize("field, content", [("input", b"a,b\n1,2\n3\n"), ("weights", b"\x80\x02")])
+def test_an_error_in_a_file_stands_beside_its_control(field: str, content: bytes) -> None:
+    key = stored("bad.csv", content)
+    drawing = explore_draw.draw(Request({**form.raw(SMALL), field: key}, "vanishing_tanh"))
+    assert "bad.csv" in drawing["drawn"]["props"][ids.control(field)]["error"] and drawing["failure"] == ""
+
+
 def test_a_defect_is_shown_and_the_page_lives_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,11 +229,12 @@ def test_downloads_hold_the_run(tmp_path: Path) -> None:
 
 
 def test_a_download_needs_a_run() -> None:
-    file, text = explore_downloads.download("csv", data(SMALL.replace(seed=999)))
+    file, text = downloads.sent(explore_downloads.download, "csv", data(SMALL.replace(seed=999)))
     assert file is no_update
     assert "no finished run" in words(text)
     runs.RUNS.get(SMALL)
-    file, text = explore_downloads.download("csv", data())
+    assert downloads.sent(explore_downloads.download, "csv", None)[0] is no_update
+    file, text = downloads.sent(explore_downloads.download, "csv", data())
     assert file["filename"] == "gradlab-elman.csv" and text == ""
 
 

@@ -226,8 +226,9 @@ def test_the_axes_reach_the_point_and_the_critical_gain(query, ends):
 
 def test_beyond_the_theory_the_headline_says_so():
     drawn = phase_draw.show(request(sigma_w=1e9))
-    text = words(drawn["verdict"])
-    assert text.startswith("No prediction: ") and text.endswith("from 0 to 1000, got 1e+09")
+    assert words(drawn["verdict"]) == (
+        "No prediction: gain σw: expected a standard deviation (not a variance) from 0 to 1000, got 1e+09"
+    )
     assert drawn["figure"] is no_update and words(drawn["details"]) == ""
 
 

@@ -74,10 +74,12 @@ def test_the_menu_offers_every_column_to_classify():
     assert train_steer.column_menu(None, "adding") == ([], controls.ALL_COLUMNS)
 
 
-def test_messages_name_the_file_and_its_columns_as_they_are():
+def test_messages_name_the_file_and_its_columns_as_they_are_and_say_where_to_choose():
     path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
     said = words(train_preview.content(CLASSIFY.replace(input=path), "light"))
-    assert said.startswith("k.csv: unknown column 'label'. Valid: klass, x0, x1")
+    assert said == (
+        "k.csv: unknown column 'label'. Valid: klass, x0, x1. Choose the column of the labels at Column, under More."
+    )
 
 
 @pytest.mark.parametrize(

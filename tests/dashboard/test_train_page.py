@@ -266,7 +266,7 @@ def test_one_click_starts_two_runs():
     "raw, text",
     [
         ({"steps": ""}, "Set right Steps first: expected a value"),
-        ({"task": "forecast"}, "the task forecast learns from a file"),
+        ({"task": "forecast"}, "File: the task forecast learns from a file"),
         ({"iterations": 100_000}, "Snapshot every: this run would keep 10,000 snapshots"),
         ({"hidden_size": 1024, "batch_size": 1024, "steps": 20_000}, "the app allows 6 GB"),
     ],

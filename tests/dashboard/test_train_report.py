@@ -17,11 +17,11 @@ from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError, analyze, plots, train
 from gradlab.config.links import to_command, to_python
 from gradlab.config.train import TrainConfig
-from gradlab.data.uploads import store
+from gradlab.data.uploads import find, store
 from gradlab.training import dataset, snapshot_dataset
 from gradlab.wording import value_text
 
-from ..trained import PAIR, SMALL, kept, kept_pair, no_processes  # noqa: F401 - two are fixtures
+from ..trained import PAIR, SMALL, download, kept, kept_pair, no_processes  # noqa: F401 - two are fixtures
 
 
 def text_of(page):
@@ -40,7 +40,7 @@ def headings(page):
 @pytest.fixture
 def report():
     def of(*run_ids):
-        sent, text = train_downloads.download("html", list(run_ids), "dark")
+        sent, text = download("html", list(run_ids), "dark")
         assert text == "" and sent["filename"] == "gradlab-adding.html"
         return base64.b64decode(sent["content"]).decode()
 
@@ -114,12 +114,10 @@ def test_a_run_that_failed_early_has_a_report_without_what_it_lacks(report):
     assert "Clip advisor" not in headings(page) and page.count('class="plotly-graph-div"') == 1
 
 
-def test_files_go_by_the_name_that_a_person_knows(monkeypatch, tmp_path):
+def test_files_go_by_the_name_that_a_person_knows():
     content = "a\n" + "".join(f"{x * x % 7}\n" for x in range(200))
     sha = store("two.csv", content.encode())
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / f"{sha}-two.csv").write_text(content)
-    run = train(SMALL.replace(input=f"{sha}-two.csv", task="forecast"))
+    run = train(SMALL.replace(input=str(find(sha, "two.csv")), task="forecast"))
     text = text_of(plots.training_report([dataset(run)], [], "", []))
     assert "--input two.csv" in text and sha not in text
 
@@ -138,7 +136,7 @@ def test_a_report_of_one_network_can_be_repeated_too():
 
 @pytest.mark.skipif(not can_draw_pictures(), reason="kaleido or its browser is not here")
 def test_a_picture_where_one_can_be_drawn(pair):
-    sent, _ = train_downloads.download("png", pair, "light")
+    sent, _ = download("png", pair)
     assert base64.b64decode(sent["content"]).startswith(b"\x89PNG") and sent["filename"] == "gradlab-adding.png"
 
 

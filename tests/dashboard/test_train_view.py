@@ -15,7 +15,6 @@ from dash import no_update
 
 from dashboard import ids
 from dashboard.pages.train import advisor as train_advisor
-from dashboard.pages.train import downloads as train_downloads
 from dashboard.pages.train import flow as train_flow
 from dashboard.pages.train import follow as train_follow
 from dashboard.pages.train import steer as train_steer
@@ -28,7 +27,7 @@ from gradlab.data.uploads import find, store
 from gradlab.training import dataset
 
 from ..plotting import words_of
-from ..trained import LOOK, PAIR, SMALL, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
+from ..trained import LOOK, PAIR, SMALL, download, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
 from ..views import walk, words
 
 
@@ -122,7 +121,7 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_other(pair):
     assert "unclipped net" in words(shown["verdict"]) and "unclipped net" in words(shown["table"])
     (TRAINING.folder(pair[1]) / CHECKPOINT).write_bytes(b"torn")
     assert answer(ids.TRAIN.runs, pair)["verdict"] == "What was recorded cannot be read"
-    assert "not a whole checkpoint" in words(train_downloads.download("nc", pair, "light")[1])
+    assert "not a whole checkpoint" in words(download("nc", pair)[1])
 
 
 def test_a_run_whose_file_is_gone_is_shown_as_it_was():
@@ -134,7 +133,7 @@ def test_a_run_whose_file_is_gone_is_shown_as_it_was():
     shown = answer(ids.TRAIN.runs, [run_id])
     assert shown["trouble"] == [] and words(shown["verdict"]) == words(before["verdict"])
     assert all(words(shown[part]) == words(before[part]) for part in ("details", "table", "flow_verdict", "advice"))
-    assert train_downloads.download("html", [run_id], "light")[1] == ""
+    assert download("html", [run_id])[1] == ""
 
 
 def test_a_run_that_has_recorded_nothing():
@@ -249,27 +248,27 @@ def content_of(sent):
 
 def test_one_run_is_one_file(tmp_path):
     run_id = kept()
-    sent, text = train_downloads.download("csv", [run_id], "light")
+    sent, text = download("csv", [run_id])
     rows = content_of(sent).decode().splitlines()
     assert rows[0].startswith("iteration,loss,log_grad_norm_before") and len(rows) == 61 and text == ""
-    sent, _ = train_downloads.download("nc", [run_id], "light")
+    sent, _ = download("nc", [run_id])
     with xr.open_dataset(io.BytesIO(content_of(sent))) as read:
         assert read.sizes["iteration"] == 60 and sent["filename"] == "gradlab-adding.nc"
-    sent, _ = train_downloads.download("safetensors", [run_id], "light")
+    sent, _ = download("safetensors", [run_id])
     path = tmp_path / "run.safetensors"
     path.write_bytes(content_of(sent))
     assert train(checkpoint=path, resume=True).iteration == 60
-    sent, _ = train_downloads.download("html", [run_id], "dark")
+    sent, _ = download("html", [run_id], "dark")
     assert b"plotly" in content_of(sent)
 
 
 def test_two_runs_are_an_archive(pair):
-    sent, _ = train_downloads.download("csv", pair, "light")
+    sent, _ = download("csv", pair)
     with zipfile.ZipFile(io.BytesIO(content_of(sent))) as archive:
         assert archive.namelist() == ["gradlab-adding-clipped-net.csv", "gradlab-adding-unclipped-net.csv"]
     assert sent["filename"] == "gradlab-adding-curves.zip"
 
 
 def test_nothing_to_download():
-    sent, text = train_downloads.download("csv", [], "light")
-    assert sent is train_downloads.no_update and "before a run has begun" in words(text)
+    sent, text = download("csv", [])
+    assert sent is no_update and "before a run has begun" in words(text)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from dash import Dash, Input, Output, State, html
-from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -16,7 +15,8 @@ from gradlab.errors import InputError
 from gradlab.importers import load_weights, save_layer
 from gradlab.wording import factor_text
 
-from ... import components, ids
+from ... import ids
+from ...components import Component, message, table, typeset
 from ...work.runs import KEPT, RUNS
 from .request import finished
 
@@ -30,7 +30,7 @@ def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
     try:
         diagnosis = diagnosed(run.config)
     except InputError as error:
-        return [components.message(str(error), "error")]
+        return [message(str(error), "error")]
     return card(diagnosis, outcome(diagnosis, to_query(run.config), tried))
 
 
@@ -42,8 +42,8 @@ def diagnosed(config: RunConfig) -> Diagnosis:
 
 def card(found: Diagnosis, result: str) -> list[Component]:
     """What became of the remedy that was tried, the cause with what it rests on, and what to try."""
-    came = [html.P(components.typeset(result), className="outcome")] if result else []
-    cause = [*came, html.P(components.typeset(found.cause)), measured(found)]
+    came = [html.P(typeset(result), className="outcome")] if result else []
+    cause = [*came, html.P(typeset(found.cause)), measured(found)]
     buttons = [_button(n, remedy) for n, remedy in enumerate(found.remedies)]
     nothing = [html.P(NOTHING)] if found.nothing_carries else []
     advice = nothing + ([html.H2("Try this"), html.Ul(buttons)] if buttons else [])
@@ -61,13 +61,13 @@ def measured(found: Diagnosis) -> Component:
     """The factors, and why each remedy should help."""
     rows = [{"factor": f.name, "value": f"{f.value:.3g}", "about": f.text} for f in found.factors]
     reasons = [html.P([html.B(f"{remedy.change.label}. "), remedy.why]) for remedy in found.remedies]
-    parts = [*reasons, components.table(rows, "Measured factors")]
+    parts = [*reasons, table(rows, "Measured factors")]
     return html.Details([html.Summary("Measured factors and reasons"), *parts], className="as-table")
 
 
 def _button(n: int, remedy: Remedy) -> Component:
     button = html.Button(remedy.change.label, id=ids.try_remedy(n), className="try", title=remedy.why)
-    return html.Li([button, html.Span(components.typeset(_promise(remedy)))])
+    return html.Li([button, html.Span(typeset(_promise(remedy)))])
 
 
 def _promise(remedy: Remedy) -> str:

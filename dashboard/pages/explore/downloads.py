@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from dash import Dash, State, dcc, no_update
+from dash import Dash, State
 
 import gradlab
 from gradlab.errors import InputError
 from gradlab.runs.verdicts import share_left, verdict
 
-from ... import components, downloads, ids
+from ... import downloads, ids
 from .request import Run, finished
 
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
@@ -47,24 +47,13 @@ WRITERS: Mapping[str, Callable[[Run], bytes]] = {
 }
 
 
-def download(fmt: str, data: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The file, or a message where it cannot be made."""
-    if (run := finished(data)) is None:
-        return no_update, components.message("There is no finished run to download yet.", "error")
-    try:
-        content = WRITERS[fmt](run)
-    except (InputError, OSError) as error:
-        return no_update, components.message(str(error), "error")
-    return dcc.send_bytes(content, f"gradlab-{run.ds.attrs['cell_name']}.{fmt}"), ""
-
-
-def send(clicks: Any, data: Mapping[str, Any] | None) -> tuple[Any, Any]:
-    """The callback: which entry was chosen, and the run on the page."""
-    fmt = downloads.chosen(ids.EXPLORE)
-    return download(fmt, data) if fmt and data else (no_update, no_update)
+def download(fmt: str, request: Mapping[str, Any] | None) -> tuple[bytes, str]:
+    """Content and name of a file of the run on the page. Raises InputError before there is one."""
+    if request is None or (run := finished(request)) is None:
+        raise InputError("There is no finished run to download yet.")
+    return WRITERS[fmt](run), f"gradlab-{run.ds.attrs['cell_name']}.{fmt}"
 
 
 def register(app: Dash) -> None:
-    """One callback for the menu."""
-    request = {"data": State(ids.EXPLORE.request, "data")}
-    downloads.register(app, ids.EXPLORE, send, request)
+    """The menu."""
+    downloads.register(app, ids.EXPLORE, download, State(ids.EXPLORE.request, "data"))

@@ -35,9 +35,9 @@ def draw(request: Request) -> dict[str, Any]:
     try:
         return attempt(filled.config, request)
     except InputError as error:
-        if error.field in controls() and form.applies(error.field, filled.config):
-            return stale(request, Form(filled.config, {error.field: str(error)}))
-        return stale(request, filled, failure=str(error))
+        fields = error.fields.items()
+        errors = {name: text for name, text in fields if name in controls() and form.applies(name, filled.config)}
+        return stale(request, Form(filled.config, errors), failure="" if errors else str(error))
     except Exception as error:  # a defect: the page says so and lives on
         log.exception("a run failed")
         text = f"gradlab failed on this run, which is its own fault ({type(error).__name__}: {error})."

@@ -130,6 +130,7 @@ def register(app: Dash) -> None:
     others = {ids.EXPLORE.preset: "value", ids.EXPLORE.pins: "data", ids.EXPLORE.theory_line: "checked"}
     watched = [*controls.values(Input).values(), *(Input(name, prop) for name, prop in others.items())]
     app.clientside_callback(ClientsideFunction("explore", "collect"), *watched)
+    table = Output(ids.EXPLORE.table, "className"), Output(ids.EXPLORE.table_toggle, "children")
     drawing.in_browser(
         app,
         "explore",
@@ -138,7 +139,5 @@ def register(app: Dash) -> None:
         run=[Input(ids.EXPLORE.run, "n_clicks")],
         sheet=[Input(ids.EXPLORE.sheet_toggle, "n_clicks")],
         closeHint=[Input(ids.EXPLORE.hint_close, "n_clicks")],
+        table=[*table, Input(ids.EXPLORE.table_toggle, "n_clicks")],
     )
-    shown = Output(ids.EXPLORE.table, "className"), Output(ids.EXPLORE.table_toggle, "children")
-    toggled = Input(ids.EXPLORE.table_toggle, "n_clicks")
-    app.clientside_callback(ClientsideFunction("explore", "table"), *shown, toggled, prevent_initial_call=True)

@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 import xarray as xr
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
-from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config import RunConfig
@@ -16,9 +15,10 @@ from gradlab.plots import THEMES
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
-from ... import components, form, ids, run_card
+from ... import form, ids, run_card
 from ...addresses import ARRIVAL
 from ...answers import answer, outputs
+from ...components import Component, table
 from ...work.runs import RUNS
 from . import theory
 from .draw import add_pin, label
@@ -56,7 +56,7 @@ def of_run(ds: xr.Dataset) -> dict[str, Any]:
     return {
         "announcement": " ".join([found.headline, *found.details]),
         "figure_label": f"Gradient at every step, one-step factors and units. {found.headline}",
-        "table": components.table(gradlab.plots.table(ds), found.headline),
+        "table": table(gradlab.plots.table(ds), found.headline),
         "theory_where": theory.where(ds),
     }
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from gradlab.config import RunConfig
 from gradlab.config.links import Link, from_query, to_query
 from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
 
-from ... import controls, form, ids
+from ... import controls, drawing, form, ids
 from ...answers import answer, outputs
 from ...components import message
 from ...uploads import columns, decode, keep
@@ -169,6 +169,5 @@ def register(app: Dash) -> None:
     }
     app.callback(output=OUTPUTS, inputs=inputs, prevent_initial_call="initial_duplicate")(steer)
     come_and_go = [Input(button(ALL), "n_clicks") for button in (ids.reopen, ids.try_remedy)]
-    pressed = ClientsideFunction("explore", "pressed"), Output(ids.EXPLORE.pressed, "data")
-    app.clientside_callback(*pressed, *come_and_go, prevent_initial_call=True)
+    drawing.in_browser(app, "explore", pressed=[Output(ids.EXPLORE.pressed, "data"), *come_and_go])
     app.callback(Output(ids.control("column"), "data"), Input(ids.control("input"), "value"))(columns)

@@ -5,13 +5,13 @@ import math
 import dash_mantine_components as dmc
 import xarray as xr
 from dash import html
-from dash.development.base_component import Component
 
 from gradlab.plots import short_label, theory_misses
 from gradlab.runs.verdicts import Verdict
 from gradlab.wording import factor_text
 
-from ... import components, ids
+from ... import ids
+from ...components import Component, Content, typeset
 
 NOTHING = "No theory here predicts the rate of such a net."
 
@@ -26,13 +26,13 @@ def block() -> Component:
     return html.Div([words, switch], className="theory")
 
 
-def line(ds: xr.Dataset, found: Verdict) -> list[components.Content]:
+def line(ds: xr.Dataset, found: Verdict) -> list[Content]:
     """The best prediction beside the measured rate."""
     if "theory_log_rate" not in ds:
         return [NOTHING]
     predicted = factor_text(float(ds.theory_log_rate[0]))
     measured = f", measured {factor_text(found.log_rate)}" if found.steps > 1 else ""
-    return components.typeset(f"Theory {predicted} ({short_label(ds)}){measured}")
+    return typeset(f"Theory {predicted} ({short_label(ds)}){measured}")
 
 
 def miss(ds: xr.Dataset) -> str:
@@ -49,7 +49,7 @@ def where(ds: xr.Dataset) -> list[Component]:
     names = ("theory_label", "theory_holds", "theory_fails")
     parts = zip(ds.theory_log_rate.values.tolist(), *(ds[name].values.tolist() for name in names), strict=True)
     return [
-        html.P([html.B(components.typeset(f"{factor_text(rate)}, {label}. ")), *components.typeset(f"{holds} {fails}")])
+        html.P([html.B(typeset(f"{factor_text(rate)}, {label}. ")), *typeset(f"{holds} {fails}")])
         for rate, label, holds, fails in parts
         if not math.isnan(rate)
     ]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from dash import Dash, Input, Output, State, html, no_update
-from dash.development.base_component import Component
 
 from gradlab.errors import InputError
 from gradlab.training import ClipAdvice, advise
@@ -12,8 +11,9 @@ from gradlab.training.advisor import EFFECTS, judge
 from gradlab.training.outcome import late_loss
 from gradlab.wording import value_text
 
-from ... import components, ids
+from ... import ids
 from ...answers import outputs
+from ...components import Component, message, table_details, typeset
 from ...ondemand import Work
 from ...work.jobs import Progress
 from .words import Shown, look_up
@@ -50,7 +50,7 @@ def content(runs: Sequence[Shown]) -> dict[str, Any]:
         return nothing
     seen = measured(runs)
     buttons = f"actions {tried(run)}" if advice.threshold is not None and not seen else "hidden"
-    said = html.P(components.typeset(seen or whose(runs, run) + advice.reason))
+    said = html.P(typeset(seen or whose(runs, run) + advice.reason))
     return {"advice": [said, norms(advice)], "card": "card", "advice_buttons": buttons, "effect": effect(run)}
 
 
@@ -96,7 +96,7 @@ def lines(runs: Sequence[Shown]) -> list[str]:
 def norms(advice: ClipAdvice) -> Component:
     """The percentiles that the advice rests on."""
     rows = [{"percentile": f"{rank} %", "norm": value_text(norm)} for rank, norm in advice.percentiles.items()]
-    return components.table_details(rows, "Gradient norm before clipping")
+    return table_details(rows, "Gradient norm before clipping")
 
 
 def effect(run: Shown) -> Any:
@@ -106,7 +106,7 @@ def effect(run: Shown) -> Any:
         return ""
     if not job.ended:
         return f"Trying it: {100 * job.share:.0f} %"
-    return components.message(job.error, "error") if job.error else str(job.result.effect or "")
+    return message(job.error, "error") if job.error else str(job.result.effect or "")
 
 
 def check(clicks: Any, run_ids: list[str]) -> Any:

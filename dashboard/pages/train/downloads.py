@@ -4,17 +4,16 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
-from dash import Dash, State, dcc, no_update
+from dash import Dash, State
 
 import gradlab
 from gradlab.config.links import file_name
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 
-from ... import components, downloads, ids
+from ... import downloads, ids
 from ...work.training import TRAINING
 from ...work.training_worker import CHECKPOINT
 from . import advisor, flow
@@ -69,24 +68,20 @@ def picture(runs: Sequence[Shown], theme: str) -> bytes:
 OF_ALL: Mapping[str, Callable[[Sequence[Shown], str], bytes]] = {"html": report, "png": picture}
 
 
-def download(fmt: str, run_ids: Sequence[str], theme: str) -> tuple[Any, Any]:
-    """The file, or a message where it cannot be made."""
-    try:
-        found = look_up(run_ids)
-        runs = [run for run in found if run.record]
-        if not runs:
-            why = (run.unreadable for run in found if run.unreadable)
-            raise InputError(next(why, "There is nothing to download before a run has begun."))
-        name = f"gradlab-{called(runs[0].config)}"
-        if fmt in OF_ALL:
-            return dcc.send_bytes(OF_ALL[fmt](runs, theme), f"{name}.{fmt}"), ""
-        names = [f"{name}-{run.name.replace(' ', '-')}" for run in runs] if len(runs) > 1 else [name]
-        files = {f"{name}.{fmt}": OF_ONE[fmt](run) for name, run in zip(names, runs, strict=True)}
-    except (InputError, OSError) as error:
-        return no_update, components.message(str(error), "error")
-    if len(files) == 1:
-        return dcc.send_bytes(*reversed(next(iter(files.items())))), ""
-    return dcc.send_bytes(archive(files), f"{name}-{CONTENT[fmt]}.zip"), ""
+def download(fmt: str, run_ids: Sequence[str] | None, look: Mapping[str, str] | None) -> tuple[bytes, str]:
+    """Content and name of a file of the runs on the page. Raises InputError before one has begun."""
+    found = look_up(run_ids or [])
+    runs = [run for run in found if run.record]
+    if not runs:
+        why = (run.unreadable for run in found if run.unreadable)
+        raise InputError(next(why, "There is nothing to download before a run has begun."))
+    name = f"gradlab-{called(runs[0].config)}"
+    if fmt in OF_ALL:
+        return OF_ALL[fmt](runs, (look or {}).get("theme", "light")), f"{name}.{fmt}"
+    if len(runs) == 1:
+        return OF_ONE[fmt](runs[0]), f"{name}.{fmt}"
+    files = {f"{name}-{run.name.replace(' ', '-')}.{fmt}": OF_ONE[fmt](run) for run in runs}
+    return archive(files), f"{name}-{CONTENT[fmt]}.zip"
 
 
 def called(config: TrainConfig) -> str:
@@ -103,13 +98,7 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return content.getvalue()
 
 
-def send(clicks: Any, run_ids: list[str] | None, look: Mapping[str, str] | None) -> tuple[Any, Any]:
-    """The callback: which entry was chosen, and the runs on the page."""
-    fmt = downloads.chosen(ids.TRAIN)
-    return download(fmt, run_ids or [], (look or {}).get("theme", "light")) if fmt else (no_update, no_update)
-
-
 def register(app: Dash) -> None:
-    """One callback for the menu."""
-    page = {"run_ids": State(ids.TRAIN.runs, "data"), "look": State(ids.TRAIN.look, "data")}
-    downloads.register(app, ids.TRAIN, send, page, LABELS)
+    """The menu."""
+    page = State(ids.TRAIN.runs, "data"), State(ids.TRAIN.look, "data")
+    downloads.register(app, ids.TRAIN, download, *page, labels=LABELS)

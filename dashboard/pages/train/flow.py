@@ -5,7 +5,6 @@ from typing import Any
 
 import xarray as xr
 from dash import Output, html, no_update
-from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config import RunConfig
@@ -15,8 +14,9 @@ from gradlab.runs.verdicts import share_left, verdict
 from gradlab.training import snapshot_dataset
 from gradlab.wording import number_text
 
-from ... import components, ids
+from ... import ids
 from ...answers import outputs
+from ...components import Component, aria, table, typeset
 from ...run_card import explore_link
 from .words import Shown
 
@@ -67,11 +67,11 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
         "flow": fig,
         "flow_style": {"height": f"{fig.layout.height}px"},
         "flow_label": f"Gradient at every step at iteration {when}. {' '.join(said)}",
-        "flow_table": components.table(
+        "flow_table": table(
             rows([ds for _, ds in chosen.values()]), f"Left of the gradient at the last step, iteration {when}"
         ),
         "flow_verdict": [
-            html.P([*components.typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), link_to_explore(run)])
+            html.P([*typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), link_to_explore(run)])
             for text, (run, (_, ds)) in zip(said, chosen.items(), strict=True)
         ],
         "when": f"at iteration {when:,}" + (", the latest" if index >= last_snapshot(runs) else ""),
@@ -131,7 +131,7 @@ def link_to_explore(run: Shown) -> Component:
     if run.record:
         config |= {"steps": run.training.task.length, "input_size": run.training.task.input_size}
     href = f"/?{to_query(RunConfig(**config))}"
-    return explore_link(href=href, title=EXPLORE, **components.aria(label=f"Open in Explore: {run.name}"))
+    return explore_link(href=href, title=EXPLORE, **aria(label=f"Open in Explore: {run.name}"))
 
 
 OUTPUTS = {

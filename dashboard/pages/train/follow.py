@@ -6,15 +6,15 @@ from typing import Any
 
 import xarray as xr
 from dash import Dash, Input, Output, State, ctx, html
-from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config.links import to_command
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 
-from ... import components, ids
+from ... import ids
 from ...answers import answer, outputs
+from ...components import Component, message, table, typeset
 from ...work.training import TRAINING
 from . import advisor, flow
 from .examples import title
@@ -49,8 +49,8 @@ def show(runs: Sequence[Shown], theme: str, layer: int) -> dict[str, Any]:
     layers = max((ds.sizes.get("layer", 1) for ds in seen), default=1)
     return {
         "verdict": headline(runs) if runs else READY,
-        "details": components.typeset(summary(runs)) if runs else READY_DETAILS,
-        "trouble": [components.message(text, "error") for text in troubles(runs)],
+        "details": typeset(summary(runs)) if runs else READY_DETAILS,
+        "trouble": [message(text, "error") for text in troubles(runs)],
         "share": str(share(runs)) if runs else "0",
         "stage": stage_class(runs, bool(seen)),
         "layers": [{"value": str(n), "label": f"Layer {n + 1}"} for n in range(layers)],
@@ -83,7 +83,7 @@ def course(seen: Sequence[xr.Dataset], theme: str, layer: int) -> dict[str, Any]
         "course": fig,
         "style": {"height": f"{fig.layout.height}px"},
         "label": f"Loss, gradient norm and gradient through time over the iterations. {words}.",
-        "table": components.table(rows, "The runs so far"),
+        "table": table(rows, "The runs so far"),
     }
 
 
@@ -122,7 +122,7 @@ def update(
             changes |= flow.flow(runs, chosen, layer, look["theme"])
     except InputError as error:
         failed = {"stamp": None, "last": -1, "runs": run_ids, "more": False}
-        return changes | {"trouble": [components.message(str(error), "error")], "shown": failed}
+        return changes | {"trouble": [message(str(error), "error")], "shown": failed}
     more = any(run.state.alive or advisor.CHECK.going(run) for run in runs)
     now = {"stamp": stamp, "last": flow.last_snapshot(runs), "runs": run_ids, "more": more}
     return changes | {"shown": now | {"at": time.monotonic()}}

@@ -6,7 +6,6 @@ from itertools import groupby
 
 import numpy as np
 from dash import html
-from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config.train import TrainConfig
@@ -17,7 +16,7 @@ from gradlab.tasks.text import LanguageModel
 from gradlab.training.network import build_task, task_name
 from gradlab.wording import value_text
 
-from ... import components
+from ...components import Component, figure, message
 
 COMING = {
     "Loss": "how well the net does, against what can be had without learning",
@@ -32,7 +31,7 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
     try:
         task = build_task(config)
     except InputError as error:
-        return [components.message(_problem(config, error), "error")]
+        return [message(_problem(config, error), "error")]
     batch = task.batch(np.random.default_rng([config.seed, 0]), config.batch_size)
     about = (inspect.getdoc(type(task)) or "").partition("\n")[0].replace("`", "")
     words = [
@@ -56,9 +55,7 @@ def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
     """The first input over its steps: what it says, where every step is a symbol, else its values."""
     x = batch.x if batch.lengths is None else batch.x[: batch.lengths[0]]
     if not task.one_hot:
-        return [
-            components.figure(gradlab.plots.data(x, theme, task.feature_names), "Input of the sample over its steps")
-        ]
+        return [figure(gradlab.plots.data(x, theme, task.feature_names), "Input of the sample over its steps")]
     shown = x[:, 0].argmax(axis=-1)
     if isinstance(task, LanguageModel):
         return [html.Pre(bytes(task.codes[1][k] for k in shown).decode("utf-8", "replace"))]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from dash.development.base_component import Component
 
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
@@ -14,7 +13,7 @@ from gradlab.training import TrainingRecord
 from gradlab.training.outcome import latest_loss
 from gradlab.wording import duration, value_text
 
-from ... import components
+from ...components import Component, statement
 from ...work.training import TRAINING, Record, RunState
 from .examples import labels, subject
 
@@ -133,7 +132,7 @@ def _recorded(run_id: str) -> tuple[Record | None, str]:
 def headline(runs: Sequence[Shown]) -> list[Component] | str:
     """What has come of the runs, in the look of a verdict once there is one."""
     look, text = sentence(runs)
-    return components.statement(*look, text) if look else text
+    return statement(*look, text) if look else text
 
 
 def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:

@@ -6,11 +6,11 @@ Each has TITLE, content(run) and, where that takes a while, WORK.
 from typing import Any
 
 from dash import Dash, Input, Output
-from dash.development.base_component import Component
 
 from gradlab.errors import InputError
 
-from .... import components, ids
+from .... import ids
+from ....components import Component, message
 from ..request import finished
 from . import chaos, clipping, data, frame, travel, weights, why
 
@@ -20,11 +20,11 @@ TABS = {"why": why, "weights": weights, "travel": travel, "chaos": chaos, "clipp
 def content(tab: str, request: dict[str, Any]) -> list[Component]:
     """One tab's content."""
     if (run := finished(request)) is None:
-        return [components.message("Nothing to show until the run is drawn.")]
+        return [message("Nothing to show until the run is drawn.")]
     try:
         return TABS[tab].content(run)
     except InputError as error:
-        return [components.message(str(error), "error")]
+        return [message(str(error), "error")]
 
 
 def panels(tab: str | None, request: dict[str, Any] | None) -> dict[str, list[Component]]:

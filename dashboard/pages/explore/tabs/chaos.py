@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from dash import html
-from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -17,7 +16,7 @@ from gradlab.runs.build import build
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
-from .... import components
+from ....components import Component, message, table_details, typeset
 from ....work.jobs import Progress
 from ....work.runs import size
 from . import frame
@@ -134,12 +133,12 @@ def show(outcome: Outcome, run: Run) -> list[Component]:
         figure("lyapunov_course", shown, "The leading exponents as averages over ever more steps."),
     ]
     words: list[Component] = [
-        html.P(components.typeset(found), className="finding"),
-        html.P(components.typeset(rest(outcome, run))),
+        html.P(typeset(found), className="finding"),
+        html.P(typeset(rest(outcome, run))),
     ]
     if not spectrum.converged and offer(run.config, outcome) is None:
-        words.append(components.message(_doubt(spectrum), "warn"))
-    table = components.table_details(rows(spectrum), "Lyapunov exponents in nats per step, largest first")
+        words.append(message(_doubt(spectrum), "warn"))
+    table = table_details(rows(spectrum), "Lyapunov exponents in nats per step, largest first")
     return [*words, html.Div(figures, className="pair"), html.P(caption(outcome), className="caption"), table]
 
 

@@ -4,12 +4,11 @@ import math
 
 import xarray as xr
 from dash import html
-from dash.development.base_component import Component
 
 from gradlab.config import UPDATE_CLIPS
 from gradlab.wording import power_text
 
-from .... import components
+from ....components import Component, table_details
 from ..draw import CLIP_NOTE
 from .base import Run, figure
 
@@ -27,7 +26,7 @@ def content(run: Run) -> list[Component]:
     else:
         text = STEP_TEXT
     name = "parameters" if run.config.clip == "off" else "clipping"
-    table = components.table_details(clip_rows(run.ds), "Gradient of the weights")
+    table = table_details(clip_rows(run.ds), "Gradient of the weights")
     return [html.P(text), figure(name, run, text), table]
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, State, ctx, dcc, html
-from dash.development.base_component import Component
 
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_query
 from gradlab.wording import duration
 
-from .... import components, ids
+from .... import ids
 from ....answers import answer, outputs
+from ....components import Component, aria, message, typeset
 from ....ondemand import Work
 from ....work.jobs import Job
 from ....work.runs import LIVE, RUNS
@@ -67,7 +67,7 @@ def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
     button = dmc.Button(props["start"], id=part.start, size="compact-md")
     text = html.Span(props["offer_text"], id=part.offer_text)
     cancel = dmc.Button("Cancel", id=part.cancel, size="compact-md", variant="default")
-    bar = html.Progress(id=part.share, value=props["share"], max="1", **components.aria(label=work.label))
+    bar = html.Progress(id=part.share, value=props["share"], max="1", **aria(label=work.label))
     pace = html.Span(props["pace"], id=part.pace, className="pace")
     return html.Div(
         [
@@ -91,12 +91,12 @@ def state(work: TabWork, run: Run) -> dict[str, Any]:
     return {
         "tick": going is None,
         "start": "Try again" if error else offer.button if offer else "",
-        "offer_text": components.typeset(f"{offer.text} Takes about {duration(offer.seconds)}.") if offer else "",
+        "offer_text": typeset(f"{offer.text} Takes about {duration(offer.seconds)}.") if offer else "",
         "offer": "run-bar" if offer else "run-bar hidden",
         "progress": "run-bar" if going else "run-bar hidden",
         "share": str(going.share if going else 0.0),
         "pace": _pace(going) if going else "",
-        "outcome": components.message(error, "error") if error else "",
+        "outcome": message(error, "error") if error else "",
         "body": work.show(result, run) if result is not None else [],
     }
 

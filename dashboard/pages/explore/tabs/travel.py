@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 from dash import html
-from dash.development.base_component import Component
 
 import gradlab
 from gradlab.config import RunConfig
@@ -20,7 +19,7 @@ from gradlab.plots.lags import (
 from gradlab.plots.marks import number_text
 from gradlab.products import BUDGET
 
-from .... import components
+from ....components import Component, Content, table_details
 from ....work.jobs import Progress
 from ....work.runs import LIVE, size, work
 from . import frame
@@ -123,11 +122,11 @@ def show(ds: xr.Dataset, run: Run) -> list[Component]:
 def block(name: str, shown: Run, rows: list[dict[str, str]]) -> Component:
     """One figure with what it says and its numbers."""
     caption = html.P(with_subscripts(CAPTIONS[name]), className="caption")
-    words = html.Div([caption, components.table_details(rows, LABELS[name])])
+    words = html.Div([caption, table_details(rows, LABELS[name])])
     return html.Div([figure(name, shown, LABELS[name]), words])
 
 
-def with_subscripts(text: str) -> list[components.Content]:
+def with_subscripts(text: str) -> list[Content]:
     """Text with each letter that follows _ below the line."""
     first, *rest = text.split("_")
     return [first, *(part for piece in rest for part in (html.Sub(piece[0]), piece[1:]))]

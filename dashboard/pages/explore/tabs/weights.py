@@ -1,9 +1,8 @@
 """Weights: eigenvalues and singular values."""
 
 from dash import html
-from dash.development.base_component import Component
 
-from .... import components
+from ....components import Component, table_details
 from ..draw import weight_measures
 from .base import Run, figure
 
@@ -20,5 +19,5 @@ def content(run: Run) -> list[Component]:
     columns = {"gate": run.ds.recurrent_gate.values.tolist()} | measures
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     label = "Eigenvalues with the unit circle, and singular values, of the recurrent weights."
-    table = components.table_details(rows, "Recurrent weights by gate")
+    table = table_details(rows, "Recurrent weights by gate")
     return [html.P(TEXT), figure("weights", run, label), table]

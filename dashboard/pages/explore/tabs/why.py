@@ -1,11 +1,10 @@
 """Why: the rate, split by the paths that the gradient takes."""
 
 from dash import html
-from dash.development.base_component import Component
 
 from gradlab.runs.verdicts import path_factors, verdict
 
-from .... import components
+from ....components import Component, table_details
 from .base import Run, figure
 
 TITLE = "Why"
@@ -25,5 +24,5 @@ def content(run: Run) -> list[Component]:
         figure("paths", run, f"Share of each path. {found.headline}"),
         figure("gates", run, "Gate values and saturation over time."),
     ]
-    table = components.table_details(rows, "Parts of the rate, by path")
+    table = table_details(rows, "Parts of the rate, by path")
     return [html.P(TEXT), html.Div(figures, className="pair"), table]
