@@ -43,6 +43,7 @@ INPUTS = 3
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**33)}
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 CHILD = "GRADLAB_SPEED_CHILD"
+FORCED = {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"}  # settings that would slow down one side
 
 Size = tuple[int, int, int]
 Contender = Callable[[], Any]
@@ -367,9 +368,9 @@ def main() -> int:
     if os.environ.get(CHILD):
         child(arguments.out, arguments.seconds)
         return 0
-    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
-    if "OPENBLAS_CORETYPE" in os.environ:
-        print(f"OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} is set here; it is left out for the benchmark.")
+    env = {name: value for name, value in os.environ.items() if name not in FORCED}
+    for name in FORCED & set(os.environ):
+        print(f"{name}={os.environ[name]} is set here; it is left out for the benchmark.")
     command = [sys.executable, __file__, *sys.argv[1:]]
     return subprocess.run(command, env=env | KEPT_MEMORY | ONE_THREAD | {CHILD: "1"}, check=False).returncode
 

@@ -163,10 +163,11 @@ def test_a_verdict_needs_the_curve_and_a_diagnosis_the_factors(measured, trained
     assert verdict(measured.drop_vars("path_share")).why == ""
 
 
-def test_one_file_reads_attributes():
-    readers = {
-        str(path.relative_to(ROOT / "gradlab"))
-        for path in (ROOT / "gradlab").rglob("*.py")
-        if re.search(r"\b(ds|dataset)\.attrs\b(?!\[.*\] = )", path.read_text("utf-8"))
-    }
-    assert readers == {"runs/attributes.py"}
+def test_one_file_reads_what_a_run_says_of_itself(measured, trained):
+    names = "|".join({*measured.attrs, *trained[0].attrs, "weights", "label"})
+    reading = re.compile(rf"""\.attrs(\[|\.get\()["']({names})["']([,)]|\](?! = ))|["']({names})["'] in \w+\.attrs""")
+    files = (path for room in ("gradlab", "studies") for path in (ROOT / room).rglob("*.py"))
+    readers = {path.name for path in files if reading.search(path.read_text("utf-8"))}
+    assert readers <= {"attributes.py"}
+    assert reading.search('x = ds.attrs["config"]') and reading.search("run.attrs.get('label', 1)")
+    assert not reading.search('dataset.attrs["config"] = config')
