@@ -138,14 +138,13 @@ def one_update(**options):
     adam.step(params, params, adam.init(params), **options)
 
 
-def with_clip(clip):
-    gradlab.bptt(trajectory(), np.ones((4, 1, 3)), clip=clip)
+def back(**given):
+    gradlab.bptt(trajectory(), **{"dL_dh": np.ones((4, 1, 3)), **given})
 
 
 NUMBERS = ("x", None, math.nan, [1.0], True)  # what no number is
 COUNTS = (*NUMBERS, 1.5, -1)  # nor a count
 ONES = np.ones((2, 3))
-BACK = {"traj": trajectory(), "dL_dh": np.ones((4, 1, 3))}
 WAYS = [  # function, its good arguments, argument, field, what is wrong about it
     (make_cell, MADE, "name", "cell", ("lsmt", None, ["lstm"])),
     *((make_cell, MADE, name, name, (*COUNTS, 0)) for name in ("input_size", "hidden_size")),
@@ -178,11 +177,11 @@ WAYS = [  # function, its good arguments, argument, field, what is wrong about i
     (make_task, {"name": "forecast", "steps": 9, "path": CO2}, "column", "column", ("co2",)),
     (make_task, {"name": "forecast", "path": CO2}, "steps", "steps", (900,)),
     (make_task, {"name": "classification", "steps": 9, "path": CO2}, "column", "column", ("month", "x")),
-    (with_clip, {}, "clip", "clip", ("norm", (), ("step_norm",), ("step_norm", 1, 2), ["step_norm", 1], 1.0, {})),
-    (with_clip, {}, "clip", "clip", [(mode, 1.0) for mode in ("norm", None, ["step_norm"])]),
-    (with_clip, {}, "clip", "clip", [("step_norm", wrong) for wrong in (*NUMBERS, "1", math.inf, 0, -1)]),
-    (gradlab.bptt, BACK, "truncate", "truncate", ("x", math.nan, [1.0], True, 1.5, 0, -1)),
-    (gradlab.bptt, BACK, "dL_dh", "dL_dh", (None, [1.0], "x")),
+    (back, {}, "clip", "clip", ("norm", (), ("step_norm",), ("step_norm", 1, 2), ["step_norm", 1], 1.0, {})),
+    (back, {}, "clip", "clip", [(mode, 1.0) for mode in ("norm", None, ["step_norm"])]),
+    (back, {}, "clip", "clip", [("step_norm", wrong) for wrong in (*NUMBERS, "1", math.inf, 0, -1)]),
+    (back, {}, "truncate", "truncate", ("x", math.nan, [1.0], True, 1.5, 0, -1)),
+    (back, {}, "dL_dh", "dL_dh", (None, [1.0], "x")),
     (gradlab.unroll, {"cell": GATED, "params": GATED.init(0)}, "x", "x", (None, [1.0], "x")),
     (lambda tol: gradlab.jacobian(trajectory()).spectral(tol), {}, "tol", "tol", (*NUMBERS, 0, math.inf)),
     *((gradlab.check_cell, {"cell": "elman"}, name, name, (*COUNTS, 0)) for name in ("steps", "batch_size")),
@@ -222,7 +221,7 @@ def test_the_good_arguments_are_good():
     load_input(**READ)
     load_input(**READ | {"source": CO2, "column": "co2_ppm"})
     make_task("adding", steps=30)
-    with_clip(("step_norm", 1.0))
+    back(clip=("step_norm", 1.0), truncate=2)
     one_update(learning_rate=0.1)
 
 

@@ -37,9 +37,9 @@ def load_weights(
         saved = saved_by_gradlab(data)
         if saved is not None:
             return saved_layer(arrays, saved, prefix, layer)
-        found = read_layer(arrays, prefix, layer, activation)
-    found.warn()
-    return found.cell, found.params
+        read = read_layer(arrays, prefix, layer, activation)
+    read.warn()
+    return read.cell, read.params
 
 
 def weights_text(source: str | os.PathLike[str] | bytes, activation: str | None = None) -> str:
@@ -80,8 +80,8 @@ def _arrays(name: str, data: bytes) -> Params:
     try:
         entries = dict(safetensors.deserialize(data))
     except safetensors.SafetensorError as error:
-        if found := described(name, data):
-            raise InputError(f"{name} is {found}", "weights") from None
+        if kind := described(name, data):
+            raise InputError(f"{name} is {kind}", "weights") from None
         text = f"{name} is not a safetensors file ({error}); write one with {CONVERT}"
         raise InputError(text, "weights") from None
     return {tensor: _decode(tensor, **entries[tensor]) for tensor in sorted(entries)}

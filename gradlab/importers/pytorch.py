@@ -59,9 +59,9 @@ def from_state_dict(
     Returns W_xh (G_x, H, D), W_hh (G_h, H, H), b_h (G, H) of the dtype given, float32 for half precision. Absent
     biases are zero. Raises InputError if there is no such layer or its tensors do not fit together.
     """
-    found = read_layer(sd, prefix, layer, activation)
-    found.warn()
-    return found.cell, found.params
+    read = read_layer(sd, prefix, layer, activation)
+    read.warn()
+    return read.cell, read.params
 
 
 def read_layer(
@@ -137,12 +137,11 @@ def _layer_text(layer: tuple[str, str]) -> str:
 
 def choice(sd: Mapping[str, Any], activation: str | None = None) -> str:
     """Which layer `from_state_dict` takes by itself, what else there is, and what the weights do not tell."""
-    found = read_layer(sd, activation=activation)
+    read = read_layer(sd, activation=activation)
     taken, *others = map(_layer_text, _layers(sd))
     also = f"; the weights also hold {', '.join(others)}" if others else ""
-    return f"{found.cell!r} from {taken}{also}" + (
-        f"; they {ASSUMED}: no activation was given" if found.assumed else ""
-    )
+    assumed = f"; they {ASSUMED}: no activation was given" if read.assumed else ""
+    return f"{read.cell!r} from {taken}{also}{assumed}"
 
 
 def _summary(sd: Mapping[str, Any], most: int = 20) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import require_shape, to_numpy
 from ..cells import CELLS, Cell, make_cell
-from ..errors import InputError
+from ..errors import InputError, about
 from .pytorch import finite_array
 
 TRAINING = "gradlab.training"  # the entry of a file's metadata that makes it a training run
@@ -98,7 +98,8 @@ def _fitting_cell(params: Params, saved: Saved, start: str) -> Cell:
             raise InputError(f"it lacks {start}{name}; the file is damaged, save it again")
         require_shape(f"{start}{name}", params[name], ("gates", "H", "any"))
     sizes = {"input_size": params["W_xh"].shape[-1], "hidden_size": params["W_hh"].shape[-2]}
-    cell = make_cell(saved.cell, **{**saved.fields, **sizes})
+    with about("weights"):  # which say themselves what their cell is like
+        cell = make_cell(saved.cell, **{**saved.fields, **sizes})
     cell.require(params)
     return cell
 

@@ -71,7 +71,8 @@ def analyze(
             raise InputError("analyze(cell=<a Cell>) needs params= and x=, and no RunConfig")
         if wrong := set(fields) - set(OWN_FIELDS):
             raise InputError(
-                f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}"
+                f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}",
+                min(wrong),
             )
         _hint_batch_first(x)
         return _dataset(

@@ -126,8 +126,9 @@ def test_damaged_metadata_are_a_message(text, why, tmp_path):
     ],
 )
 def test_weights_that_cannot_be_used_are_a_message(changed, why):
-    with pytest.raises(InputError, match=f"the file: {why}"):
+    with pytest.raises(InputError, match=f"the file: {why}") as caught:
         load_weights(content(**changed))
+    assert caught.value.field == ("layer" if "no recurrent layer" in why else "weights")
 
 
 def test_a_prefix_is_refused():
