@@ -17,7 +17,7 @@ from ..data import INPUTS
 from ..errors import InputError
 from ..runs.verdicts import FACTOR, Verdict
 from ..wording import factor_text
-from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
+from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, parameter_factor, root, rounded, typical
 from .factors import Factors
 
 BIAS_SHIFTS = np.linspace(-12, 12, 49)
@@ -35,8 +35,9 @@ class Change:
     """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
 
     transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, ("scale_bias", factor) b_h,
-    and the delta of
-    ("shift_forget_bias", delta) is added to the forget gate's bias. Given weights are never drawn anew.
+    and the delta of ("shift_forget_bias", delta) is added to the forget gate's bias. Where a cell makes its
+    weights from these parameters, they become `factor` times as large, if a multiple does that. Given weights are never
+    drawn anew.
     """
 
     label: str
@@ -55,7 +56,7 @@ class Change:
         kind, amount = self.transform
         if kind != "shift_forget_bias":
             name = {"scale_recurrent": "W_hh", "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
-            return changed | {name: params[name] * amount}
+            return changed | {name: params[name] * parameter_factor(cell, params, name, amount)}
         if cell.forget_gate is None:
             raise InputError(f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead")
         bias = params["b_h"] * 1
@@ -211,8 +212,8 @@ class _Case:
         return self.scale_recurrent() or self.at_edge("", why, self.f.drive, self.f.activation)
 
     def at_edge(self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any) -> Remedy | None:
-        """Other weights at the gain of the edge, for a drive and an activation."""
-        gain = edge_gain(phi, drive, miss) if self.drawn is not None else None
+        """Other weights at the gain of the edge, for a drive and an activation; made ones have another scale."""
+        gain = edge_gain(phi, drive, miss) if self.drawn is not None and not self.f.makes_weights else None
         if self.drawn is None or gain is None:
             return None
         rate = float(typical(phi, gain, drive)[0]) + miss
