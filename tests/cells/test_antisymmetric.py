@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import gradlab
+from dashboard import form
 from gradlab import theory
 from gradlab.cells import make_cell
 from gradlab.errors import InputError
 
+from ..commands import call, parsed
 from ..contract import random_problem
 
 H = 24
@@ -90,6 +92,15 @@ def test_step_size_and_diffusion_are_checked(options, message):
     with pytest.raises(InputError, match=message) as error:
         make_cell("antisymmetric", input_size=1, hidden_size=2, **options)
     assert error.value.field == next(iter(options))
+
+
+def test_it_can_be_chosen_on_the_command_line_and_in_the_app():
+    config = gradlab.RunConfig(cell="antisymmetric", steps=30, hidden_size=8, batch_size=4)
+    said = parsed(
+        call("analyze", "--cell", "antisymmetric", "--steps", 30, "--hidden-size", 8, "--batch-size", 4, "--json")
+    )
+    assert (said["config"]["cell"], said["verdict"]["word"]) == ("antisymmetric", "carried")
+    assert form.read(form.raw(config)).config == config
 
 
 def test_it_learns_with_and_without_a_regulariser():
