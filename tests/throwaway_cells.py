@@ -4,6 +4,8 @@ made from other parameters.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gradlab.arrays import namespace
 from gradlab.cells import Cell
 from gradlab.cells.activations import ACTIVATIONS
@@ -125,6 +127,29 @@ class Oscillator(Cell):
 
 
 @dataclass(frozen=True, repr=False)
+class Mixed(Cell):
+    """Partial derivatives of every form: numbers, NumPy's numbers, per unit alone (1, H), and of every step and sample.
+
+    h' = u h + s a + c / 2,  c' = 0.9 c + u a + b h
+    """
+
+    name, title, gates, candidate = "throwaway_mixed", "Mixed", ("a", "b"), "a"
+    states, elementwise = ("h", "c"), ("u", "s")
+
+    @property
+    def nonlinearities(self):
+        return (self.activation, SIGMOID)
+
+    def step(self, xp, a, b, h, c, u, s):
+        return u * h + s * a + 0.5 * c, 0.9 * c + u * a + b * h
+
+    def partials(self, xp, a, b, h, c, h_new, c_new, u, s):
+        gates = {("h", "a"): s, ("c", "a"): u, ("c", "b"): h}
+        states = {("h", "h"): u, ("h", "c"): 0.5, ("c", "c"): np.float64(0.9), ("c", "h"): b}
+        return gates, states, {("h", "u"): h, ("h", "s"): a, ("c", "u"): a}
+
+
+@dataclass(frozen=True, repr=False)
 class Squashed(Cell):
     """h' = phi(W h + V x + b), W = sigmoid(M) entry by entry: weights that are no linear function of the parameters."""
 
@@ -180,5 +205,6 @@ class DiagonalPlus(Cell):
 
 PARAMETRISED = {cls.name: cls for cls in (Squashed, DiagonalPlus)}
 THROWAWAY = {
-    cls.name: cls for cls in (Memory, FeedForward, GatedMemory, Autonomous, Decay, Oscillator, *PARAMETRISED.values())
+    cls.name: cls
+    for cls in (Memory, FeedForward, GatedMemory, Autonomous, Decay, Oscillator, Mixed, *PARAMETRISED.values())
 }
