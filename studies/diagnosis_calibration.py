@@ -240,7 +240,7 @@ for phi in ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus"):
     add(f"{phi} x0.8", LONG_RUN, long_run, activation=phi, gain=0.8)
 for phi in ("relu", "selu", "gelu", "softplus"):
     add(f"{phi} x3", LONG_RUN, long_run, activation=phi, gain=3.0)
-for name in ("lstm", "gru", "peephole_lstm", "minimal_rnn"):
+for name in ("lstm", "gru", "peephole_lstm", "minimal_rnn", "antisymmetric"):
     add(f"{name} with noise", LONG_RUN, long_run, cell=name)
 for name in ("lstm", "gru"):
     add(f"{name} x8", LONG_RUN, long_run, cell=name, gain=8.0)

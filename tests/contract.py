@@ -105,6 +105,7 @@ def random_problem(cell, models=(), sizes=SIZES, seed=0):
 
 def naive_step(cell, params, x_t, old):
     """(gates, new states) of one step, written from the definition; old (S, B, H)."""
+    params = cell.weights(params)
     pre = [b + 0 * old[0] for b in params["b_h"]]
     r = np.concatenate([old[cell.states.index(name)] for name in cell.reads], axis=-1)
     for w, name in zip(params["W_xh"], cell.driven_gates, strict=True):

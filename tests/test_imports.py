@@ -170,7 +170,7 @@ def loaded_after(code):
 
 ENGINE_RUN = """
 import numpy as np, gradlab
-for name in ("elman", "lstm", "gru", "minimal_rnn", "peephole_lstm"):
+for name in gradlab.cells.CELLS:
     cell = gradlab.make_cell(name, input_size=2, hidden_size=3)
     traj = gradlab.unroll(cell, cell.init(0), np.ones((20, 2, 2)))
     grads = gradlab.bptt(traj, np.ones((20, 2, 3)))

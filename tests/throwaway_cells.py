@@ -1,7 +1,12 @@
-"""Cells that the contract allows and no other test has: a slice that is empty, several states, unusual names."""
+"""Cells that the contract allows and no other test has: a slice that is empty, several states, unusual names, weights
+made from other parameters.
+"""
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from gradlab.arrays import namespace
 from gradlab.cells import Cell
 from gradlab.cells.activations import ACTIVATIONS
 
@@ -121,4 +126,85 @@ class Oscillator(Cell):
         return gates, states | {("m", "m"): 0.99 * one, ("m", "h"): 0.01 * one}
 
 
-THROWAWAY = {cls.name: cls for cls in (Memory, FeedForward, GatedMemory, Autonomous, Decay, Oscillator)}
+@dataclass(frozen=True, repr=False)
+class Mixed(Cell):
+    """Partial derivatives of every form: numbers, NumPy's numbers, per unit alone (1, H), and of every step and sample.
+
+    h' = u h + s a + c / 2,  c' = 0.9 c + u a + b h
+    """
+
+    name, title, gates, candidate = "throwaway_mixed", "Mixed", ("a", "b"), "a"
+    states, elementwise = ("h", "c"), ("u", "s")
+
+    @property
+    def nonlinearities(self):
+        return (self.activation, SIGMOID)
+
+    def step(self, xp, a, b, h, c, u, s):
+        return u * h + s * a + 0.5 * c, 0.9 * c + u * a + b * h
+
+    def partials(self, xp, a, b, h, c, h_new, c_new, u, s):
+        gates = {("h", "a"): s, ("c", "a"): u, ("c", "b"): h}
+        states = {("h", "h"): u, ("h", "c"): 0.5, ("c", "c"): np.float64(0.9), ("c", "h"): b}
+        return gates, states, {("h", "u"): h, ("h", "s"): a, ("c", "u"): a}
+
+
+@dataclass(frozen=True, repr=False)
+class Squashed(Cell):
+    """h' = phi(W h + V x + b), W = sigmoid(M) entry by entry: weights that are no linear function of the parameters."""
+
+    name, title, gates, candidate = "throwaway_squashed", "Squashed", ("a",), "a"
+    state_is_gate = True
+
+    @property
+    def nonlinearities(self):
+        return (self.activation,)
+
+    def step(self, xp, a, h):
+        return (a,)
+
+    def partials(self, xp, a, h, h_new):
+        return {("h", "a"): 1}, {}
+
+    def weights(self, params):
+        return {**params, "W_hh": SIGMOID.value(namespace(params["W_hh"]), params["W_hh"])}
+
+    def pull_back(self, params, grads):
+        slope = SIGMOID.slope(namespace(params["W_hh"]), params["W_hh"])
+        return {**grads, "W_hh": slope * grads["W_hh"]}
+
+
+@dataclass(frozen=True, repr=False)
+class DiagonalPlus(Cell):
+    """h' = (1 - z) phi(W_c h + ...) + z h, z = sigmoid(W_z h + ...), W = U + diag(d): two parameters make one weight.
+
+    d is an elementwise parameter of each gate, which the step itself does not use.
+    """
+
+    name, title, gates, candidate, forget_gate = "throwaway_diagonal", "Diagonal plus", ("c", "z"), "c", "z"
+    elementwise = ("d_c", "d_z")
+
+    @property
+    def nonlinearities(self):
+        return (self.activation, SIGMOID)
+
+    def step(self, xp, c, z, h, d_c, d_z):
+        return (c + z * (h - c),)
+
+    def partials(self, xp, c, z, h, h_new, d_c, d_z):
+        return {("h", "c"): 1 - z, ("h", "z"): h - c}, {("h", "h"): z}, {}
+
+    def weights(self, params):
+        xp, d = namespace(params["p"]), params["p"]
+        return {**params, "W_hh": params["W_hh"] + xp.eye(self.hidden_size, dtype=d.dtype) * d[..., None]}
+
+    def pull_back(self, params, grads):
+        diagonal = namespace(grads["W_hh"]).diagonal(grads["W_hh"], axis1=-2, axis2=-1)
+        return {"p": grads["p"] + diagonal, **{name: g for name, g in grads.items() if name != "p"}}
+
+
+PARAMETRISED = {cls.name: cls for cls in (Squashed, DiagonalPlus)}
+THROWAWAY = {
+    cls.name: cls
+    for cls in (Memory, FeedForward, GatedMemory, Autonomous, Decay, Oscillator, Mixed, *PARAMETRISED.values())
+}

@@ -12,6 +12,7 @@ from ..config import RunConfig
 from ..errors import InputError
 from ..runs.verdicts import FACTOR, Verdict
 from ..wording import factor_text
+from .edges import parameter_factor
 
 Retry = Callable[[float], "Proposal | None"]
 
@@ -21,8 +22,8 @@ class Change:
     """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
 
     transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, ("scale_bias", factor) b_h,
-    and the delta of
-    ("shift_forget_bias", delta) is added to the forget gate's bias. Given weights are never drawn anew.
+    and the delta of ("shift_forget_bias", delta) is added to the forget gate's bias. Where a cell makes its weights from
+    these parameters, they become `factor` times as large, if a multiple does that. Given weights are never drawn anew.
     """
 
     label: str
@@ -41,7 +42,7 @@ class Change:
         kind, amount = self.transform
         if kind != "shift_forget_bias":
             name = {"scale_recurrent": "W_hh", "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
-            return changed | {name: params[name] * amount}
+            return changed | {name: params[name] * parameter_factor(cell, params, name, amount)}
         if cell.forget_gate is None:
             raise InputError(
                 f"shift_forget_bias: {cell.title} has no forget gate; scale the recurrent weights instead", "cell"

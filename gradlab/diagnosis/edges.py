@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..arrays import Array, log_norm, namespace, quiet
+from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
 from ..theory import phase_map
 from ..theory.phases import LARGEST_SCALE
@@ -52,6 +54,24 @@ def chrono_log_rate(steps: int, drive: float) -> float:
     log_gate = -np.logaddexp(0.0, -bias[:, None] - drive * z) @ weights / weights.sum()
     logs = 2 * steps * log_gate
     return float(logs.max() + np.log(np.exp(logs - logs.max()).mean())) / (2 * steps)
+
+
+def parameter_factor(cell: Cell, params: Mapping[str, Array], name: str, amount: float) -> float:
+    """What makes the weights `name` `amount` times as large when the parameter is multiplied by it.
+
+    `amount` itself where the weights are the parameters, and where nothing does that.
+    """
+    if type(cell).weights is Cell.weights or not amount > 0:
+        return amount
+
+    def log_size(log_factor: float) -> float:
+        with quiet():
+            made = cell.weights({**params, name: params[name] * math.exp(log_factor)})[name]
+        return float(log_norm(namespace(made), made.reshape(-1)))
+
+    size = log_size(0.0) + math.log(amount)
+    found = root(lambda grid: np.array([log_size(float(s)) for s in grid]) - size, LOG_FACTORS)
+    return amount if found is None else math.exp(found)
 
 
 def rounded(x: float) -> float:

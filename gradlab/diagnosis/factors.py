@@ -83,6 +83,11 @@ class Factors:
         return self.cell is not None and self.cell.forget_gate is not None
 
     @property
+    def makes_weights(self) -> bool:
+        """Whether the cell makes its recurrent weights from other parameters, whose scale is not theirs."""
+        return self.cell is not None and self.cell.weights is not Cell.weights
+
+    @property
     def keeper(self) -> str:
         """What decides how much a unit keeps, where no forget gate does."""
         return "the leak" if self.cell is not None and hasattr(self.cell, "leak") else "the cell"

@@ -139,8 +139,8 @@ class _Case:
     def at_edge(
         self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any
     ) -> Proposal | None:
-        """Other weights at the gain of the edge, for a drive and an activation."""
-        gain = edge_gain(phi, drive, miss) if self.drawn is not None else None
+        """Other weights at the gain of the edge, for a drive and an activation; made ones have another scale."""
+        gain = edge_gain(phi, drive, miss) if self.drawn is not None and not self.f.makes_weights else None
         if self.drawn is None or gain is None:
             return None
         rate = float(typical(phi, gain, drive)[0]) + miss

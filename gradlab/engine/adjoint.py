@@ -73,12 +73,23 @@ class AdjointSweep:
         """
         if lin.stop == self.traj.steps or not _between(self.squares[lin.stop].sum(axis=0), 2.0 ** (self.range / 2)):
             self._normalise(lin.stop)
+        if not self._keeps_direct(lin):
+            return False
         top = self.mantissas[lin.stop].copy()
         self._steps(lin, self._add_direct(lin), None)
         safe = self._is_safe(lin)
         if not safe:
             self.mantissas[lin.stop] = top
         return safe
+
+    def _keeps_direct(self, lin: Linearization) -> bool:
+        """Whether no dL_t is flushed to zero at the exponent of the upper edge, where that is zero and has no size."""
+        direct = self.direct[lin.steps]
+        if direct.is_plain:
+            return True
+        sizes, nothing = direct.sizes(-1)[..., 0], self.xp.max(self.xp.abs(self.mantissas[lin.stop]), axis=(0, -1)) == 0
+        small = (sizes > EMPTY) & (sizes - self.exponents[lin.stop] < -self.range)
+        return not bool((small & nothing).any())
 
     def _lengthen(self, lin: Linearization) -> None:
         """Try twice as many steps next, where the adjoints of these used less than half of the safe range."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,11 +89,11 @@ class Gradients:
         r = xp.ascontiguousarray(read(traj.cell, traj.states[:-1]))
         x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
         with quiet(), few_threads(traj.product_size):
-            grads = self._products(self.deltas, *self._weighted(shift, r, x))
+            grads = self.products(self.deltas, *self._weighted(shift, r, x))
             if not self._are_exact(grads, shift, r, x):
                 extra, grads = self._balanced(shift, r, x)
                 top = top + extra
-        return top, traj.cell.pull_back(traj.params, grads)
+            return top, self.pull_back(grads)
 
     def _weighted(self, shift: Array, r: Array, x: Array) -> tuple[Array, Array, Array]:
         """r, x and the elementwise parameters' deltas times 2^shift (T, *M, B), zero where that is far below 1."""
@@ -137,11 +137,14 @@ class Gradients:
         powers = {name: factor.exponents.reshape(self.traj.models) for name, factor in factors.items()}
         top = xp.max(xp.stack(list(powers.values())), axis=0)
         top = xp.where(top > EMPTY, top, 0)
-        grads = self._products(deltas.mantissas, r.mantissas, x.mantissas, own.mantissas)
+        grads = self.products(deltas.mantissas, r.mantissas, x.mantissas, own.mantissas)
         return top, {name: _times(xp, g, powers[name] - top) for name, g in grads.items()}
 
-    def _products(self, deltas: Array, r: Array, x: Array, own: Array) -> dict[str, Array]:
-        """sum_t delta_t r_{t-1}^T, sum_t delta_t (x_t, 1)^T, and the sums of `own`, the elementwise parameters'."""
+    def products(self, deltas: Array, r: Array, x: Array, own: Array) -> dict[str, Array]:
+        """sum_t delta_t r_{t-1}^T, sum_t delta_t (x_t, 1)^T, and the sums of `own`, the elementwise parameters'.
+
+        These are gradients by what the recurrence multiplies by.
+        """
         cell, xp = self.traj.cell, self.traj.xp
         gates = deltas[: len(cell.gates)]
         inputs = [outer_sum(xp, d, x) for d in gates]
@@ -151,6 +154,11 @@ class Gradients:
             "b_h": xp.stack([g[..., -1] for g in inputs]),
         }
         return grads | ({"p": own.sum(axis=(1, -2))} if cell.elementwise else {})
+
+    def pull_back(self, grads: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients by what the recurrence multiplies by -> by the parameters, in the order of the cell's `shapes`."""
+        pulled = self.traj.cell.pull_back(self.traj.params, grads)
+        return {name: pulled[name] for name in self.traj.cell.shapes}
 
     def _stacked(self, name: str, gates: list[Array]) -> Array:
         """One gradient per gate, side by side; a parameter without gates keeps its empty shape."""
@@ -165,9 +173,8 @@ class Gradients:
     @cached_property
     def log_param_norms(self) -> dict[str, Array]:
         """ln of each parameter gradient's norm (*M,), exact where the gradient itself overflows."""
-        xp, models = self.traj.xp, self.traj.models
-        flat = {n: xp.moveaxis(g, 0, -1).reshape(*models, -1) for n, g in self.param_mantissas.items()}
-        return {n: log_norm(xp, g) + LN2 * self.param_exponent for n, g in flat.items()}
+        logs = model_log_norms(self.traj, self.param_mantissas)
+        return {name: log + LN2 * self.param_exponent for name, log in logs.items()}
 
     @cached_property
     def log_update_norm(self) -> Array:
@@ -234,6 +241,12 @@ def bptt(
             require_finite("dL_dfinal", traj.xp.zeros(1) if dL_dfinal is None else dL_dfinal)
     alive = (after > -traj.xp.inf).any(axis=1)
     return Gradients(traj, sweep.mantissas, sweep.exponents, sweep.pull_back.deltas, after, before, alive)
+
+
+def model_log_norms(traj: Trajectory, grads: Mapping[str, Array]) -> dict[str, Array]:
+    """ln of the norm (*M,) of each of the arrays shaped as parameters."""
+    flat = {name: traj.xp.moveaxis(g, 0, -1).reshape(*traj.models, -1) for name, g in grads.items()}
+    return {name: log_norm(traj.xp, g) for name, g in flat.items()}
 
 
 def _largest(array: Array) -> float:

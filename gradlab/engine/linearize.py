@@ -139,7 +139,7 @@ def partials(cell: Cell, xp: Namespace, arguments: list[Array]) -> dict[tuple[st
     """The cell's partial derivatives by (new state, argument); those that are arrays come from one kernel on CuPy."""
     one = [a[:1, ..., :1, :1] if a.ndim > 2 else a[..., :1, :1] for a in arguments]
     pattern = _joined(cell, xp, *one)
-    arrays = tuple(key for key, value in pattern.items() if hasattr(value, "shape"))
+    arrays = tuple(key for key, value in pattern.items() if not _is_number(value))
     values = fused(xp, _Selected(cell, arrays))(*arguments) if arrays else ()
     return pattern | dict(zip(arrays, values, strict=True))
 
@@ -162,10 +162,15 @@ class _Selected:
 
 def _full(traj: Trajectory, value: Any, shape: tuple[int, ...]) -> Array:
     """A partial derivative over all steps and samples, which a cell may give as a number or per unit alone."""
-    if hasattr(value, "shape"):
-        return value if value.shape == shape else traj.xp.broadcast_to(value, shape)
-    return traj.xp.full(shape, value, dtype=traj.states.dtype)
+    if _is_number(value):
+        return traj.xp.full(shape, value, dtype=traj.states.dtype)
+    return value if value.shape == shape else traj.xp.broadcast_to(value, shape)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a partial derivative is one number, as NumPy's scalars are, too."""
+    return getattr(value, "shape", ()) == ()
 
 
 def _is_one(value: Any) -> bool:
-    return not hasattr(value, "shape") and value == 1
+    return _is_number(value) and bool(value == 1)

@@ -61,7 +61,8 @@ class Trajectory:
     @cached_property
     def weights(self) -> dict[str, Array]:
         """What the recurrence multiplies by: the parameters, or what the cell makes of them."""
-        return self.cell.weights(self.params)
+        with quiet():
+            return self.cell.weights(self.params)
 
     @property
     def product_size(self) -> int:

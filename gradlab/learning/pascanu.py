@@ -8,7 +8,7 @@ and the published code computes the mean over all live steps and samples of
 
     (||u_t||^2 / ||lambda_t||^2 - 1)^2                      form "code"; live: ||lambda_t||^2 >= 1e-20
 
-For a cell with several states the norms are the joint ones. The derivative is the immediate one, with respect to the
+For a cell with several states the norms are the joint ones. The derivative is the immediate one, by way of the
 recurrent weights in J_t = E_t + D_t W alone: states and adjoints are held. Every adjoint is brought to norm 1 first,
 which leaves the ratio as it is, so none under- or overflows.
 Source: Pascanu, Mikolov & Bengio 2013, section 3.3, eq. 9 and 10; code: github.com/pascanur/trainingRNNs.
@@ -29,9 +29,10 @@ FORMS = ("paper", "code")
 LIVE = 0.5 * math.log(1e-20)  # ln of the adjoint's norm below which the published code leaves a step out
 
 
-def omega(traj: Trajectory, gradients: Gradients, form: str = "paper") -> tuple[Array, Array]:
-    """Omega (*M,), float64, and its immediate derivative with respect to W_hh, (G_h, *M, H, R*H).
+def omega(traj: Trajectory, gradients: Gradients, form: str = "paper") -> tuple[Array, dict[str, Array]]:
+    """Omega (*M,), float64, and its immediate derivative by each parameter, shaped as that.
 
+    Zero but for W_hh, and for whatever else a cell makes its recurrent weights from.
     gradients: what `bptt` found for `traj`. Steps beyond a sample's length, and those that no loss reaches, do not
     count. Raises InputError for an unknown form.
     """
@@ -46,7 +47,7 @@ def omega(traj: Trajectory, gradients: Gradients, form: str = "paper") -> tuple[
         term, slope = ((ratio - 1), 1.0) if form == "paper" else ((ratio**2 - 1), 2 * ratio)
         factor = xp.where(weight > 0, 2 * weight * slope * term / sizes, 0.0).astype(sizes.dtype)
         value = xp.sum(weight * term**2, axis=(0, -1), dtype=xp.float64)
-        return value, _derivative(traj, gradients.deltas * factor[..., None], pulled)
+        return value, _derivative(gradients, gradients.deltas * factor[..., None], pulled)
 
 
 def _weights(gradients: Gradients, sizes: Array, form: str) -> Array:
@@ -58,9 +59,14 @@ def _weights(gradients: Gradients, sizes: Array, form: str) -> Array:
     return live / xp.maximum(xp.sum(live, axis=(0, -1), keepdims=True), 1)
 
 
-def _derivative(traj: Trajectory, deltas: Array, pulled: Array) -> Array:
-    """sum over steps and samples of delta_k r(u)^T for every recurrent gate k: u = E^T lambda + W^T delta."""
+def _derivative(gradients: Gradients, deltas: Array, pulled: Array) -> dict[str, Array]:
+    """sum over steps and samples of delta_k r(u)^T for every recurrent gate k, pulled back to the parameters.
+
+    u = E^T lambda + W^T delta.
+    """
+    traj = gradients.traj
     xp, cell = traj.xp, traj.cell
     read_part = read(cell, pulled)
     grads = [outer_sum(xp, d, read_part) for d in deltas[: len(cell.gates)][cell.recurrent]]
-    return xp.stack(grads) if grads else xp.zeros_like(traj.params["W_hh"])
+    by_weights = {name: xp.zeros_like(array) for name, array in traj.params.items()}
+    return gradients.pull_back(by_weights | ({"W_hh": xp.stack(grads)} if grads else {}))

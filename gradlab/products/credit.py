@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..arrays import LN2, Array, Namespace, over_largest, quiet
-from ..engine.backward import Gradients, check_gradients
+from ..cells import Cell
+from ..engine.backward import Gradients, check_gradients, model_log_norms
 from ..engine.jacobian import jacobian
 from ..engine.scaled import Scaled
 from ..engine.threads import spare_threads
@@ -99,20 +100,41 @@ def contributions(grads: Gradients) -> dict[str, Array]:
     """Parameter -> ln ||what step k contributes to the parameter's gradient|| (T, *M), summed over the samples.
 
     Step k contributes delta_k r_{k-1}^T, which is the sum over t >= k of the parts (t, k); NaN where every sample has
-    ended, -inf where nothing arrives. Its norm comes from B x B products, no H x H matrix is formed.
+    ended, -inf where nothing arrives. Its norm comes from B x B products, no H x H matrix is formed, unless the cell
+    makes its weights from other parameters.
     """
     traj, xp = grads.traj, grads.traj.xp
+    step_norms = _step_norms if type(traj.cell).pull_back is Cell.pull_back else _pulled_norms
     starts = range(0, traj.steps, STEP_BLOCK)
-    norms = xp.concatenate([_step_norms(grads, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
+    norms = xp.concatenate([step_norms(grads, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
     if traj.lengths.inside is not None:
         norms = xp.where(traj.lengths.inside.any(axis=-1), norms, xp.nan)
     return dict(zip(traj.cell.shapes, norms, strict=True))
 
 
+def _scaled_deltas(grads: Gradients, steps: slice) -> Scaled:
+    """(G + P, C, *M, B, H) with one exponent per step and model."""
+    return Scaled.of(Scaled(grads.deltas[:, steps], grads.exponents[1:][steps][None, ..., None]), (0, -2, -1))
+
+
+def _pulled_norms(grads: Gradients, steps: slice) -> Array:
+    """(parameter, C, *M): ln of the norm of each step's gradient, formed and pulled back to the parameters."""
+    traj, cell, xp = grads.traj, grads.traj.cell, grads.traj.xp
+    scaled, x = _scaled_deltas(grads, steps), traj.x[steps]
+    factors = [read(cell, traj.states[:-1][steps]), xp.concatenate([x, xp.ones_like(x[..., :1])], axis=-1)]
+    size = xp.maximum(*(xp.max(xp.abs(factor), axis=(-2, -1), keepdims=True) for factor in factors))
+    with quiet():
+        r, x, own = (factor / size for factor in (*factors, scaled.mantissas[len(cell.gates) :]))
+        ranges = (slice(t, t + 1) for t in range(len(r)))
+        each = (grads.pull_back(grads.products(scaled.mantissas[:, t], r[t], x[t], own[:, t])) for t in ranges)
+        logs = [xp.stack(list(model_log_norms(traj, one).values())) for one in each]
+        return xp.stack(logs, axis=1) + (xp.log(size) + LN2 * scaled.exponents[0])[..., 0, 0]
+
+
 def _step_norms(grads: Gradients, steps: slice) -> Array:
     """(parameter, C, *M): ln || sum over samples of delta_t r_{t-1}^T ||_F."""
     traj, cell, xp = grads.traj, grads.traj.cell, grads.traj.xp
-    scaled = Scaled.of(Scaled(grads.deltas[:, steps], grads.exponents[1:][steps][None, ..., None]), (0, -2, -1))
+    scaled = _scaled_deltas(grads, steps)
     with quiet():
         deltas = scaled.mantissas
         gates, rest = deltas[: len(cell.gates)], deltas[len(cell.gates) :]

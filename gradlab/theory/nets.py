@@ -47,32 +47,36 @@ def predictions(
     """
     host, models = host_parameters(cell, params), cell.require(params)
     with quiet():  # what overflows is beyond every theory's range
-        net = Net(cell, host, models, _second_moment(x, lengths, cell, models))
+        net = Net(cell, host, cell.weights(host), models, _second_moment(x, lengths, cell, models))
         return [*RULES.get(cell.name, _gated)(net)]
 
 
 @dataclass(frozen=True)
 class Net:
-    """A cell with its parameters in host memory, and the second moment of its input (*M or 1s, D, D)."""
+    """A cell with its parameters in host memory, and the second moment of its input (*M or 1s, D, D).
+
+    weights: what the recurrence multiplies by.
+    """
 
     cell: Cell
     params: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
     models: tuple[int, ...]
     second_moment: np.ndarray
 
     def sigma_v(self, driven: int = 0) -> np.ndarray:
         """Root mean square of V x of a driven gate (*M)."""
-        v = self.params["W_xh"][driven]
+        v = self.weights["W_xh"][driven]
         return np.sqrt(((v @ self.second_moment) * v).sum(axis=-1).mean(axis=-1))
 
     def sigma_b(self, gate: int = 0) -> np.ndarray:
         """Root mean square of a gate's bias (*M)."""
-        return np.sqrt((self.params["b_h"][gate] ** 2).mean(axis=-1))
+        return np.sqrt((self.weights["b_h"][gate] ** 2).mean(axis=-1))
 
     @property
     def sigma_w(self) -> np.ndarray:
         """Root mean square of the first recurrent gate's weights, times sqrt(H) (*M)."""
-        return np.linalg.norm(self.params["W_hh"][0], axis=(-2, -1)) / np.sqrt(self.cell.hidden_size)
+        return np.linalg.norm(self.weights["W_hh"][0], axis=(-2, -1)) / np.sqrt(self.cell.hidden_size)
 
     @property
     def driven(self) -> bool:
@@ -103,7 +107,7 @@ def _prediction(name: str, log_rate: np.ndarray, here: str = "", warning: str = 
 
 
 def _elman(net: Net) -> Iterator[Prediction]:
-    w, phi, leak = net.params["W_hh"][0], net.cell.activation.name, getattr(net.cell, "leak", 1.0)
+    w, phi, leak = net.weights["W_hh"][0], net.cell.activation.name, getattr(net.cell, "leak", 1.0)
     identity = np.eye(w.shape[-1])
     if phi == "identity":
         jacobian = (1 - leak) * identity + leak * w
@@ -121,7 +125,7 @@ def _elman(net: Net) -> Iterator[Prediction]:
 
 def _minimal_rnn(net: Net) -> Iterator[Prediction]:
     yield from _at_rest(net, always=False)
-    if _independent(net.params["W_hh"][0]):
+    if _independent(net.weights["W_hh"][0]):
         with suppress(InputError):  # beyond the theory's range
             yield _minimal_rnn_mean_field(net)
 
@@ -153,7 +157,7 @@ def _mean_field(net: Net) -> Prediction:
 
 
 def _minimal_rnn_mean_field(net: Net) -> Prediction:
-    biases, chi = net.params["b_h"][1], np.empty(net.models)
+    biases, chi = net.weights["b_h"][1], np.empty(net.models)
     square = moments(net.cell.activation)[0](net.sigma_v(0) ** 2 + net.sigma_b(0) ** 2)
     scales = np.broadcast_arrays(net.sigma_w, net.sigma_v(1), square)
     for i in np.ndindex(net.models):

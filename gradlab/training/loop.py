@@ -133,14 +133,16 @@ class TrainingRun(TrainingRecord):
         return float(np.exp(change.log - Norm.of(before).log))
 
     def _regularise(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> float:
-        """Add the regulariser's gradient to the recurrent weights'; its value, of all layers."""
+        """Add the regulariser's gradient to those of the recurrent layers' parameters; its value, of all layers."""
         from ..learning.pascanu import omega
 
         total = 0.0
         for name, tape in recurrent.items():
             assert tape.gradients is not None
-            value, gradient = omega(tape.trajectory, tape.gradients, self.config.omega_form)
-            grads[f"{name}.W_hh"] = grads[f"{name}.W_hh"] + self.config.omega * gradient
+            value, derivative = omega(tape.trajectory, tape.gradients, self.config.omega_form)
+            for parameter, gradient in derivative.items():
+                full = f"{name}.{parameter}"
+                grads[full] = grads[full] + self.config.omega * gradient
             total += float(value)
         return total
 

@@ -52,7 +52,12 @@ def minimal_rnn(params, x, h):
     return (u * h + (1 - u) * z,)
 
 
-EQUATIONS = {f.__name__: f for f in (elman, lstm, peephole_lstm, gru, minimal_rnn)}
+def antisymmetric(params, x, h):
+    w = params["W_hh"][0] - params["W_hh"][0].T - 0.01 * np.eye(h.shape[-1])
+    return (h + 0.01 * np.tanh(x @ params["W_xh"][0].T + h @ w.T + params["b_h"][0]),)
+
+
+EQUATIONS = {f.__name__: f for f in (elman, lstm, peephole_lstm, gru, minimal_rnn, antisymmetric)}
 
 
 def test_every_cell_has_its_equations_here():
@@ -247,7 +252,8 @@ def make(**wrong):
     [
         (
             {"name": "lsmt"},
-            "unknown cell 'lsmt'. Did you mean 'lstm'\\? Valid: elman, gru, lstm, minimal_rnn, peephole_lstm",
+            "unknown cell 'lsmt'. Did you mean 'lstm'\\? Valid: antisymmetric, elman, gru, lstm, minimal_rnn, "
+            "peephole_lstm",
         ),
         ({"activation": "tanhh"}, "unknown activation 'tanhh'. Did you mean 'tanh'\\?"),
         ({"activation": 3}, "unknown activation '3'"),

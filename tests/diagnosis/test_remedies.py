@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import gradlab
+from gradlab.cells import CELLS
 from gradlab.cli import cli
 from gradlab.diagnosis import Change, diagnose, rerunner
 from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
@@ -18,6 +19,7 @@ from gradlab.runs.verdicts import verdict
 from gradlab.theory import critical_line
 from gradlab.wording import factor_text
 from tests.diagnosis.test_diagnosis import LSTM_FILE, RELU_FILE, SMALL, diagnosed, own_network
+from tests.throwaway_cells import THROWAWAY
 
 # predictions
 
@@ -230,6 +232,62 @@ def test_each_transformation_changes_what_it_names(models):
     np.testing.assert_allclose(moved[cell.gates.index("z")], 1.5)
     assert np.count_nonzero(moved) == moved[0].size
     assert Change("nothing").apply_weights(cell, params).keys() == params.keys()
+
+
+@pytest.mark.parametrize("name", ["W_hh", "W_xh"])
+@pytest.mark.parametrize("models", [(), (2,)], ids=["one", "models"])
+def test_made_weights_are_scaled_themselves(name, models):
+    """Twice M makes less than twice M - M^T - gamma I, and much less than twice sigmoid(M)."""
+
+    class SquashedInput(THROWAWAY["throwaway_squashed"]):
+        def weights(self, params):
+            return {**params, "W_xh": params["W_xh"] ** 3}
+
+    antisymmetric = gradlab.make_cell("antisymmetric", input_size=2, hidden_size=5, gamma=3.0)
+    cells = {
+        "W_hh": [antisymmetric, THROWAWAY["throwaway_squashed"](2, 5, "tanh")],
+        "W_xh": [SquashedInput(2, 5, "tanh")],
+    }
+    for cell in cells[name]:
+        params = {key: np.abs(p) for key, p in cell.init(0, models=models).items()}
+        change = Change("a", transform=({"W_hh": "scale_recurrent", "W_xh": "scale_input"}[name], 1.5))
+        changed = change.apply_weights(cell, params)
+        assert [key for key in params if not np.array_equal(changed[key], params[key])] == [name]
+        before, after = (np.linalg.norm(cell.weights(p)[name]) for p in (params, changed))
+        assert after / before == pytest.approx(1.5, rel=1e-3)
+        assert np.linalg.norm(changed[name]) / np.linalg.norm(params[name]) != pytest.approx(1.5, rel=0.05)
+
+
+def test_weights_that_no_multiple_makes_so_small_have_their_parameters_multiplied():
+    """|sigmoid(s M)| >= 1/2 for s >= 0 where M is positive."""
+    cell = THROWAWAY["throwaway_squashed"](2, 5, "tanh")
+    params = cell.init(0)
+    params["W_hh"] = np.abs(params["W_hh"])
+    changed = Change("a", transform=("scale_recurrent", 0.1)).apply_weights(cell, params)
+    np.testing.assert_array_equal(changed["W_hh"], 0.1 * params["W_hh"])
+
+
+@pytest.mark.parametrize("gain", [60.0, 400.0])
+def test_a_gain_cures_an_antisymmetric_network_that_explodes(gain):
+    config = gradlab.RunConfig(cell="antisymmetric", gain=gain, hidden_size=24, batch_size=4)
+    found = diagnose(gradlab.analyze(config), rerunner(config))
+    assert found.word in ("exploding", "chaotic")
+    assert "the cell sets the carry" in found.cause and found.remedies[0].change.fields["gain"] < gain
+    assert found.remedies[0].verified.word == "carried"
+
+
+@pytest.mark.parametrize("gain", [0.2, 30.0])
+def test_no_gain_of_theory_is_offered_where_weights_are_made(gain):
+    """The edge is that of independent weights, which these are not; what is offered was measured or run."""
+    cell = THROWAWAY["throwaway_squashed"]
+    CELLS.add(cell.name, cell)
+    try:
+        config = gradlab.RunConfig(cell=cell.name, gain=gain, hidden_size=24, batch_size=4)
+        found = diagnose(gradlab.analyze(config))
+    finally:
+        CELLS._things.pop(cell.name)
+    assert found.word not in ("carried", "too short")
+    assert not any(", gain" in r.change.label or "by theory for this input" in r.why for r in found.remedies)
 
 
 # the command line

@@ -150,3 +150,20 @@ def test_clipped_updates(case):
         np.testing.assert_allclose(clipped.grads[name], golden[f"{case}/output/{name}"], rtol=1e-6)
     if case != "value":
         assert clipped.norm_before == pytest.approx(float(golden[f"{case}/total_norm"]), rel=1e-12)
+
+
+@each_case
+def test_a_recurrence_made_from_other_parameters(case):
+    """AntisymmetricRNN, whose M - M^T - gamma I autograd differentiates by itself."""
+    golden = load("antisymmetric", case)
+    steps = {name: float(golden[name]) for name in ("epsilon", "gamma")}
+    hidden, size = golden["V"].shape
+    cell = make_cell("antisymmetric", input_size=size, hidden_size=hidden, **steps)
+    params = {"W_xh": golden["V"][None], "W_hh": golden["M"][None], "b_h": golden["b"][None]}
+    traj = gradlab.unroll(cell, params, golden["x"], golden["states"][:1])
+    grads = gradlab.bptt(traj, golden["dL_dh"])
+    assert_equal(traj.states[:, 0], golden["states"], 1e-13)
+    assert_equal(grads.inputs, golden["grad/x"])
+    assert_equal(grads.adjoints[0, 0], golden["grad/h_0"])
+    for name, theirs in {"W_xh": "V", "W_hh": "M", "b_h": "b"}.items():
+        assert_equal(grads.params[name][0], golden[f"grad/{theirs}"])

@@ -78,12 +78,12 @@ def test_omega_changes_the_recurrent_weights_alone(form):
     outputs, _ = plain.network.forward(plain.params, batch_of(plain, 0).x)
     _, dy = losses.LOSSES["mse"](outputs, batch_of(plain, 0).targets)
     plain.network.backward(plain.params, tape, dy)
-    value, gradient = omega(tape.tapes[0].trajectory, tape.tapes[0].gradients, form)
+    value, derivative = omega(tape.tapes[0].trajectory, tape.tapes[0].gradients, form)
     plain.advance()
     row = pulled.advance()
     assert row["omega"] == pytest.approx(float(value)) and value > 0
     for name, p in pulled.params.items():
-        extra = 0.1 * 0.7 * gradient if name == "0.W_hh" else 0.0
+        extra = 0.1 * 0.7 * derivative["W_hh"] if name == "0.W_hh" else 0.0
         np.testing.assert_allclose(p, plain.params[name] - extra, rtol=1e-12, atol=1e-15)
 
 
