@@ -22,8 +22,9 @@ class Change:
     """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
 
     transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, ("scale_bias", factor) b_h,
-    and the delta of ("shift_forget_bias", delta) is added to the forget gate's bias. Where a cell makes its weights from
-    these parameters, they become `factor` times as large, if a multiple does that. Given weights are never drawn anew.
+    and the delta of ("shift_forget_bias", delta) is added to the forget gate's bias. Where a cell makes its weights
+    from these parameters, they become `factor` times as large, if a multiple does that. Given weights are never drawn
+    anew.
     """
 
     label: str
