@@ -1,26 +1,26 @@
-"""A public check of a cell: every derivative by value, against central differences and against dense linear algebra."""
+"""A public check of a cell: what it declares, then each derivative by value, against differences and dense matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from ..arrays import require_size, require_whole
 from ..cells import Cell, make_cell
 from .backward import bptt
+from .cell_declaration import CellCheckError, check_declaration, drawn_parameters, makes_weights
 from .forward import unroll
 from .jacobian import jacobian
 from .trajectory import Trajectory
 
 STEP = 1e-5  # of the central differences: their error is about its square
 RELATIVE, ABSOLUTE = 1e-6, 1e-8
+Arrays = dict[str, np.ndarray]
+Value = Callable[[Arrays], float]
 MOST = 60  # entries of one array that are checked, at random beyond that
-
-
-class CellCheckError(AssertionError):
-    """A cell's derivatives do not agree with its step."""
 
 
 @dataclass(frozen=True)
@@ -28,36 +28,39 @@ class _Case:
     """One random trajectory with a random loss <loss, h> + <final, last states>."""
 
     cell: Cell
-    arrays: dict[str, np.ndarray]  # parameters, x and initial_state
+    arrays: Arrays  # parameters, x and initial_state
     loss: np.ndarray
     final: np.ndarray
 
-    def unroll(self, arrays: dict[str, np.ndarray]) -> Trajectory:
+    def unroll(self, arrays: Arrays) -> Trajectory:
         params = {name: arrays[name] for name in self.cell.shapes}
         return unroll(self.cell, params, arrays["x"], arrays["initial_state"])
 
-    def value(self, arrays: dict[str, np.ndarray]) -> float:
+    def value(self, arrays: Arrays) -> float:
         states = self.unroll(arrays).states
         return float((states[1:, 0] * self.loss).sum() + (states[-1] * self.final).sum())
 
 
 def check_cell(cell: Cell | str, *, steps: int = 6, batch_size: int = 2, seed: int = 0) -> dict[str, float]:
-    """Check a cell's partials, gradients, Jacobian products and norms; returns the largest error of each check.
+    """Check a cell's declaration, partials, gradients, Jacobian products and norms; returns each check's largest error.
 
-    cell: a Cell, or a registered name (then with 3 inputs and 5 units). Every partial derivative and every gradient is
-    compared with central differences of `step` in float64, the operator's products with each other (<J u, v> =
-    <u, J^T v>), the Frobenius norm with the dense matrix, the spectral norm with its SVD. Raises CellCheckError that
-    names the derivative; one wrong by 0.1 % is caught. A nonlinearity with kinks may cross one between the two sides of
-    a difference, which looks like an error: try another seed.
+    cell: a Cell, or a registered name (then with 3 inputs and 5 units). What it declares comes first: names, keys,
+    shapes, types, and that `step` and `partials` do what a fused kernel can. Then every partial derivative and every
+    gradient is compared with central differences of `step` in float64, `pull_back` with those of `weights`, the
+    operator's products with each other (<J u, v> = <u, J^T v>), the Frobenius norm with the dense matrix, the spectral
+    norm with its SVD. Raises CellCheckError that says what was expected, or names the derivative; one wrong by 0.1 % is
+    caught. A nonlinearity with kinks may cross one between the two sides of a difference, which looks like an error:
+    try another seed.
     """
     require_size("steps", steps)
     require_size("batch_size", batch_size)
     require_whole(0, seed=seed)
     if isinstance(cell, str):
         cell = make_cell(cell, input_size=3, hidden_size=5)
+    check_declaration(cell)
     case = _case(cell, steps, batch_size, np.random.default_rng(seed))
     errors: dict[str, float] = {}
-    for name, found, expected in (*_partials(case), *_gradients(case, seed), *_operator(case, seed)):
+    for name, found, expected in chain(*(check(case, seed) for check in (_partials, _made, _gradients, _operator))):
         errors[name] = _compare(f"{cell!r}: {name}", found, expected)
     return errors
 
@@ -80,11 +83,11 @@ def _case(cell: Cell, steps: int, batch_size: int, rng: np.random.Generator) -> 
     return _Case(cell, arrays, rng.normal(size=(steps, *shape)), rng.normal(size=(len(cell.states), *shape)))
 
 
-def _partials(case: _Case) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _partials(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Each dF/d argument of one step against central differences, those declared absent included."""
     cell, traj = case.cell, case.unroll(case.arrays)
     gates, old, new = list(traj.gate_inputs[0]), list(traj.states[0]), list(traj.states[1])
-    p = [row[None] + 0 * old[0] for row in traj.params["p"]] if cell.elementwise else []
+    p = [row[None] + 0 * old[0] for row in traj.weights["p"]] if cell.elementwise else []
     declared: dict[tuple[str, str], object] = {}
     for mapping in cell.partials(np, *gates, *old, *new, *p):
         declared |= mapping
@@ -98,24 +101,50 @@ def _partials(case: _Case) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
             yield f"d {state} / d {name}", np.broadcast_to(np.asarray(found), expected.shape), expected
 
 
+def _made(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """What random gradients by `weights` are pulled back to, against central differences of `weights`."""
+    cell = case.cell
+    if not makes_weights(cell):
+        return
+    params, grads = {name: case.arrays[name] for name in cell.shapes}, drawn_parameters(cell, (), seed, float)
+    pulled = cell.pull_back(params, grads)
+
+    def value(arrays: Arrays) -> float:
+        made = cell.weights(arrays)
+        return sum(float((grads[name] * made[name]).sum()) for name in grads)
+
+    rng = np.random.default_rng([seed, 3])
+    for name in params:
+        expected = _with_slopes(pulled[name], value, params, name, rng)
+        yield f"pull_back to {name} (transposed derivative of weights)", pulled[name], expected
+
+
 def _gradients(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """BPTT's gradient of every array against central differences of the loss."""
     grads = bptt(case.unroll(case.arrays), case.loss, case.final)
     found = grads.params | {"x": grads.inputs, "initial_state": grads.adjoints[0]}
     rng = np.random.default_rng([seed, 1])
-    for name, array in case.arrays.items():
-        entries = rng.permutation(array.size)[:MOST]
-        expected = np.array([_loss_slope(case, name, int(entry)) for entry in entries])
-        yield f"dL / d {name}", found[name].ravel()[entries], expected
+    for name in case.arrays:
+        yield f"dL / d {name}", found[name], _with_slopes(found[name], case.value, case.arrays, name, rng)
 
 
-def _loss_slope(case: _Case, name: str, entry: int) -> float:
-    def value(step: float) -> float:
-        moved = case.arrays[name].copy()
+def _with_slopes(found: np.ndarray, value: Value, arrays: Arrays, name: str, rng: np.random.Generator) -> np.ndarray:
+    """What was found, with central differences in the place of the entries that are checked."""
+    expected = found.copy()
+    for entry in rng.permutation(found.size)[:MOST]:
+        expected.flat[entry] = _slope(value, arrays, name, int(entry))
+    return expected
+
+
+def _slope(value: Value, arrays: Arrays, name: str, entry: int) -> float:
+    """Central difference of a value by one entry of one array."""
+
+    def at(step: float) -> float:
+        moved = arrays[name].copy()
         moved.ravel()[entry] += step
-        return case.value(case.arrays | {name: moved})
+        return value(arrays | {name: moved})
 
-    return (value(STEP) - value(-STEP)) / (2 * STEP)
+    return (at(STEP) - at(-STEP)) / (2 * STEP)
 
 
 def _operator(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
