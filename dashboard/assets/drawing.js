@@ -3,6 +3,8 @@
 // One request is under way at a time. While it is, only the newest wish is kept, so that a drag is drawn as fast as the
 // server answers and never falls behind. What is typed waits until the fingers rest. A request is settled (address bar,
 // history, tables) when it has been drawn, no pointer or key is down on a control, and nothing has changed for a moment.
+// Where a preview was drawn, the whole run is asked for then; a change of the controls does not wait for it but takes
+// its place, and Dash drops the late answer.
 window.gradlab = {};
 (function () {
   const REST_MS = 250;
@@ -15,6 +17,7 @@ window.gradlab = {};
   let sent = null;       // what was asked for last
   let settled = null;    // what was settled last
   let busy = false;      // a request is under way
+  let follows = false;   // what was drawn is a preview, and the whole run comes when it is settled
   let held = false;      // a hand is on a slider
   let timer = null;      // runs while changes are fresh
   let watch = null;      // runs while a request is under way
@@ -40,19 +43,23 @@ window.gradlab = {};
     pump();
   }
 
+  const outdated = () => sent.run && !same(sent.raw, latest.raw);
+
   function pump() {
-    if (busy || !latest) return;
+    if (!latest || (busy && !outdated())) return;
     if (latest !== sent) {
       if (typing() && timer !== null) return;
       sent = latest;
       busy = true;
       document.body.classList.add("busy");
+      clearInterval(watch);
       watch = setInterval(askServer, PATIENCE_MS);
       setProps(page + "request", { data: sent });
     } else if (!held && timer === null && settled !== sent) {
       settled = sent;
       document.body.classList.remove("unsettled");
       setProps(page + "settled", { data: { ...settled, search: location.search } });
+      if (follows) want({ ...settled, run: true });
     }
   }
 
@@ -69,8 +76,9 @@ window.gradlab = {};
       zone.querySelector("input")?.setAttribute("aria-label", zone.textContent);
   }
 
-  function drawn(something) {
+  function drawn(something, more = false) {
     busy = false;
+    follows = more;
     if (something) first = false;
     clearInterval(watch);
     nameUploads();
@@ -118,7 +126,7 @@ window.gradlab = {};
   narrow.addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 
-  window.gradlab.drawing = { want, drawn, dress, inputs, askServer, held: () => held, latest: () => latest };
+  window.gradlab.drawing = { want, drawn, dress, inputs, askServer, held: () => held, latest: () => latest, sent: () => sent };
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     drawing: {

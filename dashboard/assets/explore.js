@@ -66,10 +66,11 @@
       },
 
       drawn: function (data) {
+        if (data.run !== drawing.sent().run) return noUpdate();   // of a whole run that a newer request has replaced
         drawing.dress(data.props);
         if (data.strip) paintStrip(data.strip);
         playLightUp();
-        drawing.drawn(Boolean(data.strip));
+        drawing.drawn(Boolean(data.strip), data.follows);
         return noUpdate();
       },
 

@@ -22,6 +22,7 @@ from .series import (
     first_known,
     largest_factor,
     largest_in,
+    largest_name,
     log,
     over_samples,
     reference,
@@ -92,7 +93,7 @@ def factor_panel(ds: xr.Dataset, theme: str, height: int) -> Panel:
     rate = log_rate_per_step(ds) / LN10
     y_range = span([typical, largest, np.array([rate])], least=0.7)
     known = ~np.isnan(largest)  # of a large run not every step has its spectral norm
-    traces = [line(step[known], largest[known], "largest possible", look.muted, power_numbers, width=1.2)]
+    traces = [line(step[known], largest[known], largest_name(ds), look.muted, power_numbers, width=1.2)]
     traces += against_one(step, typical, look)
     traces += zeros(step, typical, "typical", look.below, y_range[0])
     start = first_known(typical)

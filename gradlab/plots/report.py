@@ -25,7 +25,7 @@ from .colours import THEMES
 from .marks import plot_text
 from .overview import explore, gradient_flow
 from .panels import FONT
-from .series import largest_factor, log, require, typical_factor
+from .series import largest_factor, largest_name, log, require, typical_factor
 from .spectra import weights
 from .tabs import gates, parameters, paths
 from .training import course_table, training_course
@@ -41,7 +41,7 @@ def table(ds: xr.Dataset) -> list[dict[str, Any]]:
     """
     require(ds, "log_grad_norm", "valid_steps", "jacobian_frobenius", "jacobian_spectral")
     share, steps = share_left(ds).values, ds.sizes["step"]
-    factors = {"typical factor": log(typical_factor(ds)), "largest possible": log(largest_factor(ds))}
+    factors = {"typical factor": log(typical_factor(ds)), largest_name(ds): log(largest_factor(ds))}
     rows = []
     for back in _steps_back(steps):
         at = steps - back

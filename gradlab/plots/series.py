@@ -73,6 +73,14 @@ def largest_factor(ds: xr.Dataset) -> np.ndarray:
     return over_samples(ds.jacobian_spectral.transpose("step", "sample").values)[1]
 
 
+def largest_name(ds: xr.Dataset) -> str:
+    """What that is called, with the part of the samples and steps that it is of: largest possible (2 of 32 samples)."""
+    about, samples = ds.jacobian_spectral.attrs, ds.sizes["sample"]
+    parts = [f"{about['samples']} of {samples} samples"] if about.get("samples", samples) < samples else []
+    parts += [f"1 of {about['every']} steps"] if about.get("every", 1) > 1 else []
+    return f"largest possible ({', '.join(parts)})" if parts else "largest possible"
+
+
 def first_known(y: np.ndarray) -> float:
     """The first value that is not NaN; -inf where there is none."""
     known = y[~np.isnan(y)]

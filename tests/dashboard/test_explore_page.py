@@ -213,7 +213,7 @@ def test_tabs(tab: str, fields: dict[str, str]) -> None:
 
 def test_a_tab_waits_for_its_run() -> None:
     shown = tabs.panels("why", data(SMALL.replace(seed=4321)))
-    assert "Nothing to show until the run is drawn." in words(shown["why"])
+    assert "Nothing to show until the whole run is drawn." in words(shown["why"])
     assert tabs.panels(None, None) == dict.fromkeys(TABS, [])
 
 

@@ -32,6 +32,21 @@ def test_typical_and_largest_factor(runs):
     assert largest.line.width < named(fig, "typical")[0].line.width
 
 
+@pytest.mark.parametrize(
+    "about, name",
+    [
+        ({"samples": 4, "every": 1}, "largest possible"),
+        ({"samples": 2, "every": 1}, "largest possible (2 of 4 samples)"),
+        ({"samples": 1, "every": 3}, "largest possible (1 of 4 samples, 1 of 3 steps)"),
+    ],
+)
+def test_the_largest_factor_says_of_how_much_it_is(about, name):
+    ds = fading(30, samples=4)
+    ds.jacobian_spectral.attrs |= about
+    assert named(plots.one_step(ds), name)
+    assert name in plots.table(ds)[0]
+
+
 @each_run
 def test_rate_is_the_verdicts(runs, run):
     found = verdict(runs[run])

@@ -15,7 +15,7 @@ from gradlab.errors import InputError
 from gradlab.importers import load_weights, save_layer
 from gradlab.wording import factor_text
 
-from ... import ids
+from ... import form, ids
 from ...components import Component, message, table, typeset
 from ...work.runs import KEPT, RUNS
 from .request import finished
@@ -24,9 +24,10 @@ Tried = Mapping[str, Any]  # {"query": the changed run, "label": the change, "pr
 
 
 def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
-    """The callback: the card of the settled run; empty while there is none."""
+    """The callback: the card of the settled run; empty while there is none, but for a preview's waiting."""
     if (run := finished(data)) is None:
-        return []
+        previewed = RUNS.previewed(form.read(data["raw"]).config) is not None
+        return [html.P("The diagnosis waits for the whole run.")] if previewed else []
     try:
         diagnosis = diagnosed(run.config)
     except InputError as error:

@@ -18,7 +18,7 @@ from gradlab.wording import duration
 from ... import components, form, ids
 from ...answers import answer, outputs
 from ...form import Form
-from ...work.runs import FIRST, LIVE, RUNS, require_memory
+from ...work.runs import FIRST, FOLLOWS, LIVE, PREVIEW, PREVIEW_SAMPLES, RUNS, require_memory
 from . import theory
 from .request import MAX_PINS, Request
 
@@ -45,13 +45,41 @@ def draw(request: Request) -> dict[str, Any]:
 
 
 def attempt(config: RunConfig, request: Request) -> dict[str, Any]:
-    """The run, or the question whether to start it where it takes long. Raises InputError as `analyze` does."""
+    """The run; where it takes long its preview, or the question whether to start it.
+
+    Raises InputError as `analyze` does.
+    """
     require_memory(config)
     pins = [from_query(query).config for query in request.pins]
     seconds = RUNS.seconds(config, *pins)
-    if seconds > (FIRST if request.first else LIVE) and not request.run:
-        return stale(request, Form(config), question=f"This run takes about {duration(seconds)}.")
-    return view(RUNS.get(config), [pinned(pin) for pin in pins], config, request)
+    at_once = request.run or seconds <= LIVE
+    if not at_once and can_preview(config):
+        return preview(config, pins, request, seconds)
+    if at_once or (request.first and seconds <= FIRST):
+        return view(RUNS.get(config), [pinned(pin) for pin in pins], config, request)
+    return stale(request, Form(config), question=f"This run takes about {duration(seconds)}.")
+
+
+def can_preview(config: RunConfig) -> bool:
+    """Whether the first samples of a run say something soon that is not known yet."""
+    fewer = config.batch_size > PREVIEW_SAMPLES <= config.steps  # else the input looks as if samples came first
+    return fewer and config not in RUNS and RUNS.preview_seconds(config) <= PREVIEW
+
+
+def preview(config: RunConfig, pins: list[RunConfig], request: Request, seconds: float) -> dict[str, Any]:
+    """The run's first samples, and what becomes of the others; pins that are not kept wait for the whole run."""
+    follows = seconds <= (FIRST if request.first else FOLLOWS)
+    changes = view(RUNS.preview(config), [pinned(pin) for pin in pins if pin in RUNS], config, request)
+    note = preview_note(config) + (", the whole run follows" if follows else "")
+    changes["details"] = [html.Span(note, className="part-of-run"), " ", *changes["details"]]
+    changes["drawn"]["follows"] = follows
+    changes["drawn"]["props"] |= run_bar("" if follows else f"The whole run takes about {duration(seconds)}.")
+    return changes
+
+
+def preview_note(config: RunConfig) -> str:
+    """What a preview shows of a run."""
+    return f"Preview: {PREVIEW_SAMPLES} of {config.batch_size} samples"
 
 
 def stale(request: Request, filled: Form[RunConfig], failure: str = "", question: str = "") -> dict[str, Any]:
@@ -71,15 +99,23 @@ def stale(request: Request, filled: Form[RunConfig], failure: str = "", question
 def drawn(
     request: Request, filled: Form[RunConfig], stage: str, question: str = "", note: str = "", strip: Any = None
 ) -> dict[str, Any]:
-    """What the browser sets: component id -> properties, where they have changed; the strip unless the last stays."""
+    """What the browser sets: component id -> properties, where they have changed; the strip unless the last stays.
+
+    run: as in the request, which tells a late answer from the awaited one. follows: whether the whole run is to be
+    asked for when the hand lets go.
+    """
     props = form.looks(filled, request.base) | {
         ids.EXPLORE.preset: {"label": "Preset" if filled.config == request.base else "Preset (changed)"},
         ids.EXPLORE.stage: {"className": stage},
-        ids.EXPLORE.run_bar: {"className": "run-bar" if question else "run-bar hidden"},
-        ids.EXPLORE.run_text: {"children": question},
         ids.EXPLORE.note: {"children": note},
     }
-    return {"props": props, "strip": strip}
+    return {"props": props | run_bar(question), "strip": strip, "run": request.run, "follows": False}
+
+
+def run_bar(question: str) -> dict[str, dict[str, str]]:
+    """The Run button with its question; hidden where there is none."""
+    look = {"className": "run-bar" if question else "run-bar hidden"}
+    return {ids.EXPLORE.run_bar: look, ids.EXPLORE.run_text: {"children": question}}
 
 
 def pinned(config: RunConfig) -> xr.Dataset:
@@ -132,8 +168,8 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
 def realised(ds: xr.Dataset) -> list[components.Content]:
     """What the recurrent weights really are, over the gates."""
     std, radius, largest, _ = weight_measures(ds).values()
-    radii = "" if np.isnan(radius).any() else f" · ρ {_range(radius)}"  # left out for its cost
-    return [f"std·√H {_range(std)}{radii} · σ", html.Sub("max"), f" {_range(largest)}"]
+    radii = "not computed" if np.isnan(radius).any() else _range(radius)  # left out for its cost
+    return [f"std·√H {_range(std)} · ρ {radii} · σ", html.Sub("max"), f" {_range(largest)}"]
 
 
 def weight_measures(ds: xr.Dataset) -> dict[str, np.ndarray]:

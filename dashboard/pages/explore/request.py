@@ -56,7 +56,7 @@ class Run:
 
 
 def finished(data: Mapping[str, Any]) -> Run | None:
-    """The run that a request means; None while a control is wrong, or before it has been computed."""
+    """The whole run that a request means; None while a control is wrong, or before it has been computed."""
     filled = form.read(data["raw"])
     if filled.errors or filled.config not in RUNS:
         return None

@@ -18,11 +18,13 @@ from gradlab.wording import factor_text
 from ... import form, ids, run_card
 from ...addresses import ARRIVAL
 from ...answers import answer, outputs
-from ...components import Component, table
+from ...components import Component, message, table
 from ...work.runs import RUNS
 from . import theory
-from .draw import add_pin, label
-from .request import MAX_PINS, Request, finished
+from .draw import add_pin, label, preview_note
+from .request import MAX_PINS, Request, Run, finished
+
+FIGURE = "Gradient at every step, one-step factors and units."
 
 
 def settle(data: dict[str, Any]) -> dict[str, Any]:
@@ -32,16 +34,24 @@ def settle(data: dict[str, Any]) -> dict[str, Any]:
     if filled.errors:
         return answer(OUTPUTS, {"theory_where": []})
     pins = [from_query(query).config for query in request.pins]
-    run, query = finished(data), to_query(filled.config, pins)
+    query = to_query(filled.config, pins)
     changes = {
         "address": no_update if says(request.search, filled.config, pins) else f"?{query}",
         "copies": run_card.copies(ids.EXPLORE, f"?{query}", to_python(filled.config), to_command(filled.config)),
         "train_this": f"/train?{query}&{urlencode([ARRIVAL])}",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(filled.config), request.pins),
-        **(of_run(run.ds) if run else {"theory_where": []}),
+        **spoken(filled.config, finished(data)),
     }
     return answer(OUTPUTS, changes)
+
+
+def spoken(config: RunConfig, run: Run | None) -> dict[str, Any]:
+    """The run in words, or its preview, or neither."""
+    if run:
+        return of_run(run.ds)
+    ds = RUNS.previewed(config)
+    return {"theory_where": []} if ds is None else of_preview(ds, config)
 
 
 def says(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> bool:
@@ -55,8 +65,19 @@ def of_run(ds: xr.Dataset) -> dict[str, Any]:
     found = verdict(ds)
     return {
         "announcement": " ".join([found.headline, *found.details]),
-        "figure_label": f"Gradient at every step, one-step factors and units. {found.headline}",
+        "figure_label": f"{FIGURE} {found.headline}",
         "table": table(gradlab.plots.table(ds), found.headline),
+        "theory_where": theory.where(ds),
+    }
+
+
+def of_preview(ds: xr.Dataset, config: RunConfig) -> dict[str, Any]:
+    """The same of a preview, which says that it is one; the table is of whole runs."""
+    said = f"{preview_note(config)}. {verdict(ds).headline}"
+    return {
+        "announcement": said,
+        "figure_label": f"{FIGURE} {said}",
+        "table": message("The table waits for the whole run."),
         "theory_where": theory.where(ds),
     }
 

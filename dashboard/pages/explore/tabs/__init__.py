@@ -20,7 +20,7 @@ TABS = {"why": why, "weights": weights, "travel": travel, "chaos": chaos, "clipp
 def content(tab: str, request: dict[str, Any]) -> list[Component]:
     """One tab's content."""
     if (run := finished(request)) is None:
-        return [message("Nothing to show until the run is drawn.")]
+        return [message("Nothing to show until the whole run is drawn.")]
     try:
         return TABS[tab].content(run)
     except InputError as error:

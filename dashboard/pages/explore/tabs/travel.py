@@ -32,7 +32,7 @@ TEXT = (
 )
 FEW = 4  # samples that are computed at least
 _STEP_SECONDS, _FAN_SECONDS = 3e-10, 3.6e-8  # for each (S H)^3 of a sample: per step, and for the singular values
-_EXACT_RUNS, _PROBE_RUNS = 3.0, 8.0  # what everything else takes, in plain runs; where products are estimated
+_EXACT_RUNS, _PROBE_RUNS = 6.0, 16.0  # what everything else takes, in plain runs; where products are estimated
 RECORDS = ("products", "singular_values", "credit", "path_split")
 
 CITE = f"From Python: gradlab.analyze(..., record={list(RECORDS)})."
