@@ -11,6 +11,7 @@ from dashboard.pages.explore import draw as explore_draw
 from dashboard.work import runs
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
+from gradlab.errors import InputError
 
 from ..views import SMALL, data, request, words
 
@@ -128,7 +129,8 @@ def test_what_is_of_whole_runs_waits_and_says_so() -> None:
     assert settled["address"] == f"?{to_query(config)}"
     assert words(diagnosis.content(data(config), None)) == "The diagnosis waits for the whole run."
     assert "until the whole run is drawn" in words(tabs.panels("why", data(config))["why"])
-    assert downloads.download("csv", data(config))[0] is no_update
+    with pytest.raises(InputError, match="no finished run"):
+        downloads.download("csv", data(config))
     drawn(config, run=True)
     settled = settle.settle(data(config))
     assert NOTE not in settled["announcement"] + settled["figure_label"]
