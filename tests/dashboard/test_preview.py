@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dash import no_update
 
 from dashboard.pages.explore import diagnosis, downloads, settle, tabs
 from dashboard.pages.explore import draw as explore_draw

@@ -1,0 +1,72 @@
+"""Scaled numbers: mantissas and exponents that stand for numbers of any size, exactly."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gradlab.engine.scaled import EMPTY, Scaled, bring_near_one, powers_of_two, size_exponents
+
+RNG = np.random.default_rng(0)
+
+
+def exact(scaled):
+    """The numbers as fractions."""
+    e = np.broadcast_to(scaled.exponents, scaled.shape)
+    return [Fraction(float(m)) * Fraction(2) ** int(k) for m, k in zip(scaled.mantissas.flat, e.flat, strict=True)]
+
+
+def wild(shape, shared):
+    """Random numbers over 2^-3000 ... 2^3000, one exponent along the `shared` axes; a block of zeros among them."""
+    sizes = [1 if axis in shared else n for axis, n in enumerate(shape)]
+    mantissas = RNG.normal(size=shape)
+    mantissas[0, 0] = 0
+    return Scaled(mantissas, RNG.integers(-3000, 3000, sizes).astype(np.int32))
+
+
+@pytest.mark.parametrize("axes", [-1, (1,), (1, 2), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("shared", [(2,), (1, 2), (0, 1, 2)])
+def test_numbers_with_one_exponent_along_more_axes(axes, shared):
+    numbers = wild((3, 4, 5), shared)
+    same = Scaled.of(numbers, axes)
+    top = np.abs(same.mantissas).max(axis=axes)
+    assert (((top >= 0.5) & (top < 1)) | (top == 0)).all()
+    every = axes if isinstance(axes, tuple) else (axes,)
+    assert all(same.exponents.shape[axis] == 1 for axis in every)
+    largest = np.broadcast_to(same.exponents, same.shape).ravel()
+    for before, after, e in zip(exact(numbers), exact(same), largest, strict=True):
+        assert abs(before - after) <= Fraction(2) ** int(e) * Fraction(2) ** -1074  # what flushes is far below
+
+
+def test_plain_numbers_stay_as_they_are():
+    x = RNG.normal(size=(2, 3))
+    assert Scaled.of(x).is_plain and Scaled.of(x).plain() is x
+    numbers = Scaled(x, np.full((2, 1), 3, dtype=np.int32))
+    assert Scaled.of(numbers) is numbers and not numbers.is_plain
+    np.testing.assert_array_equal(numbers.plain(), 8 * x)
+    np.testing.assert_array_equal(numbers.over(np.int32(1)), 4 * x)
+    np.testing.assert_array_equal(numbers[0].plain(), 8 * x[0])
+    np.testing.assert_array_equal(numbers[:1].map(lambda m: 2 * m).plain(), 16 * x[:1])
+
+
+def test_norms_of_any_size():
+    numbers = Scaled(np.array([[3.0, 4.0], [0.0, 0.0], [3.0, 4.0]]), np.array([[5000], [7], [-9000]], dtype=np.int32))
+    expected = [np.log(5) + 5000 * np.log(2), -np.inf, np.log(5) - 9000 * np.log(2)]
+    np.testing.assert_allclose(numbers.log_norm(-1), expected, rtol=1e-14)
+    assert numbers.log_norm((0, 1)) == pytest.approx(expected[0])
+    assert numbers.sizes(-1).ravel().tolist() == [5003, EMPTY, -8997]
+
+
+def test_an_exponent_in_the_depths_is_zero():
+    numbers = Scaled(np.array([[1.0], [1.0]]), np.array([[EMPTY + 5], [3]], dtype=np.int32))
+    assert Scaled.of(numbers, (0, 1)).mantissas.ravel().tolist() == [0.0, 0.5]
+    assert numbers.log_norm(-1)[0] < -(2**28)
+
+
+def test_numbers_are_brought_near_one_in_place():
+    x = np.array([[3e200, -1.0], [0.0, 0.0], [0.0, 1e-300]])
+    before, exponents = x.copy(), bring_near_one(np, x, -1)
+    np.testing.assert_array_equal(np.ldexp(x, exponents[:, None]), before)
+    assert exponents[1] == 0 and (np.abs(x[[0, 2]]).max(axis=-1) >= 0.5).all() and np.abs(x).max() < 1
+    assert size_exponents(np, before, -1).tolist() == [exponents[0], EMPTY, exponents[2]]
+    assert powers_of_two(np, np.array([-2, 3]), "float32").tolist() == [0.25, 8.0]
