@@ -14,14 +14,10 @@ from . import ids
 
 Content = str | Component
 GREEK = {"sigma": "σ", "chi": "χ"}
+HIDDEN, CLEAR = {"visible": False}, "rgba(0,0,0,0)"
 EMPTY_FIGURE: dict[str, Any] = {
     "data": [],
-    "layout": {
-        "xaxis": {"visible": False},
-        "yaxis": {"visible": False},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-    },
+    "layout": {"xaxis": HIDDEN, "yaxis": HIDDEN, "paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR},
 }
 GRAPH_CONFIG: Any = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False, "responsive": True}
 VERBS = ("vanishes", "explodes", "is carried", "overflowed")

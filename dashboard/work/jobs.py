@@ -4,8 +4,6 @@ A job belongs to what it computes, not to the page that asked for it: a page tha
 done, and two pages that ask for the same share it.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import OrderedDict

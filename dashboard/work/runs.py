@@ -1,7 +1,5 @@
 """Runs by configuration: what was computed is kept, and what a run will cost is known before it starts."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections import OrderedDict

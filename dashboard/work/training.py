@@ -4,8 +4,6 @@ A run outlives the page that started it, and as a folder the app itself: what wa
 The folder holds the configuration, the checkpoint that the process writes about every second, and how it ended.
 """
 
-from __future__ import annotations
-
 import atexit
 import json
 import os

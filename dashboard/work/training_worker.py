@@ -4,8 +4,6 @@ The app holds the other end of the input. It closes it for a pause, and however 
 is saved and the process ends. Meanwhile the process holds the folder's lock, so that no other app trains the same run.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """One thread at a time for each key: what several want at once is computed by the first, and found by the others."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from threading import Lock
 from weakref import WeakValueDictionary

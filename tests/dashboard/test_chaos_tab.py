@@ -249,7 +249,7 @@ def wait(run: Run) -> None:
 
 
 def test_before(run):
-    text = props_of(chaos.content(run))
+    text = props_of(frame.content(chaos.WORK, run))
     assert "Compute the spectrum" in text and "All 4 exponents over 2,000 steps" in text
     assert chaos.WORK.job(run.config) is None  # on demand only, however quick
 
@@ -284,7 +284,7 @@ def test_done(run):
     assert shown["tick"] and shown["progress"] == "run-bar hidden"
     assert text.count("role='img'") == 2
     assert "haotic" in text and "An estimate" in text and "Show as table" in text
-    assert props_of(chaos.content(run)).count("role='img'") == 2  # a page that is loaded again
+    assert props_of(frame.content(chaos.WORK, run)).count("role='img'") == 2  # a page that is loaded again
 
 
 def test_failed(run):

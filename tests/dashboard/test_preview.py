@@ -7,6 +7,7 @@ import pytest
 
 from dashboard.pages.explore import diagnosis, downloads, settle, tabs
 from dashboard.pages.explore import draw as explore_draw
+from dashboard.pages.explore.request import Run
 from dashboard.work import runs
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -128,7 +129,7 @@ def test_what_is_of_whole_runs_waits_and_says_so() -> None:
     assert settled["address"] == f"?{to_query(config)}"
     assert words(diagnosis.content(data(config), None)) == "The diagnosis waits for the whole run."
     assert "until the whole run is drawn" in words(tabs.panels("why", data(config))["why"])
-    with pytest.raises(InputError, match="no finished run"):
+    with pytest.raises(InputError, match="There is no finished run to download yet"):
         downloads.download("csv", data(config))
     drawn(config, run=True)
     settled = settle.settle(data(config))
@@ -148,10 +149,10 @@ def test_what_is_left_out_of_a_large_run_is_said() -> None:
     ds = runs.RUNS.get(LONG).copy()
     ds["recurrent_eigenvalues"] = ds.recurrent_eigenvalues * np.nan
     assert " · ρ not computed · σ" in words(explore_draw.realised(ds))
-    shown = words(tabs.weights.content(tabs.base.Run(ds, LONG, "light")))
+    shown = words(tabs.weights.content(Run(ds, LONG, "light")))
     assert tabs.weights.LEFT_OUT in shown and "left out" in shown.replace(tabs.weights.LEFT_OUT, "")
     assert "nan" not in shown
-    known = words(tabs.weights.content(tabs.base.Run(runs.RUNS.get(LONG), LONG, "light")))
+    known = words(tabs.weights.content(Run(runs.RUNS.get(LONG), LONG, "light")))
     assert "left out" not in known
 
 

@@ -291,18 +291,18 @@ def test_tables_tell_what_the_figures_show():
 def test_the_tab_shows_what_is_quick_at_once():
     config = RunConfig(**TINY, seed=11)
     run = Run(gradlab.analyze(config), config, "light")
-    text = props_of(travel.content(run))
+    text = props_of(frame.content(travel.WORK, run))
     assert text.count("Show as table") == 3  # an Elman net has one path only
     assert text.count("role='img'") == 3
     assert "the samples of the run above" in text
     lstm = config.replace(cell="lstm")
-    assert props_of(travel.content(Run(gradlab.analyze(lstm), lstm, "dark"))).count("Show as table") == 4
+    assert props_of(frame.content(travel.WORK, Run(gradlab.analyze(lstm), lstm, "dark"))).count("Show as table") == 4
 
 
 def test_the_tab_asks_before_it_takes_long(monkeypatch):
     monkeypatch.setattr(frame, "LIVE", 0.0)
     config = RunConfig(**TINY, seed=12)
-    text = props_of(travel.content(Run(gradlab.analyze(config), config, "light")))
+    text = props_of(frame.content(travel.WORK, Run(gradlab.analyze(config), config, "light")))
     assert "6 samples over 20 steps. Takes about 1 s." in text
     assert travel.WORK.job(config) is None
 

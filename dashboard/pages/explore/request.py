@@ -6,10 +6,12 @@ from typing import Any, Self
 
 import xarray as xr
 
+import gradlab
 from gradlab.config import RunConfig
 from gradlab.config.presets import PRESETS
 
 from ... import form
+from ...components import Component, figure
 from ...work.runs import RUNS
 
 MAX_PINS = 5
@@ -53,6 +55,10 @@ class Run:
     ds: xr.Dataset
     config: RunConfig
     theme: str
+
+    def figure(self, name: str, label: str) -> Component:
+        """A registered figure of it."""
+        return figure(gradlab.plots.FIGURES[name](self.ds, theme=self.theme), label)
 
 
 def finished(data: Mapping[str, Any]) -> Run | None:

@@ -1,7 +1,7 @@
 """What Train shows of its runs: how they stand, what they have learnt, their figures."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import xarray as xr
@@ -95,14 +95,7 @@ def follow(run_ids: list[str], look: Any, layer: str, back: int, shown: Any, **_
     return answer(OUTPUTS, update(ctx.triggered_id, run_ids or [], look, int(layer or 0), back or 0, shown))
 
 
-def update(
-    trigger: Any,
-    run_ids: Sequence[str],
-    look: Mapping[str, Any] | None,
-    layer: int,
-    back: int,
-    shown: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+def update(trigger: Any, run_ids: Sequence[str], look: Any, layer: int, back: int, shown: Any) -> dict[str, Any]:
     """The page as its runs stand. A tick that finds nothing new, or the slider, changes little.
 
     What is shown is always said, so that the browser knows when to ask again (assets/train.js).
@@ -115,10 +108,10 @@ def update(
         runs = look_up(run_ids)
         stamp = [look, layer, *(part for run in runs for part in [*run.stamp, advisor.stamp(run)])]
         chosen = moment(runs, back, before["last"] if before["runs"] == run_ids else -1)
-        if stamp != before["stamp"] or trigger not in (ids.TRAIN.tick, ids.TRAIN.back):
+        new = stamp != before["stamp"] or trigger not in (ids.TRAIN.tick, ids.TRAIN.back)
+        if new:
             changes |= show(runs, look["theme"], layer) | flow.slider(runs, chosen, back)
-            changes |= flow.flow(runs, chosen, layer, look["theme"])
-        elif trigger == ids.TRAIN.back:
+        if new or trigger == ids.TRAIN.back:
             changes |= flow.flow(runs, chosen, layer, look["theme"])
     except InputError as error:
         failed = {"stamp": None, "last": -1, "runs": run_ids, "more": False}

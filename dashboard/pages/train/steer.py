@@ -116,7 +116,7 @@ def steer(search: str, clicks: Mapping[str, Any], upload: str | None, page: Mapp
             return answer(STEERED, set_values(form.raw(example.config), here) | {"runs": [], "notices": []})
     if trigger == ids.TRAIN.reroll:
         return answer(STEERED, {"values": {"seed": random.randrange(controls.SEED_LIMIT)}})
-    if trigger == ids.TRAIN.use and clicks["use"]:
+    if trigger == ids.TRAIN.use and clicks[trigger]:
         return answer(STEERED, use_threshold(here))
     if trigger == ids.upload(FILE) and upload:
         return answer(STEERED, take_file(upload, page["file_name"], here))
@@ -224,8 +224,7 @@ ACTIONS = {ids.TRAIN.pause: TRAINING.pause, ids.TRAIN.resume: TRAINING.resume, i
 
 def register(app: Dash) -> None:
     """Steering, the controls' looks, the address, and the buttons of the runs."""
-    examples = {name: Input(ids.part(ids.TRAIN.example, name), "n_clicks") for name in EXAMPLES}
-    buttons = {"reroll": Input(ids.TRAIN.reroll, "n_clicks"), "use": Input(ids.TRAIN.use, "n_clicks")}
+    buttons = [ids.TRAIN.reroll, ids.TRAIN.use, *(ids.part(ids.TRAIN.example, name) for name in EXAMPLES)]
     page = {
         "raw": controls.values(State, TrainConfig),
         "runs": State(ids.TRAIN.runs, "data"),
@@ -234,7 +233,7 @@ def register(app: Dash) -> None:
     }
     inputs = {
         "search": Input(ids.TRAIN.search, "data"),
-        "clicks": examples | buttons,
+        "clicks": {name: Input(name, "n_clicks") for name in buttons},
         "upload": Input(ids.upload(FILE), "contents"),
         "page": page,
     }

@@ -1,6 +1,6 @@
 """The tabs below the figure, in order; only the open one is computed.
 
-Each has TITLE, content(run) and, where that takes a while, WORK.
+Each has TITLE and content(run), or, where that takes a while, WORK.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def content(tab: str, request: dict[str, Any]) -> list[Component]:
     if (run := finished(request)) is None:
         return [message("Nothing to show until the whole run is drawn.")]
     try:
-        return TABS[tab].content(run)
+        return frame.content(TABS[tab].WORK, run) if hasattr(TABS[tab], "WORK") else TABS[tab].content(run)
     except InputError as error:
         return [message(str(error), "error")]
 

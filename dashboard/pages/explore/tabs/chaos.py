@@ -19,8 +19,8 @@ from gradlab.wording import factor_text
 from ....components import Component, message, table_details, typeset
 from ....work.jobs import Progress
 from ....work.runs import size
+from ..request import Run
 from . import frame
-from .base import Run, figure
 
 TITLE = "Chaos"
 TEXT = (
@@ -129,8 +129,8 @@ def show(outcome: Outcome, run: Run) -> list[Component]:
     found = headline(spectrum)
     shown = Run(ds, run.config, run.theme)
     figures = [
-        figure("lyapunov", shown, f"Lyapunov exponents, largest first. {found}"),
-        figure("lyapunov_course", shown, "The leading exponents as averages over ever more steps."),
+        shown.figure("lyapunov", f"Lyapunov exponents, largest first. {found}"),
+        shown.figure("lyapunov_course", "The leading exponents as averages over ever more steps."),
     ]
     words: list[Component] = [
         html.P(typeset(found), className="finding"),
@@ -198,9 +198,4 @@ def rows(spectrum: LyapunovSpectrum) -> list[dict[str, str]]:
     return [{"index": str(n), "exponent, factor per step": text} for n, text in enumerate(texts, 1)]
 
 
-WORK = frame.TabWork("chaos", to_query, compute, "Lyapunov spectrum: share done", offer, show)
-
-
-def content(run: Run) -> list[Component]:
-    """An offer to compute the spectrum, or what came of it."""
-    return [html.P(TEXT), *frame.content(WORK, run)]
+WORK = frame.TabWork("chaos", to_query, compute, TEXT, "Lyapunov spectrum: share done", offer, show)

@@ -10,7 +10,7 @@ from gradlab.wording import power_text
 
 from ....components import Component, table_details
 from ..draw import CLIP_NOTE
-from .base import Run, figure
+from ..request import Run
 
 TITLE = "Clipping"
 OFF_TEXT = "Clipping is off; choose a mode under More. It cannot help a gradient that vanishes: it only ever shortens."
@@ -27,7 +27,7 @@ def content(run: Run) -> list[Component]:
         text = STEP_TEXT
     name = "parameters" if run.config.clip == "off" else "clipping"
     table = table_details(clip_rows(run.ds), "Gradient of the weights")
-    return [html.P(text), figure(name, run, text), table]
+    return [html.P(text), run.figure(name, text), table]
 
 
 def clip_rows(ds: xr.Dataset) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from gradlab.runs.build import build
 from gradlab.runs.recorded import CAPTION, median_rows
 
 from .... import components, form
-from .base import Run
+from ..request import Run
 
 TITLE = "Data"
 ROWS = 8  # of the table

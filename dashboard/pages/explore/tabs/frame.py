@@ -17,7 +17,7 @@ from ....components import Component, aria, message, typeset
 from ....ondemand import Work
 from ....work.jobs import Job
 from ....work.runs import LIVE, RUNS
-from .base import Run
+from ..request import Run
 
 TICK_MS = 400
 PATIENCE = 2.0  # seconds that opening a tab may wait for what should be quick
@@ -36,11 +36,12 @@ class Offer:
 class TabWork(Work[RunConfig]):
     """What a tab computes on demand.
 
-    label: of the progress. offer: from the configuration and the last result, None before there is one; None where
-    there is nothing to compute (any more). show: the result as content of the tab. eager: whether what is quick starts
-    by itself.
+    text: what it is about. label: of the progress. offer: from the configuration and the last result, None before there
+    is one; None where there is nothing to compute (any more). show: the result as content of the tab. eager: whether
+    what is quick starts by itself.
     """
 
+    text: str
     label: str
     offer: Callable[[RunConfig, Any], Offer | None]
     show: Callable[[Any, Run], list[Component]]
@@ -58,7 +59,7 @@ def content(work: TabWork, run: Run) -> list[Component]:
         offer = work.offer(run.config, None)
         if offer is not None and offer.seconds <= LIVE:
             work.start(run.config).wait(PATIENCE)
-    return [frame(work, run, state(work, run))]
+    return [html.P(work.text), frame(work, run, state(work, run))]
 
 
 def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:

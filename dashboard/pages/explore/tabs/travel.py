@@ -22,8 +22,8 @@ from gradlab.products import BUDGET
 from ....components import Component, Content, table_details
 from ....work.jobs import Progress
 from ....work.runs import LIVE, size, work
+from ..request import Run
 from . import frame
-from .base import Run, figure
 
 TITLE = "Travel"
 TEXT = (
@@ -123,7 +123,7 @@ def block(name: str, shown: Run, rows: list[dict[str, str]]) -> Component:
     """One figure with what it says and its numbers."""
     caption = html.P(with_subscripts(CAPTIONS[name]), className="caption")
     words = html.Div([caption, table_details(rows, LABELS[name])])
-    return html.Div([figure(name, shown, LABELS[name]), words])
+    return html.Div([shown.figure(name, LABELS[name]), words])
 
 
 def with_subscripts(text: str) -> list[Content]:
@@ -195,9 +195,4 @@ def _transposed(columns: dict[str, list[str]]) -> list[dict[str, str]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-WORK = frame.TabWork("travel", to_query, compute, "Long products: share done", offer, show, eager=True)
-
-
-def content(run: Run) -> list[Component]:
-    """What is quick to compute at once, then an offer of more."""
-    return [html.P(TEXT), *frame.content(WORK, run)]
+WORK = frame.TabWork("travel", to_query, compute, TEXT, "Long products: share done", offer, show, eager=True)

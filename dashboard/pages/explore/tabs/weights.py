@@ -5,7 +5,7 @@ from dash import html
 
 from ....components import Component, table_details
 from ..draw import weight_measures
-from .base import Run, figure
+from ..request import Run
 
 TITLE = "Weights"
 TEXT = (
@@ -23,7 +23,7 @@ def content(run: Run) -> list[Component]:
     label = "Eigenvalues with the unit circle, and singular values, of the recurrent weights."
     table = table_details(rows, "Recurrent weights by gate")
     costly = [html.P(LEFT_OUT)] if np.isnan(run.ds.recurrent_eigenvalues).any() else []
-    return [html.P(TEXT), *costly, figure("weights", run, label), table]
+    return [html.P(TEXT), *costly, run.figure("weights", label), table]
 
 
 def _number(value: float) -> str:

@@ -5,7 +5,7 @@ from dash import html
 from gradlab.runs.verdicts import path_factors, verdict
 
 from ....components import Component, table_details
-from .base import Run, figure
+from ..request import Run
 
 TITLE = "Why"
 TEXT = (
@@ -21,8 +21,8 @@ def content(run: Run) -> list[Component]:
     parts = path_factors(run.ds, found.log_rate) | {"sum: the measured rate": found.rate}
     rows = [{"path": path, "part of the rate": f"{value:.3f}"} for path, value in parts.items()]
     figures = [
-        figure("paths", run, f"Share of each path. {found.headline}"),
-        figure("gates", run, "Gate values and saturation over time."),
+        run.figure("paths", f"Share of each path. {found.headline}"),
+        run.figure("gates", "Gate values and saturation over time."),
     ]
     table = table_details(rows, "Parts of the rate, by path")
     return [html.P(TEXT), html.Div(figures, className="pair"), table]
