@@ -84,8 +84,8 @@ class Runs:
         return 0.0 if self.previewed(config) is not None else self._pace * work(config, PREVIEW_SAMPLES)
 
     def _learn(self, seconds: float, predicted: float) -> None:
-        """Follow the machine: what was measured counts for a third."""
-        self._pace += (min(max(seconds / predicted, 0.05), 20.0) - self._pace) / 3
+        """Follow the machine: what takes a second counts for a third, what is shorter less, being more up to chance."""
+        self._pace += (min(max(seconds / predicted, 0.05), 20.0) - self._pace) * min(predicted, 1.0) / 3
 
     def _keep(self, key: Key, ds: xr.Dataset) -> None:
         self._kept[key] = ds

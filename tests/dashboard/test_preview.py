@@ -60,7 +60,7 @@ def test_a_preview_is_no_run_and_is_computed_once() -> None:
 def test_a_long_run_is_previewed_and_follows() -> None:
     config = LONG.replace(seed=1)
     changes, browser = drawn(config)
-    assert words(changes["details"]).startswith(f"{NOTE}, the whole run follows ")
+    assert words(changes["details"]).startswith(f"{NOTE} ")
     assert changes["figure"].data and browser["strip"] and browser["follows"] and not browser["run"]
     assert browser["props"]["stage"] == {"className": "stage"}
     assert browser["props"]["run-bar"] == {"className": "run-bar hidden"}
@@ -74,7 +74,7 @@ def test_a_long_run_is_previewed_and_follows() -> None:
 def test_a_very_long_run_is_previewed_and_waits_for_a_click(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explore_draw, "FOLLOWS", 0.0)
     changes, browser = drawn(LONG.replace(seed=2))
-    assert words(changes["details"]).startswith(f"{NOTE} ") and "follows" not in words(changes["details"])
+    assert words(changes["details"]).startswith(f"{NOTE} ")
     assert not browser["follows"]
     assert browser["props"]["run-bar"] == {"className": "run-bar"}
     assert browser["props"]["run-text"] == {"children": "The whole run takes about 1 s."}
@@ -181,3 +181,13 @@ def test_the_predicted_time_is_right_within_a_factor_of_two(
     config = RunConfig(cell=cell, hidden_size=hidden, steps=steps, batch_size=batch)
     assert 0.5 < runs.work(config) / seconds < 2
     assert runs.work(config, batch) == runs.work(config)
+
+
+def test_only_runs_that_take_a_while_tell_how_fast_the_machine_is() -> None:
+    kept, large = runs.Runs(), LONG.replace(hidden_size=256, steps=500)
+    before, quick = kept.seconds(large), RunConfig()
+    kept._learn(3.0, runs.work(quick))  # the first run, which loads what it needs
+    assert before < kept.seconds(large) < 1.4 * before
+    for _ in range(9):
+        kept._learn(3 * before, before)
+    assert 2.7 * before < kept.seconds(large) <= 3.1 * before

@@ -60,7 +60,7 @@ def test_a_preview_says_so_until_the_whole_run_replaces_it(
     if viewport == NARROW:
         page.click("#sheet-toggle")
     note = page.locator(".part-of-run")
-    expect(note).to_have_text(f"{NOTE}, the whole run follows")
+    expect(note).to_have_text(NOTE)
     expect(note).to_be_in_viewport()
     expect(page.locator("#verdict")).to_contain_text("explodes")
     expect(page.locator("#announcement")).to_contain_text(f"{NOTE}. The gradient explodes")

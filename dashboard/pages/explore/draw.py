@@ -70,8 +70,7 @@ def preview(config: RunConfig, pins: list[RunConfig], request: Request, seconds:
     """The run's first samples, and what becomes of the others; pins that are not kept wait for the whole run."""
     follows = seconds <= (FIRST if request.first else FOLLOWS)
     changes = view(RUNS.preview(config), [pinned(pin) for pin in pins if pin in RUNS], config, request)
-    note = preview_note(config) + (", the whole run follows" if follows else "")
-    changes["details"] = [html.Span(note, className="part-of-run"), " ", *changes["details"]]
+    changes["details"] = [html.Span(preview_note(config), className="part-of-run"), " ", *changes["details"]]
     changes["drawn"]["follows"] = follows
     changes["drawn"]["props"] |= run_bar("" if follows else f"The whole run takes about {duration(seconds)}.")
     return changes
