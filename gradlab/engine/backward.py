@@ -66,7 +66,7 @@ class Gradients:
     @cached_property
     def adjoints(self) -> Array:
         """dL/dstate_t as plain values (T+1, S, *M, B, H)."""
-        return self.scaled.plain()
+        return self.scaled.over(self.traj.xp.int32(0))
 
     @property
     def param_exponent(self) -> Array:
@@ -109,22 +109,30 @@ class Gradients:
         return FLUSHED * scale_range(self.deltas)
 
     def _are_exact(self, grads: dict[str, Array], shift: Array, r: Array, x: Array) -> bool:
-        """Whether no gradient is so small or so large that a part of it may have been lost.
+        """Whether in no model a gradient is so small or so large that a part of it may have been lost.
 
         Its largest entry must be a number whose neighbours in size can be told from zero, or exactly zero because a
         factor is; and what was taken for zero must be below the last digit of the sum, even where the states are huge.
         """
-        sizes = {name: _largest(g) for name, g in grads.items()}
-        doubtful = {name: size for name, size in sizes.items() if not TINY < size < float("inf")}
+        xp, models = self.traj.xp, len(self.traj.models)
+        sizes = {name: _largest(xp, g, 1, models) for name, g in grads.items() if g.size}
+        doubtful = {name: ~((size > TINY) & (size < xp.inf)) for name, size in sizes.items()}
         flushed = bool((shift < self._flushed).any())
-        if not doubtful and not flushed:
+        if not flushed and not any(bool(bad.any()) for bad in doubtful.values()):
             return True
-        deltas, own = _largest(self.deltas), _largest(self.deltas[len(self.traj.cell.gates) :])
-        factors = {"W_hh": _largest(r), "W_xh": _largest(x[..., :-1]), "b_h": 1.0, "p": own}
-        if any(size or deltas * factors[name] for name, size in doubtful.items()):
-            return False
-        lost = deltas * max(factors.values()) * shift.size * 2.0**self._flushed if flushed else 0.0
-        return all(lost <= float(self.traj.xp.finfo(r.dtype).eps) * size for size in sizes.values() if size)
+        own = self.deltas[len(self.traj.cell.gates) :]
+        deltas, ones = _largest(xp, self.deltas, 2, models), xp.ones(self.traj.models)
+        factors = {"W_hh": _largest(xp, r, 1, models), "W_xh": _largest(xp, x[..., :-1], 1, models), "b_h": ones}
+        factors |= {"p": _largest(xp, own, 2, models)} if len(own) else {}
+        for name, bad in doubtful.items():
+            if bool((bad & ((sizes[name] != 0) | (deltas * factors[name] != 0))).any()):
+                return False
+        if not flushed:
+            return True
+        most = xp.max(xp.stack([xp.broadcast_to(f, ones.shape) for f in factors.values()]), axis=0)
+        lost = deltas * most * (shift.size * 2.0**self._flushed)
+        digits = float(xp.finfo(r.dtype).eps)
+        return all(bool(((lost <= digits * size) | (size == 0)).all()) for size in sizes.values())
 
     def _balanced(self, shift: Array, r: Array, x: Array) -> tuple[Array, dict[str, Array]]:
         """Exponent and mantissas with every factor brought near 1 before they meet: exact at any size, and slower."""
@@ -249,9 +257,10 @@ def model_log_norms(traj: Trajectory, grads: Mapping[str, Array]) -> dict[str, A
     return {name: log_norm(traj.xp, g) for name, g in flat.items()}
 
 
-def _largest(array: Array) -> float:
-    """The largest absolute value, 0 without entries."""
-    return max(float(array.max()), -float(array.min())) if array.size else 0.0
+def _largest(xp: Namespace, array: Array, first: int, models: int) -> Array:
+    """The largest absolute value of each model, (*M or 1s,); `first`: the axis at which `models` model axes begin."""
+    others = tuple(axis for axis in range(array.ndim) if not first <= axis < first + models)
+    return xp.maximum(xp.max(array, axis=others), -xp.min(array, axis=others))
 
 
 def _times(xp: Namespace, array: Array, power: Array) -> Array:

@@ -147,7 +147,7 @@ class Operator:
         if not self.gates or len(self.reads) < len(self.cell.states):
             out[...] = 0
         if self.gates:
-            coefficients = (self.whole or self).by_unit[self.within]
+            coefficients = (self if self.whole is None else self.whole).by_unit[self.within]
             units = self.xp.swapaxes(out.reshape(*out.shape[:-3], -1, h, side), -3, -2)  # (C, *M, H, B*S, S*H)
             for s, columns in self.reads:
                 target = units[..., s * h : (s + 1) * h]

@@ -57,7 +57,15 @@ class _OneThread:
     def _set(self, numbers: list[int]) -> None:
         for blas, number in zip(blas_libraries(), numbers, strict=True):
             if blas.num_threads != number:
+                _free(blas)
                 blas.set_num_threads(number)
+                _free(blas)
+
+
+def _free(blas: Any) -> None:
+    """Let every thread set the number: threadpoolctl lets only the first that did, and says nothing to others."""
+    if hasattr(blas, "clear_controlling_thread"):
+        blas.clear_controlling_thread(force=True)
 
 
 _ONE_THREAD = _OneThread()
