@@ -159,3 +159,26 @@ def test_a_scale_that_nothing_can_be_drawn_with_is_refused(name, scale):
     cell = gradlab.make_cell("gru", input_size=1, hidden_size=2)
     with pytest.raises(gradlab.InputError, match=f"{name}: expected a number from 0 on, got {scale}"):
         cell.init(0, **{name: scale})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "steps", "saturated", "drive"), [("float32", 160, 100, 45.0), ("float64", 1700, 1500, 400.0)]
+)
+def test_a_model_with_tiny_gradients_is_exact_beside_one_with_moderate_ones(dtype, steps, saturated, drive):
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=2, leak=0.5)
+    params = {name: p.astype(dtype) for name, p in cell.init(0, models=(2,)).items()}
+    params["W_hh"] *= 0.1
+    params["W_xh"][:] = 1.0
+    x = np.full((steps, 2, 1, 1), 0.3, dtype)
+    x[steps - saturated :, 1] = drive  # the second model passes next to nothing back at its late steps
+    loss = np.zeros((steps, 2, 1, 2), dtype)
+    loss[-1] = 1
+
+    def norms(models):
+        chosen = {name: p[:, models] for name, p in params.items()}
+        return gradlab.bptt(gradlab.unroll(cell, chosen, x[:, models]), loss[:, models]).log_param_norms
+
+    together = norms(slice(None))
+    for model in range(2):
+        for name, alone in norms(slice(model, model + 1)).items():
+            np.testing.assert_allclose(together[name][model], alone[0], atol=1e-3, err_msg=name)
