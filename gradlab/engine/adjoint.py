@@ -14,18 +14,13 @@ from collections.abc import Callable
 from ..arrays import LN2, Array, empty, exceeds, log_norm, row_dots
 from .linearize import Linearization
 from .operator import PullBack
-from .scaled import EMPTY, Scaled, size_exponents
+from .scaled import EMPTY, Scaled, scale_range, size_exponents
 from .steps import Plan, carry_out
 from .trajectory import Trajectory
 
 FEW = 8  # steps that are rescaled one by one where they cannot share an exponent
 
 Clip = Callable[[Array, Array], Array]  # (adjoint, exponents) -> clipped adjoint
-
-
-def scale_range(array: Array) -> int:
-    """log2 of how far an adjoint may stray from 1 before it is rescaled: its square stays a normal number."""
-    return 500 if array.dtype.itemsize == 8 else 60
 
 
 class AdjointSweep:
@@ -73,23 +68,12 @@ class AdjointSweep:
         """
         if lin.stop == self.traj.steps or not _between(self.squares[lin.stop].sum(axis=0), 2.0 ** (self.range / 2)):
             self._normalise(lin.stop)
-        if not self._keeps_direct(lin):
-            return False
         top = self.mantissas[lin.stop].copy()
         self._steps(lin, self._add_direct(lin), None)
         safe = self._is_safe(lin)
         if not safe:
             self.mantissas[lin.stop] = top
         return safe
-
-    def _keeps_direct(self, lin: Linearization) -> bool:
-        """Whether no dL_t is flushed to zero at the exponent of the upper edge, where that is zero and has no size."""
-        direct = self.direct[lin.steps]
-        if direct.is_plain:
-            return True
-        sizes, nothing = direct.sizes(-1)[..., 0], self.xp.max(self.xp.abs(self.mantissas[lin.stop]), axis=(0, -1)) == 0
-        small = (sizes > EMPTY) & (sizes - self.exponents[lin.stop] < -self.range)
-        return not bool((small & nothing).any())
 
     def _lengthen(self, lin: Linearization) -> None:
         """Try twice as many steps next, where the adjoints of these used less than half of the safe range."""
@@ -126,7 +110,12 @@ class AdjointSweep:
         if self.truncate is not None and lin.start > 0 and lin.start % self.truncate == 0:
             fell[0] = False  # the lowest was cut off and has no loss yet
         inside = ((joint > 1 / limit) & (joint < limit)) | zero
-        return bool(inside.all()) and not bool(fell.any())
+        return bool(inside.all()) and not bool(fell.any()) and not self._lost(lin, zero[1:])
+
+    def _lost(self, lin: Linearization, zero: Array) -> bool:
+        """Whether a scaled dL_t was too small to be told from zero at the exponent of the steps."""
+        direct = self.direct[lin.steps]
+        return not direct.is_plain and bool((zero & (direct.sizes(-1)[..., 0] > EMPTY)).any())
 
     def _cut(self, t: int) -> Array | float:
         """What step t passes back where it is cut off: nothing, except beyond a sample's length."""

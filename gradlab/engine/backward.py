@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial, reduce
+from operator import add
 
 from ..arrays import (
     LN2,
@@ -23,10 +24,10 @@ from ..arrays import (
     require_type,
 )
 from ..errors import InputError, about
-from .adjoint import AdjointSweep, scale_range
+from .adjoint import AdjointSweep
 from .forward import BATCH_FIRST
 from .linearize import Linearization, linearizations
-from .scaled import EMPTY, Scaled
+from .scaled import EMPTY, Scaled, are_exact, largest_by_model, map_rows, powers_of_two, require_exponents, scale_range
 from .step_clipping import STEP_MODES
 from .threads import few_threads, spare_threads
 from .trajectory import Trajectory, read
@@ -100,7 +101,7 @@ class Gradients:
         xp, own = self.traj.xp, self.deltas[len(self.traj.cell.gates) :]
         if not bool(shift.any()):
             return r, x, own
-        weight = xp.ldexp(xp.ones(shift.shape, dtype=r.dtype), shift)
+        weight = powers_of_two(xp, shift, r.dtype)
         weight = xp.where(shift < self._flushed, xp.zeros_like(weight), weight)[..., None]
         return r * weight, x * weight, own * weight
 
@@ -109,30 +110,27 @@ class Gradients:
         return FLUSHED * scale_range(self.deltas)
 
     def _are_exact(self, grads: dict[str, Array], shift: Array, r: Array, x: Array) -> bool:
-        """Whether in no model a gradient is so small or so large that a part of it may have been lost.
+        """Whether no model's gradient is so small or so large that a part of it may have been lost.
 
         Its largest entry must be a number whose neighbours in size can be told from zero, or exactly zero because a
         factor is; and what was taken for zero must be below the last digit of the sum, even where the states are huge.
         """
-        xp, models = self.traj.xp, len(self.traj.models)
-        sizes = {name: _largest(xp, g, 1, models) for name, g in grads.items() if g.size}
-        doubtful = {name: ~((size > TINY) & (size < xp.inf)) for name, size in sizes.items()}
+        xp, models, gates = self.traj.xp, len(self.traj.models), self.traj.cell.gates
+        sizes = {name: largest_by_model(g, models) for name, g in grads.items()}
+        exact = {name: (size > TINY) & (size < xp.inf) for name, size in sizes.items()}
         flushed = bool((shift < self._flushed).any())
-        if not flushed and not any(bool(bad.any()) for bad in doubtful.values()):
+        if not flushed and all(bool(sure.all()) for sure in exact.values()):
             return True
-        own = self.deltas[len(self.traj.cell.gates) :]
-        deltas, ones = _largest(xp, self.deltas, 2, models), xp.ones(self.traj.models)
-        factors = {"W_hh": _largest(xp, r, 1, models), "W_xh": _largest(xp, x[..., :-1], 1, models), "b_h": ones}
-        factors |= {"p": _largest(xp, own, 2, models)} if len(own) else {}
-        for name, bad in doubtful.items():
-            if bool((bad & ((sizes[name] != 0) | (deltas * factors[name] != 0))).any()):
-                return False
-        if not flushed:
-            return True
-        most = xp.max(xp.stack([xp.broadcast_to(f, ones.shape) for f in factors.values()]), axis=0)
-        lost = deltas * most * (shift.size * 2.0**self._flushed)
-        digits = float(xp.finfo(r.dtype).eps)
-        return all(bool(((lost <= digits * size) | (size == 0)).all()) for size in sizes.values())
+        deltas, own = (
+            largest_by_model(d, models, 2).astype(xp.float64) for d in (self.deltas, self.deltas[len(gates) :])
+        )
+        factors = {"W_hh": largest_by_model(r, models), "W_xh": largest_by_model(x[..., :-1], models)}
+        factors |= {"b_h": xp.ones_like(deltas), "p": own}
+        if any(bool((~exact[n] & (size + deltas * factors[n] != 0)).any()) for n, size in sizes.items()):
+            return False
+        share = shift.size * 2.0**self._flushed / float(xp.finfo(r.dtype).eps) if flushed else 0.0
+        lost = share * deltas * reduce(xp.maximum, factors.values())
+        return all(bool(((lost <= size) | (size == 0)).all()) for size in sizes.values())
 
     def _balanced(self, shift: Array, r: Array, x: Array) -> tuple[Array, dict[str, Array]]:
         """Exponent and mantissas with every factor brought near 1 before they meet: exact at any size, and slower."""
@@ -172,11 +170,15 @@ class Gradients:
         """One gradient per gate, side by side; a parameter without gates keeps its empty shape."""
         return self.traj.xp.stack(gates) if gates else self.traj.xp.zeros_like(self.traj.weights[name])
 
+    @property
+    def scaled_params(self) -> dict[str, Scaled]:
+        """Parameter gradients at any magnitude, shaped as the parameters."""
+        return {name: Scaled(g, _beside(g, self.param_exponent)) for name, g in self.param_mantissas.items()}
+
     @cached_property
     def params(self) -> dict[str, Array]:
         """Parameter gradients as plain values, shaped as the parameters."""
-        with quiet():
-            return {name: _times(self.traj.xp, g, self.param_exponent) for name, g in self.param_mantissas.items()}
+        return {name: g.plain() for name, g in self.scaled_params.items()}
 
     @cached_property
     def log_param_norms(self) -> dict[str, Array]:
@@ -203,27 +205,32 @@ class Gradients:
     def scaled_inputs(self) -> Scaled:
         """dL/dx_t (T, *M, B, D) at any magnitude."""
         traj, cell, xp = self.traj, self.traj.cell, self.traj.xp
-        with quiet(), few_threads(traj.product_size):
-            deltas = self.deltas[: len(cell.gates)][cell.driven]
-            weights = xp.swapaxes(traj.weights["W_xh"], -1, -2)
-            terms = [linear(xp, d, w) for d, w in zip(deltas, weights, strict=True)]
-        if not terms:
+        deltas = [Scaled(d, self.exponents[1:, ..., None]) for d in self.deltas[: len(cell.gates)][cell.driven]]
+        if not deltas:
             return Scaled.of(xp.zeros((*self.deltas.shape[1:-1], cell.input_size), dtype=self.deltas.dtype))
-        return Scaled(sum(terms[1:], terms[0]), self.exponents[1:, ..., None])
+        weights = xp.swapaxes(traj.weights["W_xh"], -1, -2)
+        with quiet(), few_threads(traj.product_size):
+            terms = [linear(xp, d.mantissas, w) for d, w in zip(deltas, weights, strict=True)]
+            total = Scaled(sum(terms[1:], terms[0]), deltas[0].exponents)
+            if are_exact(total, *deltas):
+                return total
+            pairs = zip(deltas, weights, strict=True)
+            return reduce(add, (map_rows(partial(linear, xp), d, (w, (-2, -1))) for d, w in pairs))
 
 
 @spare_threads
 def bptt(
     traj: Trajectory,
     dL_dh: Array | Scaled,
-    dL_dfinal: Array | None = None,
+    dL_dfinal: Array | Scaled | None = None,
     clip: tuple[str, float] | None = None,
     truncate: int | None = None,
     observe: Callable[[Linearization], None] | None = None,
 ) -> Gradients:
     """Gradients of a loss from its direct gradients dL_dh (T, *M, B, H), and dL_dfinal (S, *M, B, H) on the last state.
 
-    dL_dh may be scaled numbers with one exponent per step and sample; it is ignored at steps beyond a sample's length.
+    Both may be scaled numbers, with one exponent per step and sample, and per sample; dL_dh is ignored at steps beyond
+    a sample's length.
     clip: ("step_norm" | "step_value", threshold), acting per sample on the joint-state adjoint after dL_t is added.
     truncate=k: blocks of k steps from t = 0, as detaching the state between them does. observe: called with the
     linearisation of each chunk of steps while it is in the cache, such as a `FrobeniusNorms`. Raises InputError for
@@ -231,13 +238,16 @@ def bptt(
     """
     with about("dL_dh", "dL_dh"):
         direct = Scaled.of(dL_dh)
-    check_gradients(traj, direct.mantissas, dL_dfinal)
+    final = None if dL_dfinal is None else Scaled.of(dL_dfinal)
+    check_gradients(traj, direct.mantissas, None if final is None else final.mantissas)
+    require_exponents("dL_dh", direct, -1)
     direct = direct.map(lambda m: m.astype(traj.states.dtype, copy=False))
     if truncate is not None and not (is_whole(truncate) and truncate > 0):
         raise InputError(f"truncate: expected a positive whole number of steps, got {truncate!r}", "truncate")
     sweep = AdjointSweep(traj, direct, truncate, _step_clip(traj.xp, clip))
-    if dL_dfinal is not None:
-        sweep.mantissas[-1] = dL_dfinal
+    if final is not None:
+        require_exponents("dL_dfinal", final, (0, -1))
+        sweep.mantissas[-1], sweep.exponents[-1] = final.mantissas, final.exponents[0, ..., 0]
     with quiet():
         for lin in linearizations(traj):
             sweep.chunk(lin)
@@ -246,7 +256,7 @@ def bptt(
         after, before = sweep.log_norms()
         if not bool(traj.xp.isfinite(sweep.squares.sum())):
             require_finite("dL_dh", direct.mantissas, traj.lengths.inside)
-            require_finite("dL_dfinal", traj.xp.zeros(1) if dL_dfinal is None else dL_dfinal)
+            require_finite("dL_dfinal", traj.xp.zeros(1) if final is None else final.mantissas)
     alive = (after > -traj.xp.inf).any(axis=1)
     return Gradients(traj, sweep.mantissas, sweep.exponents, sweep.pull_back.deltas, after, before, alive)
 
@@ -257,16 +267,14 @@ def model_log_norms(traj: Trajectory, grads: Mapping[str, Array]) -> dict[str, A
     return {name: log_norm(traj.xp, g) for name, g in flat.items()}
 
 
-def _largest(xp: Namespace, array: Array, first: int, models: int) -> Array:
-    """The largest absolute value of each model, (*M or 1s,); `first`: the axis at which `models` model axes begin."""
-    others = tuple(axis for axis in range(array.ndim) if not first <= axis < first + models)
-    return xp.maximum(xp.max(array, axis=others), -xp.min(array, axis=others))
-
-
 def _times(xp: Namespace, array: Array, power: Array) -> Array:
     """array (G, *M, ...) times 2^power (*M,)."""
-    extra = (1,) * (array.ndim - 1 - power.ndim)
-    return xp.ldexp(array, power.reshape(*power.shape, *extra))
+    return xp.ldexp(array, _beside(array, power))
+
+
+def _beside(array: Array, power: Array) -> Array:
+    """power (*M,) with axes of length 1 for all others of array (G, *M, ...)."""
+    return power.reshape(1, *power.shape, *(1,) * (array.ndim - 1 - power.ndim))
 
 
 def check_gradients(traj: Trajectory, dL_dh: Array, dL_dfinal: Array | None) -> None:
@@ -298,4 +306,4 @@ def _step_clip(xp: Namespace, clip: tuple[str, float] | None) -> Callable[[Array
         raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {clip!r}", "clip")
     mode = STEP_MODES[clip[0]]
     threshold = require_number("clip", clip[1], "a positive threshold", lambda x: 0 < x < math.inf)
-    return lambda adjoint, e: mode(xp, adjoint, xp.ldexp(xp.full(e.shape, threshold, dtype=xp.float64), -e))
+    return lambda adjoint, e: mode(xp, adjoint, threshold * powers_of_two(xp, -e, xp.float64))

@@ -4,8 +4,12 @@ Sequences are (T, *M, B, F), time first; single vectors (*M, B, F). Parameters a
 containers name by position: "0.W_hh". One-to-one and many-to-many nets are `Sequential(Recurrent(cell), Dense(...))`,
 many-to-one nets have `Last()` in between, one-to-many nets begin with `Once(steps)`; for many-to-many by way of a state
 there is `EncoderDecoder`.
+
+From layer to layer gradients go as `Scaled` numbers, mantissas times powers of two, so that none under- or overflows on
+the way; `backward` returns plain arrays of them, `backward_scaled` the numbers as they are.
 """
 
+from ..engine.scaled import Scaled
 from .base import Layer, Params, Pass
 from .dense import OUTPUTS, Dense, DenseTape
 from .dropout import Dropout, DropoutTape
@@ -38,6 +42,7 @@ __all__ = [
     "Recurrent",
     "RecurrentTape",
     "Residual",
+    "Scaled",
     "Sequential",
     "SequentialTape",
     "recurrent_tapes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,13 +23,17 @@ from ..arrays import (
 from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..engine.linearize import Linearization
+from ..engine.scaled import Scaled, require_exponents
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+T = TypeVar("T")
 Params = dict[str, Array]
+ScaledParams = dict[str, Scaled]
+ScaledInput = Any  # a Scaled; None where x is no real number; for an EncoderDecoder a pair of these
 GivenLengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
 Observer = Callable[[Linearization], None]
 
@@ -39,15 +43,15 @@ class Pass:
     """How a network is gone through, forward and back; a layer looks at what concerns it.
 
     rng: what is drawn anew in training (dropout) comes from here; None means evaluation. initial_state (S, *M, B, H):
-    where the first recurrent layer starts, zeros by default. dL_dfinal (S, *M, B, H): the direct gradient of the last
-    recurrent layer's whole last state. clip: inside backpropagation, as `gradlab.bptt` takes it. observe: called with
-    the trajectory of each recurrent layer; what it returns sees the chunks of that layer's backward pass, as
-    `gradlab.bptt(observe=...)` shows them, and stays in the layer's tape.
+    where the first recurrent layer starts, zeros by default. dL_dfinal (S, *M, B, H), plain or scaled: the direct
+    gradient of the last recurrent layer's whole last state. clip: inside backpropagation, as `gradlab.bptt` takes it.
+    observe: called with the trajectory of each recurrent layer; what it returns sees the chunks of that layer's
+    backward pass, as `gradlab.bptt(observe=...)` shows them, and stays in the layer's tape.
     """
 
     rng: np.random.Generator | None = None
     initial_state: Array | None = None
-    dL_dfinal: Array | None = None
+    dL_dfinal: Array | Scaled | None = None
     clip: tuple[str, float] | None = None
     observe: Callable[[Trajectory], Observer] | None = None
 
@@ -95,24 +99,42 @@ class Layer(ABC):
         return self._forward(params, x, lengths, how)
 
     def backward(
-        self, params: Mapping[str, Array], tape: Any, dy: Array, how: Pass = PLAIN
+        self, params: Mapping[str, Array], tape: Any, dy: Array | Scaled, how: Pass = PLAIN
     ) -> tuple[Array | None, Params]:
-        """dL/dy -> (dL/dx, dL/dparams), plain values that may overflow.
+        """dL/dy -> (dL/dx, dL/dparams), plain values that may under- or overflow.
 
-        dL/dx is None where x is no real number, or the gradient overflowed between two layers: those below get NaN.
+        dL/dx is None where x is no real number.
+        """
+        dx, grads = self.backward_scaled(params, tape, dy, how)
+        return _plain(dx), {name: g.plain() for name, g in grads.items()}
+
+    def backward_scaled(
+        self, params: Mapping[str, Array], tape: Any, dy: Array | Scaled, how: Pass = PLAIN
+    ) -> tuple[ScaledInput, ScaledParams]:
+        """What `backward` returns, at any magnitude: mantissas times powers of two.
+
+        dL/dy and dL/dx have one exponent per step and sample, (T, *M, B, 1), parameter gradients one per model.
         """
         self._require_use(dL_dfinal=how.dL_dfinal)
-        return self._backward(params, tape, dy, how)
+        if not isinstance(dy, Scaled):
+            namespace(dy, "dy")
+        dy = Scaled.of(dy)
+        require_exponents("dy", dy, -1)
+        with quiet():
+            dx, grads = self._backward(params, tape, dy, how)
+        return dx, {name: grads[name] for name in params}
 
     @abstractmethod
     def _forward(self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass) -> tuple[Array, Any]:
         """What `forward` returns."""
 
     @abstractmethod
-    def _backward(self, params: Mapping[str, Array], tape: Any, dy: Array, how: Pass) -> tuple[Array | None, Params]:
-        """What `backward` returns."""
+    def _backward(
+        self, params: Mapping[str, Array], tape: Any, dy: Scaled, how: Pass
+    ) -> tuple[ScaledInput, ScaledParams]:
+        """What `backward_scaled` returns."""
 
-    def _require_use(self, **states: Array | None) -> None:
+    def _require_use(self, **states: Array | Scaled | None) -> None:
         """Raise InputError where one of `states` is given though there is no layer that it could be meant for."""
         for name, state in states.items():
             if state is not None and not self.stateful:
@@ -160,11 +182,16 @@ def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> 
     return x.astype(like.dtype, copy=False)
 
 
-def require_gradient(dy: Array, y: Array) -> Namespace:
+def require_gradient(dy: Scaled, y: Array) -> Namespace:
     """The namespace of dy and y; InputError unless they have one, and one shape."""
-    require_namespace(namespace(y), dy=dy)
-    require_shape("dy", dy, tuple(y.shape))
+    require_namespace(namespace(y), dy=dy.mantissas)
+    require_shape("dy", dy.mantissas, tuple(y.shape))
     return namespace(y)
+
+
+def as_steps(models: int, dy: Scaled, x: Array) -> tuple[Scaled, Array]:
+    """Both with an axis of steps, which those of single vectors lack."""
+    return (dy, x) if dy.mantissas.ndim > models + 2 else (dy[None], x[None])
 
 
 def own_lengths(x: Array, lengths: GivenLengths, models: tuple[int, ...]) -> Lengths:
@@ -175,22 +202,16 @@ def own_lengths(x: Array, lengths: GivenLengths, models: tuple[int, ...]) -> Len
     return checked_lengths(lengths, x, (*models, x.shape[-2]))
 
 
-def is_finite(array: Array) -> bool:
-    """Whether every number is finite."""
-    xp = namespace(array)
-    flat = array.reshape(-1)
-    with quiet():  # a sum of squares that is finite is the fast answer, but it may overflow by itself
-        return bool(xp.isfinite(xp.dot(flat, flat))) or bool(xp.isfinite(array).all())
+def _plain(dx: ScaledInput) -> Any:
+    """dL/dx as plain values."""
+    if isinstance(dx, tuple):
+        return tuple(map(_plain, dx))
+    return None if dx is None else dx.plain()
 
 
-def prefixed(name: str, params: Mapping[str, Array]) -> Params:
+def prefixed(name: str, params: Mapping[str, T]) -> dict[str, T]:
     """{"W": w} -> {"name.W": w}."""
     return {f"{name}.{key}": value for key, value in params.items()}
-
-
-def completed(grads: Params, params: Mapping[str, Array]) -> Params:
-    """Gradients in the order of the parameters; NaN where an overflow above left none."""
-    return {n: grads[n] if n in grads else namespace(p).full_like(p, float("nan")) for n, p in params.items()}
 
 
 def parts(params: Mapping[str, Array], names: Sequence[str]) -> list[Params]:

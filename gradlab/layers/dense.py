@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..arrays import Array, Namespace, linear, namespace, outer_sum, require_size
 from ..cells.activations import ACTIVATIONS
 from ..engine.lengths import Lengths
+from ..engine.scaled import Scaled, map_rows, sum_products, sum_rows
 from ..registry import Registry
-from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_input, require_params
+from .base import (
+    GivenLengths,
+    Layer,
+    Pass,
+    ScaledParams,
+    as_steps,
+    own_lengths,
+    require_gradient,
+    require_input,
+    require_params,
+)
 
 
 @dataclass(frozen=True)
 class Output:
-    """A map g of the last axis: its value at a, and dL/dy -> dL/da given a and y = g(a)."""
+    """A map g of the last axis: its value at a, and dL/dy -> dL/da, which is linear, given a and y = g(a)."""
 
     value: Callable[[Namespace, Array], Array]
     pull_back: Callable[[Namespace, Array, Array, Array], Array]
@@ -85,11 +97,13 @@ class Dense(Layer):
         y = OUTPUTS[self.activation].value(xp, pre)
         return y, DenseTape(x, pre, y, own)
 
-    def _backward(self, params: Mapping[str, Array], tape: DenseTape, dy: Array, how: Pass) -> tuple[Array, Params]:
+    def _backward(
+        self, params: Mapping[str, Array], tape: DenseTape, dy: Scaled, how: Pass
+    ) -> tuple[Scaled, ScaledParams]:
         """dL/dx = W_hy^T dL/da, dL/dW_hy = sum dL/da x^T, dL/db_y = sum dL/da."""
         xp = require_gradient(dy, tape.y)
-        da = OUTPUTS[self.activation].pull_back(xp, tape.pre, tape.y, tape.lengths.keep(dy))
-        w = params["W_hy"]
-        steps = (da, tape.x) if da.ndim > w.ndim else (da[None], tape.x[None])
-        grads = {"W_hy": outer_sum(xp, *steps), "b_y": steps[0].sum(axis=(0, -2))}
-        return linear(xp, da, xp.swapaxes(w, -1, -2)), grads
+        w, output = params["W_hy"], OUTPUTS[self.activation]
+        da = map_rows(lambda m: output.pull_back(xp, tape.pre, tape.y, m), dy.map(tape.lengths.keep))
+        dx = map_rows(partial(linear, xp), da, (xp.swapaxes(w, -1, -2), (-2, -1)))
+        da, x = as_steps(w.ndim - 2, da, tape.x)
+        return dx, {"W_hy": sum_products(partial(outer_sum, xp), da, x), "b_y": sum_rows(da)}

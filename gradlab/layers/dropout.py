@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array, namespace, require_namespace, require_shape, require_type
+from ..engine.scaled import Scaled, map_rows
 from ..errors import InputError
-from .base import GivenLengths, Layer, Params, Pass
+from .base import GivenLengths, Layer, Pass, ScaledParams
 
 
 @dataclass
@@ -50,10 +51,15 @@ class Dropout(Layer):
         y = x * factor
         return y, DropoutTape(y, factor)
 
-    def _backward(self, params: Mapping[str, Array], tape: DropoutTape, dy: Array, how: Pass) -> tuple[Array, Params]:
+    def _backward(
+        self, params: Mapping[str, Array], tape: DropoutTape, dy: Scaled, how: Pass
+    ) -> tuple[Scaled, ScaledParams]:
         """dL/dy times the same factor, for each model where dy has model axes that x lacked."""
         shape = tuple(tape.y.shape)
-        shape = (*shape[:1], *(1,) * (dy.ndim - len(shape)), *shape[1:])
-        require_namespace(namespace(tape.y), dy=dy)
-        require_shape("dy", dy, (*("M" if n == 1 else n for n in shape[:-2]), *shape[-2:]))
-        return (dy if tape.factor is None else dy * tape.factor.reshape(shape)), {}
+        shape = (*shape[:1], *(1,) * (dy.mantissas.ndim - len(shape)), *shape[1:])
+        require_namespace(namespace(tape.y), dy=dy.mantissas)
+        require_shape("dy", dy.mantissas, (*("M" if n == 1 else n for n in shape[:-2]), *shape[-2:]))
+        if tape.factor is None:
+            return dy, {}
+        factor = tape.factor.reshape(shape)
+        return map_rows(lambda m: m * factor, dy), {}

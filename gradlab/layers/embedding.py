@@ -10,8 +10,9 @@ import numpy as np
 
 from ..arrays import Array, namespace, outer_sum, require_namespace, require_size, require_type
 from ..engine.lengths import Lengths
+from ..engine.scaled import Scaled, sum_products
 from ..errors import InputError
-from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_params
+from .base import GivenLengths, Layer, Pass, ScaledParams, as_steps, own_lengths, require_gradient, require_params
 
 
 @dataclass
@@ -59,11 +60,11 @@ class Embedding(Layer):
         y = table.reshape(-1, self.size)[first_rows + x]
         return y, EmbeddingTape(x, y, own)
 
-    def _backward(self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Array, how: Pass) -> tuple[None, Params]:
+    def _backward(
+        self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Scaled, how: Pass
+    ) -> tuple[None, ScaledParams]:
         """The sum of dL/dy over the places of each symbol, by a product with the one-hot symbols."""
         xp = require_gradient(dy, tape.y)
-        one_hot = (tape.x[..., None] == xp.arange(self.vocabulary)).astype(dy.dtype)
-        dy = tape.lengths.keep(dy)
-        if tape.x.ndim == params["W_emb"].ndim - 1:
-            dy, one_hot = dy[None], one_hot[None]
-        return None, {"W_emb": outer_sum(xp, one_hot, dy)}
+        one_hot = (tape.x[..., None] == xp.arange(self.vocabulary)).astype(dy.mantissas.dtype)
+        dy, one_hot = as_steps(params["W_emb"].ndim - 2, dy.map(tape.lengths.keep), one_hot)
+        return None, {"W_emb": sum_products(lambda m, places: outer_sum(xp, places, m), dy, one_hot)}

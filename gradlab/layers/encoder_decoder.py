@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, namespace
+from ..engine.scaled import Scaled
 from ..errors import InputError
-from .base import GivenLengths, Layer, Params, Pass, completed, is_finite, parts, prefixed
+from .base import GivenLengths, Layer, Pass, ScaledInput, ScaledParams, parts, prefixed
 from .recurrent import RecurrentTape, recurrent_tapes
 
 PARTS = ("encoder", "decoder")
@@ -77,17 +78,15 @@ class EncoderDecoder(Layer):
         return y, tape
 
     def _backward(
-        self, params: Mapping[str, Array], tape: EncoderDecoderTape, dy: Array, how: Pass
-    ) -> tuple[tuple[Array | None, Array | None], Params]:
+        self, params: Mapping[str, Array], tape: EncoderDecoderTape, dy: Scaled, how: Pass
+    ) -> tuple[tuple[ScaledInput, ScaledInput], ScaledParams]:
         """(dL/dsource, dL/d what the decoder reads); the decoder's initial state is the encoder's last."""
         of_encoder, of_decoder = parts(params, PARTS)
-        d_target, found = self.decoder.backward(of_decoder, tape.decoder, dy, how)
-        grads, d_source = prefixed("decoder", found), None
-        if tape.first.gradients is not None and is_finite(tape.first.initial_gradient):
-            how, nothing = replace(how, dL_dfinal=tape.first.initial_gradient), namespace(dy).zeros_like(tape.encoded)
-            d_source, found = self.encoder.backward(of_encoder, tape.encoder, nothing, how)
-            grads |= prefixed("encoder", found)
-        return (d_source, d_target), completed(grads, params)
+        d_target, decoder = self.decoder._backward(of_decoder, tape.decoder, dy, how)
+        how = replace(how, dL_dfinal=tape.first.scaled_initial_gradient)
+        nothing = Scaled.of(namespace(tape.encoded).zeros_like(tape.encoded))
+        d_source, encoder = self.encoder._backward(of_encoder, tape.encoder, nothing, how)
+        return (d_source, d_target), prefixed("encoder", encoder) | prefixed("decoder", decoder)
 
 
 def _pair(name: str, value: Any) -> tuple[Any, Any]:

@@ -10,7 +10,18 @@ import numpy as np
 
 from ..arrays import Array, namespace, require_size
 from ..engine.lengths import Lengths
-from .base import GivenLengths, Layer, Params, Pass, own_lengths, require_gradient, require_input, require_params
+from ..engine.scaled import Scaled, map_rows, sum_products, sum_rows
+from .base import (
+    GivenLengths,
+    Layer,
+    Pass,
+    ScaledParams,
+    as_steps,
+    own_lengths,
+    require_gradient,
+    require_input,
+    require_params,
+)
 
 EPSILON = 1e-5  # PyTorch's default
 
@@ -54,12 +65,19 @@ class LayerNorm(Layer):
         y = params["gamma"][..., None, :] * normalised + params["beta"][..., None, :]
         return y, LayerNormTape(normalised, 1 / (deviation * unit), y, own)
 
-    def _backward(self, params: Mapping[str, Array], tape: LayerNormTape, dy: Array, how: Pass) -> tuple[Array, Params]:
+    def _backward(
+        self, params: Mapping[str, Array], tape: LayerNormTape, dy: Scaled, how: Pass
+    ) -> tuple[Scaled, ScaledParams]:
         """dL/dx = (u - mean u - n mean(u n)) / s with u = gamma dL/dy and n the normalised input."""
         require_gradient(dy, tape.y)
-        dy, n = tape.lengths.keep(dy), tape.normalised
-        samples = (0, -2) if dy.ndim > params["gamma"].ndim + 1 else (-2,)
-        grads = {"gamma": (dy * n).sum(axis=samples), "beta": dy.sum(axis=samples)}
-        u = dy * params["gamma"][..., None, :]
-        u = u - u.mean(axis=-1, keepdims=True) - n * (u * n).mean(axis=-1, keepdims=True)
-        return u * tape.inverse_deviation, grads
+        dy, n = dy.map(tape.lengths.keep), tape.normalised
+
+        def pull_back(m: Array, gamma: Array, inverse_deviation: Array) -> Array:
+            u = m * gamma
+            u = u - u.mean(axis=-1, keepdims=True) - n * (u * n).mean(axis=-1, keepdims=True)
+            return u * inverse_deviation
+
+        dx = map_rows(pull_back, dy, (params["gamma"][..., None, :], (-2, -1)), (tape.inverse_deviation, -1))
+        dy, n_steps = as_steps(params["gamma"].ndim - 1, dy, n)
+        gamma = sum_products(lambda m, n: (m * n).sum(axis=(0, -2)), dy, n_steps)
+        return dx, {"gamma": gamma, "beta": sum_rows(dy)}

@@ -13,10 +13,11 @@ from ..arrays import Array
 from ..cells import Cell
 from ..engine.backward import Gradients, bptt
 from ..engine.forward import unroll
+from ..engine.scaled import Scaled
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from ..registry import unknown
-from .base import GivenLengths, Layer, Observer, Params, Pass
+from .base import GivenLengths, Layer, Observer, Pass, ScaledParams
 
 ELSEWHERE = {"seed", "models", "dtype", "device"}  # arguments of a cell's init that those of the layer's decide
 
@@ -33,9 +34,14 @@ class RecurrentTape:
     @property
     def initial_gradient(self) -> Array:
         """dL/d initial state (S, *M, B, H); needs a backward pass."""
+        return self.scaled_initial_gradient.plain()
+
+    @property
+    def scaled_initial_gradient(self) -> Scaled:
+        """The same at any magnitude, with one exponent per sample."""
         if self.gradients is None:
             raise ValueError("there are no gradients yet: call backward first")
-        return self.gradients.adjoints[0]
+        return self.gradients.scaled[0]
 
 
 @dataclass(frozen=True, init=False)
@@ -73,12 +79,14 @@ class Recurrent(Layer):
         traj = unroll(self.cell, params, x, how.initial_state, lengths)
         return traj.states[1:, 0], RecurrentTape(traj)
 
-    def _backward(self, params: Mapping[str, Array], tape: RecurrentTape, dy: Array, how: Pass) -> tuple[Array, Params]:
+    def _backward(
+        self, params: Mapping[str, Array], tape: RecurrentTape, dy: Scaled, how: Pass
+    ) -> tuple[Scaled, ScaledParams]:
         """By BPTT."""
         tape.clipped = how.clip is not None
         tape.observer = None if how.observe is None else how.observe(tape.trajectory)
         tape.gradients = bptt(tape.trajectory, dy, how.dL_dfinal, how.clip, observe=tape.observer)
-        return tape.gradients.inputs, tape.gradients.params
+        return tape.gradients.scaled_inputs, tape.gradients.scaled_params
 
 
 def recurrent_tapes(tape: Any) -> dict[str, RecurrentTape]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..engine.scaled import Scaled
 from ..errors import InputError
-from .base import GivenLengths, Layer, Params, Pass
+from .base import GivenLengths, Layer, Pass, ScaledInput, ScaledParams
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Residual(Layer):
             )
         return x + y, tape
 
-    def _backward(self, params: Mapping[str, Array], tape: Any, dy: Array, how: Pass) -> tuple[Array | None, Params]:
+    def _backward(
+        self, params: Mapping[str, Array], tape: Any, dy: Scaled, how: Pass
+    ) -> tuple[ScaledInput, ScaledParams]:
         """dL/dy reaches x on both ways."""
-        dx, grads = self.layer.backward(params, tape, dy, how)
+        dx, grads = self.layer._backward(params, tape, dy, how)
         return None if dx is None else dy + dx, grads

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..engine.scaled import Scaled
 from ..errors import InputError
-from .base import GivenLengths, Layer, Params, Pass, completed, is_finite, parts, prefixed
+from .base import GivenLengths, Layer, Params, Pass, ScaledInput, ScaledParams, parts, prefixed
 
 
 @dataclass
@@ -76,15 +77,14 @@ class Sequential(Layer):
         return x, SequentialTape(tuple(tapes))
 
     def _backward(
-        self, params: Mapping[str, Array], tape: SequentialTape, dy: Array, how: Pass
-    ) -> tuple[Array | None, Params]:
+        self, params: Mapping[str, Array], tape: SequentialTape, dy: Scaled, how: Pass
+    ) -> tuple[ScaledInput, ScaledParams]:
         """dL/dy back through all layers; the gradient of the last state is the last recurrent layer's."""
-        grads, own = dict[str, Array](), self._parts(params)
-        dx: Array | None = dy
+        grads, own, last = ScaledParams(), self._parts(params), self._stateful[-1:]
+        dx: ScaledInput = dy
         for i, layer in reversed(list(enumerate(self.layers))):
-            dx, found = layer.backward(own[i], tape.tapes[i], dx, how if i in self._stateful[-1:] else how.stateless)
+            dx, found = layer._backward(own[i], tape.tapes[i], dx, how if i in last else how.stateless)
             grads |= prefixed(str(i), found)
-            if dx is None or (i > 0 and not is_finite(dx)):
-                dx = None
+            if dx is None:  # what is below has no parameters, as it gives whole numbers
                 break
-        return dx, completed(grads, params)
+        return dx, grads

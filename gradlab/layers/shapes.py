@@ -10,8 +10,9 @@ import numpy as np
 from ..arrays import Array, namespace, require_namespace, require_shape, require_size
 from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
+from ..engine.scaled import Scaled
 from ..errors import InputError
-from .base import GivenLengths, Layer, Params, Pass
+from .base import GivenLengths, Layer, Pass, ScaledParams
 
 
 @dataclass
@@ -48,10 +49,12 @@ class Last(Layer):
         own = checked_lengths(lengths, x, tuple(x.shape[1:-1])).at_least(1)
         return own.take_last(x), LastTape(tuple(x.shape), own)
 
-    def _backward(self, params: Mapping[str, Array], tape: LastTape, dy: Array, how: Pass) -> tuple[Array, Params]:
+    def _backward(
+        self, params: Mapping[str, Array], tape: LastTape, dy: Scaled, how: Pass
+    ) -> tuple[Scaled, ScaledParams]:
         """dL/dy at the last step, zero elsewhere."""
-        require_shape("dy", dy, tape.shape[1:])
-        return tape.lengths.put_last(dy, tape.shape[0]), {}
+        require_shape("dy", dy.mantissas, tape.shape[1:])
+        return Scaled(tape.lengths.put_last(dy.mantissas, tape.shape[0]), dy.exponents[None]), {}
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ class Once(Layer):
         return y, tuple(y.shape)
 
     def _backward(
-        self, params: Mapping[str, Array], tape: tuple[int, ...], dy: Array, how: Pass
-    ) -> tuple[Array, Params]:
+        self, params: Mapping[str, Array], tape: tuple[int, ...], dy: Scaled, how: Pass
+    ) -> tuple[Scaled, ScaledParams]:
         """dL/dy of step 1."""
-        require_shape("dy", dy, tape)
+        require_shape("dy", dy.mantissas, tape)
         return dy[0], {}

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Namespace, device_namespace, namespace, quiet, to_numpy
+from ..arrays import Array, Namespace, device_namespace, quiet, to_numpy
 from ..config.train import TrainConfig
+from ..engine.scaled import Scaled
 from ..engine.threads import few_threads
 from ..errors import Cancelled, InputError
 from ..layers import Pass, RecurrentTape, recurrent_tapes
@@ -33,7 +34,7 @@ WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
 HELD_OUT_SAMPLES = 500
 SAVE_SECONDS = 10.0
 ROUNDING = 1e-5  # of ln of a norm in float32
-WIDE = 512  # a power of two that float64 keeps room for, above and below
+WIDE = 512  # a power of two that float64 keeps room for
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,12 @@ class TrainingRun(TrainingRecord):
         recurrent = recurrent_tapes(tape)
         if not math.isfinite(value) or any(t.trajectory.overflow for t in recurrent.values()):
             return row
-        _, grads = self.network.backward(self.params, tape, gradient, how)
-        if any(t.gradients is None for t in recurrent.values()):  # it overflowed between two layers
-            return row
+        _, grads = self.network.backward_scaled(self.params, tape, gradient, how)
         if taken:
             self.history.snapshots.append(snapshot(self.iteration, tape))
         if self.config.omega > 0:
             row["omega"] = self._regularise(grads, recurrent)
-        clipped = self._clip(grads, recurrent)
+        clipped = self._clip(grads)
         row |= {"log_grad_norm_before": clipped.log_norm_before, "log_grad_norm_after": clipped.log_norm_after}
         if not clipped.log_norm_after < self.most:  # optimizers keep squares
             return row
@@ -113,13 +112,11 @@ class TrainingRun(TrainingRecord):
         seen = {"clip_angle": clipped.angle, "clipped": float(shortened), "update_ratio": ratio}
         return row | seen | {"skipped": 0.0}
 
-    def _clip(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> ClippedUpdate:
-        """Clipped gradients; where plain values overflow, clipping may bring them back, but for a regulariser's."""
-        clipped = self.clipper.clip(self.params, grads)
-        if clipped.finite or self.config.omega > 0:
-            return clipped
-        clipped = self.clipper.clip(self.params, *_wide(grads, recurrent))
-        return replace(clipped, grads={name: g.astype(grads[name].dtype) for name, g in clipped.grads.items()})
+    def _clip(self, grads: Mapping[str, Scaled]) -> ClippedUpdate:
+        """Clipped gradients in the dtype of the parameters; those beyond its range are inf unless clipping helped."""
+        clipped = self.clipper.clip(self.params, *_at_one_exponent(grads))
+        plain = {name: g.astype(self.params[name].dtype, copy=False) for name, g in clipped.grads.items()}
+        return replace(clipped, grads=plain)
 
     def _step(self, grads: dict[str, Array], rate: float) -> float | None:
         """Update the parameters; norm of the change over theirs. None, and nothing changed, where one overflows."""
@@ -132,7 +129,7 @@ class TrainingRun(TrainingRecord):
         self.params, self.state = params, state
         return float(np.exp(change.log - Norm.of(before).log))
 
-    def _regularise(self, grads: dict[str, Array], recurrent: Mapping[str, RecurrentTape]) -> float:
+    def _regularise(self, grads: dict[str, Scaled], recurrent: Mapping[str, RecurrentTape]) -> float:
         """Add the regulariser's gradient to those of the recurrent layers' parameters; its value, of all layers."""
         from ..learning.pascanu import omega
 
@@ -141,8 +138,7 @@ class TrainingRun(TrainingRecord):
             assert tape.gradients is not None
             value, derivative = omega(tape.trajectory, tape.gradients, self.config.omega_form)
             for parameter, gradient in derivative.items():
-                full = f"{name}.{parameter}"
-                grads[full] = grads[full] + self.config.omega * gradient
+                grads[f"{name}.{parameter}"] += Scaled.of(self.config.omega * gradient)
             total += float(value)
         return total
 
@@ -207,21 +203,20 @@ def _parts(batch: Batch, size: int) -> Iterator[Batch]:
         yield Batch(batch.x[:, samples], batch.targets, lengths)
 
 
-def _wide(grads: Mapping[str, Array], recurrent: Mapping[str, RecurrentTape]) -> tuple[dict[str, Array], int]:
-    """Gradients in float64 over 2^exponent, and the exponent: of the recurrent layers, whose own never overflow."""
-    found = {name: t.gradients for name, t in recurrent.items() if t.gradients is not None}
-    exponent = max(0, max(int(own.param_exponent) for own in found.values()) - WIDE)
-    wide = {name: (g.astype("float64"), -exponent) for name, g in grads.items()}
-    for prefix, own in found.items():
-        for name, mantissa in own.param_mantissas.items():
-            wide[f"{prefix}.{name}"] = mantissa.astype("float64"), own.param_exponent - exponent
-    return {name: namespace(g).ldexp(g, shift) for name, (g, shift) in wide.items()}, exponent
+def _at_one_exponent(grads: Mapping[str, Scaled]) -> tuple[dict[str, Array], int]:
+    """Gradients over 2^exponent, and the exponent: 0 where float64 holds the largest and has room above it."""
+    if all(g.is_plain for g in grads.values()):
+        return {name: g.mantissas for name, g in grads.items()}, 0
+    top = max(int(g.sizes(tuple(range(len(g.shape)))).max()) for g in grads.values() if g.mantissas.size)
+    exponent = top if top > WIDE else 0
+    wide = {name: Scaled(g.mantissas.astype("float64"), g.exponents) for name, g in grads.items()}
+    return {name: g.over(exponent) for name, g in wide.items()}, exponent
 
 
 def _shortened(tape: RecurrentTape) -> bool:
     """Whether clipping inside backpropagation took more than rounding from any adjoint."""
-    found = tape.gradients
-    return found is not None and bool((found.log_norms_before - found.log_norms > ROUNDING).any())
+    assert tape.gradients is not None
+    return bool((tape.gradients.log_norms_before - tape.gradients.log_norms > ROUNDING).any())
 
 
 def _fill(target: dict[str, Array], arrays: Mapping[str, np.ndarray], xp: Namespace) -> None:

@@ -159,20 +159,42 @@ def test_clipping_brings_back_a_gradient_that_overflows(clip):
     assert single["skipped"] == double["skipped"] == [0, 0, 0]
     for name in ("log_grad_norm_before", "log_grad_norm_after", "update_ratio", "loss"):
         assert single[name][0] == pytest.approx(double[name][0], rel=1e-5, abs=1e-6)
-    regularised = train(**fields | {"omega": 1.0}, dtype="float32").history.rows
-    assert regularised["skipped"] == [1, 1, 1], "the regulariser's gradient has no other value than the plain one"
     skipped = train(**fields | {"clip": "off"}, dtype="float32").history.rows
     assert skipped["skipped"] == [1, 1, 1]
     assert skipped["log_grad_norm_before"][0] == pytest.approx(double["log_grad_norm_before"][0], rel=1e-5)
 
 
-def test_a_gradient_that_overflows_between_two_layers_is_skipped():
-    """Both layers rest at 0, where the gradient grows by 60 per step; it leaves the upper one as 1e45."""
-    config = TrainConfig(**PLAIN | {"layers": 2, "gain": 60.0, "input_scale": 0.0, "dtype": "float32", "omega": 1.0})
-    run = TrainingRun(config.replace(steps=24))
-    run.params["1.W_xh"][:] = 1e3
+def exploding_stack(dtype, **fields):
+    """Three layers that rest at 0, where the gradient grows by up to 60 per step and by 1e20 between two layers."""
+    fields = {"layers": 3, "gain": 60.0, "input_scale": 0.0, "dtype": dtype, "steps": 24} | fields
+    run = TrainingRun(TrainConfig(**PLAIN | fields))
+    for name in ("1.W_xh", "2.W_xh"):
+        run.params[name][:] = 1e20 * np.random.default_rng(3).normal(size=run.params[name].shape)
+    return run
+
+
+@pytest.mark.parametrize("omega", [0.0, 1.0])
+@pytest.mark.parametrize("clip", ["norm", "value", "agc"])
+def test_clipping_brings_back_a_gradient_that_overflows_between_two_layers(clip, omega):
+    """It leaves the upper layers beyond float32; the step is that of float64, where nothing overflows."""
+    runs = [exploding_stack(dtype, clip=clip, omega=omega) for dtype in ("float32", "float64")]
+    before = copied(runs[0].params)
+    single, double = (run.advance() for run in runs)
+    assert single["log_grad_norm_before"] > 88.8 and single["skipped"] == double["skipped"] == 0
+    for name, value in single.items():
+        assert value == pytest.approx(double[name], rel=1e-5, abs=1e-6, nan_ok=True), name
+    steps = [{name: p - before[name] for name, p in run.params.items()} for run in runs]
+    assert len(runs[0].history.snapshots) == 1 and any(steps[0][f"{n}.b_h"].any() for n in range(3))
+    for name, p in before.items():
+        limit = 1e-6 * max(np.abs(p).max(), norm(steps[1]))
+        np.testing.assert_allclose(steps[0][name], steps[1][name], rtol=1e-4, atol=limit)
+
+
+def test_a_gradient_that_overflows_between_two_layers_is_skipped_unless_it_is_clipped():
+    run = exploding_stack("float32")
     before, row = copied(run.params), run.advance()
-    assert row["skipped"] == 1 and math.isfinite(row["loss"]) and not run.history.snapshots
+    assert row["skipped"] == 1 and math.isfinite(row["loss"])
+    assert row["log_grad_norm_before"] == pytest.approx(exploding_stack("float64").advance()["log_grad_norm_before"])
     assert all(np.array_equal(p, before[name]) for name, p in run.params.items())
 
 

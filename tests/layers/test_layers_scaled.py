@@ -1,0 +1,273 @@
+"""Gradients that leave the floating-point range between two layers: in single precision as in double, or exact."""
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
+
+import numpy as np
+import pytest
+
+import gradlab
+from gradlab.cells import make_cell
+from gradlab.errors import InputError
+from gradlab.layers import (
+    Dense,
+    Dropout,
+    Embedding,
+    EncoderDecoder,
+    Last,
+    LayerNorm,
+    Once,
+    Pass,
+    Recurrent,
+    Residual,
+    Scaled,
+    Sequential,
+)
+
+from ..contract import LIBRARIES, each_dtype, each_library
+from ..engine.test_numbers import log
+from ..networks import NETS, OUT, B, D, H, Network, cell, network, random_input
+
+STEPS, SAMPLES = 9, B
+LENGTHS = np.array([STEPS, 4])
+NEAR = 2e-4  # relative, of float32 after a few dozen products
+
+
+def linear(inputs=H, units=H):
+    """h_t = V x_t + W h_{t-1} + b, whose states grow as its gradient does."""
+    return Recurrent(make_cell("elman", input_size=inputs, hidden_size=units, activation="identity"))
+
+
+DEEP = {  # name -> (layer, what it takes, whether that may be of several lengths)
+    "recurrent": (Sequential(linear(D), linear(), linear(), linear()), "sequence"),
+    "between dense layers": (
+        Sequential(Dense(D, H), linear(), Dense(H, H), linear(), linear(), Dense(H, OUT)),
+        "sequence",
+    ),
+    "every kind": (
+        Sequential(
+            LayerNorm(D),
+            cell("lstm"),
+            Dropout(0.3),
+            Residual(cell("gru", H, H)),
+            Dropout(0.3),
+            linear(),
+            Residual(Sequential(linear(), Dense(H, H))),
+            linear(),
+            Last(),
+            Dense(H, OUT),
+        ),
+        "sequence",
+    ),
+    "symbols": (Sequential(Embedding(7, D), linear(D), Residual(linear()), linear()), "symbols"),
+    "once": (Sequential(LayerNorm(D), Dense(D, H), Once(STEPS), linear(), linear(), linear()), "vector"),
+    "encoder and decoder": (
+        EncoderDecoder(
+            Sequential(Embedding(7, D), linear(D), linear(H, H)), Sequential(linear(D), linear(), Dense(H, OUT))
+        ),
+        ("symbols", "sequence"),
+    ),
+}
+GROWTH = {"explodes": 1e4, "moderate": 1.0, "vanishes": 1e-5}  # by step and by layer
+SIGNAL = {"explodes": 1e-35, "moderate": 1.0, "vanishes": 1e30}  # into the net, so that no state leaves the range
+LOSS = {"explodes": 1e25, "moderate": 1.0, "vanishes": 1e-36}
+
+
+def factors(sizes, array, axis):
+    """One factor per model, along the model axis."""
+    return np.asarray(sizes).reshape(-1, *(1,) * (array.ndim - 1 - axis))
+
+
+def model_axis(name):
+    return int(name.rpartition(".")[2] in ("W_xh", "W_hh", "b_h"))
+
+
+@pytest.fixture(scope="module", params=[(name,) for name in GROWTH] + [tuple(GROWTH)], ids="-".join)
+def kinds(request):
+    return request.param
+
+
+def deep(name, kinds, padded):
+    """A net of as many models as kinds, float32, whose gradient does what they say."""
+    layer, takes = DEEP[name]
+    rng, models = np.random.default_rng(5), (len(kinds),)
+    params = layer.init(rng, models=models)
+    growth, signal, loss = ([table[kind] for kind in kinds] for table in (GROWTH, SIGNAL, LOSS))
+    for key, p in params.items():
+        if key.endswith(("W_xh", "W_hh")) and layer_of(layer, key) == "identity":
+            params[key] = p * factors(growth, p, 1)
+        if key.endswith("W_emb"):
+            params[key] = p * factors(signal, p, 0)
+    x = random_input(rng, takes, models, STEPS)
+    x = tuple(scaled_input(part, signal) for part in x) if isinstance(x, tuple) else scaled_input(x, signal)
+    lengths = None
+    if padded:
+        lengths = (np.array([6, 3]), LENGTHS) if isinstance(x, tuple) else LENGTHS
+    net = Network(layer, params, x, lengths)
+    net = replace(net, dy=rng.normal(size=net.forward()[0].shape)).moved(np, "float32")
+    dy = (net.dy * factors(loss, net.dy, net.dy.ndim - 3)).astype("float32")
+    return replace(net, dy=dy)
+
+
+def scaled_input(x, signal):
+    return x * factors(signal, x, x.ndim - 3) if x.dtype.kind == "f" else x
+
+
+def layer_of(layer, key):
+    """The activation of the recurrent layer that a parameter belongs to."""
+    for part in key.split(".")[:-1]:
+        layer = layer.layer if isinstance(layer, Residual) else layer
+        layer = getattr(layer, part, None) or layer.layers[int(part)]
+    layer = layer.layer if isinstance(layer, Residual) else layer
+    return layer.cell.activation.name
+
+
+def scaled_gradients(net):
+    """{name: the scaled gradient}, of parameters and input."""
+    _, tape = net.forward()
+    dx, grads = net.layer.backward_scaled(net.params, tape, net.dy, Pass(dL_dfinal=net.dL_dfinal))
+    inputs = dict(zip(("source", "target"), dx, strict=True)) if isinstance(dx, tuple) else {"x": dx}
+    return grads | {name: g for name, g in inputs.items() if g is not None}
+
+
+def wide(scaled):
+    """The numbers in float64 on the host, where none of those here over- or underflows."""
+    return np.ldexp(gradlab.to_numpy(scaled.mantissas).astype(float), gradlab.to_numpy(scaled.exponents))
+
+
+def assert_close(found, expected, axes):
+    """Log norm and direction of what lies along `axes`: the error is a small part of the norm, and zero of zero."""
+    error = np.linalg.norm(
+        np.moveaxis(found - expected, axes, range(-len(axes), 0)).reshape(*kept(found, axes), -1), axis=-1
+    )
+    norm = np.linalg.norm(np.moveaxis(expected, axes, range(-len(axes), 0)).reshape(*kept(found, axes), -1), axis=-1)
+    assert np.isfinite(norm).all() and (error <= NEAR * norm).all()
+
+
+def kept(array, axes):
+    gone = {axis % array.ndim for axis in axes}
+    return [n for axis, n in enumerate(array.shape) if axis not in gone]
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["", "lengths"])
+@each_library
+@pytest.mark.parametrize("name", DEEP)
+def test_single_precision_finds_what_double_precision_does(name, library, padded, kinds):
+    """Of dL/dx at every step and sample, and of every parameter of every model."""
+    net = deep(name, kinds, padded)
+    found, expected = scaled_gradients(net.moved(LIBRARIES[library](), "float32")), net.moved(np, "float64").gradients()
+    assert found.keys() == expected.keys()
+    for key, truth in expected.items():
+        one_model = (truth.ndim - 1,) if key not in net.params else None
+        axes = one_model or tuple(a for a in range(truth.ndim) if a != model_axis(key))
+        assert str(found[key].mantissas.dtype) == "float32"
+        assert_close(wide(found[key]), truth, axes)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_plain_numbers_could_not_tell(name, kinds):
+    """What is handed from layer to layer here is beyond float32, but in the net that is moderate."""
+    _, tape = (net := deep(name, kinds, False)).forward()
+    dx, _ = net.layer.backward(net.params, tape, net.dy)
+    x = dx[1] if isinstance(dx, tuple) else dx
+    for m, kind in enumerate(kinds if x is not None else ()):
+        own = x[..., m, :, :]
+        assert np.isinf(own).any() if kind == "explodes" else (own == 0).any() == (kind == "vanishes")
+
+
+# products of large and small factors, one layer at a time
+
+WEIGHTS = ("W_xh", "W_hy", "W_emb", "gamma")  # what is scaled
+FACTORS = [(1e30, 1e-30, 1e30), (1e-30, 1e30, 1e-30), (1e-10, 1e-15, 1e-30), (1e35, 1e-35, 1e37), (1e-35, 1e35, 1e-37)]
+ALONE = {
+    "identity": (Dense(D, OUT), "sequence"),
+    "sigmoid": (Dense(D, OUT, "sigmoid"), "vector"),
+    "softmax": (Dense(D, OUT, "softmax"), "sequence"),
+    "layer norm": (LayerNorm(D), "sequence"),
+    "embedding": (Embedding(7, D), "symbols"),
+    "dropout": (Sequential(*[Dropout(0.5)] * 3, Dense(D, D)), "sequence"),
+    "elman": (linear(D), "sequence"),
+    "lstm": (cell("lstm"), "sequence"),
+    "residual": (Residual(Dense(D, D)), "vector"),
+}
+
+
+@pytest.mark.parametrize("factor", FACTORS, ids=str)
+@pytest.mark.parametrize("name", ALONE)
+def test_weights_inputs_and_losses_of_any_size(name, factor):
+    """Two models, of which one is moderate and must not hide what the other loses."""
+    layer, takes = ALONE[name]
+    rng, sizes = np.random.default_rng(8), [[f, 1.0] for f in factor]
+    params = {n: p + rng.normal(size=p.shape) * (n == "b_h") for n, p in layer.init(rng, models=(2,)).items()}
+    scaled = {n: p * factors(sizes[0], p, model_axis(n)) for n, p in params.items() if n.rpartition(".")[2] in WEIGHTS}
+    x = scaled_input(random_input(rng, takes, (2,), 5), sizes[1])
+    net = Network(layer, params | scaled, x)
+    net = replace(net, dy=rng.normal(size=net.forward()[0].shape)).moved(np, "float32")
+    net = replace(net, dy=(net.dy * factors(sizes[2], net.dy, net.dy.ndim - 3)).astype("float32"))
+    expected = net.moved(np, "float64").gradients()
+    for key, found in scaled_gradients(net).items():
+        axis = model_axis(key) if key in params else len(found.shape) - 3
+        axes = tuple(a for a in range(len(found.shape)) if a != axis)
+        assert_close(wide(found), expected[key], axes)
+
+
+# exact numbers, and beyond double precision
+
+
+@each_dtype
+@pytest.mark.parametrize(("w", "v"), [(64.0, 2.0**100), (-(2.0**-6), 2.0**-100), (64.0, 2.0**-90)])
+def test_a_stack_is_exact_at_any_magnitude(w, v, dtype):
+    """h_t = w h_{t-1} + v x_t + b of one unit, at rest in 0, by rational arithmetic."""
+    steps, layers = 200, 3
+    net = Sequential(*[linear(1, 1)] * layers)
+    values = {"W_hh": w, "W_xh": v, "b_h": 0.0}
+    params = {name: np.full_like(p, values[name[2:]]) for name, p in net.init(0, dtype=dtype).items()}
+    y, tape = net.forward(params, np.zeros((steps, 1, 1), dtype))
+    dx, grads = net.backward_scaled(params, tape, np.ones_like(y))
+    direct = [Fraction(1)] * steps
+    for n in reversed(range(layers)):
+        adjoints = list(accumulate(direct[::-1], lambda adjoint, d: adjoint * Fraction(w) + d))[::-1]
+        direct = [a * Fraction(v) for a in adjoints]
+        total, found = sum(adjoints), grads[f"{n}.b_h"]
+        assert found.log_norm(-1).item() == pytest.approx(log(abs(total)), rel=1e-6)
+        assert (found.mantissas.item() > 0) == (total > 0)
+    np.testing.assert_allclose(dx.log_norm((-2, -1)), [log(abs(d)) for d in direct], rtol=1e-6)
+    assert not any(grads[f"{n}.{name}"].mantissas.any() for n in range(layers) for name in ("W_hh", "W_xh"))
+
+
+@each_library
+@pytest.mark.parametrize("shift", [0, 5000, -5000])
+@pytest.mark.parametrize("name", NETS)
+def test_scaled_loss_gradients(name, shift, library):
+    """2^shift of a loss is 2^shift of every gradient; each step and sample of dL/dy has an exponent of its own."""
+    net, rng, xp = network(name, (3,)), np.random.default_rng(2), LIBRARIES[library]()
+    expected = net.gradients()
+    exponents = rng.integers(-40, 40, (*net.dy.shape[:-1], 1)).astype(np.int32)
+    dy = Scaled(*map(xp.asarray, (np.ldexp(net.dy, -exponents), exponents + np.int32(shift))))
+    moved = net.moved(xp, "float64")
+    final = (
+        None if net.dL_dfinal is None else Scaled(moved.dL_dfinal, xp.full((1,) * net.dL_dfinal.ndim, np.int32(shift)))
+    )
+    found = scaled_gradients(replace(moved, dy=dy, dL_dfinal=final))
+    for key, g in found.items():
+        back = wide(Scaled(g.mantissas, g.exponents - shift))
+        np.testing.assert_allclose(back, expected[key], rtol=0, atol=1e-11 * np.abs(expected[key]).max())
+
+
+def test_scaled_numbers_have_one_exponent_per_row():
+    layer = Dense(D, OUT)
+    params = layer.init(0)
+    y, tape = layer.forward(params, np.ones((4, 2, D)))
+    for wrong in (np.zeros(y.shape, np.int32), np.zeros((4, 1), np.int32), np.zeros((3, 2, 1), np.int32)):
+        with pytest.raises(InputError, match=r"dy: expected exponents of shape \(4, 2, 1\), or 1 where shared, got "):
+            layer.backward(params, tape, Scaled(y, wrong))
+    with pytest.raises(InputError, match="dy: exponents: expected whole numbers, got float64"):
+        layer.backward(params, tape, Scaled(y, np.zeros((4, 2, 1))))
+    with pytest.raises(InputError, match="dy: expected a NumPy or CuPy array, got list"):
+        layer.backward(params, tape, [1.0])
+    net = network("recurrent")
+    _, tape = net.forward()
+    final = Scaled(net.dL_dfinal, np.zeros((*net.dL_dfinal.shape[:-1], 1), np.int32))
+    with pytest.raises(InputError, match=r"dL_dfinal: expected exponents of shape \(1, 2, 1\), .* got \(2, 2, 1\)"):
+        replace(net, dL_dfinal=final).backward(tape)
