@@ -221,7 +221,7 @@ def test_an_assumed_nonlinearity_is_said_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cell", "lsmt"], r"^error: --cell: unknown cell 'lsmt'\. Did you mean 'lstm'\? Valid: elman"),
+        (["--cell", "lsmt"], r"^error: --cell: unknown cell 'lsmt'\. Did you mean 'lstm'\? Valid: antisymmetric"),
         (["--forget-bias", "x"], r"^error: --forget-bias: expected a number or 'chrono', got 'x'\n$"),
         (["--steps", "3.5"], r"^error: --steps: expected a whole number, got '3\.5'\n$"),
         (["--clip-threshold", "0x"], r"^error: --clip-threshold: expected a positive number or a multiple"),

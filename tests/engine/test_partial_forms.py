@@ -14,7 +14,8 @@ class Full(Mixed):
     """The same with every partial derivative of every step and sample."""
 
     def partials(self, xp, a, b, h, *rest):
-        return tuple({k: v + 0 * h for k, v in mapping.items()} for mapping in super().partials(xp, a, b, h, *rest))
+        found = super().partials(xp, a, b, h, *rest)
+        return tuple({k: (float(v) if isinstance(v, float) else v) + 0 * h for k, v in m.items()} for m in found)
 
 
 @each_models
