@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradlab
-from dashboard.pages.explore import draw, open_tab
+from dashboard.pages.explore import draw, tabs
 from gradlab.plots import html_report
 from gradlab.quantities import QUANTITIES, quantity
 from gradlab.training import TrainConfig, TrainingRun, snapshot_dataset, train
@@ -64,7 +64,7 @@ def test_the_app_and_the_report_show_it(block):
     row = "<tr><td>What nobody has recorded before</td><td>z_t</td><td>furlongs</td>"
     assert f"{row}<td>carry 10<sup>−20</sup>, g 10<sup>−20</sup></td></tr>" in page
     draw.draw(request(CONFIG))
-    shown = words(open_tab.panels("data", data(CONFIG))["data"])
+    shown = words(tabs.panels("data", data(CONFIG))["data"])
     assert "What nobody has recorded beforez_tfurlongscarry 10" in shown
 
 
