@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
+from inspect import signature
 from threading import Lock
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 ONE_THREAD = 64 * 512 * 512  # multiply-adds of a step's product up to which BLAS has one thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class _Sized(Protocol):
-    @property
-    def product_size(self) -> int:
-        """Multiply-adds of the largest product of a step."""
-
-
-S = TypeVar("S", bound=_Sized)
 
 
 @cache
@@ -84,12 +76,14 @@ def few_threads(size: float) -> Iterator[None]:
         _ONE_THREAD.leave()
 
 
-def spare_threads(function: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Decorates a function of a trajectory, or of what has its `product_size`: its work runs in `few_threads`."""
+def spare_threads(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorates a function whose first argument is a trajectory, or has its `product_size`: it runs in `few_threads`."""
+    name = next(iter(signature(function).parameters))
 
     @wraps(function)
-    def sparing(first: S, *args: P.args, **kwargs: P.kwargs) -> T:
-        with few_threads(first.product_size):
-            return function(first, *args, **kwargs)
+    def sparing(*args: P.args, **kwargs: P.kwargs) -> T:
+        first = args[0] if args else kwargs.get(name)
+        with few_threads(getattr(first, "product_size", 0)):
+            return function(*args, **kwargs)
 
     return sparing

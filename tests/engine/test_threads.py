@@ -70,3 +70,10 @@ def test_the_engine_asks_for_it(blas):
         blas.given.clear()
         work()
         assert blas.given == [1, 8]
+
+
+def test_arguments_may_be_named():
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=3)
+    traj = gradlab.unroll(cell=cell, params=cell.init(0), x=np.ones((5, 2, 2)))
+    named = gradlab.bptt(dL_dh=np.ones((5, 2, 3)), traj=traj)
+    np.testing.assert_array_equal(named.adjoints, gradlab.bptt(traj, np.ones((5, 2, 3))).adjoints)
