@@ -77,7 +77,7 @@ def few_threads(size: float) -> Iterator[None]:
 
 
 def spare_threads(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorates a function whose first argument is a trajectory, or has its `product_size`: it runs in `few_threads`."""
+    """Decorates a function of a trajectory, or of what has its `product_size`: its work runs in `few_threads`."""
     name = next(iter(signature(function).parameters))
 
     @wraps(function)
