@@ -147,11 +147,10 @@ def sum_products(product: Callable[[Array, Array], Array], a: Scaled, b: Array) 
 
 def sum_rows(a: Scaled) -> Scaled:
     """The sum over steps and samples (*M, n) of a (T, *M, B, n), with one exponent for each model."""
-    total = a.mantissas.sum(axis=(0, -2))
-    if not (a.is_plain and _is_exact(total, a.mantissas)):
-        a = Scaled.of(a, (0, -2, -1))
-        total = a.mantissas.sum(axis=(0, -2))
-    return Scaled(total, a.exponents[0, ..., 0])
+    if a.is_plain and _is_exact(total := a.mantissas.sum(axis=(0, -2)), a.mantissas):
+        return Scaled.of(total)
+    a = Scaled.of(a, (0, -2, -1))
+    return Scaled(a.mantissas.sum(axis=(0, -2)), a.exponents[0, ..., 0])
 
 
 def _is_exact(total: Array, *factors: Array) -> bool:
