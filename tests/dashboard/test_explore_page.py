@@ -26,6 +26,8 @@ from gradlab.config import RunConfig, controls
 from gradlab.config.links import to_query
 from gradlab.config.presets import PRESETS
 from gradlab.errors import InputError
+from gradlab.runs import cost
+from gradlab.runs.curves import csv_of_curves
 
 from ..views import SMALL, data, request, stored, walk, words
 
@@ -219,7 +221,7 @@ def test_a_tab_waits_for_its_run() -> None:
 
 def test_downloads_hold_the_run(tmp_path: Path) -> None:
     ds = runs.RUNS.get(SMALL.replace(cell="lstm"))
-    rows = explore_downloads.curves(ds).decode().splitlines()
+    rows = csv_of_curves(ds).splitlines()
     assert rows[0] == "t,ln_share_left,ln_grad_norm_h,ln_grad_norm_c,jacobian_frobenius,jacobian_spectral"
     assert len(rows) == 22 and rows[1].endswith(",,")
     np.testing.assert_allclose(float(rows[2].split(",")[4]), ds.jacobian_frobenius.sel(step=1).median())
@@ -263,8 +265,8 @@ def test_a_run_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cost_grows_with_the_run_and_knows_files() -> None:
-    assert runs.work(SMALL.replace(hidden_size=256)) > runs.work(SMALL)
+    assert cost.work(SMALL.replace(hidden_size=256)) > cost.work(SMALL)
     weights = SMALL.replace(weights=str(GOLDEN / "encoder_lstm.safetensors"))
-    assert runs.work(weights) > 0 and runs.memory(weights) > 0
+    assert cost.work(weights) > 0 and cost.memory(weights) > 0
     with pytest.raises(InputError, match="the app allows 6 GB"):
         runs.require_memory(RunConfig(steps=20_000, hidden_size=1024, batch_size=1024))

@@ -12,6 +12,7 @@ from dashboard.work import runs
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.errors import InputError
+from gradlab.runs import cost
 
 from ..views import SMALL, data, request, words
 
@@ -179,14 +180,14 @@ def test_the_predicted_time_is_right_within_a_factor_of_two(
 ) -> None:
     """As measured on two quiet cores."""
     config = RunConfig(cell=cell, hidden_size=hidden, steps=steps, batch_size=batch)
-    assert 0.5 < runs.work(config) / seconds < 2
-    assert runs.work(config, batch) == runs.work(config)
+    assert 0.5 < cost.work(config) / seconds < 2
+    assert cost.work(config, batch) == cost.work(config)
 
 
 def test_only_runs_that_take_a_while_tell_how_fast_the_machine_is() -> None:
     kept, large = runs.Runs(), LONG.replace(hidden_size=256, steps=500)
     before, quick = kept.seconds(large), RunConfig()
-    kept._learn(3.0, runs.work(quick))  # the first run, which loads what it needs
+    kept._learn(3.0, cost.work(quick))  # the first run, which loads what it needs
     assert before < kept.seconds(large) < 1.4 * before
     for _ in range(9):
         kept._learn(3 * before, before)

@@ -16,6 +16,7 @@ from dashboard.work.training_worker import CHECKPOINT, LOCKED, is_locked
 from gradlab import InputError
 from gradlab.config.train import TrainConfig
 from gradlab.layers import Recurrent
+from gradlab.runs import cost
 from gradlab.training import TrainingRecord, train
 
 from ..views import SMALL as RUN
@@ -146,7 +147,7 @@ def test_a_process_that_cannot_be_started_is_told(own_cache, monkeypatch):
 
 def test_weights_that_vanish_while_they_are_weighed_count_for_nothing(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path: True)
-    assert runs.size(RUN.replace(weights=f"{GONE}.safetensors"))[2] == 0
+    assert cost.size(RUN.replace(weights=f"{GONE}.safetensors"))[2] == 0
 
 
 def test_one_that_looks_at_a_lock_does_not_hold_it_for_another_one(tmp_path):

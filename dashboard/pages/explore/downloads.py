@@ -1,34 +1,18 @@
 """Downloads of a run: the Dataset, its curves as CSV, a report, a picture."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from dash import Dash, State
 
 import gradlab
 from gradlab.errors import InputError
-from gradlab.runs.verdicts import share_left, verdict
+from gradlab.runs.curves import csv_of_curves
+from gradlab.runs.verdicts import verdict
 
 from ... import downloads, ids
 from .request import Run, finished
-
-FACTORS = ("jacobian_frobenius", "jacobian_spectral")
-
-
-def curves(ds: xr.Dataset) -> bytes:
-    """One row per step: share left (natural logarithm) and the one-step factors, medians over samples."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    norms = ds.log_grad_norm.median("sample").transpose("time", "state").values.tolist()
-    factors = np.stack([ds[name].median("sample").values for name in FACTORS], axis=1).tolist()
-    writer.writerow(["t", "ln_share_left", *(f"ln_grad_norm_{state}" for state in ds.state.values), *FACTORS])
-    for t, share in enumerate(share_left(ds).values.tolist()):
-        writer.writerow([t, share, *norms[t], *(factors[t - 1] if t else ["", ""])])
-    return table.getvalue().encode()
 
 
 def report(ds: xr.Dataset) -> bytes:
@@ -41,7 +25,7 @@ def report(ds: xr.Dataset) -> bytes:
 
 WRITERS: Mapping[str, Callable[[Run], bytes]] = {
     "nc": lambda run: downloads.netcdf(run.ds),
-    "csv": lambda run: curves(run.ds),
+    "csv": lambda run: csv_of_curves(run.ds).encode(),
     "html": lambda run: report(run.ds),
     "png": lambda run: downloads.picture(gradlab.plots.explore(run.ds, theme=run.theme)),
 }

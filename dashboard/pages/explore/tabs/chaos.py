@@ -13,12 +13,12 @@ from gradlab.data import INPUTS, Series, parse, read_file
 from gradlab.plots.chaos import exponent_texts
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.runs.build import build
+from gradlab.runs.cost import size
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
 from ....components import Component, message, table_details, typeset
 from ....work.jobs import Progress
-from ....work.runs import size
 from ..request import Run
 from . import frame
 

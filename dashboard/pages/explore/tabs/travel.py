@@ -18,10 +18,11 @@ from gradlab.plots.lags import (
 )
 from gradlab.plots.marks import number_text
 from gradlab.products import BUDGET
+from gradlab.runs.cost import size, work
 
 from ....components import Component, Content, table_details
 from ....work.jobs import Progress
-from ....work.runs import LIVE, size, work
+from ....work.runs import LIVE
 from ..request import Run
 from . import frame
 

@@ -1,0 +1,28 @@
+"""The curves of a run as a table of text, one row per step."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import xarray as xr
+
+from .verdicts import share_left
+
+FACTORS = ("jacobian_frobenius", "jacobian_spectral")
+
+
+def csv_of_curves(ds: xr.Dataset) -> str:
+    """CSV with t, the share left and each state's norm (natural logarithms), and the one-step factors.
+
+    Medians over samples; the factors of t = 0 are empty.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table)
+    norms = ds.log_grad_norm.median("sample").transpose("time", "state").values.tolist()
+    factors = np.stack([ds[name].median("sample").values for name in FACTORS], axis=1).tolist()
+    writer.writerow(["t", "ln_share_left", *(f"ln_grad_norm_{state}" for state in ds.state.values), *FACTORS])
+    for t, share in enumerate(share_left(ds).values.tolist()):
+        writer.writerow([t, share, *norms[t], *(factors[t - 1] if t else ["", ""])])
+    return table.getvalue()
