@@ -9,6 +9,7 @@ import gradlab
 from gradlab import check_cell
 from gradlab.cells import Cell
 from gradlab.cells.activations import ACTIVATIONS
+from gradlab.engine.backward import Gradients
 
 
 @pytest.mark.parametrize(
@@ -182,3 +183,13 @@ def test_a_model_with_tiny_gradients_is_exact_beside_one_with_moderate_ones(dtyp
     for model in range(2):
         for name, alone in norms(slice(model, model + 1)).items():
             np.testing.assert_allclose(together[name][model], alone[0], atol=1e-3, err_msg=name)
+
+
+def test_a_gradient_that_is_zero_because_its_factor_is_needs_no_second_look(monkeypatch):
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=3)
+    params, loss = cell.init(0, bias_scale=0.5), np.ones((6, 2, 3))
+    monkeypatch.setattr(Gradients, "_balanced", lambda *arrays: pytest.fail("every factor was brought near 1"))
+    grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((6, 2, 2))), loss).params
+    assert not grads["W_xh"].any() and grads["W_hh"].any() and grads["b_h"].any()
+    grads = gradlab.bptt(gradlab.unroll(cell, params | {"b_h": 0 * params["b_h"]}, np.zeros((6, 2, 2))), loss).params
+    assert not grads["W_hh"].any() and grads["b_h"].any()
