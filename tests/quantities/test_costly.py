@@ -51,7 +51,7 @@ def test_eigenvalues_that_are_too_costly_are_missing_and_everything_else_works(m
     assert ds.recurrent_eigenvalues.isnull().all() and ds.spectral_radius.isnull().all()
     texts = [note.text for note in gradlab.plots.FIGURES["weights"](ds).layout.annotations]
     assert any("left out for their cost" in text for text in texts)
-    largest = next(t for t in gradlab.plots.explore(ds).data if t.name == "largest possible")
+    largest = next(t for t in gradlab.plots.explore(ds).data if (t.name or "").startswith("largest possible"))
     assert len(largest.y) == 1  # what is not known leaves no gap in the line
     assert gradlab.diagnose(ds).verdict.word == gradlab.verdict(ds).word
 
