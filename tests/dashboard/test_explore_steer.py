@@ -1,6 +1,7 @@
 """What sets the controls of Explore: links, files, presets."""
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 
 from dashboard import controls, form, ids
 from dashboard.pages.explore import steer as explore_steer
-from dashboard.work import runs
 from gradlab.config.presets import PRESETS
 from gradlab.data.uploads import store
 from gradlab.errors import InputError
@@ -34,7 +34,7 @@ def test_a_link_sets_everything_and_says_what_it_ignores() -> None:
 def test_a_link_to_a_file_that_is_not_here_asks_for_it() -> None:
     content = b"rain\n" + b"1\n2\n" * 40
     sha = store("weather.csv", content)
-    (next((Path(runs.os.environ["GRADLAB_CACHE"]) / "uploads").iterdir())).unlink()
+    (next((Path(os.environ["GRADLAB_CACHE"]) / "uploads").iterdir())).unlink()
     here = page(search=f"?file=weather.csv&sha={sha}&steps=30&column=rain")
     changes = explore_steer.follow_link(here)
     assert changes["missing"] == "missing"
