@@ -14,7 +14,7 @@ from gradlab.cells.elman import Elman
 from gradlab.cells.lstm import LSTM
 from gradlab.cells.peephole_lstm import PeepholeLSTM
 from gradlab.engine.check_cell import CellCheckError
-from gradlab.engine.tracing import ELEMENTWISE, NotElementwise, Traced
+from gradlab.engine.tracing import Traced
 
 from ..throwaway_cells import Decay, Mixed, Squashed
 
@@ -199,22 +199,6 @@ def test_operators_on_what_a_step_made_itself_are_allowed():
             return {("h", "g"): h}, {("h", "h"): g}
 
     gradlab.check_cell(Own(2, 3, "tanh"))
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation_is_elementwise(activation):
-    phi, a = ACTIVATIONS[activation], np.linspace(-3, 3, 7, dtype="float32")
-    for function in (phi.value, phi.slope):
-        found = function(ELEMENTWISE, Traced(a, given=True))
-        assert found.dtype == np.float32
-        np.testing.assert_array_equal(found.values, function(np, a))
-
-
-def test_numbers_of_the_namespace():
-    assert pytest.approx(np.pi) == ELEMENTWISE.pi
-    assert ELEMENTWISE.sqrt(4.0) == 2.0
-    with pytest.raises(NotElementwise, match="uses .real of an array"):
-        Traced(np.ones(2)).real  # noqa: B018
 
 
 # partials
