@@ -27,10 +27,10 @@ from gradlab.layers import (
 
 from ..contract import LIBRARIES, each_dtype, each_library
 from ..engine.test_numbers import log
-from ..networks import NETS, OUT, B, D, H, Network, cell, network, random_input
+from ..networks import NETS, OUT, D, H, Network, cell, network, random_input
 
-STEPS, SAMPLES = 9, B
-LENGTHS = np.array([STEPS, 4])
+STEPS = 9
+LENGTHS, SOURCE_LENGTHS = np.array([STEPS, 4]), np.array([6, 3])
 NEAR = 2e-4  # relative, of float32 after a few dozen products
 
 
@@ -39,7 +39,7 @@ def linear(inputs=H, units=H):
     return Recurrent(make_cell("elman", input_size=inputs, hidden_size=units, activation="identity"))
 
 
-DEEP = {  # name -> (layer, what it takes, whether that may be of several lengths)
+DEEP = {  # name -> (layer, what it takes)
     "recurrent": (Sequential(linear(D), linear(), linear(), linear()), "sequence"),
     "between dense layers": (
         Sequential(Dense(D, H), linear(), Dense(H, H), linear(), linear(), Dense(H, OUT)),
@@ -71,7 +71,7 @@ DEEP = {  # name -> (layer, what it takes, whether that may be of several length
 }
 GROWTH = {"explodes": 1e4, "moderate": 1.0, "vanishes": 1e-5}  # by step and by layer
 SIGNAL = {"explodes": 1e-35, "moderate": 1.0, "vanishes": 1e30}  # into the net, so that no state leaves the range
-LOSS = {"explodes": 1e25, "moderate": 1.0, "vanishes": 1e-36}
+LOSS = {"explodes": 1e33, "moderate": 1.0, "vanishes": 1e-36}
 
 
 def factors(sizes, array, axis):
@@ -88,38 +88,35 @@ def kinds(request):
     return request.param
 
 
-def deep(name, kinds, padded):
+def deep(name, kinds, padded=False):
     """A net of as many models as kinds, float32, whose gradient does what they say."""
-    layer, takes = DEEP[name]
-    rng, models = np.random.default_rng(5), (len(kinds),)
-    params = layer.init(rng, models=models)
+    (layer, takes), rng = DEEP[name], np.random.default_rng(5)
     growth, signal, loss = ([table[kind] for kind in kinds] for table in (GROWTH, SIGNAL, LOSS))
+    params = layer.init(rng, models=(len(kinds),))
     for key, p in params.items():
-        if key.endswith(("W_xh", "W_hh")) and layer_of(layer, key) == "identity":
+        if key.endswith(("W_xh", "W_hh")) and activation(layer, key) == "identity":
             params[key] = p * factors(growth, p, 1)
         if key.endswith("W_emb"):
             params[key] = p * factors(signal, p, 0)
-    x = random_input(rng, takes, models, STEPS)
-    x = tuple(scaled_input(part, signal) for part in x) if isinstance(x, tuple) else scaled_input(x, signal)
-    lengths = None
-    if padded:
-        lengths = (np.array([6, 3]), LENGTHS) if isinstance(x, tuple) else LENGTHS
-    net = Network(layer, params, x, lengths)
-    net = replace(net, dy=rng.normal(size=net.forward()[0].shape)).moved(np, "float32")
-    dy = (net.dy * factors(loss, net.dy, net.dy.ndim - 3)).astype("float32")
-    return replace(net, dy=dy)
+    x = times(random_input(rng, takes, (len(kinds),), STEPS), signal)
+    lengths = (SOURCE_LENGTHS, LENGTHS) if isinstance(x, tuple) else LENGTHS
+    net = Network(layer, params, x, lengths if padded else None)
+    dy = times(rng.normal(size=net.forward()[0].shape), loss)
+    return replace(net, dy=dy).moved(np, "float32")
 
 
-def scaled_input(x, signal):
-    return x * factors(signal, x, x.ndim - 3) if x.dtype.kind == "f" else x
+def times(x, sizes):
+    """Each model's real numbers (..., M, B, F) times a factor of its own."""
+    if isinstance(x, tuple):
+        return tuple(times(part, sizes) for part in x)
+    return x * factors(sizes, x, x.ndim - 3) if x.dtype.kind == "f" else x
 
 
-def layer_of(layer, key):
-    """The activation of the recurrent layer that a parameter belongs to."""
-    for part in key.split(".")[:-1]:
+def activation(layer, key):
+    """That of the recurrent layer which a parameter belongs to."""
+    for part in [*key.split(".")[:-1], ""]:
         layer = layer.layer if isinstance(layer, Residual) else layer
-        layer = getattr(layer, part, None) or layer.layers[int(part)]
-    layer = layer.layer if isinstance(layer, Residual) else layer
+        layer = layer.layers[int(part)] if part.isdigit() else getattr(layer, part) if part else layer
     return layer.cell.activation.name
 
 
@@ -136,18 +133,11 @@ def wide(scaled):
     return np.ldexp(gradlab.to_numpy(scaled.mantissas).astype(float), gradlab.to_numpy(scaled.exponents))
 
 
-def assert_close(found, expected, axes):
-    """Log norm and direction of what lies along `axes`: the error is a small part of the norm, and zero of zero."""
-    error = np.linalg.norm(
-        np.moveaxis(found - expected, axes, range(-len(axes), 0)).reshape(*kept(found, axes), -1), axis=-1
-    )
-    norm = np.linalg.norm(np.moveaxis(expected, axes, range(-len(axes), 0)).reshape(*kept(found, axes), -1), axis=-1)
+def assert_close(found, expected, kept):
+    """Log norm and direction for each index of the axes `kept`: the error is a small part of the norm."""
+    axes = tuple(axis for axis in range(found.ndim) if axis not in kept)
+    error, norm = (np.sqrt(np.square(array).sum(axis=axes)) for array in (found - expected, expected))
     assert np.isfinite(norm).all() and (error <= NEAR * norm).all()
-
-
-def kept(array, axes):
-    gone = {axis % array.ndim for axis in axes}
-    return [n for axis, n in enumerate(array.shape) if axis not in gone]
 
 
 @pytest.mark.parametrize("padded", [False, True], ids=["", "lengths"])
@@ -159,16 +149,14 @@ def test_single_precision_finds_what_double_precision_does(name, library, padded
     found, expected = scaled_gradients(net.moved(LIBRARIES[library](), "float32")), net.moved(np, "float64").gradients()
     assert found.keys() == expected.keys()
     for key, truth in expected.items():
-        one_model = (truth.ndim - 1,) if key not in net.params else None
-        axes = one_model or tuple(a for a in range(truth.ndim) if a != model_axis(key))
         assert str(found[key].mantissas.dtype) == "float32"
-        assert_close(wide(found[key]), truth, axes)
+        assert_close(wide(found[key]), truth, [model_axis(key)] if key in net.params else range(truth.ndim - 1))
 
 
 @pytest.mark.parametrize("name", DEEP)
 def test_plain_numbers_could_not_tell(name, kinds):
     """What is handed from layer to layer here is beyond float32, but in the net that is moderate."""
-    _, tape = (net := deep(name, kinds, False)).forward()
+    _, tape = (net := deep(name, kinds)).forward()
     dx, _ = net.layer.backward(net.params, tape, net.dy)
     x = dx[1] if isinstance(dx, tuple) else dx
     for m, kind in enumerate(kinds if x is not None else ()):
@@ -201,15 +189,51 @@ def test_weights_inputs_and_losses_of_any_size(name, factor):
     rng, sizes = np.random.default_rng(8), [[f, 1.0] for f in factor]
     params = {n: p + rng.normal(size=p.shape) * (n == "b_h") for n, p in layer.init(rng, models=(2,)).items()}
     scaled = {n: p * factors(sizes[0], p, model_axis(n)) for n, p in params.items() if n.rpartition(".")[2] in WEIGHTS}
-    x = scaled_input(random_input(rng, takes, (2,), 5), sizes[1])
-    net = Network(layer, params | scaled, x)
-    net = replace(net, dy=rng.normal(size=net.forward()[0].shape)).moved(np, "float32")
-    net = replace(net, dy=(net.dy * factors(sizes[2], net.dy, net.dy.ndim - 3)).astype("float32"))
+    net = Network(layer, params | scaled, times(random_input(rng, takes, (2,), 5), sizes[1]))
+    net = replace(net, dy=times(rng.normal(size=net.forward()[0].shape), sizes[2])).moved(np, "float32")
     expected = net.moved(np, "float64").gradients()
     for key, found in scaled_gradients(net).items():
-        axis = model_axis(key) if key in params else len(found.shape) - 3
-        axes = tuple(a for a in range(len(found.shape)) if a != axis)
-        assert_close(wide(found), expected[key], axes)
+        assert_close(wide(found), expected[key], [model_axis(key) if key in params else len(found.shape) - 3])
+
+
+@each_dtype
+@pytest.mark.parametrize("sign", [1, -1])
+def test_plain_gradients_that_leave_the_range_only_on_the_way(sign, dtype):
+    """Two layers bring the gradient out of it, the lowest brings it back."""
+    size = np.float64({"float32": 1e25, "float64": 1e200}[dtype]) ** sign
+    for net, names in ((Sequential(Dense(D, H), Dense(H, H), Dense(H, OUT)), "W_hy"), (stack_of(3), "W_xh")):
+        params, rng = net.init(0), np.random.default_rng(1)
+        scale = {"0": 1 / size, "1": size, "2": size}
+        large = {key: (p * (scale[key[0]] if key.endswith(names) else 1)).astype(dtype) for key, p in params.items()}
+        x = rng.normal(size=(4, 2, D))
+        y, tape = net.forward(large, x.astype(dtype))
+        dy = rng.normal(size=y.shape)
+        found, _ = net.backward(large, tape, dy.astype(dtype))
+        expected, _ = net.backward(params, net.forward(params, x)[1], dy)
+        np.testing.assert_allclose(found / size, expected, rtol=2e-4, atol=2e-5)
+
+
+def stack_of(layers):
+    return Sequential(linear(D), *[linear() for _ in range(layers - 1)])
+
+
+@pytest.mark.parametrize(
+    ("layer", "changed", "loss"),
+    [
+        (Sequential(*[Dropout(0.75)] * 3), {}, 3e37),
+        (Dense(D, OUT, "sigmoid"), {"b_y": np.full(OUT, -60.0)}, 1e-30),
+        (Dense(D, OUT), {}, 2e38),
+    ],
+    ids=["dropout", "saturated", "sum over samples"],
+)
+def test_factors_of_a_layer_itself(layer, changed, loss):
+    """What is kept grows by 64, a slope is of 1e-26, and so many samples add up."""
+    net = Network(layer, layer.init(0) | changed, np.ones((50, 2, D)))
+    net = replace(net, dy=loss * np.random.default_rng(0).random(net.forward()[0].shape)).moved(np, "float32")
+    expected = net.moved(np, "float64").gradients()
+    for key, found in scaled_gradients(net).items():
+        assert expected[key].any()
+        assert_close(wide(found), expected[key], range(found.mantissas.ndim - 1))
 
 
 # exact numbers, and beyond double precision
@@ -246,11 +270,10 @@ def test_scaled_loss_gradients(name, shift, library):
     exponents = rng.integers(-40, 40, (*net.dy.shape[:-1], 1)).astype(np.int32)
     dy = Scaled(*map(xp.asarray, (np.ldexp(net.dy, -exponents), exponents + np.int32(shift))))
     moved = net.moved(xp, "float64")
-    final = (
-        None if net.dL_dfinal is None else Scaled(moved.dL_dfinal, xp.full((1,) * net.dL_dfinal.ndim, np.int32(shift)))
-    )
-    found = scaled_gradients(replace(moved, dy=dy, dL_dfinal=final))
-    for key, g in found.items():
+    final = moved.dL_dfinal
+    if final is not None:
+        final = Scaled(final, xp.full((1,) * final.ndim, np.int32(shift)))
+    for key, g in scaled_gradients(replace(moved, dy=dy, dL_dfinal=final)).items():
         back = wide(Scaled(g.mantissas, g.exponents - shift))
         np.testing.assert_allclose(back, expected[key], rtol=0, atol=1e-11 * np.abs(expected[key]).max())
 

@@ -190,6 +190,14 @@ def test_clipping_brings_back_a_gradient_that_overflows_between_two_layers(clip,
         np.testing.assert_allclose(steps[0][name], steps[1][name], rtol=1e-4, atol=limit)
 
 
+def test_clipping_brings_back_a_gradient_beyond_double_precision():
+    run = exploding_stack("float64", steps=300, clip="norm")
+    before, row = copied(run.params), run.advance()
+    assert row["log_grad_norm_before"] > 709.8 and row["skipped"] == 0  # ln of float64's largest number
+    assert row["log_grad_norm_after"] == pytest.approx(0, abs=1e-12)
+    assert norm({name: p - before[name] for name, p in run.params.items()}) == pytest.approx(0.1)
+
+
 def test_a_gradient_that_overflows_between_two_layers_is_skipped_unless_it_is_clipped():
     run = exploding_stack("float32")
     before, row = copied(run.params), run.advance()
