@@ -26,16 +26,19 @@ SHARE, LEAST = 0.5, 1.5e9  # of the passes; multiply-adds, less than a tenth of 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is affordable: the first so many samples, every so-many-th step, and the eigenvalues of the weights."""
+    """What is affordable: some samples, every so-many-th of their steps, and the eigenvalues of the weights."""
 
-    samples: int
+    samples: list[int]
     every: int
     eigenvalues: bool
 
 
 @once
 def plan(run: Recording) -> Plan:
-    """What the budget allows: the eigenvalues for up to half of it, then whole samples, at last a part of the steps."""
+    """What the budget allows: the eigenvalues for up to half of it, then whole samples, at last a part of the steps.
+
+    The longest samples, as a short one (or one that overflowed early) tells of few steps.
+    """
     traj, size = run.traj, run.traj.weights["W_hh"].size
     steps, batch = traj.steps, traj.states.shape[-2]
     left = max(LEAST, SHARE * PASS_COST * size * steps * batch)
@@ -44,8 +47,10 @@ def plan(run: Recording) -> Plan:
     jacobians = max(1, int((left - cost * eigenvalues) / max(1, SPECTRAL_COST * size)))
     if "jacobian_spectral" in run.wanted:
         jacobians = steps * batch
-    samples = min(batch, max(1, jacobians // steps))
-    return Plan(samples, math.ceil(samples * steps / jacobians), eigenvalues or "recurrent_eigenvalues" in run.wanted)
+    count = min(batch, max(1, jacobians // steps))
+    longest = np.argsort(-traj.valid_steps.reshape(-1, batch).sum(axis=0), kind="stable")[:count]
+    every = math.ceil(count * steps / jacobians)
+    return Plan(sorted(longest.tolist()), every, eigenvalues or "recurrent_eigenvalues" in run.wanted)
 
 
 @once
@@ -53,14 +58,14 @@ def spectral(run: Recording) -> tuple[Array, float]:
     """Spectral norms (T, *M, B), NaN where they were left out for their cost, and the largest bound on their error."""
     chosen, traj, xp = plan(run), run.traj, run.xp
     values = xp.full((traj.steps, *traj.states.shape[2:-1]), xp.nan, dtype=traj.states.dtype)
-    norms, bounds = run.jacobian.of_samples(slice(chosen.samples)).spectral_with_bound(SPECTRAL_TOL, chosen.every)
-    values[:: chosen.every, ..., : chosen.samples] = norms
+    norms, bounds = run.jacobian.of_samples(chosen.samples).spectral_with_bound(SPECTRAL_TOL, chosen.every)
+    values[:: chosen.every, ..., chosen.samples] = norms
     return values, float(bounds.max())
 
 
 def how_many(run: Recording) -> dict[str, Any]:
-    """samples, every: that the norms are of the first so many samples, and of every so-many-th step from the first."""
-    return {"samples": plan(run).samples, "every": plan(run).every, "residual": spectral(run)[1]}
+    """samples, every: that the norms are of so many samples, and of every so-many-th step from the first."""
+    return {"samples": len(plan(run).samples), "every": plan(run).every, "residual": spectral(run)[1]}
 
 
 @quantity(("step", "*", "sample"), "||J_t||_2", about=how_many, costly=True)

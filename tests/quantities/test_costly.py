@@ -75,3 +75,12 @@ def test_names_are_checked_before_the_work():
     assert e.value.field == "without"
     with pytest.raises(InputError, match="unknown recording 'eigenvalues'"):
         gradlab.analyze(**RUN, record=["eigenvalues"])
+
+
+def test_the_longest_samples_are_chosen(monkeypatch):
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=6)
+    x, lengths = np.random.default_rng(0).normal(size=(12, 4, 2)), np.array([3, 12, 0, 12])
+    budget(monkeypatch, 25)
+    norms = gradlab.analyze(cell=cell, params=cell.init(0), x=x, lengths=lengths).jacobian_spectral
+    assert norms.notnull().all("step").values.tolist() == [False, True, False, True]
+    assert norms.attrs["samples"] == 2
