@@ -81,6 +81,11 @@ class Remedy:
         return {0: "", 1: " after a run"}.get(self.corrections, f" after {self.corrections} runs")
 
     @property
+    def reason(self) -> str:
+        """Why it should help, and whether runs of it corrected what was predicted."""
+        return f"{self.why} Predicted{self.basis}." if self.basis else self.why
+
+    @property
     def text(self) -> str:
         """Change, predicted and measured rate in one line."""
         if is_clip(self):

@@ -61,7 +61,7 @@ def outcome(found: Diagnosis, query: str, tried: Tried | None) -> str:
 def measured(found: Diagnosis) -> Component:
     """The factors, and why each remedy should help."""
     rows = [{"factor": f.name, "value": f"{f.value:.3g}", "about": f.text} for f in found.factors]
-    reasons = [html.P([html.B(f"{remedy.change.label}. "), remedy.why]) for remedy in found.remedies]
+    reasons = [html.P([html.B(f"{remedy.change.label}. "), remedy.reason]) for remedy in found.remedies]
     parts = [*reasons, table(rows, "Measured factors")]
     return html.Details([html.Summary("Measured factors and reasons"), *parts], className="as-table")
 
@@ -75,7 +75,7 @@ def _promise(remedy: Remedy) -> str:
     """What a remedy is expected to do, and what it did where it was run."""
     if is_clip(remedy):
         return "a safety measure for training"
-    predicted = f"predicted {factor_text(remedy.predicted_log_rate)}{remedy.basis}"
+    predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
     if remedy.verified is None:
         return f"{predicted}, an estimate"
     return f"{predicted}, {factor_text(remedy.verified.log_rate)} when run"
