@@ -13,16 +13,20 @@ from gradlab.cells.activations import ACTIVATIONS
 SIGMOID, LINEAR = ACTIVATIONS["sigmoid"], ACTIVATIONS["identity"]
 
 
-@dataclass(frozen=True, repr=False)
-class Memory(Cell):
-    """h' = 0.9 h + 0.1 phi(V x + b): nothing comes through recurrent weights."""
-
-    name, title, gates, candidate = "throwaway_memory", "Memory", ("fresh",), "fresh"
-    recurrent = slice(0, 0)
+class OneGate(Cell):
+    """A cell whose only gate has the cell's activation."""
 
     @property
     def nonlinearities(self):
         return (self.activation,)
+
+
+@dataclass(frozen=True, repr=False)
+class Memory(OneGate):
+    """h' = 0.9 h + 0.1 phi(V x + b): nothing comes through recurrent weights."""
+
+    name, title, gates, candidate = "throwaway_memory", "Memory", ("fresh",), "fresh"
+    recurrent = slice(0, 0)
 
     def step(self, xp, fresh, h):
         return (0.9 * h + 0.1 * fresh,)
@@ -32,15 +36,11 @@ class Memory(Cell):
 
 
 @dataclass(frozen=True, repr=False)
-class FeedForward(Cell):
+class FeedForward(OneGate):
     """h' = phi(V x + b): nothing is passed on at all."""
 
     name, title, gates, candidate = "throwaway_feedforward", "Feedforward", ("out",), "out"
     recurrent = slice(0, 0)
-
-    @property
-    def nonlinearities(self):
-        return (self.activation,)
 
     def step(self, xp, out, h):
         return (out,)
@@ -68,15 +68,11 @@ class GatedMemory(Cell):
 
 
 @dataclass(frozen=True, repr=False)
-class Autonomous(Cell):
+class Autonomous(OneGate):
     """h' = phi(W h + b): it hears no input."""
 
     name, title, gates, candidate = "throwaway_autonomous", "Autonomous", ("a",), "a"
     driven = slice(0, 0)
-
-    @property
-    def nonlinearities(self):
-        return (self.activation,)
 
     def step(self, xp, a, h):
         return (a,)
@@ -86,16 +82,12 @@ class Autonomous(Cell):
 
 
 @dataclass(frozen=True, repr=False)
-class Decay(Cell):
+class Decay(OneGate):
     """h' = u h, with elementwise weights and a bias that nothing moves: neither input nor recurrent weights."""
 
     name, title, gates, candidate = "throwaway_decay", "Decay", ("b",), "b"
     driven = recurrent = slice(0, 0)
     elementwise = ("u",)
-
-    @property
-    def nonlinearities(self):
-        return (self.activation,)
 
     def step(self, xp, b, h, u):
         return (u * h + b,)
@@ -105,15 +97,11 @@ class Decay(Cell):
 
 
 @dataclass(frozen=True, repr=False)
-class Oscillator(Cell):
+class Oscillator(OneGate):
     """Position h, velocity v and a slow trace m; the weights read v and m, not h."""
 
     name, title, gates, candidate = "throwaway_oscillator", "Oscillator", ("force",), "force"
     states, reads = ("h", "v", "m"), ("v", "m")
-
-    @property
-    def nonlinearities(self):
-        return (self.activation,)
 
     def step(self, xp, force, h, v, m):
         new = 0.9 * v - 0.1 * h + 0.1 * force
@@ -150,15 +138,11 @@ class Mixed(Cell):
 
 
 @dataclass(frozen=True, repr=False)
-class Squashed(Cell):
+class Squashed(OneGate):
     """h' = phi(W h + V x + b), W = sigmoid(M) entry by entry: weights that are no linear function of the parameters."""
 
     name, title, gates, candidate = "throwaway_squashed", "Squashed", ("a",), "a"
     state_is_gate = True
-
-    @property
-    def nonlinearities(self):
-        return (self.activation,)
 
     def step(self, xp, a, h):
         return (a,)

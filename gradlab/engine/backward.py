@@ -178,7 +178,8 @@ class Gradients:
     @cached_property
     def params(self) -> dict[str, Array]:
         """Parameter gradients as plain values, shaped as the parameters."""
-        return {name: g.plain() for name, g in self.scaled_params.items()}
+        with quiet():
+            return {n: _times(self.traj.xp, g, self.param_exponent) for n, g in self.param_mantissas.items()}
 
     @cached_property
     def log_param_norms(self) -> dict[str, Array]:

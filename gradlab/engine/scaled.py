@@ -94,7 +94,7 @@ class Scaled:
             return self.xp.ldexp(self.mantissas, self.exponents - exponents)
 
     def plain(self) -> Array:
-        """The numbers as they are, which may under- or overflow."""
+        """The numbers as they are, which may under- or overflow; the mantissas themselves where these are plain."""
         return self.mantissas if self.is_plain else self.over(self.xp.int32(0))
 
     def log_norm(self, axes: Axes) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..arrays import LN2, Array, namespace, quiet, row_dots
-from ..engine.scaled import Scaled
+from ..engine.scaled import Scaled, largest_by_model
 
 SAFE = 2.0**900  # sums of squares between its inverse and this have lost no square that matters
 
@@ -56,8 +56,7 @@ def flatten(arrays: Sequence[Array]) -> Array:
 
 def largest(array: Array) -> float:
     """The largest absolute value, 0 without entries, NaN where one is."""
-    xp = namespace(array)
-    return float(xp.maximum(xp.max(array), -xp.min(array))) if array.size else 0.0
+    return float(largest_by_model(array, 0, 0))
 
 
 def row_norms(array: Array) -> Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..arrays import LN2, Array, linear, log_norm, over_largest, quiet
-from ..engine.scaled import Scaled
+from ..arrays import Array, linear, over_largest, quiet
 from ..products.credit import contributions
 from .base import Recording, quantity
 
@@ -106,9 +105,7 @@ def log_weight_grad_step_norm(run: Recording) -> Array:
 def log_grad_unit(run: Recording) -> Array:
     """Gradient of the probe loss with respect to each unit's states, root mean square over samples."""
     xp, times = run.xp, run.traj.lengths.times
-    same = Scaled.of(run.probe.scaled.map(lambda m: times.keep(m, states=1)), (1, -2, -1))
-    units = xp.moveaxis(xp.moveaxis(same.mantissas, 1, -1), -3, -2)  # (T+1, *M, H, B, S)
-    samples = xp.asarray(times.count(units.shape[-2], -1), dtype=xp.float64)
+    logs = run.probe.scaled.map(lambda m: times.keep(m, states=1)).log_norm((1, -2))
+    samples = xp.asarray(times.count(run.traj.states.shape[-2], -1), dtype=xp.float64)
     with quiet():
-        logs = log_norm(xp, units.reshape(*units.shape[:-2], -1)) + LN2 * same.exponents[:, 0, ..., 0]
         return logs - 0.5 * xp.log(samples)[..., None]

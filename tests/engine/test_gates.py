@@ -193,3 +193,15 @@ def test_a_gradient_that_is_zero_because_its_factor_is_needs_no_second_look(monk
     assert not grads["W_xh"].any() and grads["W_hh"].any() and grads["b_h"].any()
     grads = gradlab.bptt(gradlab.unroll(cell, params | {"b_h": 0 * params["b_h"]}, np.zeros((6, 2, 2))), loss).params
     assert not grads["W_hh"].any() and grads["b_h"].any()
+
+
+def test_what_is_derived_is_the_callers_own():
+    cell = gradlab.make_cell("lstm", input_size=2, hidden_size=3)
+    grads = gradlab.bptt(gradlab.unroll(cell, cell.init(0), np.ones((6, 2, 2))), np.ones((6, 2, 3)))
+    mantissas, logs = grads.mantissas.copy(), {n: g.copy() for n, g in grads.param_mantissas.items()}
+    grads.adjoints[...] = 0
+    for gradient in grads.params.values():
+        gradient[...] = 0
+    np.testing.assert_array_equal(grads.mantissas, mantissas)
+    for name, gradient in grads.param_mantissas.items():
+        np.testing.assert_array_equal(gradient, logs[name])
