@@ -25,19 +25,26 @@ class Quiet(WSGIRequestHandler):
         """Not a line per request."""
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app on a free port, with a file cache of its own; slow machines draw live too."""
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The app on a free port; one for all tests, so that the browser compiles its code once."""
     from dashboard.app import create_app
+
+    server = make_server("127.0.0.1", 0, create_app().server, threaded=True, request_handler=Quiet)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def address(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app with a file cache of this module's own; slow machines draw live too."""
     from dashboard.pages.explore import draw as explore_draw
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(explore_draw, "LIVE", 60.0)
-        server = make_server("127.0.0.1", 0, create_app().server, threaded=True, request_handler=Quiet)
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.port}/"
-        server.shutdown()
+        yield server
 
 
 def new_page(browser: Browser, hint: bool = False, **options: Any) -> Page:
@@ -101,6 +108,20 @@ def settled(page: Page) -> None:
     """The figure is drawn and what follows from it is done."""
     until(page, f"!document.body.classList.contains('busy') && {PLOT}?._fullData?.length > 3")
     expect(page.locator("#figure-frame")).to_have_attribute("aria-label", re.compile("units. (The|Too)"))
+
+
+def readable(page: Page) -> None:
+    """Nothing keeps people out and nothing is wider than the screen: wide and narrow, in both colour schemes."""
+    for viewport in (WIDE, NARROW):
+        page.set_viewport_size(viewport)
+        if (sheet := page.locator("#sheet-toggle")).is_visible():
+            sheet.click()
+        for _ in range(2):
+            scheme = page.evaluate("document.documentElement.dataset.mantineColorScheme")
+            page.evaluate("document.querySelector('#theme-toggle').click()")  # a sheet may lie above it
+            until(page, f"document.documentElement.dataset.mantineColorScheme !== '{scheme}'")
+            assert not serious(page), (viewport, f"not {scheme}")
+            assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
 
 
 def serious(page: Page) -> list[Any]:

@@ -77,6 +77,7 @@ def test_a_preview_says_so_until_the_whole_run_replaces_it(
     assert not serious(page)
 
 
+@pytest.mark.slow
 def test_a_newer_change_is_drawn_at_once_and_the_late_whole_run_never(
     open_page: Callable[..., Page], whole: Event
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_newer_change_is_drawn_at_once_and_the_late_whole_run_never(
     until(page, "location.search.includes('gain=0.5')")
 
 
+@pytest.mark.slow
 def test_where_the_whole_run_takes_too_long_it_waits_for_the_button(
     open_page: Callable[..., Page], whole: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def test_where_the_whole_run_takes_too_long_it_waits_for_the_button(
     expect(page.locator("#run-bar")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_dragging_draws_previews(open_page: Callable[..., Page], whole: Event) -> None:
     page = opened(open_page, whole, 44)
     page.evaluate(f"window.drawings = 0; {PLOT}.on('plotly_afterplot', () => {{ window.drawings += 1; }})")

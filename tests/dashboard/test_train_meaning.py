@@ -112,7 +112,7 @@ def test_the_example_of_clipping_starts_with_an_exploding_gradient():
     assert verdict(snapshot_dataset(run, 0)).log_factor > 2.5 * LN10, "seen as violet on the fixed scale"
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_example_of_clipping_shows_what_it_promises():
     clipped, plain = (train(config) for config in train_examples.clips(EXAMPLES["order"].config))
     assert outcome(clipped.task, clipped.history) in ("learnt", "solved")

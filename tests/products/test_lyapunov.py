@@ -289,7 +289,7 @@ def test_memory_does_not_grow_with_the_number_of_steps():
     assert peak(8000) - peak(2000) < 16 * 6000  # bytes; one step's states and gates alone have 128
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_million_steps():
     cell, params = net(4)
     tracemalloc.start()

@@ -70,7 +70,7 @@ def test_a_large_tanh_net_follows_mean_field(gain, theory, seed):
     assert -0.015 <= float(found.exponents[0]) - theory <= 0.005
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("study", [chaos_gradients, lyapunov_random_rnn])
 def test_the_studies_find_what_they_claim(study):
     rows, figure = study.study()

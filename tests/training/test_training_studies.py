@@ -12,24 +12,25 @@ def assert_claims(rows, figure, count):
         assert row.passed, row
 
 
+@pytest.mark.slow
 def test_a_net_forecasts_held_out_years_better_than_persistence():
     assert co2_forecast.WANTED <= 0.25
     assert_claims(*co2_forecast.study(range(100, 102)), 2)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_clipping_rescues_long_sequences():
     rows, figure = clip_temporal_order.study(range(100, 106))
     assert [row.expected for row in rows] == [6, 6, 6, 0] and [row.tolerance for row in rows] == [1, 1, 1, 2]
     assert_claims(rows, figure, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_adding_over_a_hundred_steps():
     assert_claims(*adding.study(range(100, 103)), 6)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_character_model_beats_the_frequencies_of_characters():
     assert character_model.WANTED <= 0.7
     assert_claims(*character_model.study(seed=100), 1)
