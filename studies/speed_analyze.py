@@ -19,6 +19,7 @@ import gradlab
 
 SIZES = (("elman", 32, 64, 100), ("elman", 32, 512, 100), ("lstm", 32, 256, 100), ("gru", 32, 512, 50))  # cell, B, H, T
 ROUNDS = 5
+LEAST = 0.5  # s that are timed at once: many times the slices that a scheduler hands out in turn
 BUSY = 4  # processes
 FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # settings that would slow down OpenBLAS
 CHILD = "GRADLAB_SPEED_CHILD"
@@ -37,10 +38,12 @@ def contenders(cell_name: str, batch: int, hidden: int, steps: int) -> dict[str,
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    """How long one call takes, on average over those that fill a while."""
+    start, calls = time.perf_counter(), 0
+    while (taken := time.perf_counter() - start) < LEAST:
+        run()
+        calls += 1
+    return taken / calls
 
 
 @contextmanager
