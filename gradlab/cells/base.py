@@ -13,7 +13,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -30,6 +29,7 @@ from ..arrays import (
     require_type,
 )
 from ..errors import InputError
+from ..lazy import lazy
 from ..registry import Registry
 from .activations import ACTIVATIONS, Activation
 from .initializers import INITIALIZERS, rescale
@@ -127,7 +127,7 @@ class Cell(ABC):
         """Names of the gates with recurrent weights: the gradient's paths beside the carry."""
         return self.gates[self.recurrent]
 
-    @cached_property
+    @lazy
     def shapes(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """Parameter name -> (number of gates or elementwise parameters, shape of one); model axes go between."""
         d, h = self.input_size, self.hidden_size

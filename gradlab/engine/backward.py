@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from operator import add
 
 from ..arrays import (
@@ -24,6 +24,7 @@ from ..arrays import (
     require_type,
 )
 from ..errors import InputError, about
+from ..lazy import lazy
 from .adjoint import AdjointSweep
 from .forward import BATCH_FIRST
 from .linearize import Linearization, linearizations
@@ -64,7 +65,7 @@ class Gradients:
         """dL/dstate_t (T+1, S, *M, B, H) at any magnitude."""
         return Scaled(self.mantissas, self.exponents[:, None, ..., None])
 
-    @cached_property
+    @lazy
     def adjoints(self) -> Array:
         """dL/dstate_t as plain values (T+1, S, *M, B, H)."""
         return self.scaled.over(self.traj.xp.int32(0))
@@ -79,7 +80,7 @@ class Gradients:
         """Parameter gradients over 2^param_exponent: finite and exact where the plain values overflow."""
         return self._parameters[1]
 
-    @cached_property
+    @lazy
     def _parameters(self) -> tuple[Array, dict[str, Array]]:
         """Exponent and mantissas of the parameter gradients; factors far from 1 are brought there before they meet."""
         xp, traj = self.traj.xp, self.traj
@@ -175,19 +176,19 @@ class Gradients:
         """Parameter gradients at any magnitude, shaped as the parameters."""
         return {name: Scaled(g, _beside(g, self.param_exponent)) for name, g in self.param_mantissas.items()}
 
-    @cached_property
+    @lazy
     def params(self) -> dict[str, Array]:
         """Parameter gradients as plain values, shaped as the parameters."""
         with quiet():
             return {n: _times(self.traj.xp, g, self.param_exponent) for n, g in self.param_mantissas.items()}
 
-    @cached_property
+    @lazy
     def log_param_norms(self) -> dict[str, Array]:
         """ln of each parameter gradient's norm (*M,), exact where the gradient itself overflows."""
         logs = model_log_norms(self.traj, self.param_mantissas)
         return {name: log + LN2 * self.param_exponent for name, log in logs.items()}
 
-    @cached_property
+    @lazy
     def log_update_norm(self) -> Array:
         """ln of the norm of all parameter gradients together (*M,)."""
         xp = self.traj.xp
@@ -202,7 +203,7 @@ class Gradients:
         """dL/dx_t as plain values (T, *M, B, D)."""
         return self.scaled_inputs.plain()
 
-    @cached_property
+    @lazy
     def scaled_inputs(self) -> Scaled:
         """dL/dx_t (T, *M, B, D) at any magnitude."""
         traj, cell, xp = self.traj, self.traj.cell, self.traj.xp

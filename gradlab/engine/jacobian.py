@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ..arrays import Array, over_largest, quiet, require_namespace, require_number, to_numpy
 from ..errors import InputError
+from ..lazy import lazy
 from .lanczos import largest_singular_values
 from .linearize import Linearization, linearizations, linearize
 from .operator import Operator, RowProducts, Weights
@@ -177,7 +177,7 @@ class StateJacobian:
         rounding = ROUNDINGS * float(np.finfo(dtype).eps)
         return values, xp.where(values > 0, bounds + rounding, bounds)
 
-    @cached_property
+    @lazy
     def _weights(self) -> Weights:
         cell = self.traj.cell
         names = cell.recurrent_gates if self.gates is None else self.gates

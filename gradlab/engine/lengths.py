@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from ..arrays import Array, Namespace, namespace, quiet
+from ..lazy import lazy
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Lengths:
             return self
         return Lengths.of(self._xp.maximum(self.values, steps), len(self.inside), self.inside.ndim - 2)
 
-    @cached_property
+    @lazy
     def times(self) -> Lengths:
         """Over the times 0 ... C instead of the steps 1 ... C; time 0 belongs to every sample."""
         if self.inside is None:
@@ -96,7 +96,7 @@ class Lengths:
     def _xp(self) -> Namespace:
         return namespace(self.inside)
 
-    @cached_property
+    @lazy
     def _last(self) -> Array:
         """As `inside`, True at each sample's last step alone."""
         assert self.inside is not None

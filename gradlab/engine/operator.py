@@ -7,10 +7,10 @@ one step after the other, by plans that are made for a whole chunk.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from functools import cached_property
 from typing import Any, TypeVar
 
 from ..arrays import Array, Namespace, empty, linear, row_dots
+from ..lazy import lazy
 from .linearize import Linearization
 from .step_product import StepProduct
 from .steps import Plan, Views, by_step
@@ -25,17 +25,17 @@ class Weights:
     def __init__(self, xp: Namespace, gates: list[int], weights: list[Array]) -> None:
         self.xp, self.gates = xp, dict(zip(gates, weights, strict=True))
 
-    @cached_property
+    @lazy
     def rows(self) -> Array:
         """W (*M, n*H, R*H)."""
         return self.xp.concatenate(list(self.gates.values()), axis=-2)
 
-    @cached_property
+    @lazy
     def columns(self) -> Array:
         """W^T (*M, R*H, n*H), for r W^T."""
         return self.xp.ascontiguousarray(self.xp.swapaxes(self.rows, -1, -2))
 
-    @cached_property
+    @lazy
     def units(self) -> Array:
         """Each unit's own rows (*M, H, n, R*H), n at least 2 (one is zero), as single rows are not left to BLAS."""
         weights = list(self.gates.values())
@@ -158,7 +158,7 @@ class Operator:
             entries[..., first : first + h * (side + 1) : side + 1] += e
         return out
 
-    @cached_property
+    @lazy
     def by_unit(self) -> Array:
         """D by unit, sample and state (C, *M, H, B*S, n), the gates as in `Weights.units`."""
         xp, states, gates = self.xp, len(self.cell.states), self.weights.units.shape[-2]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from ..arrays import Array, Namespace, linear, namespace, quiet, to_numpy
 from ..cells import Activation, Cell
+from ..lazy import lazy
 from .lengths import Lengths
 
 
@@ -58,7 +58,7 @@ class Trajectory:
         """The model axes."""
         return tuple(self.states.shape[2:-2])
 
-    @cached_property
+    @lazy
     def weights(self) -> dict[str, Array]:
         """What the recurrence multiplies by: the parameters, or what the cell makes of them."""
         with quiet():
@@ -80,7 +80,7 @@ class Trajectory:
         arrays = {name: getattr(self, name)[..., samples, :] for name in ("x", "states", "gate_inputs")}
         return replace(self, lengths=self.lengths.of_samples(samples), **arrays)
 
-    @cached_property
+    @lazy
     def pre(self) -> Array:
         """Pre-activations (T, G, *M, B, H), recomputed by one product over all steps when a slope needs them."""
         pre = self.xp.empty(self.gate_inputs.shape, dtype=self.states.dtype)
@@ -90,7 +90,7 @@ class Trajectory:
             pre[:, g] += linear(self.xp, r, self.weights["W_hh"][k])
         return pre
 
-    @cached_property
+    @lazy
     def gates(self) -> Array:
         """Gate values (T, G, *M, B, H) after each gate's nonlinearity, those that `step` applies itself included."""
         return self.xp.stack(self.gate_values(slice(None)), axis=1)
@@ -119,7 +119,7 @@ class Trajectory:
         arrays += [new[:, s] for s in range(len(self.cell.states))]
         return arrays + elementwise(self.cell, self.weights)
 
-    @cached_property
+    @lazy
     def overflow(self) -> list[Overflow]:
         """For each sample whose forward pass left the finite numbers, where it did so first."""
         xp = self.xp

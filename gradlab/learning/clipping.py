@@ -10,7 +10,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from ..arrays import LN2, Array, is_whole, namespace, over_largest, quiet, require_number
 from ..engine.step_clipping import STEP_MODES
 from ..errors import InputError
+from ..lazy import lazy
 from ..registry import Registry
 from .norms import Norm, angle, flatten, largest, row_norms, times_power
 
@@ -69,7 +69,7 @@ class Gradient:
         self.norm = Norm.of(self.vector)  # without the exponent
         self.log_norm = self.norm.log + exponent * LN2
 
-    @cached_property
+    @lazy
     def plain(self) -> Array:
         """The vector without an exponent; may under- or overflow."""
         with quiet():

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
+from functools import wraps
 from typing import Any, TypeVar
 
 from ..arrays import Array, Namespace
 from ..engine.backward import Gradients
 from ..engine.jacobian import StateJacobian, jacobian
 from ..engine.trajectory import Trajectory
+from ..lazy import lazy
 from ..registry import Registry, unknown
 from ..theory import Prediction, predictions
 from .recorder import Recorder
@@ -48,17 +49,17 @@ class Recording:
         """The array namespace of the run."""
         return self.traj.xp
 
-    @cached_property
+    @lazy
     def jacobian(self) -> StateJacobian:
         """The one-step Jacobians."""
         return jacobian(self.traj)
 
-    @cached_property
+    @lazy
     def path_split(self) -> tuple[Array, Array]:
         """Norms and shares of the paths, (P, T, *M, B) each."""
         return self.jacobian.split(self.probe.mantissas[1:])
 
-    @cached_property
+    @lazy
     def predictions(self) -> list[Prediction]:
         """What theory predicts, the most trustworthy first."""
         return predictions(self.traj.cell, self.traj.params, self.traj.x, self.traj.lengths.values)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from ..data import labelled_rows, near_one
 from ..errors import InputError
+from ..lazy import lazy
 from .base import Batch, Task, register
 
 HELD_OUT = 0.2  # of each class
@@ -49,13 +49,13 @@ class Classification(Task):
                 "column",
             )
 
-    @cached_property
+    @lazy
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
         """values (N, T) of a size that can be squared, lengths (N,), labels (N,) and the names of the classes."""
         values, lengths, labels, names = labelled_rows(self.path, self.column)
         return near_one(values[:, : self.steps], axis=None), np.minimum(lengths, self.steps), labels, names
 
-    @cached_property
+    @lazy
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices to learn from, and held-out ones; the same share of each class."""
         _, _, labels, names = self.rows
@@ -88,7 +88,7 @@ class Classification(Task):
         counts = np.bincount(known, minlength=self.output_size)
         return float(-np.log(counts / counts.sum())[held].mean())
 
-    @cached_property
+    @lazy
     def _scale(self) -> tuple[float, float]:
         """Mean and spread of the known values."""
         values, lengths = self.rows[0][self.parts[0]], self.rows[1][self.parts[0]]

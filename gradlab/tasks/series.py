@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
 from ..data import PERIODS, near_one, raw_series, sine
 from ..errors import InputError
+from ..lazy import lazy
 from .base import Batch, Task, register
 from .windows import Windows
 
@@ -42,7 +43,7 @@ class Forecast(Windows):
                 "input",
             )
 
-    @cached_property
+    @lazy
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The scaled series to learn from, and the held-out one."""
         scaled = self._scaled(self.sequence[: self.cut])
@@ -142,7 +143,7 @@ class FileForecast(Forecast):
         """The columns that are read, as the file names them."""
         return self._series[0]
 
-    @cached_property
+    @lazy
     def _series(self) -> tuple[list[str], np.ndarray]:
         names, values = raw_series(self.path, self.column)
         return names, np.diff(near_one(values), axis=0)

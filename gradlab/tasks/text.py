@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from ..data import text_codes
+from ..lazy import lazy
 from .base import Batch, register
 from .windows import Windows
 
@@ -34,7 +34,7 @@ class LanguageModel(Windows):
     whole, unit, share_held_out = "text", "character", 0.1
     one_hot = True
 
-    @cached_property
+    @lazy
     def codes(self) -> tuple[np.ndarray, bytes]:
         """(N,) number of each character, and the characters."""
         return text_codes(self.path)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from ..arrays import quiet
 from ..cells.activations import Activation
 from ..errors import InputError
+from ..lazy import lazy
 from ..registry import unknown
 from .gaussian import blockwise, correlations, find, moments, table
 from .where import WHERE
@@ -70,17 +70,17 @@ class MeanField:
         """sigma_b^2 + sigma_v^2: what the variance of the pre-activations does not owe to the state."""
         return self.sigma_b**2 + self.sigma_v**2
 
-    @cached_property
+    @lazy
     def fixed_points(self) -> tuple[float, ...]:
         """Every q that the variance's map keeps, smallest first."""
         return _fixed_points(self.activation, self.sigma_w, self.drive)
 
-    @cached_property
+    @lazy
     def c_star(self) -> float:
         """Where the correlation of two states under the same input ends; 1: the initial state is forgotten."""
         return _stable_correlation(self.activation, self.q, self.sigma_w, self.drive, self.chi)
 
-    @cached_property
+    @lazy
     def slope_c(self) -> float:
         """Slope of the correlation's map at c*; chi_1 where c* = 1."""
         if math.isnan(self.c_star) or self.c_star == 1:
