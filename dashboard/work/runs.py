@@ -1,7 +1,8 @@
 """Runs by configuration: what was computed is kept, and what a run will cost is known before it starts."""
 
-import time
 from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
 from threading import Lock
 
 import xarray as xr
@@ -14,7 +15,7 @@ from gradlab.runs.analyze import OWN_FIELDS
 from gradlab.runs.build import build
 from gradlab.runs.cost import memory, work
 
-from .turns import Turns
+from . import workers
 
 LIVE = 1.0  # seconds up to which a change is drawn without being asked for
 PREVIEW = 1.5  # the same for a preview, which stands for a run that takes longer
@@ -29,44 +30,84 @@ MEMORY = 6 * 1000**3  # bytes that a run in the app may take
 Key = tuple[RunConfig, int]  # a run and how many of its samples
 
 
+@dataclass(eq=False)
+class Flight:
+    """A run under way, and who wants it."""
+
+    future: Future[workers.Done]
+    owners: set[object]
+
+
 class Runs:
     """The latest Datasets by RunConfig, and how this machine's speed compares with the prediction."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Key, xr.Dataset] = OrderedDict()
-        self._lock, self._turns = Lock(), Turns()
+        self._flights: dict[Key, Flight] = {}
+        self._lock = Lock()
         self._pace = 1.0
 
     def __contains__(self, config: RunConfig) -> bool:
         return (config, config.batch_size) in self._kept
 
-    def get(self, config: RunConfig) -> xr.Dataset:
-        """The Dataset of a run, computed at most once while it is kept. Raises InputError as `analyze` does."""
-        return self._get((config, config.batch_size))
+    def get(self, config: RunConfig, owner: str | None = None) -> xr.Dataset:
+        """The Dataset of a run, computed at most once while it is kept.
 
-    def preview(self, config: RunConfig) -> xr.Dataset:
+        owner: who wants one run at a time; Cancelled is raised where it has asked for another one meanwhile, and a run
+        that nobody wants any more ends. Raises InputError as `analyze` does.
+        """
+        return self._get((config, config.batch_size), owner)
+
+    def preview(self, config: RunConfig, owner: str | None = None) -> xr.Dataset:
         """The same of the run's first samples alone."""
-        return self._get((config, PREVIEW_SAMPLES))
+        return self._get((config, PREVIEW_SAMPLES), owner)
 
     def previewed(self, config: RunConfig) -> xr.Dataset | None:
         """The preview of a run if it is kept."""
         return self._kept.get((config, PREVIEW_SAMPLES))
 
-    def _get(self, key: Key) -> xr.Dataset:
-        with self._turns.of(key):
-            with self._lock:
-                if key in self._kept:
-                    self._kept.move_to_end(key)
-                    return self._kept[key]
-            return self._computed(key)
-
-    def _computed(self, key: Key) -> xr.Dataset:
-        start = time.perf_counter()
-        ds = analyzed(*key)
+    def give_up(self, owner: str, but: Key | None = None) -> None:
+        """End what an owner has asked for, unless others want it too."""
         with self._lock:
-            self._learn(time.perf_counter() - start, work(*key))
-            self._keep(key, ds)
-        return ds
+            self._give_up(owner, but)
+
+    def _get(self, key: Key, owner: str | None) -> xr.Dataset:
+        with self._lock:
+            if owner is not None:
+                self._give_up(owner, key)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            flight = self._flights.get(key) or self._take_off(key)
+            flight.owners.add(owner)
+        try:
+            return workers.result(flight.future).value
+        finally:
+            self._land(key, flight)
+
+    def _give_up(self, owner: str, but: Key | None) -> None:
+        for key, flight in [*self._flights.items()]:
+            if key != but and owner in flight.owners:
+                flight.owners.remove(owner)
+                if not flight.owners:
+                    del self._flights[key]
+                    flight.future.cancel()
+
+    def _take_off(self, key: Key) -> Flight:
+        lane = workers.LIVE if self._pace * work(*key) <= PREVIEW else workers.LONG
+        flight = self._flights[key] = Flight(lane.submit(analyzed, *key), set())
+        return flight
+
+    def _land(self, key: Key, flight: Flight) -> None:
+        """The first of those who waited keeps what came of it."""
+        with self._lock:
+            if self._flights.get(key) is not flight:
+                return
+            del self._flights[key]
+            if not flight.future.cancelled() and flight.future.exception() is None:
+                ds, seconds = flight.future.result()
+                self._learn(seconds, work(*key))
+                self._keep(key, ds)
 
     def seconds(self, *configs: RunConfig) -> float:
         """Predicted time for those runs that are not kept, each counted once."""

@@ -19,6 +19,7 @@ from ..errors import InputError
 from .scaled_vectors import ScaledVectors
 
 STEP_BLOCK = 64  # steps whose contributions are computed together
+BLOCK_VALUES = 2**22  # numbers that are formed of them at once
 BLOCK = 32  # loss times whose gradients travel together
 
 
@@ -100,16 +101,25 @@ def contributions(grads: Gradients) -> dict[str, Array]:
     """Parameter -> ln ||what step k contributes to the parameter's gradient|| (T, *M), summed over the samples.
 
     Step k contributes delta_k r_{k-1}^T, which is the sum over t >= k of the parts (t, k); NaN where every sample has
-    ended, -inf where nothing arrives. Its norm comes from B x B products, no H x H matrix is formed, unless the cell
-    makes its weights from other parameters.
+    ended, -inf where nothing arrives. Its norm comes from B x B products where these are smaller than the parameter,
+    unless the cell makes its weights from other parameters.
     """
     traj, xp = grads.traj, grads.traj.xp
     step_norms = _step_norms if type(traj.cell).pull_back is Cell.pull_back else _pulled_norms
-    starts = range(0, traj.steps, STEP_BLOCK)
-    norms = xp.concatenate([step_norms(grads, slice(a, a + STEP_BLOCK)) for a in starts], axis=1)
+    block = _block(grads)
+    starts = range(0, traj.steps, block)
+    norms = xp.concatenate([step_norms(grads, slice(a, a + block)) for a in starts], axis=1)
     if traj.lengths.inside is not None:
         norms = xp.where(traj.lengths.inside.any(axis=-1), norms, xp.nan)
     return dict(zip(traj.cell.shapes, norms, strict=True))
+
+
+def _block(grads: Gradients) -> int:
+    """How many steps are treated together: so many that what is formed of them stays small."""
+    cell, batch = grads.traj.cell, grads.deltas.shape[-2]
+    widest = cell.hidden_size * max(cell.input_size, cell.hidden_size)
+    models = grads.deltas[0, 0].size // (batch * cell.hidden_size)
+    return int(min(STEP_BLOCK, max(1, BLOCK_VALUES // (len(cell.gates) * models * min(batch**2, widest)))))
 
 
 def _scaled_deltas(grads: Gradients, steps: slice) -> Scaled:
@@ -150,6 +160,9 @@ def _step_norms(grads: Gradients, steps: slice) -> Array:
 def _outer_logs(xp: Namespace, deltas: Array, r: Array) -> Array:
     """ln ||sum_b delta_b r_b^T||_F over gates: (G, C, *M, B, H), (C, *M, B, D) -> (C, *M); deltas of order 1."""
     r, largest = over_largest(xp, r, (-2, -1))
-    grams = xp.matmul(deltas, xp.swapaxes(deltas, -1, -2)).sum(axis=0)
-    squares = (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
+    if deltas.shape[-1] * r.shape[-1] <= r.shape[-2] ** 2:
+        squares = xp.square(xp.matmul(xp.swapaxes(deltas, -1, -2), r)).sum(axis=(0, -2, -1))
+    else:
+        grams = xp.matmul(deltas, xp.swapaxes(deltas, -1, -2)).sum(axis=0)
+        squares = (grams * xp.matmul(r, xp.swapaxes(r, -1, -2))).sum(axis=(-2, -1))
     return 0.5 * xp.log(xp.maximum(squares, 0.0)) + xp.log(largest[..., 0, 0])

@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from ..cells import CELLS
 from ..config import RunConfig
 from ..config.network import NetworkConfig
+from ..data import INPUTS
+from ..data.inputs import column_names, named_content
+from ..errors import InputError
 
-_RUN_SECONDS = 0.01  # what a run costs however small it is
+_RUN_SECONDS = 0.03  # what a run costs however small it is
 _STEP_SECONDS = 2e-5  # what one step costs however small the net is
 _VALUE_SECONDS = 7e-8  # what each partial derivative of a state by a gate costs, and the state itself
 _PRODUCT_SECONDS = 1e-10  # what that costs for each recurrent weight it is multiplied with
 _CUBE_SECONDS = 6e-10  # what the weights' own singular values cost, for each hidden_size^3 of a gate
-_ARRAYS = 8  # arrays of the size of all gates and states that a run holds at once
+_INPUT_SECONDS = 8e-8  # what each number of the input costs: made, projected, and in the weights' gradient
+_MOMENT_SECONDS = 3e-11  # what that costs for each number it is multiplied with in the input's covariance
+_ARRAYS = 5  # arrays of the size of all gates and states that a run holds at once
+_INPUTS = 3  # of the size of the input, float64
+_WEIGHTS = 6  # of the size of all weights
+TEXT_FEATURES = 256  # of a text, at most
 
 
 def work(config: RunConfig, samples: int | None = None) -> float:
     """Seconds that a run, or that many of its samples, takes on an ordinary machine: within a factor of 2."""
     gates, states, hidden = size(config)
-    values = config.steps * (samples or config.batch_size) * (gates * states + 1) * hidden
+    pairs, heard = config.steps * (samples or config.batch_size), features(config)
+    values = pairs * (gates * states + 1) * hidden
     fixed = _RUN_SECONDS + config.steps * _STEP_SECONDS + gates * hidden**3 * _CUBE_SECONDS
-    return fixed + values * (_VALUE_SECONDS + hidden * _PRODUCT_SECONDS)
+    inputs = pairs * heard * (_INPUT_SECONDS + gates * hidden * _PRODUCT_SECONDS + heard * _MOMENT_SECONDS)
+    return fixed + values * (_VALUE_SECONDS + hidden * _PRODUCT_SECONDS) + inputs
 
 
 def memory(config: NetworkConfig) -> float:
     """Bytes that a run, or a step of training, takes at its peak, about."""
     gates, states, hidden = size(config)
     bytes_each = 8 if config.dtype == "float64" else 4
-    layers = getattr(config, "layers", 1)
-    return _ARRAYS * bytes_each * config.steps * config.batch_size * (gates + states) * hidden * layers
+    layers, pairs, heard = getattr(config, "layers", 1), config.steps * config.batch_size, features(config)
+    held = _ARRAYS * pairs * (gates + states) * hidden * layers + _WEIGHTS * gates * hidden * (hidden * layers + heard)
+    return bytes_each * held + 8 * _INPUTS * pairs * heard
+
+
+def features(config: NetworkConfig) -> int:
+    """How many numbers come in at each step; of a file that cannot be read one, as the run itself will say so."""
+    source = getattr(config, "input", "noise")
+    if source in INPUTS:
+        return int(getattr(config, "input_size", 1))
+    return 1 if config.column is not None else _columns(source)
+
+
+@lru_cache
+def _columns(path: str) -> int:
+    """Of a file, which the app keeps under a name that tells its content."""
+    try:
+        return len(column_names(*named_content(path))) or TEXT_FEATURES
+    except InputError:
+        return 1
 
 
 def size(config: NetworkConfig) -> tuple[int, int, float]:

@@ -94,7 +94,8 @@ def _second_moment(x: Array | None, lengths: Array | None, cell: Cell, models: t
     require_finite("x", full, own.inside)
     full, steps = own.keep(full), own.count(full.shape[0])
     count = np.broadcast_to(steps, full.shape[1:-1]).sum(axis=-1)
-    return np.einsum("t...bi,t...bj->...ij", full, full) / np.maximum(count, 1)[..., None, None]
+    rows = np.moveaxis(full, 0, -2).reshape(*full.shape[1:-2], -1, full.shape[-1])  # every step of every sample
+    return rows.swapaxes(-1, -2) @ rows / np.maximum(count, 1)[..., None, None]
 
 
 def _prediction(name: str, log_rate: np.ndarray, here: str = "", warning: str = "") -> Prediction:
