@@ -4,6 +4,9 @@ import click
 from dash import Dash
 
 from . import pages, server, shell
+from .work import workers
+
+THREADS = 64  # nearly all of which wait for what is computed elsewhere
 
 
 def create_app(allowed_hosts: tuple[str, ...] = ()) -> Dash:
@@ -43,7 +46,11 @@ def main(query: str, host: str, port: int | None, allowed: tuple[str, ...], no_b
     except OSError as error:
         where = f"port {port}" if port is not None else "any port"
         raise click.ClickException(f"cannot listen on {host}, {where}: {error.strerror}; try another --port") from None
-    running = waitress.create_server(create_app(allowed).server, sockets=[sock], threads=8)
+    running = waitress.create_server(create_app(allowed).server, sockets=[sock], threads=THREADS)
+    workers.start()
     server.announce(server.address(sock, query), sock.getsockname()[1], not no_browser)
-    running.run()  # returns on Ctrl-C
+    try:
+        running.run()  # returns on Ctrl-C
+    finally:
+        workers.stop()
     click.echo("gradlab has ended.")

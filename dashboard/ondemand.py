@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from .work import workers
 from .work.jobs import JOBS, Job, Progress
 
 S = TypeVar("S")
@@ -14,7 +15,7 @@ class Work(Generic[S]):
     """What is computed on demand about a subject.
 
     identity: what tells subjects apart, as text. compute: from the subject, the last result (None before there is one)
-    and a progress callback.
+    and a progress callback, in a process of its own.
     """
 
     name: str
@@ -42,7 +43,8 @@ class Work(Generic[S]):
     def start(self, subject: S) -> Job:
         """Start it, or find it under way."""
         result = self.result(subject)
-        return JOBS.start(self.key(subject), lambda on_progress: self.compute(subject, result, on_progress))
+        lane, compute = workers.LONG, self.compute
+        return JOBS.start(self.key(subject), lambda tell: lane.call(compute, subject, result, on_progress=tell))
 
     def cancel(self, subject: S) -> None:
         """End it, and forget what came of it."""

@@ -23,7 +23,16 @@ def request(config: RunConfig = SMALL, **more: Any) -> Request:
 
 def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
     """A request as the browser sends it."""
-    state = {"pins": [], "theme": "light", "narrow": False, "theory": True, "first": False, "run": False, "search": ""}
+    state = {
+        "owner": "a page",
+        "pins": [],
+        "theme": "light",
+        "narrow": False,
+        "theory": True,
+        "first": False,
+        "run": False,
+        "search": "",
+    }
     return {"raw": form.raw(config), "preset": "vanishing_tanh"} | state | more
 
 

@@ -4,7 +4,7 @@
 // server answers and never falls behind. What is typed waits until the fingers rest. A request is settled (address bar,
 // history, tables) when it has been drawn, no pointer or key is down on a control, and nothing has changed for a moment.
 // Where a preview was drawn, the whole run is asked for then; a change of the controls does not wait for it but takes
-// its place, and Dash drops the late answer.
+// its place, as does a click on Cancel; the server ends the run, and Dash drops its late answer.
 window.gradlab = {};
 (function () {
   const REST_MS = 250;
@@ -23,11 +23,12 @@ window.gradlab = {};
   let watch = null;      // runs while a request is under way
   let first = true;      // nothing has been shown yet
   let dressed = {};      // component -> properties that it was given last
+  const owner = Math.random().toString(36).slice(2);   // this page, while it is open
   const assigned = {};   // slider -> value that its field gave it, which it will report as if it had been moved
 
   const narrow = matchMedia("(max-width: 760px)");
   const theme = () => document.documentElement.getAttribute("data-mantine-color-scheme") === "dark" ? "dark" : "light";
-  const look = () => ({ theme: theme(), narrow: narrow.matches, first, search: location.search });
+  const look = () => ({ owner, theme: theme(), narrow: narrow.matches, first, search: location.search });
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const typing = () => document.activeElement.matches(".field input:not([readonly])");
 
@@ -43,7 +44,7 @@ window.gradlab = {};
     pump();
   }
 
-  const outdated = () => sent.run && !same(sent.raw, latest.raw);
+  const outdated = () => sent.run && (latest.stop || !same(sent.raw, latest.raw));
 
   function pump() {
     if (!latest || (busy && !outdated())) return;
@@ -82,7 +83,7 @@ window.gradlab = {};
     if (something) first = false;
     clearInterval(watch);
     nameUploads();
-    document.body.classList.remove("busy");
+    document.body.classList.remove("busy", "running");
     pump();
   }
 

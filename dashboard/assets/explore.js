@@ -77,7 +77,14 @@
       loaded: function () { lightUp = true; return noUpdate(); },
 
       run: function (clicks) {
-        if (clicks && drawing.latest()) want({ ...drawing.latest(), run: true });
+        if (!clicks || !drawing.latest()) return noUpdate();
+        document.body.classList.add("running");
+        want({ ...drawing.latest(), run: true, stop: false });
+        return noUpdate();
+      },
+
+      cancel: function (clicks) {
+        if (clicks && drawing.latest()) want({ ...drawing.latest(), run: false, stop: true });
         return noUpdate();
       },
 

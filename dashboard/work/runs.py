@@ -21,11 +21,8 @@ LIVE = 1.0  # seconds up to which a change is drawn without being asked for
 PREVIEW = 1.5  # the same for a preview, which stands for a run that takes longer
 PREVIEW_SAMPLES = 8  # the first ones of the run
 FOLLOWS = 6.0  # seconds up to which the whole run follows its preview by itself
-FIRST = 8.0  # the same for what a link shows first, with all its pins
 KEPT = 24  # runs
 KEPT_BYTES = 500 * 1000**2
-MEMORY = 6 * 1000**3  # bytes that a run in the app may take
-
 
 Key = tuple[RunConfig, int]  # a run and how many of its samples
 
@@ -53,8 +50,8 @@ class Runs:
     def get(self, config: RunConfig, owner: str | None = None) -> xr.Dataset:
         """The Dataset of a run, computed at most once while it is kept.
 
-        owner: who wants one run at a time; Cancelled is raised where it has asked for another one meanwhile, and a run
-        that nobody wants any more ends. Raises InputError as `analyze` does.
+        owner: who wants one run at a time. A run ends, and raises Cancelled, where all its owners have asked for
+        another one meanwhile. Raises InputError as `analyze` does.
         """
         return self._get((config, config.batch_size), owner)
 
@@ -119,7 +116,7 @@ class Runs:
 
     def _learn(self, seconds: float, predicted: float) -> None:
         """Follow the machine: what takes a second counts for a third, what is shorter less, being more up to chance."""
-        self._pace += (min(max(seconds / predicted, 0.05), 20.0) - self._pace) * min(predicted, 1.0) / 3
+        self._pace += (min(max(seconds / predicted, 0.1), 10.0) - self._pace) * min(predicted, 1.0) / 3
 
     def _keep(self, key: Key, ds: xr.Dataset) -> None:
         self._kept[key] = ds
@@ -144,8 +141,8 @@ def analyzed(config: RunConfig, samples: int) -> xr.Dataset:
 
 def require_memory(config: NetworkConfig) -> None:
     """InputError for a run that would take more memory than the app grants one."""
-    if (needed := memory(config)) > MEMORY:
+    if (needed := memory(config)) > workers.MEMORY:
         raise InputError(
-            f"this run would take about {needed / 1e9:.0f} GB, the app allows {MEMORY / 1e9:.0f} GB; take fewer steps, "
-            "samples or units, or run it from Python, where nothing is limited"
+            f"this run would take about {needed / 1e9:.0f} GB, the app allows {workers.MEMORY / 1e9:.0f} GB; "
+            f"{workers.ADVICE}"
         )

@@ -23,6 +23,7 @@ from pebble import ProcessExpired, ProcessPool
 from gradlab.errors import Cancelled, InputError
 
 MEMORY = 6 * 1000**3  # bytes of data that a process may hold
+ADVICE = "take fewer steps, samples or units, or run it from Python, where nothing is limited"
 SHARES = 256  # calls whose progress can be told apart at once
 TICK = 0.1  # s between two looks at the progress of a call
 CONTEXT = "spawn" if sys.platform == "win32" else "forkserver"  # a fork of the server's threads could hang
@@ -102,8 +103,7 @@ def result(future: Future[Done]) -> Done:
         raise Cancelled from None
     except MemoryError:
         raise InputError(
-            f"this takes more than the {MEMORY / 1e9:.0f} GB of memory that the app grants; take fewer steps, samples "
-            "or units, or run it from Python, where nothing is limited"
+            f"this takes more than the {MEMORY / 1e9:.0f} GB of memory that the app allows; {ADVICE}"
         ) from None
     except ProcessExpired:
         raise InputError("the process that computed this has died; try again, with fewer steps or units") from None

@@ -117,7 +117,6 @@ def test_long_runs_ask_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(r"This run takes about \d+ s\.", drawing["drawn"]["props"]["run-text"]["children"])
     assert "figure" in explore_draw.draw(request(config, run=True))
     assert "figure" in explore_draw.draw(request(config)), "now it is known"
-    monkeypatch.setattr(explore_draw, "FIRST", 0.0)
     assert explore_draw.draw(request(SMALL.replace(seed=78), first=True))["verdict"] == "Ready when you are"
 
 

@@ -79,7 +79,18 @@ def test_a_very_long_run_is_previewed_and_waits_for_a_click(monkeypatch: pytest.
     assert not browser["follows"]
     assert browser["props"]["run-bar"] == {"className": "run-bar"}
     assert browser["props"]["run-text"] == {"children": "The whole run takes about 1 s."}
-    assert drawn(LONG.replace(seed=3), first=True)[1]["follows"], "a link's first view may take longer"
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_link_starts_nothing_that_takes_longer_than_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = LONG.replace(seed=3)
+    changes, browser = drawn(config, first=True)
+    assert "figure" not in changes and changes["verdict"] == "Ready when you are"
+    assert browser["props"]["run-bar"] == {"className": "run-bar"}
+    between = (runs.RUNS.preview_seconds(config) + runs.RUNS.seconds(config)) / 2
+    monkeypatch.setattr(explore_draw, "LIVE", between)
+    changes, browser = drawn(config, first=True)
+    assert words(changes["details"]).startswith(NOTE) and not browser["follows"]
 
 
 @pytest.mark.usefixtures("slow")

@@ -33,7 +33,6 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     monkeypatch.setattr(explore_draw, "LIVE", 0.0)
     monkeypatch.setattr(explore_draw, "PREVIEW", 60.0)
     monkeypatch.setattr(explore_draw, "FOLLOWS", 60.0)
-    monkeypatch.setattr(explore_draw, "FIRST", 60.0)
     yield go
     go.set()
 
@@ -41,7 +40,9 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
 def opened(open_page: Callable[..., Page], whole: Event, seed: int) -> Page:
     """A page with a whole run, for which the next change has to wait again."""
     whole.set()
-    page = open_page(f"{LONG}&seed={seed}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explore_draw, "LIVE", 60.0)
+        page = open_page(f"{LONG}&seed={seed}")
     whole.clear()
     return page
 
@@ -141,3 +142,25 @@ def test_dragging_draws_previews(open_page: Callable[..., Page], whole: Event) -
     expect(page.locator(".part-of-run")).to_have_count(0)
     settled(page)
     until(page, "location.search.includes('gain=')")
+
+
+@pytest.mark.slow
+def test_a_run_under_way_is_cancelled(
+    open_page: Callable[..., Page], whole: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = opened(open_page, whole, 47)
+    monkeypatch.setattr(explore_draw, "PREVIEW", 0.0)
+    page.locator("#control-gain").fill("3")
+    expect(page.locator("#run-bar")).to_contain_text("This run takes about 1 s.")
+    expect(page.locator("#cancel")).to_be_hidden()
+    page.click("#run")
+    expect(page.locator("#cancel")).to_be_visible()
+    expect(page.locator("#run")).to_be_hidden()
+    page.click("#cancel")
+    expect(page.locator("#run")).to_be_visible()
+    expect(page.locator("#run-bar")).to_contain_text("This run takes about 1 s.")
+    expect(page.locator("#verdict")).not_to_contain_text("explodes")
+    whole.set()
+    page.click("#run")
+    expect(page.locator("#verdict")).to_contain_text("explodes")
+    expect(page.locator("#run-bar")).to_be_hidden()

@@ -17,6 +17,7 @@ from gradlab.wording import factor_text
 
 from ... import form, ids
 from ...components import Component, message, table, typeset
+from ...work import workers
 from ...work.runs import KEPT, RUNS
 from .request import finished
 
@@ -38,7 +39,8 @@ def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
 @lru_cache(KEPT)
 def diagnosed(config: RunConfig) -> Diagnosis:
     """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too."""
-    return diagnose(RUNS.get(config))
+    found: Diagnosis = workers.CARDS.call(diagnose, RUNS.get(config))
+    return found
 
 
 def card(found: Diagnosis, result: str) -> list[Component]:

@@ -11,14 +11,14 @@ import gradlab
 from gradlab.config import UPDATE_CLIPS, RunConfig, controls
 from gradlab.config.links import from_query
 from gradlab.config.presets import PRESETS
-from gradlab.errors import InputError
+from gradlab.errors import Cancelled, InputError
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import duration
 
 from ... import components, form, ids
 from ...answers import answer, outputs
 from ...form import Form
-from ...work.runs import FIRST, FOLLOWS, LIVE, PREVIEW, PREVIEW_SAMPLES, RUNS, require_memory
+from ...work.runs import FOLLOWS, LIVE, PREVIEW, PREVIEW_SAMPLES, RUNS, require_memory
 from . import theory
 from .request import MAX_PINS, Request
 
@@ -28,12 +28,17 @@ log = logging.getLogger(__name__)
 
 
 def draw(request: Request) -> dict[str, Any]:
-    """What a request changes on the page. What is wrong with it becomes messages, and the last good figure stays."""
+    """What a request changes on the page; nothing where a newer one of the page has taken its place.
+
+    What is wrong with it becomes messages, and the last good figure stays.
+    """
     filled = form.read(request.raw)
     if filled.errors:
         return stale(request, filled)
     try:
         return attempt(filled.config, request)
+    except Cancelled:
+        return {}
     except InputError as error:
         fields = error.fields.items()
         errors = {name: text for name, text in fields if name in controls() and form.applies(name, filled.config)}
@@ -52,24 +57,27 @@ def attempt(config: RunConfig, request: Request) -> dict[str, Any]:
     require_memory(config)
     pins = [from_query(query).config for query in request.pins]
     seconds = RUNS.seconds(config, *pins)
-    at_once = request.run or seconds <= LIVE
-    if not at_once and can_preview(config):
+    if request.run or seconds <= LIVE:
+        return view(RUNS.get(config, request.owner), [pinned(pin) for pin in pins], config, request)
+    RUNS.give_up(request.owner)
+    if can_preview(config, LIVE if request.first else PREVIEW):
         return preview(config, pins, request, seconds)
-    if at_once or (request.first and seconds <= FIRST):
-        return view(RUNS.get(config), [pinned(pin) for pin in pins], config, request)
     return stale(request, Form(config), question=f"This run takes about {duration(seconds)}.")
 
 
-def can_preview(config: RunConfig) -> bool:
-    """Whether the first samples of a run say something soon that is not known yet."""
+def can_preview(config: RunConfig, seconds: float) -> bool:
+    """Whether the first samples of a run say something within `seconds` that is not known yet."""
     fewer = config.batch_size > PREVIEW_SAMPLES <= config.steps  # else the input looks as if samples came first
-    return fewer and config not in RUNS and RUNS.preview_seconds(config) <= PREVIEW
+    return fewer and config not in RUNS and RUNS.preview_seconds(config) <= seconds
 
 
 def preview(config: RunConfig, pins: list[RunConfig], request: Request, seconds: float) -> dict[str, Any]:
-    """The run's first samples, and what becomes of the others; pins that are not kept wait for the whole run."""
-    follows = seconds <= (FIRST if request.first else FOLLOWS)
-    changes = view(RUNS.preview(config), [pinned(pin) for pin in pins if pin in RUNS], config, request)
+    """The run's first samples, and what becomes of the others; pins that are not kept wait for the whole run.
+
+    What a link shows first is followed by the whole run on a click only.
+    """
+    follows = seconds <= FOLLOWS and not request.first
+    changes = view(RUNS.preview(config, request.owner), [pinned(pin) for pin in pins if pin in RUNS], config, request)
     changes["details"] = [html.Span(preview_note(config), className="part-of-run"), " ", *changes["details"]]
     changes["drawn"]["follows"] = follows
     changes["drawn"]["props"] |= run_bar("" if follows else f"The whole run takes about {duration(seconds)}.")

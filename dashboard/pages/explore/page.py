@@ -101,12 +101,14 @@ def actions() -> Component:
 def _messages() -> list[Component]:
     """Where a link, a failure or a long run speak."""
     run = dmc.Button("Run", id=ids.EXPLORE.run, size="compact-md")
+    cancel = dmc.Button("Cancel", id=ids.EXPLORE.cancel, size="compact-md", variant="default")
+    run_bar = [run, cancel, html.Span(id=ids.EXPLORE.run_text)]
     drop = controls.upload(ids.EXPLORE.missing, "Drop the file here, or click to choose it")
     return [
         html.Div(id=ids.EXPLORE.notices, role="status"),
         html.Div(drop, id=ids.EXPLORE.missing, className="missing hidden"),
         html.Div(id=ids.EXPLORE.failure, role="alert"),
-        html.Div([run, html.Span(id=ids.EXPLORE.run_text)], id=ids.EXPLORE.run_bar, className="run-bar hidden"),
+        html.Div(run_bar, id=ids.EXPLORE.run_bar, className="run-bar hidden"),
     ]
 
 
@@ -137,6 +139,7 @@ def register(app: Dash) -> None:
         drawn=[Input(ids.EXPLORE.drawn, "data")],
         loaded=[Input(ids.EXPLORE.loaded, "data")],
         run=[Input(ids.EXPLORE.run, "n_clicks")],
+        cancel=[Input(ids.EXPLORE.cancel, "n_clicks")],
         sheet=[Input(ids.EXPLORE.sheet_toggle, "n_clicks")],
         closeHint=[Input(ids.EXPLORE.hint_close, "n_clicks")],
         table=[*table, Input(ids.EXPLORE.table_toggle, "n_clicks")],

@@ -21,12 +21,14 @@ MAX_PINS = 5
 class Request:
     """What the browser wants drawn.
 
-    first: whether the page shows no run yet. run: whether a person asked for it, however long it takes. search: the
-    query that the address bar shows. theory: whether its line is in the figure.
+    owner: the page as long as it is open, which shows one run at a time. first: whether it shows none yet. run: whether
+    a person asked for it, however long it takes. search: the query that the address bar shows. theory: whether its line
+    is in the figure.
     """
 
     raw: Mapping[str, Any]
     preset: str
+    owner: str = ""
     pins: tuple[str, ...] = ()
     theme: str = "light"
     narrow: bool = False
