@@ -1,5 +1,8 @@
 """The app and its command."""
 
+import signal
+from typing import Any, NoReturn
+
 import click
 from dash import Dash
 
@@ -47,10 +50,16 @@ def main(query: str, host: str, port: int | None, allowed: tuple[str, ...], no_b
         where = f"port {port}" if port is not None else "any port"
         raise click.ClickException(f"cannot listen on {host}, {where}: {error.strerror}; try another --port") from None
     running = waitress.create_server(create_app(allowed).server, sockets=[sock], threads=THREADS)
+    signal.signal(signal.SIGTERM, _end)
     workers.start()
     server.announce(server.address(sock, query), sock.getsockname()[1], not no_browser)
     try:
-        running.run()  # returns on Ctrl-C
+        running.run()  # returns on Ctrl-C and on _end
     finally:
         workers.stop()
     click.echo("gradlab has ended.")
+
+
+def _end(*_signal: Any) -> NoReturn:
+    """Being told to end is like Ctrl-C."""
+    raise KeyboardInterrupt

@@ -9,6 +9,7 @@ window.gradlab = {};
 (function () {
   const REST_MS = 250;
   const PATIENCE_MS = 5000;   // until a silent server is asked whether it is still there
+  const BACK_MS = 1000;       // until one that is gone is asked whether it is back
   const noUpdate = () => window.dash_clientside.no_update;
   const setProps = (id, props) => window.dash_clientside.set_props(id, props);
 
@@ -21,6 +22,7 @@ window.gradlab = {};
   let held = false;      // a hand is on a slider
   let timer = null;      // runs while changes are fresh
   let watch = null;      // runs while a request is under way
+  let lost = false;      // the server does not answer
   let first = true;      // nothing has been shown yet
   let dressed = {};      // component -> properties that it was given last
   const owner = Math.random().toString(36).slice(2);   // this page, while it is open
@@ -44,7 +46,7 @@ window.gradlab = {};
     pump();
   }
 
-  const outdated = () => sent.run && (latest.stop || !same(sent.raw, latest.raw));
+  const outdated = () => sent?.run && (latest.stop || !same(sent.raw, latest.raw));
 
   function pump() {
     if (!latest || (busy && !outdated())) return;
@@ -54,7 +56,7 @@ window.gradlab = {};
       busy = true;
       document.body.classList.add("busy");
       clearInterval(watch);
-      watch = setInterval(askServer, PATIENCE_MS);
+      watch = setInterval(() => askServer(), PATIENCE_MS);
       setProps(page + "request", { data: sent });
     } else if (!held && timer === null && settled !== sent) {
       settled = sent;
@@ -64,11 +66,28 @@ window.gradlab = {};
     }
   }
 
-  function askServer() {
-    fetch(location.origin + "/assets/icon.svg", { cache: "no-store" }).catch(() => {
+  // Whether the server is still there; once it is back, what was lost is asked for again.
+  function askServer(again = askForLatest) {
+    if (lost) return;
+    const ask = () => fetch(location.origin + "/assets/icon.svg", { cache: "no-store" });
+    const wait = () => setTimeout(() => ask().then(back, wait), BACK_MS);
+    const back = () => {
+      lost = false;
+      setProps(page + "failure", { children: "" });
+      again();
+    };
+    ask().catch(() => {
+      lost = true;
       clearInterval(watch);
-      setProps(page + "failure", { children: "The server does not answer any more. Start it again, then reload this page." });
+      setProps(page + "failure", { children: "The server does not answer. Start it again, and this page goes on." });
+      wait();
     });
+  }
+
+  function askForLatest() {
+    sent = null;
+    busy = false;
+    pump();
   }
 
   // The file inputs come without a name.

@@ -66,7 +66,7 @@
       },
 
       drawn: function (data) {
-        if (data.run !== drawing.sent().run) return noUpdate();   // of a whole run that a newer request has replaced
+        if (data.run !== drawing.sent()?.run) return noUpdate();   // of a whole run that a newer request has replaced
         drawing.dress(data.props);
         if (data.strip) paintStrip(data.strip);
         playLightUp();

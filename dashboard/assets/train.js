@@ -10,7 +10,8 @@
   let watch = null;   // runs while an answer is due
 
   function tick() {
-    watch = setInterval(drawing.askServer, PATIENCE_MS);
+    clearInterval(watch);
+    watch = setInterval(() => drawing.askServer(tick), PATIENCE_MS);
     setProps("train-tick", { data: Date.now() });
   }
 

@@ -194,13 +194,14 @@ def test_over_ssh_the_tunnel_is_printed(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
-def test_the_command_serves_and_ends_with_one_line() -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_and_ends_with_one_line(end: signal.Signals) -> None:
     running = process("?gain=3", "--port", "0", "--no-browser", module="dashboard", stderr=subprocess.STDOUT)
     line = running.stdout.readline()
     url = re.search(r"http://127\.0\.0\.1:\d+/\?gain=3", line)
     assert url, line
     with urllib.request.urlopen(url[0], timeout=20) as answer:
         assert answer.status == 200
-    running.send_signal(signal.SIGINT)
+    running.send_signal(end)
     assert running.communicate(timeout=30)[0].splitlines()[-1] == "gradlab has ended."
     assert running.returncode == 0
