@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
 
-from dashboard.work import workers
+from dashboard.work import lanes
+from gradlab.errors import Cancelled
+from gradlab.runs import processes
 
 
 @pytest.fixture(autouse=True)
@@ -18,14 +21,20 @@ def computed_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if request.node.get_closest_marker("processes"):
         yield
         return
-    pool, shares = ThreadPoolExecutor(16), [0.0] * workers.SHARES
+    pool, shares, ended = ThreadPoolExecutor(16), [0.0] * processes.SHARES, Event()
 
-    def submit(lane: workers.Workers, function: Callable[..., Any], *args: Any) -> Future[workers.Done]:
-        return pool.submit(workers._timed, function, args)
+    def submit(lane: processes.Processes, function: Callable[..., Any], *args: Any) -> Future[processes.Done]:
+        return pool.submit(processes._timed, function, args)
 
-    monkeypatch.setattr(workers, "_shares", shares)
-    for lane in workers.LANES:
+    def tell(slot: int, share: float) -> None:
+        if ended.is_set():
+            raise Cancelled
+        shares[slot] = share
+
+    monkeypatch.setattr(processes, "_tell", tell)
+    for lane in lanes.LANES:
         monkeypatch.setattr(lane, "_shares", shares)
-    monkeypatch.setattr(workers.Workers, "submit", submit)
+    monkeypatch.setattr(processes.Processes, "submit", submit)
     yield
+    ended.set()
     pool.shutdown(wait=False)
