@@ -22,6 +22,7 @@ from threading import Lock
 
 import xarray as xr
 
+from gradlab import files
 from gradlab.config.train import TrainConfig
 from gradlab.data.uploads import user_cache
 from gradlab.errors import InputError
@@ -95,8 +96,9 @@ class TrainingJobs:
             self._require_room()
             self._evict()
             with _kept_in(folder):
-                folder.mkdir(mode=0o700, parents=True)
-                (folder / CONFIG).write_text(config.model_dump_json(), "utf-8")
+                files.make_private(self.folder())
+                files.make_private(folder)
+                files.write(folder / CONFIG, config.model_dump_json().encode())
                 self._launch(run_id)
         return run_id
 
@@ -110,6 +112,7 @@ class TrainingJobs:
                 return
             self._require_room()
             with _kept_in(self.folder(run_id)):
+                files.make_private(self.folder())
                 self._launch(run_id)
 
     def pause(self, run_id: str) -> None:

@@ -86,6 +86,7 @@ def _measure(
         from ..diagnosis import diagnose
         from ..importers import AssumedActivation
         from ..runs.analyze import analyze
+        from ..runs.netcdf import netcdf
 
         warnings.simplefilter("ignore", AssumedActivation)  # the note on the weights says it
         ds = analyze(config)
@@ -93,19 +94,15 @@ def _measure(
         found = diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))
         for file in files:
             working_on(f"Writing {file.path}")
-            file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
+            file.write(netcdf(ds) if file is dataset_file else _report(ds, found))
     return ds, found, [str(file.path) for file in files]
 
 
-def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
-    return lambda path: ds.to_netcdf(path, engine="h5netcdf")
-
-
-def _save_report(ds: xr.Dataset, found: Diagnosis) -> Callable[[Path], object]:
+def _report(ds: xr.Dataset, found: Diagnosis) -> bytes:
     from ..plots import html_report
 
     lines = [*_verdict_lines(found.verdict), *_diagnosis_lines(found)]
-    return lambda path: path.write_text(html_report(ds, found.verdict.headline, lines), "utf-8")
+    return html_report(ds, found.verdict.headline, lines).encode()
 
 
 def _verdict_lines(found: Verdict) -> list[str]:

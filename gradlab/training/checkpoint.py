@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, Timeout
 from threadpoolctl import threadpool_info
 
+from .. import files
 from ..config.train import TrainConfig
 from ..errors import InputError
 from ..importers import TRAINING
 from ..version import __version__
 from .history import snapshot_names
 
-WAITS = 100 if os.name == "nt" else 0  # for whoever reads the last checkpoint, 10 ms each
 FACTS = ("iteration", "status", "versions", "digest", "task")  # that a run needs beside arrays and configuration
 OF_FILE = ("input_size", "output_size", "length", "baseline")  # attributes of a task that its file decides
 MATTER = ("gradlab", "numpy", "machine", "threads")  # of the versions: the bits of a result
@@ -29,48 +29,41 @@ MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the sa
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **facts: Any) -> None:
-    """Write, flush to the disk, and only then rename: whatever happens, a whole checkpoint stays.
-
-    Raises InputError where the file cannot be written; the one before is left as it was.
-    """
+    """Write the whole of it, as `files.write` does. Raises InputError where that fails; the one before is left."""
     from safetensors.numpy import save
 
     meta = {"config": config.model_dump(), **facts}
     data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {TRAINING: json.dumps(meta)})
-    unfinished = path.with_name(f".{path.name}.unfinished")  # what a kill leaves is overwritten the next time
+    kept = "the last one is intact" if path.exists() else files.ELSEWHERE
+    files.write(path, data, f"the checkpoint {path}", kept, "checkpoint")
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep a checkpoint for one training; what killed ones left of it is removed.
+
+    Raises InputError where another training holds it, or it cannot be written.
+    """
+    files.require_writable(path, f"the checkpoint {path}", field="checkpoint")
+    target = Path(os.path.realpath(path))
+    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+    with files.writing(f"the lock of the checkpoint {path}", field="checkpoint"):
+        _acquire(lock, path)
     try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(unfinished, path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        kept = "the last one is intact" if path.exists() else "make room, or name a file elsewhere"
-        raise InputError(f"cannot write the checkpoint {path}: {error.strerror}; {kept}") from None
+        files.sweep(target)
+        yield
     finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows has none that is open removed, and removes it with the release
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
-def _replace(unfinished: Path, path: Path) -> None:
-    """Rename; on Windows again and again for a while, as nothing can take the place of a file that is being read."""
-    for _ in range(WAITS):
-        with suppress(PermissionError):
-            os.replace(unfinished, path)
-            return
-        time.sleep(0.01)
-    os.replace(unfinished, path)
-
-
-def _sync_directory(folder: Path) -> None:
-    """Make the renaming itself last, where a folder can be opened (not on Windows)."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _acquire(lock: BaseFileLock, path: Path) -> None:
+    try:
+        lock.acquire()
+    except Timeout:  # it is an OSError, too
+        text = f"{path}: another training writes this checkpoint; wait for its end, or name another file"
+        raise InputError(text, "checkpoint") from None
 
 
 def versions() -> dict[str, str]:

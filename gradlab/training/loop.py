@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -239,23 +240,27 @@ def train(
     on_step: called after each iteration; when it raises Cancelled, the run ends as it is, status "cancelled".
     checkpoint: a file that is written after the first iteration, every `save_seconds` and at the end. resume: go on
     from it, with its own fields unless others are given; on the CPU, with as many threads, the result is bit for bit
-    that of a run without a break. Raises InputError for what cannot be used.
+    that of a run without a break. Raises InputError for what cannot be used, and while another training holds the
+    checkpoint.
     """
     if config is not None and fields:
         raise InputError("give a TrainConfig or its fields, not both; config.replace(...) changes fields")
     path = None if checkpoint is None else Path(checkpoint)
-    if resume:
-        if path is None:
-            raise InputError("resume: name the checkpoint to go on from", "resume")
-        run = TrainingRun.load(path, config, **fields)
-    else:
-        run = TrainingRun(config or TrainConfig(**fields))
-    with few_threads(run.config.batch_size * run.config.hidden_size**2):
-        _note_versions(run, path if resume else None)
-        _loop(run, on_step, path, save_seconds)
-        if path is not None:
-            run.save(path)
+    if resume and path is None:
+        raise InputError("resume: name the checkpoint to go on from", "resume")
+    before = path if resume else None
+    with _held(path):
+        run = TrainingRun.load(before, config, **fields) if before else TrainingRun(config or TrainConfig(**fields))
+        with few_threads(run.config.batch_size * run.config.hidden_size**2):
+            _note_versions(run, before)
+            _loop(run, on_step, path, save_seconds)
+            if path is not None:
+                run.save(path)
     return run
+
+
+def _held(path: Path | None) -> AbstractContextManager[None]:
+    return nullcontext() if path is None else checkpoint.held(path)
 
 
 def _note_versions(run: TrainingRun, resumed: Path | None) -> None:
