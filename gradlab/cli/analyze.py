@@ -208,7 +208,8 @@ def _rendered(rows: list[dict[str, float]], width: int) -> Table:
 
 def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
     """The command that shows a run in the app; a note and None where the app cannot show it."""
-    from ..config.links import to_query
+    from ..config.links import linked_files, to_query
+    from ..data.uploads import directory
 
     try:
         if limits := config.beyond_limits():
@@ -217,4 +218,6 @@ def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
     except InputError as error:
         terminal.note(f"the app cannot show this run: {error}")
         return None
+    if names := linked_files(config):
+        terminal.note(f"for the app, a copy of {' and '.join(names)} is kept in {directory()}")
     return "gradlab-dashboard " + (f'"{query}"' if os.name == "nt" else shlex.quote(query))

@@ -28,7 +28,7 @@ def store(name: str, data: bytes) -> str:
             f"{name} has {len(data) / 1e6:.0f} MB, more than the {LIMIT / 1e6:.0f} MB that are kept in all"
         )
     sha = _digest(io.BytesIO(data))
-    path = _directory() / f"{sha}-{_safe(name)}"
+    path = directory() / f"{sha}-{_safe(name)}"
     if not _is_whole(path):
         _keep(data, path, name)
     _use(path)
@@ -42,8 +42,8 @@ def find(sha: str, name: str = "") -> Path | None:
     """
     if not _HASH.fullmatch(sha):
         return None
-    named = _directory() / f"{sha}-{_safe(name)}"
-    for path in sorted(_directory().glob(f"{sha}-*"), key=lambda path: path != named):
+    named = directory() / f"{sha}-{_safe(name)}"
+    for path in sorted(directory().glob(f"{sha}-*"), key=lambda path: path != named):
         if _is_whole(path):
             _use(path)
             return path
@@ -53,7 +53,7 @@ def find(sha: str, name: str = "") -> Path | None:
 def original_name(path: Path) -> str:
     """The name under which a file that `find` returned was stored; any other file's own, whatever it looks like."""
     name = key_name(path.name)
-    return name if name != path.name and path.absolute().parent == _directory().absolute() else path.name
+    return name if name != path.name and path.absolute().parent == directory().absolute() else path.name
 
 
 def key_name(key: str) -> str:
@@ -62,7 +62,8 @@ def key_name(key: str) -> str:
     return name if _HASH.fullmatch(sha) and name else key
 
 
-def _directory() -> Path:
+def directory() -> Path:
+    """Where stored files are."""
     return user_cache() / "uploads"
 
 
