@@ -20,10 +20,8 @@ from ..config.train import TrainConfig
 from ..errors import InputError
 from ..importers import TRAINING
 from ..version import __version__
-from .history import snapshot_names
+from .whole import facts_of
 
-FACTS = ("iteration", "status", "versions", "digest", "task")  # that a run needs beside arrays and configuration
-OF_FILE = ("input_size", "output_size", "length", "baseline")  # attributes of a task that its file decides
 MATTER = ("gradlab", "numpy", "machine", "threads")  # of the versions: the bits of a result
 MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
@@ -78,7 +76,7 @@ def versions() -> dict[str, str]:
 
 
 def read(path: Path, prefix: str = "") -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]]:
-    """Arrays, those whose names begin with `prefix`, configuration, and FACTS by name.
+    """Arrays, those whose names begin with `prefix`, configuration, and the fields of `whole.Facts` by name.
 
     Raises InputError for files that are no whole checkpoint.
     """
@@ -92,63 +90,14 @@ def read(path: Path, prefix: str = "") -> tuple[dict[str, np.ndarray], TrainConf
             arrays = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: numbers that NumPy does not have
         raise InputError(f"{path}: not a whole checkpoint: {error}") from None
-    return arrays, *_facts(path, meta)
-
-
-def _facts(path: Path, meta: str) -> tuple[TrainConfig, dict[str, Any]]:
-    try:
-        facts = dict(json.loads(meta))
-        task = {name: facts["task"][name] for name in OF_FILE}
-        return TrainConfig(**facts["config"]), {name: facts[name] for name in FACTS} | {"task": task}
-    except KeyError as error:
-        raise _unusable(path, f"it lacks {error.args[0]}") from None
-    except (ValueError, TypeError) as error:  # of JSON, or of a configuration, with a line per field
-        raise _unusable(path, f"its metadata cannot be used ({'; '.join(str(error).splitlines())})") from None
-
-
-def _unusable(path: Path, why: str) -> InputError:
-    return InputError(f"{path}: {why}. The file is damaged, or another version of gradlab wrote it; start afresh")
+    return arrays, *facts_of(path, meta)
 
 
 def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     """The arrays whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-
-
-def require_whole(
-    path: Path, arrays: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], config: TrainConfig, iteration: int
-) -> None:
-    """Raise InputError that names what is missing, foreign or of another shape among the arrays of a checkpoint.
-
-    fresh: those of the same run before its first iteration.
-    """
-    snapshots = {f"history.snapshots.{name}" for name in snapshot_names(config.layers)}
-    wanted = fresh.keys() | (snapshots if snapshots & arrays.keys() else set())
-    if wanted != arrays.keys():
-        lacking, foreign = (", ".join(sorted(names)) for names in (wanted - arrays.keys(), arrays.keys() - wanted))
-        raise _unusable(
-            path, " and ".join([f"it lacks {lacking}"] * bool(lacking) + [f"it holds {foreign}"] * bool(foreign))
-        )
-    count = len(arrays.get("history.snapshots.iteration", ()))
-    for name, array in arrays.items():
-        shape = _shape(name, array.shape, fresh, iteration, count)
-        if array.shape != shape:
-            raise _unusable(path, f"{name} has shape {array.shape}, expected {shape}")
-
-
-def _shape(
-    name: str, shape: tuple[int, ...], fresh: Mapping[str, np.ndarray], iteration: int, snapshots: int
-) -> tuple[int, ...]:
-    """What an array of shape `shape` should have: the number of clipped norms and of scores is free."""
-    if name.startswith("history.rows."):
-        return (iteration,)
-    if name.startswith("history.snapshots."):
-        return (snapshots, *shape[1:])
-    if name == "history.scores":
-        return (*shape[:1], 3)
-    return shape if name.startswith("clipper.") else fresh[name].shape
 
 
 def require_input(path: Path, saved: str | None, found: str | None, file: str | None) -> None:

@@ -28,6 +28,7 @@ from . import checkpoint
 from .history import History, snapshot
 from .network import build_network, build_task, input_digest
 from .record import TrainingRecord
+from .whole import OfFile, require_room, require_task, require_whole
 
 WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
     int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
@@ -166,7 +167,7 @@ class TrainingRun(TrainingRecord):
     def save(self, path: Path) -> None:
         """Write everything that going on needs; see `checkpoint.write`."""
         facts = {"iteration": self.iteration, "status": self.status, "versions": self.versions, "digest": self.digest}
-        by_file = {name: getattr(self.task, name) for name in checkpoint.OF_FILE}
+        by_file = {name: getattr(self.task, name) for name in OfFile.model_fields}
         checkpoint.write(path, self.arrays(), self.config, **facts, task=by_file)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -185,9 +186,11 @@ class TrainingRun(TrainingRecord):
         arrays, saved, facts = checkpoint.read(path)
         config = config or saved.replace(**fields)
         checkpoint.require_same(path, saved, config)
+        require_room(path, arrays, config)
         run = cls(config, facts["iteration"])
         checkpoint.require_input(path, facts["digest"], run.digest, config.input)
-        checkpoint.require_whole(path, arrays, run.arrays(), config, run.iteration)
+        require_task(path, facts["task"], run.task)
+        require_whole(path, arrays, run.arrays(), config, run.sizes)
         run.versions = facts["versions"]
         _fill(run.params, checkpoint.part(arrays, "params."), run.xp)
         _fill(run.state, checkpoint.part(arrays, "optimizer."), run.xp)
