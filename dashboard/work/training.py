@@ -95,11 +95,15 @@ class TrainingJobs:
         with self._lock:
             self._require_room()
             self._evict()
-            with _kept_in(folder):
-                files.make_private(self.folder())
-                files.make_private(folder)
-                files.write(folder / CONFIG, config.model_dump_json().encode())
-                self._launch(run_id)
+            try:
+                with _kept_in(folder):
+                    files.make_private(self.folder())
+                    files.make_private(folder)
+                    files.write(folder / CONFIG, config.model_dump_json().encode())
+                    self._launch(run_id)
+            except InputError:
+                shutil.rmtree(folder, ignore_errors=True)  # half a run is none
+                raise
         return run_id
 
     def resume(self, run_id: str) -> None:

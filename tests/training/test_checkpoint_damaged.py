@@ -207,7 +207,8 @@ ARRAYS = ("params.0.W_hh", "optimizer.m.0.W_hh", "optimizer.updates", "clipper.n
 def test_arrays_of_another_kind(path, kind, name):
     """Of values that a net may have, however unlikely, and of how many norms were clipped, nothing is said."""
     changed(path, **{name.replace(".", "__"): KINDS[kind](load_file(path)[name])})
-    assert read_in_every_way(path) or kind in ("far beyond", "below", "not finite", "none", "twice", "longer")
+    free = name in ("clipper.norms", "history.scores") and kind in ("none", "twice", "longer")
+    assert read_in_every_way(path) or free or kind in ("far beyond", "below", "not finite")
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
