@@ -148,7 +148,7 @@ class TrainingJobs:
             return None
         try:
             return TrainConfig(**json.loads((self.folder(run_id) / CONFIG).read_text("utf-8")))
-        except (OSError, ValueError, InputError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def read(self, run_id: str) -> Record | None:
@@ -301,7 +301,7 @@ def _ended(folder: Path, code: int | None) -> RunState:
         outcome = json.loads((folder / OUTCOME).read_text("utf-8"))
         if not (code and _from_before(folder)):
             return RunState(_ENDINGS[outcome["status"]], outcome.get("error", ""))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     how = f" with code {code}" if code is not None else ""
     return RunState("interrupted", f"The process of this run ended{how} before it was done.{_last_words(folder)}")

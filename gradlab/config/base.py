@@ -50,7 +50,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         try:
             super().__init__(**fields)
         except ValidationError as error:
@@ -65,6 +65,12 @@ class Config(BaseModel):
         if control.choices and not control.files and value not in control.choices():
             raise unknown(KINDS.get(name, name), value, control.choices(), name)
         return value
+
+    @field_validator("*")
+    @classmethod
+    def _without_sign(cls, value: Any) -> Any:
+        """Minus zero as zero: as a scale, NumPy takes it for a negative one."""
+        return value + 0.0 if isinstance(value, float) else value
 
     def changes(self) -> dict[str, Any]:
         """The fields that differ from the defaults."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,7 +40,7 @@ class Facts(BaseModel):
     model_config = _CHECKED
     iteration: int = Field(ge=0)
     status: Literal["running", "done", "cancelled", "stopped"]
-    versions: dict[str, str]
+    versions: dict[str, Annotated[str, Field(max_length=100)]]
     digest: str | None
     task: OfFile
 

@@ -184,13 +184,24 @@ def test_ids_that_are_none(jobs, run_id, folder):
     assert not list(folder.iterdir())
 
 
+INTERRUPTED = RunState("interrupted", "The process of this run ended before it was done.")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", "null", '{"cell": "x"}', '{"self": 1}', "[" * 100_000], ids=range(7))
+def test_a_configuration_that_is_damaged(unstarted, folder, text):
+    run_id = unstarted.start(SHORT)
+    (folder / run_id / CONFIG).write_text(text)
+    assert unstarted.config(run_id) is None
+
+
 @pytest.mark.parametrize(
     "content, expected",
     [
         ('{"status": "stopped"}', RunState("halted")),
         ('{"status": "failed", "error": "disk full"}', RunState("failed", "disk full")),
-        ("{", RunState("interrupted", "The process of this run ended before it was done.")),
+        *((text, INTERRUPTED) for text in ("{", "[]", "7", '"done"', '{"status": []}', "[" * 100_000)),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_how_runs_of_an_earlier_app_ended(unstarted, folder, content, expected):
     run_id = unstarted.start(SHORT)
