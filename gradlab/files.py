@@ -35,30 +35,40 @@ def write(
     what is no regular file, such as a pipe, is refused.
     """
     with writing(what or str(path), advice, field):
-        target = _place(path)
-        partial = _partial(target)
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-        handle = os.open(partial, _NEW, 0o600 if private or mode is not None else 0o666)
-        try:
-            _fill(handle, data)
-            if mode is not None and not private:
-                partial.chmod(mode)
+        target = place(path)
+        with _unfinished(target) as partial:
+            _fill(partial, data, _mode(target, private))
             _rename(partial, target)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
         _sync_folder(target.parent)
 
 
-def require_writable(path: Path, what: str, field: str | None = None) -> None:
+def place(path: str | os.PathLike[str]) -> Path:
+    """Where a file goes, links followed. Raises OSError where nothing can be put, or what is there must stay."""
+    try:
+        target = Path(os.path.realpath(path))
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        target.parent.stat()
+        return target
+    except ValueError as error:  # a null byte in the name
+        raise OSError(errno.EINVAL, f"it is no file name: {error}") from None
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "it is a directory")
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, no regular file")
+    if not os.access(target, os.W_OK):
+        raise OSError(errno.EACCES, "it is write-protected")
+    return target
+
+
+def require_writable(path: Path, what: str, advice: str = ELSEWHERE, field: str | None = None) -> None:
     """Raise the InputError of `write` before long work, where it can be foreseen."""
-    with writing(what, field=field):
-        target = _place(path)
+    with writing(what, advice, field):
+        target = place(path)
         sweep(target, ABANDONED)
-        partial = _partial(target)
-        os.close(os.open(partial, _NEW, 0o600))
-        partial.unlink()
+        with _unfinished(target) as partial:
+            _fill(partial, b"", 0o600)
+            partial.unlink()
 
 
 def sweep(path: Path, age: float = 0.0) -> None:
@@ -93,24 +103,6 @@ def make_private(folder: Path) -> None:
             folder.chmod(0o700)
 
 
-def _place(path: str | os.PathLike[str]) -> Path:
-    """Where a file goes, links followed. Raises OSError for what must not be replaced."""
-    try:
-        target = Path(os.path.realpath(path))
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        return target
-    except ValueError as error:  # a null byte in the name
-        raise OSError(errno.EINVAL, f"it is no file name: {error}") from None
-    if stat.S_ISDIR(mode):
-        raise OSError(errno.EISDIR, "it is a directory")
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is a pipe or a device, no regular file")
-    if not os.access(target, os.W_OK):
-        raise OSError(errno.EACCES, "it is write-protected")
-    return target
-
-
 def _prefix(target: Path) -> str:
     """With which the names of a file's unfinished ones begin, short however long its own name is."""
     return f".gradlab-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"
@@ -121,9 +113,31 @@ def _partial(target: Path) -> Path:
     return target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.partial")
 
 
-def _fill(handle: int, data: bytes) -> None:
-    with os.fdopen(handle, "wb") as file:
+@contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """A name for what is to become the file, and nothing under it if that fails."""
+    partial = _partial(target)
+    try:
+        yield partial
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _mode(target: Path, private: bool) -> int | None:
+    """Which permissions a file is to have; None for the user's default, which the system knows."""
+    if private:
+        return 0o600
+    return stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+
+
+def _fill(partial: Path, data: bytes, mode: int | None) -> None:
+    """Make a file, which nobody else can read before it has its own permissions, and put it on the disk."""
+    with os.fdopen(os.open(partial, _NEW, 0o666 if mode is None else 0o600), "wb") as file:
         file.write(data)
+        if mode is not None:
+            partial.chmod(mode)
         file.flush()
         os.fsync(file.fileno())
 

@@ -32,8 +32,12 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **f
 
     meta = {"config": config.model_dump(), **facts}
     data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {TRAINING: json.dumps(meta)})
-    kept = "the last one is intact" if path.exists() else files.ELSEWHERE
-    files.write(path, data, f"the checkpoint {path}", kept, "checkpoint")
+    files.write(path, data, *_words(path), "checkpoint")
+
+
+def _words(path: Path) -> tuple[str, str]:
+    """What cannot be written if that fails, and what to do then."""
+    return f"the checkpoint {path}", "the last one is intact" if path.exists() else files.ELSEWHERE
 
 
 @contextmanager
@@ -42,13 +46,13 @@ def held(path: Path) -> Iterator[None]:
 
     Raises InputError where another training holds it, or it cannot be written.
     """
-    files.require_writable(path, f"the checkpoint {path}", field="checkpoint")
-    target = Path(os.path.realpath(path))
-    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
-    with files.writing(f"the lock of the checkpoint {path}", field="checkpoint"):
+    with files.writing(*_words(path), "checkpoint"):
+        target = files.place(path)
+        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
         _acquire(lock, path)
     try:
         files.sweep(target)
+        files.require_writable(target, *_words(path), "checkpoint")
         yield
     finally:
         with suppress(OSError):  # Windows has none that is open removed, and removes it with the release

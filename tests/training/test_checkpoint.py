@@ -239,7 +239,7 @@ train(TrainConfig(**eval(sys.argv[2])), checkpoint=sys.argv[1], save_seconds=0)
 
 def test_of_two_processes_one_trains_and_no_reader_sees_a_torn_file(tmp_path):
     path = tmp_path / "run.safetensors"
-    fields = [TINY | {"iterations": 300, "seed": seed} for seed in (1, 2)]
+    fields = [TINY | {"iterations": 60, "seed": seed} for seed in (1, 2)]
     command = [sys.executable, "-c", WRITERS, str(path)]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     both = [subprocess.Popen([*command, repr(f)], env=env, stderr=subprocess.PIPE, text=True) for f in fields]
@@ -248,7 +248,7 @@ def test_of_two_processes_one_trains_and_no_reader_sees_a_torn_file(tmp_path):
         if path.exists():
             read.append(TrainingRun.load(path).iteration)
     said = [process.communicate()[1] for process in both]
-    assert TrainingRun.load(path).iteration == 300 and len(read) > 3
+    assert TrainingRun.load(path).iteration == 60 and len(read) > 3
     codes = [process.returncode for process in both]
     late = codes == [0, 0]  # one had ended before the other began
     assert late or (sorted(codes) == [0, 1] and "another training writes this checkpoint" in "".join(said))
