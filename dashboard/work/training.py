@@ -22,8 +22,8 @@ from threading import Lock
 
 import xarray as xr
 
-from gradlab import files
 from gradlab.config.train import TrainConfig
+from gradlab.data import disk
 from gradlab.data.uploads import user_cache
 from gradlab.errors import InputError
 from gradlab.training import TrainingRecord, dataset
@@ -97,9 +97,9 @@ class TrainingJobs:
             self._evict()
             try:
                 with _kept_in(folder):
-                    files.make_private(self.folder())
-                    files.make_private(folder)
-                    files.write(folder / CONFIG, config.model_dump_json().encode())
+                    disk.make_private(self.folder())
+                    disk.make_private(folder)
+                    disk.write(folder / CONFIG, config.model_dump_json().encode())
                     self._launch(run_id)
             except InputError:
                 shutil.rmtree(folder, ignore_errors=True)  # half a run is none
@@ -116,7 +116,7 @@ class TrainingJobs:
                 return
             self._require_room()
             with _kept_in(self.folder(run_id)):
-                files.make_private(self.folder())
+                disk.make_private(self.folder())
                 self._launch(run_id)
 
     def pause(self, run_id: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from .. import files
+from ..data import disk
 from ..errors import InputError
 
 UNLIMITED = 10_000  # columns where there is no terminal: nothing is wrapped
@@ -157,11 +157,11 @@ class OutputFile:
         if self.path.suffix.lower() != self.extension:
             wanted = f"a file name that ends in {self.extension}, such as run{self.extension}"
             raise InputError(f"{self.option}: expected {wanted}, got {self.path}")
-        files.require_writable(self.path, self._what)
+        disk.require_writable(self.path, self._what)
 
     def write(self, data: bytes) -> None:
         """The whole content, or nothing. Raises InputError where it fails."""
-        files.write(self.path, data, self._what)
+        disk.write(self.path, data, self._what)
 
     @property
     def _what(self) -> str:

@@ -8,8 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from .. import files
 from ..errors import InputError
+from . import disk
 
 LIMIT = 200 * 1000**2  # bytes in all
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -108,9 +108,9 @@ def _keep(data: bytes, path: Path, name: str) -> None:
     """Put a file where only the user can read it. Raises InputError if that fails."""
     what = f"the copy of {name} in {path.parent}"
     advice = "make room, or set GRADLAB_CACHE to a directory that can be written"
-    with files.writing(what, advice):
-        files.make_private(path.parent)
-        files.write(path, data, what, advice, private=True)
+    with disk.writing(what, advice):
+        disk.make_private(path.parent)
+        disk.write(path, data, what, advice, private=True)
         _evict(path)
 
 

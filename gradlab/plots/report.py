@@ -12,10 +12,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from .. import files
 from ..config import Config, RunConfig
 from ..config.links import known, to_command, to_python
 from ..config.train import TrainConfig
+from ..data import disk
 from ..errors import InputError
 from ..runs.attributes import config_of, text_of, versions
 from ..runs.recorded import CAPTION, median_rows
@@ -208,7 +208,7 @@ def save(fig: go.Figure, path: str | os.PathLike[str]) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in contents:
         raise InputError(f"{path}: a figure is saved as {', '.join(contents)}, not '{suffix}'", "path")
-    files.write(path, contents[suffix](fig), f"{path}:", field="path")
+    disk.write(path, contents[suffix](fig), f"{path}:", field="path")
 
 
 def _html(fig: go.Figure) -> bytes:

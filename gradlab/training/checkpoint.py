@@ -15,8 +15,8 @@ import numpy as np
 from filelock import BaseFileLock, FileLock, Timeout
 from threadpoolctl import threadpool_info
 
-from .. import files
 from ..config.train import TrainConfig
+from ..data import disk
 from ..errors import InputError
 from ..importers import TRAINING
 from ..version import __version__
@@ -27,17 +27,17 @@ MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the sa
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **facts: Any) -> None:
-    """Write the whole of it, as `files.write` does. Raises InputError where that fails; the one before is left."""
+    """Write the whole of it, as `disk.write` does. Raises InputError where that fails; the one before is left."""
     from safetensors.numpy import save
 
     meta = {"config": config.model_dump(), **facts}
     data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {TRAINING: json.dumps(meta)})
-    files.write(path, data, *_words(path), "checkpoint")
+    disk.write(path, data, *_words(path), "checkpoint")
 
 
 def _words(path: Path) -> tuple[str, str]:
     """What cannot be written if that fails, and what to do then."""
-    return f"the checkpoint {path}", "the last one is intact" if path.exists() else files.ELSEWHERE
+    return f"the checkpoint {path}", "the last one is intact" if path.exists() else disk.ELSEWHERE
 
 
 @contextmanager
@@ -46,13 +46,13 @@ def held(path: Path) -> Iterator[None]:
 
     Raises InputError where another training holds it, or it cannot be written.
     """
-    with files.writing(*_words(path), "checkpoint"):
-        target = files.place(path)
+    with disk.writing(*_words(path), "checkpoint"):
+        target = disk.place(path)
         lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
         _acquire(lock, path)
     try:
-        files.sweep(target)
-        files.require_writable(target, *_words(path), "checkpoint")
+        disk.sweep(target)
+        disk.require_writable(target, *_words(path), "checkpoint")
         yield
     finally:
         with suppress(OSError):  # Windows has none that is open removed, and removes it with the release

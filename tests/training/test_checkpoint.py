@@ -13,8 +13,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from gradlab import files
 from gradlab.cells.initializers import INITIALIZERS
+from gradlab.data import disk
 from gradlab.errors import Cancelled, InputError
 from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
 
@@ -196,7 +196,7 @@ def test_a_full_disk_at_the_first_save_promises_nothing(tmp_path, monkeypatch):
 def test_what_a_kill_left_is_removed_by_the_next_training(tmp_path):
     path, other = tmp_path / "run.safetensors", tmp_path / "other.safetensors"
     for file in (path, other):
-        files._partial(file).write_bytes(b"half")
+        disk._partial(file).write_bytes(b"half")
     train(**TINY, checkpoint=path)
     assert len(list(tmp_path.iterdir())) == 2, "the checkpoint, and what is another one's"
     train(**TINY, checkpoint=other)

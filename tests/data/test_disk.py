@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 import gradlab
-from gradlab import files, plots
+from gradlab import plots
 from gradlab.cli.terminal import OutputFile
+from gradlab.data import disk
 from gradlab.data.uploads import find, store
 from gradlab.errors import InputError
 from gradlab.runs.netcdf import netcdf
 from gradlab.training import TrainConfig, TrainingRun, train
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = TrainConfig(steps=8, hidden_size=5, batch_size=4, iterations=3)
 posix = pytest.mark.skipif(os.name == "nt", reason="pipes, permissions and limits as POSIX has them")
 
@@ -42,7 +43,7 @@ def everything_in(folder):
 def test_a_file_is_replaced_as_a_whole(folder):
     path = folder / "a.bin"
     for data in (b"old", b"a longer one", b""):
-        files.write(path, data)
+        disk.write(path, data)
         assert everything_in(folder) == {Path("a.bin"): data}
 
 
@@ -50,12 +51,12 @@ def test_a_file_is_replaced_as_a_whole(folder):
 def test_permissions(folder):
     before = os.umask(0o027)
     try:
-        files.write(folder / "new", b"x")
-        files.write(folder / "private", b"x", private=True)
-        files.write(folder / "kept", b"x")
+        disk.write(folder / "new", b"x")
+        disk.write(folder / "private", b"x", private=True)
+        disk.write(folder / "kept", b"x")
         (folder / "kept").chmod(0o604)
-        files.write(folder / "kept", b"y")
-        files.write(folder / "new", b"y", private=True)
+        disk.write(folder / "kept", b"y")
+        disk.write(folder / "new", b"y", private=True)
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
@@ -65,7 +66,7 @@ def test_permissions(folder):
 @posix
 def test_a_new_file_is_as_readable_as_any_other(folder):
     (folder / "touched").touch()
-    files.write(folder / "new", b"x")
+    disk.write(folder / "new", b"x")
     assert (folder / "new").stat().st_mode == (folder / "touched").stat().st_mode
 
 
@@ -74,8 +75,8 @@ def test_a_link_is_followed_and_stays(folder):
     (folder / "real").write_bytes(b"old")
     (folder / "link").symlink_to("real")
     (folder / "dangling").symlink_to("made")
-    files.write(folder / "link", b"new")
-    files.write(folder / "dangling", b"new")
+    disk.write(folder / "link", b"new")
+    disk.write(folder / "dangling", b"new")
     assert (folder / "link").is_symlink() and (folder / "real").read_bytes() == b"new"
     assert (folder / "dangling").is_symlink() and (folder / "made").read_bytes() == b"new"
 
@@ -84,10 +85,10 @@ def test_a_link_is_followed_and_stays(folder):
 def test_a_link_in_the_place_of_the_unfinished_file_is_not_followed(folder, monkeypatch):
     victim, path = folder / "victim", folder / "run.nc"
     victim.write_bytes(b"precious")
-    monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0" * 2 * size)
-    files._partial(path).symlink_to(victim)
+    monkeypatch.setattr(disk.secrets, "token_hex", lambda size: "0" * 2 * size)
+    disk._partial(path).symlink_to(victim)
     with pytest.raises(InputError, match="cannot be written: File exists"):
-        files.write(path, b"x")
+        disk.write(path, b"x")
     assert victim.read_bytes() == b"precious" and not path.exists()
 
 
@@ -108,7 +109,7 @@ def test_what_is_no_regular_file_is_refused_and_stays(folder):
         "\ud800": "it is no file name",
     }
     for name, reason in reasons.items():
-        for act in (lambda path: files.write(path, b"x"), lambda path: files.require_writable(path, str(path))):
+        for act in (lambda path: disk.write(path, b"x"), lambda path: disk.require_writable(path, str(path))):
             with pytest.raises(InputError, match=f"cannot be written: {re.escape(reason)}.*; make room, or name a"):
                 act(folder / name)
     assert (folder / "pipe").is_fifo() and sorted(os.listdir(folder)) == ["circle", "folder", "null", "pipe"]
@@ -119,7 +120,7 @@ def test_what_is_write_protected_is_refused(folder, monkeypatch):
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match=f"^{path} cannot be written: it is write-protected; make room"):
-        files.write(path, b"x")
+        disk.write(path, b"x")
     assert everything_in(folder) == {Path("a"): b"old"}
 
 
@@ -136,7 +137,7 @@ def test_whatever_fails_the_old_file_stays(name, error, folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, name, fail)
         with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt) as raised:
-            files.write(path, b"new", "the file", "do something", "path")
+            disk.write(path, b"new", "the file", "do something", "path")
     if isinstance(error, OSError):
         why = error.strerror or "odd"
         assert str(raised.value) == f"the file cannot be written: {why}; do something" and raised.value.field == "path"
@@ -145,19 +146,19 @@ def test_whatever_fails_the_old_file_stays(name, error, folder, monkeypatch):
 
 def test_the_longest_name_that_a_file_may_have(folder):
     path = folder / ("n" * 255)
-    files.write(path, b"x")
+    disk.write(path, b"x")
     assert everything_in(folder) == {Path(path.name): b"x"}
 
 
 def test_what_a_killed_writer_left_goes_when_nobody_can_be_writing_it(folder):
     path = folder / "a[1].nc"  # no pattern
-    old, young, other = files._partial(path), files._partial(path), files._partial(folder / "b.nc")
+    old, young, other = disk._partial(path), disk._partial(path), disk._partial(folder / "b.nc")
     for file in (old, young, other):
         file.write_bytes(b"half")
         os.utime(file, (0, 0) if file != young else None)
-    files.require_writable(path, "it")
+    disk.require_writable(path, "it")
     assert set(folder.iterdir()) == {young, other}
-    files.sweep(path)
+    disk.sweep(path)
     assert set(folder.iterdir()) == {other}
 
 
@@ -208,7 +209,7 @@ def assert_says(reason, messages):
 LIMITED = """
 import os, resource, sys
 from pathlib import Path
-from tests.test_files import failures, things_to_write
+from tests.data.test_disk import failures, things_to_write
 
 things = things_to_write.__wrapped__()
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -251,7 +252,7 @@ def test_every_writer_on_a_full_disk(folder, things):
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
-from tests.test_files import ENDLESS, is_whole
+from tests.data.test_disk import ENDLESS, is_whole
 
 write, folder = ENDLESS[sys.argv[1]], Path(sys.argv[2])
 write(folder, 1)

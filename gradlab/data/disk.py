@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
 
 ELSEWHERE = "make room, or name a file elsewhere"
 ABANDONED = 3600.0  # seconds after which what is unfinished belongs to nobody
