@@ -12,18 +12,6 @@ from collections.abc import Iterator, Sequence
 
 NUMERIC = ["cells", "engine", "products", "theory", "layers", "learning", "tasks", "quantities"]
 NUMERIC += ["runs", "training", "diagnosis"]
-    "cells",
-    "engine",
-    "products",
-    "theory",
-    "layers",
-    "learning",
-    "tasks",
-    "quantities",
-    "runs",
-    "training",
-    "diagnosis",
-]
 THREADS = "1", "2"
 OLDEST = "X86_V3"  # with it gone, only what NumPy is built for is left
 
@@ -38,7 +26,7 @@ def features() -> list[str]:
 
 
 def settings(able: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The environments: without what is newer than the oldest, then without it too; each with either number of threads."""
+    """The environments: without what is newer than the oldest, then without it too; each with both thread counts."""
     newer = [name for name in able if name != OLDEST]
     for off in ([newer] if newer else []) + ([[*able]] if OLDEST in able else []):
         for threads in THREADS:

@@ -80,9 +80,10 @@ def train_command(
     with terminal.warnings_as_notes():
         run, advice = _trained(config, path, resume, advise, terminal)
     if saved:
+        from ..runs.netcdf import netcdf
         from ..training import dataset
 
-        saved.write(lambda file: dataset(run).to_netcdf(file, engine="h5netcdf"))
+        saved.write(netcdf(dataset(run)))
     if as_json:
         click.echo(as_json_text(_summary(run, advice, path)))
     elif quiet:

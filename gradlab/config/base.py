@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..registry import unknown
 
 KINDS = {"recurrent_init": "recurrent initializer", "clip": "clipping mode", "dtype": "precision"}
@@ -50,7 +50,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         try:
             super().__init__(**fields)
         except ValidationError as error:
@@ -65,6 +65,12 @@ class Config(BaseModel):
         if control.choices and not control.files and value not in control.choices():
             raise unknown(KINDS.get(name, name), value, control.choices(), name)
         return value
+
+    @field_validator("*")
+    @classmethod
+    def _without_sign(cls, value: Any) -> Any:
+        """Minus zero as zero: as a scale, NumPy takes it for a negative one."""
+        return value + 0.0 if isinstance(value, float) else value
 
     def changes(self) -> dict[str, Any]:
         """The fields that differ from the defaults."""
@@ -90,7 +96,7 @@ class ConfigError(InputError):
     def __init__(self, fields: dict[str, str]) -> None:
         text = "\n".join(f"{name}: {message}" for name, message in fields.items())
         super().__init__(text, next(iter(fields)) if len(fields) == 1 else None)
-        self._fields = fields
+        self._fields = {name: shortened(message) for name, message in fields.items()}
 
     @property
     def fields(self) -> dict[str, str]:

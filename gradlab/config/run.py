@@ -98,6 +98,6 @@ def from_toml(path: str | Path, config: type[C] = RunConfig) -> C:  # type: igno
         fields = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML or UTF-8; of arrays without end
         raise InputError(f"{path}: not a TOML file: {error}") from None
     return config(**fields)

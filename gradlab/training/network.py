@@ -48,7 +48,7 @@ class TaskFacts:
 
     @classmethod
     def of(cls, config: TrainConfig, by_file: Mapping[str, Any]) -> TaskFacts:
-        """Those of the task that a configuration names; by_file: the values of `checkpoint.OF_FILE`."""
+        """Those of the task that a configuration names; by_file: the values of `whole.OfFile`."""
         known = TASKS[task_name(config)]
         texts = ("title", "output", "metric", "unit_text", "baseline_text", "solved_below")
         return cls(**{name: getattr(known, name) for name in texts}, **by_file)

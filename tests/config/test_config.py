@@ -115,6 +115,12 @@ def test_what_is_wrong_with_a_field(fields, message):
     assert list(caught.value.fields) == list(fields)
 
 
+@pytest.mark.parametrize("value", [-0.0, "-0", "-0.0"])
+@pytest.mark.parametrize("name", ["gain", "bias_scale", "input_scale", "forget_bias"])
+def test_minus_zero_is_zero(name, value):
+    assert math.copysign(1, getattr(RunConfig(**{name: value}), name)) == 1
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["gain", "bias_scale", "input_scale", "leak", "forget_bias", "clip_threshold"])
 def test_numbers_are_finite(name, value):
@@ -228,6 +234,8 @@ def test_from_toml(tmp_path):
     [
         (b"cell = ", "run.toml: not a TOML file: Invalid value"),
         (b"\xff\xfe", "run.toml: not a TOML file"),
+        (b"a = " + b"[" * 100_000, "run.toml: not a TOML file: .*recursion"),
+        (b"self = 3", "self: unknown field 'self'"),
         (b"stepz = 3\ngain = -1", "(?s)gain: expected at least 0.*stepz: unknown field|stepz: unknown field.*gain:"),
     ],
 )

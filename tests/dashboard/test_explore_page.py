@@ -1,7 +1,9 @@
 """Explore without a browser: drawing, what follows a release, tabs, files, runs kept."""
 
 import io
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +16,6 @@ from dash import no_update
 import gradlab
 from dashboard import downloads, form, ids
 from dashboard.app import create_app
-from dashboard.downloads import netcdf
 from dashboard.pages.explore import downloads as explore_downloads
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import settle as explore_settle
@@ -224,9 +225,22 @@ def test_downloads_hold_the_run(tmp_path: Path) -> None:
     assert rows[0] == "t,ln_share_left,ln_grad_norm_h,ln_grad_norm_c,jacobian_frobenius,jacobian_spectral"
     assert len(rows) == 22 and rows[1].endswith(",,")
     np.testing.assert_allclose(float(rows[2].split(",")[4]), ds.jacobian_frobenius.sel(step=1).median())
-    with xr.open_dataset(io.BytesIO(netcdf(ds))) as read:
+    made = explore_downloads.download("nc", data(SMALL.replace(cell="lstm")))[0]
+    with xr.open_dataset(io.BytesIO(made)) as read:
         assert read.attrs["cell"] == ds.attrs["cell"]
     assert b"The gradient" in explore_downloads.report(ds)
+
+
+@pytest.mark.parametrize("fmt", ["nc", "csv", "html"])
+def test_a_download_needs_no_room_on_the_disk(fmt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    runs.RUNS.get(SMALL)
+    for name in ("mkdir", "mkstemp", "NamedTemporaryFile", "mkdtemp"):
+        monkeypatch.setattr(tempfile if hasattr(tempfile, name) else os, name, full)
+    file, text = downloads.sent(explore_downloads.download, fmt, data())
+    assert file["filename"] == f"gradlab-elman.{fmt}" and text == ""
 
 
 def test_a_download_needs_a_run() -> None:
