@@ -1,40 +1,10 @@
 """What tests of the app share."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
-from typing import Any
-
 import pytest
-
-from dashboard.work import lanes
-from gradlab.errors import Cancelled
-from gradlab.runs import processes
 
 
 @pytest.fixture(autouse=True)
-def computed_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Calls are computed in threads of this process, where tests can stand in for what is called.
-
-    Tests that are marked `processes` have the processes.
-    """
-    if request.node.get_closest_marker("processes"):
-        yield
-        return
-    pool, shares, ended = ThreadPoolExecutor(16), [0.0] * processes.SHARES, Event()
-
-    def submit(lane: processes.Processes, function: Callable[..., Any], *args: Any) -> Future[processes.Done]:
-        return pool.submit(processes._timed, function, args)
-
-    def tell(slot: int, share: float) -> None:
-        if ended.is_set():
-            raise Cancelled
-        shares[slot] = share
-
-    monkeypatch.setattr(processes, "_tell", tell)
-    for lane in lanes.LANES:
-        monkeypatch.setattr(lane, "_shares", shares)
-    monkeypatch.setattr(processes.Processes, "submit", submit)
-    yield
-    ended.set()
-    pool.shutdown(wait=False)
+def computed_in_threads(request: pytest.FixtureRequest) -> None:
+    """Calls are computed in threads of this process, but for tests that are marked `processes`."""
+    if not request.node.get_closest_marker("processes"):
+        request.getfixturevalue("computed_here")
