@@ -159,6 +159,8 @@ class OutputFile:
         with self._reasons():
             if self.path.is_dir():
                 raise OSError("it is a directory")
+            if self.path.exists() and not self.path.is_file():
+                raise OSError("it is a pipe or a device")
             if self.path.exists() and not os.access(self.path, os.W_OK):
                 raise OSError("it is write-protected")
             self._partial.touch()
