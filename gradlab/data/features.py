@@ -10,12 +10,13 @@ from .table import Column, Table
 
 LISTED = 5  # columns by name, in words
 STRAIGHT = 0.02  # of its step is how far a counter may be off: its numbers may have been rounded
+FIRST = 100  # numbers that are looked at before all
 COUNTED = 4  # numbers that make a counter
-_TIME_NAMES = set(
-    "time times timestamp timestamps datetime date dates day year years month epoch unix posix utc t zeit zeitstempel "
-    "uhrzeit datum jahr tag monat temps heure fecha hora tiempo tijd datetimeutc millis ms".split()
+_TIME_NAME = re.compile(
+    r"times?|timestamps?|datetime|dates?|days?|years?|months?|epoch|unix|utc|t|zeit(stempel)?|uhrzeit|datum|jahr|tag|monat"
+    r"|temps|heure|fecha|hora|tiempo|tijd"
 )
-_INDEX_NAMES = set("index idx id no nr num row rowid rownum record sample step seq n i unnamed obs line".split())
+_INDEX_NAME = re.compile(r"index|idx|id|no|nr|num|n|i|row(id|num)?|record|sample|step|seq|line|obs|unnamed")
 _STAMP = re.compile(
     r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:T ].*)?|\d{1,4}[-/. ]?[^\W\d_]{3,9}[-/. ,]*\d{0,4}.*|\d{4}-?[QW]\d{1,2}"
 )
@@ -58,21 +59,23 @@ def _orders_rows(at: int, name: str, values: np.ndarray) -> str:
     """What a column of numbers is that only orders the rows; empty for a feature."""
     if len(values) < COUNTED:
         return ""
-    words = {word.lower() for word in _WORD.findall(name)}
+    words = [word.lower() for word in _WORD.findall(name)]
     nameless = at == 0 and name == "0"
     whole = bool((values == np.floor(values)).all())
     if _is_counter(values):
         return f"counter {', '.join(f'{v:.10g}' for v in values[:3])} ..."
     rises = bool((np.diff(values) >= 0).all()) and values[0] < values[-1]
-    if rises and (words & _TIME_NAMES or whole and _is_calendar(values)):
+    if rises and (any(map(_TIME_NAME.fullmatch, words)) or whole and _is_calendar(values)):
         return "time stamp"
-    if whole and (nameless or words & _INDEX_NAMES) and len(np.unique(values)) == len(values):
+    if whole and (nameless or any(map(_INDEX_NAME.fullmatch, words))) and len(np.unique(values)) == len(values):
         return "index"
     return ""
 
 
 def _is_counter(values: np.ndarray) -> bool:
-    """Whether the numbers lie on a line, up to their rounding."""
+    """Whether the numbers lie on a line, up to their rounding; the first ones mostly tell."""
+    if len(values) > FIRST and not _is_counter(values[:FIRST]):
+        return False
     step = (values[-1] - values[0]) / (len(values) - 1)
     off = np.abs(values - values[0] - step * np.arange(len(values)))
     return bool(step != 0 and off.max() <= STRAIGHT * abs(step))

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InputError
 from .uploads import original_name
 
-LIMIT = 64 * 1000**2  # bytes of a file of data
+LIMIT = 70 * 1000**2  # bytes of a file of data
 VALUES = 2**23  # numbers that data may have: with what is computed on the way they take less than 500 MB
 
 

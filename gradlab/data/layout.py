@@ -21,7 +21,7 @@ Row = tuple[int, list[str]]  # line number and cells
 
 @dataclass(frozen=True)
 class Layout:
-    """What separates cells, the decimal sign, the lines (from 1) of the names and of the first row of numbers, names."""
+    """What separates cells, the decimal sign, the lines (from 1) where names and numbers begin, and the names."""
 
     separator: str
     decimal: str

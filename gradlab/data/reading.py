@@ -38,7 +38,7 @@ _BEGINNINGS = {
 
 
 def kind_of(name: str, data: bytes) -> str:
-    """One of "table", "array", "sound", "text": by how a file begins, else by its name, else by whether it is a table."""
+    """One of "table", "array", "sound", "text": by how a file begins, else its name, else whether it is a table."""
     for beginning, kind in _BEGINNINGS.items():
         if data.startswith(beginning):
             return kind
@@ -65,6 +65,8 @@ def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
 
 def read_input(path: Path, column: str | None = None) -> Series | Batch:
     """The same of a file, which is kept as it was read for as long as it does not change."""
+    if column is not None and not isinstance(column, str):
+        raise InputError(f"column: expected a name or an index as text, got {column!r}", "column")
     return _read_input(path, column, stamp(path))
 
 
@@ -179,7 +181,7 @@ def _numbers(name: str, data: bytes, kind: str, column: str | None) -> Content:
 def _table(data: bytes, column: str | None) -> Content:
     """The chosen column, else every feature, as (N, D)."""
     table = read_table(data)
-    names, left_out = table.layout.names, {}
+    names, left_out = table.layout.names, dict[int, str]()
     if column is not None:
         chosen = [index_of(column, names)]
     else:
@@ -204,7 +206,6 @@ def _how(table: Table) -> str:
     layout = table.layout
     parts = [SEPARATORS[layout.separator]] if len(layout.names) > 1 else []
     parts += ["decimal commas"] if layout.decimal == "," else []
-    parts += [f"in {column.unit}" for column in []]
     parts += [table.encoding] if table.encoding != "UTF-8" else []
     parts += [f"without {', '.join(layout.skipped)}"] if layout.skipped else []
     parts += [f"without {table.comments} comment lines"] if table.comments else []

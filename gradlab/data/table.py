@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Iterator
@@ -16,13 +17,13 @@ from ..lazy import lazy
 from .cells import number
 from .encodings import as_utf8
 from .files import require_few_values
-from .layout import BLANKS, HEAD, Layout, Row, find_layout, ragged
+from .layout import BLANKS, HEAD, Layout, Row, find_layout, ragged, split
 from .series import index_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CELLS = 200_000  # that are read at a time
+CELLS, ROWS = 200_000, 100  # cells that are read at a time, and the least number of rows
 _GAP = re.compile(rb"\n[ \t]*\n")
 _COMMENT = re.compile(rb"^#[^\n]*", re.MULTILINE)
 
@@ -100,7 +101,11 @@ class Table:
 
     def row(self, index: int) -> Row:
         """Line number and cells of a row, for a message."""
-        return next(islice(_lines(self.body, self.layout), index, None))
+        if b'"' in self.body:
+            return next(islice(_lines(self.body, self.layout), index, None))
+        filled = (each for each in enumerate(io.BytesIO(self.body), self.layout.line) if not each[1].isspace())
+        line, text = next(islice(filled, index, None))
+        return line, split([text.decode()], self.layout.separator)[0][1]
 
     def numbers(self, index: int, gaps: bool = False) -> np.ndarray:
         """(N,): the column's. Raises InputError, with line and column, where one is no finite number.
@@ -156,17 +161,17 @@ def read_table(data: bytes, text_column: str | None = None) -> Table:
                 text += frame[at].fillna("").str.strip().tolist()
     except ValueError as error:  # pandas' parser tells no line of the file
         _require_width(body, layout)
-        raise InputError(f"not a table: {' '.join(str(error).split())}") from None
+        raise InputError(f"not a table: {error}") from None
     if columns[-1].empty:
         _require_width(body, layout)
     return Table(layout, columns, text, encoding, body, comments)
 
 
 def head_of(utf8: bytes) -> str:
-    """The lines that tell the layout; the last one is whole unless it is the only one."""
+    """The lines that tell the layout; the last one is whole unless it is a very long one."""
     head = utf8[:HEAD]
-    if len(utf8) > HEAD and b"\n" in head:
-        head = head[: head.rindex(b"\n")]
+    if len(utf8) > HEAD and (cut := head.rfind(b"\n")) > HEAD // 2:
+        head = head[:cut]
     return head.decode(errors="ignore").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -208,23 +213,24 @@ def _frames(body: bytes, layout: Layout, text_column: int | None) -> Iterator[pd
         keep_default_na=False,
         na_values=[""],
         skipinitialspace=True,
-        chunksize=max(1, CELLS // width),
+        chunksize=max(ROWS, CELLS // width),
     ) as frames:
         yield from frames
 
 
 def _lines(body: bytes, layout: Layout) -> Iterator[Row]:
     """Line number in the file and cells of one row after the other."""
-    import csv
-
     lines = io.TextIOWrapper(io.BytesIO(body), "utf-8", newline="\n")
     if layout.separator == BLANKS:
         yield from ((layout.line + n, line.split()) for n, line in enumerate(lines) if line.strip())
         return
     reader = csv.reader(lines, delimiter=layout.separator, skipinitialspace=True)
-    for cells in reader:
-        if len(cells) > 1 or "".join(cells).strip():
-            yield layout.line + reader.line_num - 1, [cell.strip() for cell in cells]
+    try:
+        for cells in reader:
+            if len(cells) > 1 or "".join(cells).strip():
+                yield layout.line + reader.line_num - 1, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise InputError(f"line {layout.line + reader.line_num - 1} is not CSV: {error}") from None
 
 
 def _require_width(body: bytes, layout: Layout) -> None:

@@ -188,8 +188,7 @@ def test_mackey_glass_obeys_its_equation():
 
 def test_a_series_is_split_in_time_and_scaled_by_what_is_known():
     task = make_task("forecast", steps=24, path=CO2, column="co2_ppm")
-    content = raw_series(CO2, "co2_ppm")
-    names, ppm = content.names, content.values
+    ppm = raw_series(CO2, "co2_ppm").values
     known, held = task.parts
     np.testing.assert_allclose(
         np.concatenate([known, held]) * float(np.diff(ppm, axis=0)[0, 0] / known[0, 0]), np.diff(ppm, axis=0)
