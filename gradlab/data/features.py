@@ -35,7 +35,7 @@ def features(table: Table) -> tuple[list[int], dict[int, str]]:
     """
     found, left_out = [], {i: _no_numbers(column) for i, column in enumerate(table.columns)}
     for i in numeric(table):
-        reason = _orders_rows(i, table.layout.names[i], table.numbers(i))
+        reason = _orders_rows(table.numbers(i), table.layout.names[i], i == 0 and table.layout.nameless)
         if reason:
             left_out[i] = reason
         else:
@@ -55,12 +55,11 @@ def _no_numbers(column: Column) -> str:
     return f"numbers in {column.numbers:,} of {column.rows:,} rows"
 
 
-def _orders_rows(at: int, name: str, values: np.ndarray) -> str:
+def _orders_rows(values: np.ndarray, name: str, nameless: bool) -> str:
     """What a column of numbers is that only orders the rows; empty for a feature."""
     if len(values) < COUNTED:
         return ""
     words = [word.lower() for word in _WORD.findall(name)]
-    nameless = at == 0 and name == "0"
     whole = bool((values == np.floor(values)).all())
     if _is_counter(values):
         return f"counter {', '.join(f'{v:.10g}' for v in values[:3])} ..."

@@ -28,6 +28,7 @@ class Layout:
     top: int
     line: int
     names: list[str]
+    nameless: bool = False  # the first column, though others have names
     skipped: list[str] = field(default_factory=list)  # lines before it that are neither names nor numbers, in words
 
 
@@ -108,7 +109,8 @@ def _with_names(rows: list[Row], width: int, separator: str, decimal: str, comme
     units = rows[first + 1 : first + len(labels)]
     labels = labels or _in_comment(comments, width, separator, decimal)
     skipped = [_skipped(*row) for row in (*title, *units)]
-    return Layout(separator, decimal, rows[first][0], body[0][0], _names(labels, width), skipped)
+    nameless = bool(labels) and not labels[0][0]
+    return Layout(separator, decimal, rows[first][0], body[0][0], _names(labels, width), nameless, skipped)
 
 
 def _label_rows(table: list[list[str]], decimal: str) -> int:
@@ -116,6 +118,8 @@ def _label_rows(table: list[list[str]], decimal: str) -> int:
     numbers = [[number(cell, decimal) is not None for cell in row] for row in table[:LINES]]
     if not any(numbers[0]):
         count = 1
+    elif _counts_columns(table, decimal):
+        return 1
     elif any(_is_word(cell) for cell, below in zip(table[0], _numeric(numbers[1:]), strict=False) if below):
         return 1  # a name above numbers, though others are numbers, such as years
     else:
@@ -123,6 +127,14 @@ def _label_rows(table: list[list[str]], decimal: str) -> int:
     while count < len(table) - 1 and _are_units(table[count:], numbers[count:]):
         count += 1
     return count
+
+
+def _counts_columns(table: list[list[str]], decimal: str) -> bool:
+    """Whether the first row is pandas' 0, 1, 2 ... above columns without names, with an index or above fractions."""
+    index = not table[0][0]
+    if table[0][index:] != [str(i) for i in range(len(table[0]) - index)]:
+        return False
+    return index or len(table) > 1 and all(decimal in cell for row in table[1:] for cell in row)
 
 
 def _are_units(table: list[list[str]], numbers: list[list[bool]]) -> bool:
@@ -161,10 +173,12 @@ def _names(labels: list[list[str]], width: int) -> list[str]:
         return [str(i) for i in range(width)]
     together = [" ".join(filter(None, cells)) for cells in zip(*labels, strict=True)]
     once, also = Counter(labels[0]), Counter(together)
-    return [
-        name if name and once[name] == 1 else longer if longer and also[longer] == 1 else str(i)
-        for i, (name, longer) in enumerate(zip(labels[0], together, strict=True))
+    found = [
+        name if name and once[name] == 1 else longer if also[longer] == 1 else ""
+        for name, longer in zip(labels[0], together, strict=True)
     ]
+    taken = set(found)
+    return [name or (str(i) if str(i) not in taken else f"column {i}") for i, name in enumerate(found)]
 
 
 def _skipped(line: int, cells: list[str]) -> str:

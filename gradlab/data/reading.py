@@ -1,7 +1,7 @@
 """A file as what a net can read: its kind, told by how it begins and by its name, and the reader of that kind."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,25 +10,30 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ..errors import InputError, about
-from .array_files import read_array
+from .array_files import ZIP, read_array
 from .encodings import as_utf8, decoded
 from .features import features, left_out_text, list_of, numeric
 from .files import LIMIT, named_content, stamp
 from .layout import HEAD, SEPARATORS, is_table
 from .series import Batch, Content, Series, byte_codes, index_of, one_hot, standardised
+from .sheets import read_excel, read_parquet
 from .sound import read_sound
 from .table import Table, head_of, read_table
 
 KEPT = 2  # files that are kept as they were read
 _SUFFIXES = {
     "table": (".csv", ".tsv", ".tab", ".psv"),
+    "excel": (".xlsx", ".xlsm"),
+    "parquet": (".parquet", ".pq"),
     "array": (".npy", ".npz"),
     "sound": (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"),
 }
+TABLES: dict[str, Callable[..., Table]] = {"table": read_table, "excel": read_excel, "parquet": read_parquet}
+_READERS: dict[str, Callable[..., Content]] = {"array": read_array, "sound": read_sound}
 _KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes}
 _BEGINNINGS = {
     b"\x93NUMPY": "array",
-    b"PK\3\4": "array",
+    b"PAR1": "parquet",
     b"RIFF": "sound",
     b"RF64": "sound",
     b"fLaC": "sound",
@@ -38,7 +43,9 @@ _BEGINNINGS = {
 
 
 def kind_of(name: str, data: bytes) -> str:
-    """One of "table", "array", "sound", "text": by how a file begins, else its name, else whether it is a table."""
+    """A kind of `_SUFFIXES`, or "text": by how a file begins, else its name, else whether it is a table."""
+    if data.startswith(ZIP):
+        return "excel" if b"[Content_Types].xml" in data[:HEAD] else "array"
     for beginning, kind in _BEGINNINGS.items():
         if data.startswith(beginning):
             return kind
@@ -133,7 +140,7 @@ def labelled_rows(path: str | os.PathLike[str], column: str = "label") -> Labell
     """
     name, data = named_content(path, LIMIT)
     with _naming(name, data):
-        table = read_table(data, column)
+        table = TABLES.get(kind_of(name, data), read_table)(data, column)
         at = index_of(column, table.layout.names)
         rest = [i for i in range(len(table.columns)) if i != at]
         if not rest:
@@ -158,8 +165,8 @@ def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
     """
     with _naming(name, data):
         kind = kind_of(name, data)
-        if kind == "table":
-            table = read_table(data)
+        if kind in TABLES:
+            table = TABLES[kind](data)
             return table.layout.names if labels else [table.layout.names[i] for i in numeric(table)]
         return [] if labels or kind == "text" else _numbers(name, data, kind, None).names
 
@@ -174,13 +181,12 @@ def _naming(name: str, data: bytes) -> Iterator[None]:
 
 
 def _numbers(name: str, data: bytes, kind: str, column: str | None) -> Content:
-    content = {"table": _table, "array": read_array, "sound": read_sound}[kind](data, column)
+    content = _features(TABLES[kind](data), column) if kind in TABLES else _READERS[kind](data, column)
     return Content(content.names, content.values, f"Read {name} as {content.said}")
 
 
-def _table(data: bytes, column: str | None) -> Content:
+def _features(table: Table, column: str | None) -> Content:
     """The chosen column, else every feature, as (N, D)."""
-    table = read_table(data)
     names, left_out = table.layout.names, dict[int, str]()
     if column is not None:
         chosen = [index_of(column, names)]
@@ -204,7 +210,7 @@ def _without_features(names: list[str], left_out: dict[int, str]) -> InputError:
 def _how(table: Table) -> str:
     """What a table was told by, in words."""
     layout = table.layout
-    parts = [SEPARATORS[layout.separator]] if len(layout.names) > 1 else []
+    parts = [SEPARATORS[layout.separator]] if layout.separator and len(layout.names) > 1 else []
     parts += ["decimal commas"] if layout.decimal == "," else []
     parts += [table.encoding] if table.encoding != "UTF-8" else []
     parts += [f"without {', '.join(layout.skipped)}"] if layout.skipped else []

@@ -135,15 +135,15 @@ class Table:
         return f"is not finite; {hint}"
 
 
-def read_table(data: bytes, text_column: str | None = None) -> Table:
+def read_table(data: bytes, text_column: str | None = None, separator: str = "") -> Table:
     """A table in text; text_column: by name or index, a column whose cells are wanted as they are written.
 
-    Raises InputError for what is no table, with the line.
+    separator: of cells, where it is known. Raises InputError for what is no table, with the line.
     """
     utf8, encoding = as_utf8(data)
     if b"\r" in utf8:
         utf8 = utf8.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    layout = find_layout(head_of(utf8))
+    layout = find_layout(head_of(utf8), separator)
     body = _from_line(utf8, layout.line)
     if len(layout.names) == 1 and (gap := _GAP.search(body)):
         line = layout.line + body.count(b"\n", 0, gap.start()) + 1

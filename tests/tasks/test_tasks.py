@@ -367,7 +367,7 @@ def test_files_bring_their_names(tmp_path, monkeypatch):
     path.write_text("x0,day,y\n" + "".join(f"{k * k % 7},d{k},{k * k % 11}\n" for k in range(60)))
     assert make_task("forecast", steps=5, path=path).feature_names == ["x0", "y"]
     read = []
-    monkeypatch.setattr(reading, "read_table", lambda *given: read.append(1) or read_table(*given))
+    monkeypatch.setitem(reading.TABLES, "table", lambda *given: read.append(1) or read_table(*given))
     for column in ("y", "2"):
         assert make_task("forecast", steps=5, path=path, column=column).feature_names == ["y"]
     assert len(read) == 2
