@@ -1,6 +1,6 @@
 """What a network reads: made inputs, files of the user's own, and the cache that keeps uploads."""
 
-from .files import named_content, read_file, stamp
+from .files import named_content, read_file, require_regular, stamp
 from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
 from .reading import (
     Labelled,
@@ -33,6 +33,7 @@ __all__ = [
     "raw_series",
     "read_file",
     "read_input",
+    "require_regular",
     "sine",
     "stamp",
     "text_codes",

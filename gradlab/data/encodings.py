@@ -6,6 +6,7 @@ import re
 from ..errors import InputError
 
 FORMATS = ".csv, .npy, .wav (and other tables, arrays and sounds) or UTF-8 text"
+WESTERN = "cp1252"  # which holds Latin-1
 SAMPLE = 2**16  # bytes that an encoding is told by
 _MARKS = {
     codecs.BOM_UTF8: ("utf-8", "UTF-8"),
@@ -71,6 +72,11 @@ def _likely(data: bytes) -> tuple[str, str]:
         size += len(lines[-1])
         if size > SAMPLE:
             break
-    best = from_bytes(b"\n".join(lines)).best()
-    codec = "utf-8" if best is None else best.encoding
-    return codec, codec.replace("_", "-").upper() if best is None else codec
+    sample = b"\n".join(lines)
+    best = (_is_latin(sample) and from_bytes(sample, cp_isolation=[WESTERN]).best()) or from_bytes(sample).best()
+    return (best.encoding, best.encoding) if best else ("utf-8", "UTF-8")
+
+
+def _is_latin(sample: bytes) -> bool:
+    """Whether most letters are ASCII's, as in languages with accents; a few signs tell no code page from another."""
+    return 2 * sum(byte > 127 for byte in sample) < sum(map(str.isalpha, sample.decode("ascii", "ignore")))

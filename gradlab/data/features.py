@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from .layout import MOSTLY
 from .table import Column, Table
 
 LISTED = 5  # columns by name, in words
@@ -25,7 +26,11 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 def numeric(table: Table) -> list[int]:
     """Positions of the columns that are mostly numbers: there a bad cell is an error, no reason to skip the column."""
-    return [i for i, column in enumerate(table.columns) if 2 * column.numbers > column.rows]
+    return [
+        i
+        for i, column in enumerate(table.columns)
+        if 2 * column.numbers > column.rows and column.fit >= MOSTLY * column.numbers
+    ]
 
 
 def features(table: Table) -> tuple[list[int], dict[int, str]]:
@@ -52,6 +57,8 @@ def _no_numbers(column: Column) -> str:
         return "time stamp"
     if not column.numbers:
         return "words"
+    if column.fit < MOSTLY * column.numbers:
+        return "numbers in several units"
     return f"numbers in {column.numbers:,} of {column.rows:,} rows"
 
 
@@ -62,7 +69,7 @@ def _orders_rows(values: np.ndarray, name: str, nameless: bool) -> str:
     words = [word.lower() for word in _WORD.findall(name)]
     whole = bool((values == np.floor(values)).all())
     if _is_counter(values):
-        return f"counter {', '.join(f'{v:.10g}' for v in values[:3])} ..."
+        return f"counter {', '.join(f'{v:.15g}' for v in values[:3])} ..."
     rises = bool((np.diff(values) >= 0).all()) and values[0] < values[-1]
     if rises and (any(map(_TIME_NAME.fullmatch, words)) or whole and _is_calendar(values)):
         return "time stamp"

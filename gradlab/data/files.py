@@ -5,11 +5,12 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, about
 from .uploads import original_name
 
 LIMIT = 70 * 1000**2  # bytes of a file of data
 VALUES = 2**23  # numbers that data may have: with what is computed on the way they take less than 500 MB
+_LESS = "Cut the file, or give arrays of your own to gradlab.analyze"
 
 
 def read_file(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
@@ -17,33 +18,33 @@ def read_file(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
 
     limit: bytes beyond which it is refused unread.
     """
-    try:
-        size = _regular_size(as_path(path))
-        if limit is not None and size > limit:
-            raise InputError(
-                f"{path} has {size / 1e6:,.0f} MB; data may have {limit / 1e6:.0f} MB. Cut the file, or give arrays of "
-                "your own to gradlab.analyze",
-                "input",
-            )
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"file not found: {path} (relative paths start at {Path.cwd()})", "input") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}", "input") from None
-    except ValueError as error:  # a null byte in the name
-        if isinstance(error, InputError):
+    with about("input"):
+        try:
+            _require_small(path, require_regular(as_path(path)), limit)
+            return Path(path).read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"file not found: {path} (relative paths start at {Path.cwd()})") from None
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        except InputError:
             raise
-        raise InputError(f"{str(path)!r} is no file name: {error}", "input") from None
+        except ValueError as error:  # a null byte in the name
+            raise InputError(f"{str(path)!r} is no file name: {error}") from None
 
 
-def _regular_size(path: Path) -> int:
-    """Bytes of a file. Raises InputError for whatever is none, before it is opened: a pipe would wait for ever."""
+def require_regular(path: Path) -> int:
+    """Bytes of a file. Raises InputError for what is no file, before it is opened, as a pipe would wait for ever."""
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
-        raise InputError(f"{path} is a directory; name a file in it", "input")
+        raise InputError(f"{path} is a directory; name a file in it")
     if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{path} is a pipe or a device, which may have no end; save it as a file first", "input")
+        raise InputError(f"{path} is a pipe or a device, which may have no end; save it as a file first")
     return found.st_size
+
+
+def _require_small(path: str | os.PathLike[str], size: int, limit: int | None) -> None:
+    if limit is not None and size > limit:
+        raise InputError(f"{path} has {size / 1e6:,.0f} MB; data may have {limit / 1e6:.0f} MB. {_LESS}")
 
 
 def named_content(path: str | os.PathLike[str], limit: int | None = None) -> tuple[str, bytes]:
@@ -71,6 +72,4 @@ def as_path(path: Any) -> Path:
 def require_few_values(count: int) -> None:
     """Raise InputError for more numbers than `VALUES`."""
     if count > VALUES:
-        raise InputError(
-            f"{count:,} numbers; data may have {VALUES:,}. Cut the file, or give arrays of your own to gradlab.analyze"
-        )
+        raise InputError(f"{count:,} numbers; data may have {VALUES:,}. {_LESS}")

@@ -15,7 +15,7 @@ BLANKS = " "  # runs of them, as a separator
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", BLANKS: "blanks"}
 COMMENTS = ("#", "%", "//")  # that a line before the table may begin with
 SHOWN = 40  # characters of a line in a message
-MOSTLY = 0.9  # of the rows, in what is taken for a table without its name saying so
+MOSTLY = 0.9  # of the rows: in what is a table though its name does not say so, or of one unit
 Row = tuple[int, list[str]]  # line number and cells
 
 
@@ -106,6 +106,8 @@ def _with_names(rows: list[Row], width: int, separator: str, decimal: str, comme
         labels, title = [["", *title[0][1]]], []  # R writes no name above those of the rows
     if not body:
         raise InputError("no row of data in it; expected numbers in columns, one step per line")
+    if len(body[0][1]) != width:
+        raise ragged(rows[first][0], width, body[0])
     units = rows[first + 1 : first + len(labels)]
     labels = labels or _in_comment(comments, width, separator, decimal)
     skipped = [_skipped(*row) for row in (*title, *units)]

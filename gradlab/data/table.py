@@ -36,6 +36,7 @@ class Column:
     parts: list[np.ndarray] = field(default_factory=list)
     rows: int = 0
     numbers: int = 0  # cells that are numbers, in whatever unit, finite or not
+    fit: int = 0  # those in the column's unit, which is that of the first one
     empty: int = 0
     wrong: int | None = None  # the first row whose cell is there, yet no finite number in the column's unit
     unit: str | None = None
@@ -44,36 +45,39 @@ class Column:
     def add(self, cells: pd.Series) -> None:
         """More rows."""
         if cells.dtype.kind in "iuf":
-            values, there, numbers = self._plain(cells)
+            values, there = self._plain(cells)
         else:
-            values, there, numbers = self._formatted(cells)
+            values, there = self._formatted(cells)
         wrong = there & ~np.isfinite(values)
         if self.wrong is None and wrong.any():
             self.wrong = self.rows + int(wrong.argmax())
         self.parts.append(values)
         self.rows += len(values)
-        self.numbers += numbers
         self.empty += len(values) - int(there.sum())
 
-    def _plain(self, cells: pd.Series) -> tuple[np.ndarray, np.ndarray, int]:
-        """Of cells that pandas has read as numbers: values, which cells are there, how many are numbers."""
+    def _plain(self, cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Of cells that pandas has read as numbers: values, and which cells are there."""
         values = cells.to_numpy(np.float64)
         there = ~np.isnan(values)
-        if there.any() and self.unit is None:
-            self.unit = ""
-        return (values if not self.unit else np.full_like(values, np.nan)), there, int(there.sum())
+        count = int(there.sum())
+        self.unit = "" if count and self.unit is None else self.unit
+        self.numbers += count
+        self.fit += 0 if self.unit else count
+        return (np.full_like(values, np.nan) if self.unit else values), there
 
-    def _formatted(self, cells: pd.Series) -> tuple[np.ndarray, np.ndarray, int]:
+    def _formatted(self, cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         """The same of cells with units, signs between thousands, or words; each different cell is read once."""
         codes, distinct = cells.factorize()
         texts = [str(cell).strip() for cell in distinct]
         found = [number(text, self.decimal) for text in texts]
         self.unit = next((each[1] for each in found if each), None) if self.unit is None else self.unit
         self.example = self.example or next((text for text, each in zip(texts, found, strict=True) if not each), "")
+        counts = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
+        self.numbers += sum(count for count, each in zip(counts, found, strict=True) if each)
+        self.fit += sum(count for count, each in zip(counts, found, strict=True) if each and each[1] == self.unit)
         values = [each[0] if each and each[1] == self.unit else np.nan for each in found]
         some = np.array([text != "" for text in texts] + [False])  # the last is that of the code -1, an empty cell
-        known = np.array([each is not None for each in found] + [False])
-        return np.array([*values, np.nan])[codes], some[codes], int(known[codes].sum())
+        return np.array([*values, np.nan])[codes], some[codes]
 
     @lazy
     def values(self) -> np.ndarray:

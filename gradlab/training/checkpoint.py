@@ -16,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from ..config.train import TrainConfig
+from ..data import require_regular
 from ..errors import InputError
 from ..importers import TRAINING
 from ..version import __version__
@@ -92,6 +93,7 @@ def read(path: Path, prefix: str = "") -> tuple[dict[str, np.ndarray], TrainConf
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, "numpy") as file:
             meta = (file.metadata() or {}).get(TRAINING)
             if meta is None:
