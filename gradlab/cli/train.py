@@ -128,7 +128,7 @@ def _note_on_file(config: TrainConfig, terminal: Terminal) -> None:
     if name != config.task and "task" in config.model_fields_set:
         title = TASKS[name].title
         terminal.note(f"--task {config.task} is ignored, as a file is given: {name} ({title}) is learnt instead")
-    for text in (file_text(config), label_hint(config)):
+    for text in (label_hint(config), file_text(config)):
         if text:
             terminal.note(text)
 

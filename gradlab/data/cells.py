@@ -28,7 +28,7 @@ def number(cell: str, decimal: str = ".") -> tuple[float, str] | None:
     match = _PATTERNS[decimal].fullmatch(cell)
     if match is None:
         return (float(cell), "") if _NOT_FINITE.fullmatch(cell) else None
-    whole = re.sub(r"\D", "", match["whole"] or "")
+    whole = re.sub(r"\D", "", match["whole"]) if match["between"] else match["whole"]
     value = float(f"{whole or 0}.{match['part'] or 0}{match['power'] or ''}")
     return (-value if match["sign"] in ("-", "\u2212") else value), match["currency"] + (match["unit"] or "")
 

@@ -4,12 +4,15 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..errors import InputError
 from .cells import NOTHING, decimal_sign, number
 
 HEAD = 10**6  # bytes, and lines, that tell the layout
 LINES = 200
+LABELLED = 20  # lines that tell where the numbers begin
+ENOUGH = 20_000  # cells that tell the decimal sign
 COLUMNS = 10_000  # more take too long
 BLANKS = " "  # runs of them, as a separator
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", BLANKS: "blanks"}
@@ -64,7 +67,8 @@ def find_layout(head: str, separator: str = "") -> Layout:
         return find_layout(head, ";")
     if width > COLUMNS:
         raise InputError(f"line {rows[0][0]} has {width:,} cells; a table may have {COLUMNS:,} columns")
-    sign = decimal_sign((cell for _, cells in rows for cell in cells), separator == ",")
+    cells = islice((cell for _, cells in rows for cell in cells), ENOUGH)
+    sign = decimal_sign(cells, separator == ",")
     return _with_names(rows, width, separator, sign, lines[:top])
 
 
@@ -117,7 +121,8 @@ def _with_names(rows: list[Row], width: int, separator: str, decimal: str, comme
 
 def _label_rows(table: list[list[str]], decimal: str) -> int:
     """How many rows hold names, and units or more of them, before the numbers begin."""
-    numbers = [[number(cell, decimal) is not None for cell in row] for row in table[:LINES]]
+    table = table[:LABELLED]
+    numbers = [[number(cell, decimal) is not None for cell in row] for row in table]
     if not any(numbers[0]):
         count = 1
     elif _counts_columns(table, decimal):

@@ -19,12 +19,13 @@ from dashboard.pages.explore import downloads as explore_downloads
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import settle as explore_settle
 from dashboard.pages.explore import tabs
-from dashboard.pages.explore.request import Request
+from dashboard.pages.explore.request import Request, Run
 from dashboard.pages.explore.tabs import TABS
 from dashboard.work import runs
 from gradlab.config import RunConfig, controls
 from gradlab.config.links import to_query
 from gradlab.config.presets import PRESETS
+from gradlab.data.uploads import find
 from gradlab.errors import InputError
 from gradlab.runs import cost
 from gradlab.runs.curves import csv_of_curves
@@ -133,6 +134,13 @@ def test_runs_that_would_fill_the_memory_are_refused() -> None:
 
 
 @pytest.mark.parametrize("field", ["steps", "batch_size", "device", "column", "input", "weights"])
+def test_the_data_tab_says_how_the_file_was_read():
+    key = stored("a.csv", b"n,v\n" + b"".join(b"%d,%d\n" % (n, n * n % 7) for n in range(40)))
+    config = SMALL.replace(input=str(find(key.partition("-")[0], "a.csv")), steps=20)
+    shown = words(TABS["data"].content(Run(gradlab.analyze(config), config, "light")))
+    assert "Read a.csv as a table (commas): 40 rows of 'v'; left out: 'n' (counter 0, 1, 2 ...)" in shown
+
+
 @pytest.mark.parametrize("text", ["use seed=9 or less", "gain: too large", "gain.csv: line 3 has 1 cells"])
 def test_the_field_of_an_error_alone_says_where_it_is_shown(
     monkeypatch: pytest.MonkeyPatch, field: str, text: str
