@@ -110,8 +110,9 @@ def test_files_and_configurations(tmp_path: Path) -> None:
     file, toml = tmp_path / "x.npy", tmp_path / "run.toml"
     np.save(file, np.random.default_rng(0).normal(size=(500, 2)))
     toml.write_text("cell = 'minimal_rnn'")
-    found = answer("--input", file, "--config", toml)
-    assert found["cell"] == "MinimalRNN(2 -> 8, tanh)"
+    found = run("--input", file, "--config", toml, "--json")
+    assert parsed(found)["cell"] == "MinimalRNN(2 -> 8, tanh)"
+    assert found.stderr == "note: Read x.npy as an array of float64, 500 steps, 2 features\n"
 
 
 def test_an_assumed_nonlinearity_is_a_note() -> None:

@@ -133,7 +133,6 @@ def test_runs_that_would_fill_the_memory_are_refused() -> None:
     assert re.search(r"would take about \d+ GB, the app allows 6 GB; take fewer steps, samples or units", text)
 
 
-@pytest.mark.parametrize("field", ["steps", "batch_size", "device", "column", "input", "weights"])
 def test_the_data_tab_says_how_the_file_was_read():
     key = stored("a.csv", b"n,v\n" + b"".join(b"%d,%d\n" % (n, n * n % 7) for n in range(40)))
     config = SMALL.replace(input=str(find(key.partition("-")[0], "a.csv")), steps=20)
@@ -141,6 +140,7 @@ def test_the_data_tab_says_how_the_file_was_read():
     assert "Read a.csv as a table (commas): 40 rows of 'v'; left out: 'n' (counter 0, 1, 2 ...)" in shown
 
 
+@pytest.mark.parametrize("field", ["steps", "batch_size", "device", "column", "input", "weights"])
 @pytest.mark.parametrize("text", ["use seed=9 or less", "gain: too large", "gain.csv: line 3 has 1 cells"])
 def test_the_field_of_an_error_alone_says_where_it_is_shown(
     monkeypatch: pytest.MonkeyPatch, field: str, text: str
