@@ -107,7 +107,8 @@ def _with_names(rows: list[Row], width: int, separator: str, decimal: str, comme
     if title and not labels:
         if first > 1 or len(title[0][1]) != width - 1:
             raise ragged(rows[0][0], len(rows[0][1]), rows[first])
-        labels, title = [["", *title[0][1]]], []  # R writes no name above those of the rows
+        unclosed = not any(cells[-1] for cells in table)  # a separator ends each row, yet not the names
+        labels, title = [[*title[0][1], ""] if unclosed else ["", *title[0][1]]], []  # R names all but the rows' names
     if not body:
         raise InputError("no row of data in it; expected numbers in columns, one step per line")
     if len(body[0][1]) != width:
@@ -212,7 +213,13 @@ def is_table(head: str) -> bool:
     even = [cells for _, cells in rows if len(cells) == len(layout.names)]
     if len(even) < 2 or len(even) < MOSTLY * len(rows):
         return False
+    columns = list(zip(*even, strict=True))
+    if layout.separator == BLANKS and 2 * sum(_have_digits(column) for column in columns) <= len(columns):
+        return False  # words in a line
     return any(
-        sum(number(cell, layout.decimal) is not None for cell in column) >= MOSTLY * len(even)
-        for column in zip(*even, strict=True)
+        sum(number(cell, layout.decimal) is not None for cell in column) >= MOSTLY * len(even) for column in columns
     )
+
+
+def _have_digits(cells: Sequence[str]) -> bool:
+    return sum(any(map(str.isdigit, cell)) for cell in cells) >= MOSTLY * len(cells)

@@ -52,6 +52,7 @@ KINDS = {
     "comment within": (PLAIN.replace("\n2024-03-02 05", "\n# replaced\n2024-03-02 05"), "without 1 comment line"),
     "names in a comment": (PLAIN.replace("time,", "# time,"), "(commas)"),
     "empty column": (PLAIN.replace("\n", ",\n"), "'3' (empty)"),
+    "separators that end rows only": (PLAIN.replace("\n", ",\n").replace("load,", "load"), "'3' (empty)"),
     "carriage returns": (PLAIN.replace("\n", "\r"), "(commas)"),
     "windows": (PLAIN.replace("\n", "\r\n"), "(commas)"),
 }
@@ -95,7 +96,13 @@ def test_a_table_is_a_table_whatever_its_name(name, separator):
 
 @pytest.mark.parametrize(
     "text",
-    ["It was the best of times,\nit was the worst of times.\n" * 20, '[{"t":0,"v":1.5}]' * 50, "a,b\n1,2\n", "3.14159"],
+    [
+        "\n".join(f"roses are red {n}" for n in range(30)),
+        "It was the best of times,\nit was the worst of times.\n" * 20,
+        '[{"t":0,"v":1.5}]' * 50,
+        "a,b\n1,2\n",
+        "3.14159",
+    ],
 )
 def test_prose_is_text(text):
     said = parse("a.txt", text.encode()).said
