@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from gradlab.data import INPUTS, Batch, Series, column_names, parse
+from gradlab.data import INPUTS, column_names, parse
 from gradlab.data.uploads import find, store
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, saved_by_gradlab, weights_text
@@ -37,7 +37,7 @@ def decode(contents: str) -> bytes:
 
 def keep(field: str, name: str, data: bytes) -> tuple[str, str]:
     """Store a file that can be used; returns its key and what it holds. InputError says why it cannot."""
-    summary = weights_summary(data) if field == "weights" else describe(parse(name, data))
+    summary = weights_summary(data) if field == "weights" else parse(name, data).said
     return stored(name, data), summary
 
 
@@ -58,10 +58,3 @@ def weights_summary(data: bytes) -> str:
         return str(cell)
     size = f"nn.RNN, {cell.input_size} inputs, {cell.hidden_size} units"
     return f"{size}. The file does not say tanh or ReLU: choose what it was trained with under Activation."
-
-
-def describe(content: Series | Batch) -> str:
-    """The size of the data in a file."""
-    if isinstance(content, Batch):
-        return "{} steps, {} samples, {} features".format(*content.values.shape)
-    return f"{len(content.rows):,} steps, {content.table.shape[1]} features"

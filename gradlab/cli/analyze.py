@@ -62,6 +62,8 @@ def analyze_command(
     terminal = Terminal(stderr=True, quiet=quiet)
     config = read_config(preset, config_file, options, terminal)
     ds, found, files = _measure(config, output, html, terminal, headline_only=quiet and not as_json)
+    if said := text_of(ds, "input"):
+        terminal.note(said)
     if weights := text_of(ds, "weights"):
         terminal.note(f"the weights are {weights}")
     if as_json:

@@ -14,6 +14,7 @@ from rich.table import Table
 from ..arrays import Array, namespace
 from ..cells import Cell
 from ..config import RunConfig
+from ..data import input_text
 from ..errors import InputError
 from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
 from .options import GroupedCommand, as_json_text, config_options, flag, number_text, option, read_config, start_options
@@ -60,6 +61,8 @@ def lyapunov_command(
     config = read_config(preset, config_file, options, terminal)
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         cell, found = _measure(config, k, every, warmup, working_on)
+        if said := input_text(config.input, config.column):
+            terminal.note(said)
     if as_json:
         click.echo(as_json_text(_summary(found, cell, config)))
     elif quiet:

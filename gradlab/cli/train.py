@@ -121,16 +121,17 @@ def _require_fresh(config: TrainConfig, path: Path) -> None:
 
 
 def _note_on_file(config: TrainConfig, terminal: Terminal) -> None:
-    """A note where a file takes the place of a task that was asked for, or could be learnt otherwise."""
+    """Notes on how a file was read, and where it takes the place of a task, or could be learnt otherwise."""
     from ..tasks import TASKS
-    from ..training.network import label_hint, task_name
+    from ..training.network import file_text, label_hint, task_name
 
     name = task_name(config)
     if name != config.task and "task" in config.model_fields_set:
         title = TASKS[name].title
         terminal.note(f"--task {config.task} is ignored, as a file is given: {name} ({title}) is learnt instead")
-    if hint := label_hint(config):
-        terminal.note(hint)
+    for text in (label_hint(config), file_text(config)):
+        if text:
+            terminal.note(text)
 
 
 def _default_path(config: TrainConfig) -> Path:

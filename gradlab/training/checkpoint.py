@@ -16,7 +16,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from threadpoolctl import threadpool_info
 
 from ..config.train import TrainConfig
-from ..data import disk
+from ..data import disk, require_regular
 from ..errors import InputError
 from ..importers import TRAINING
 from ..version import __version__
@@ -87,6 +87,7 @@ def read(path: Path, prefix: str = "") -> tuple[dict[str, np.ndarray], TrainConf
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, "numpy") as file:
             meta = (file.metadata() or {}).get(TRAINING)
             if meta is None:

@@ -209,6 +209,13 @@ def test_a_series() -> None:
     assert answer("--input", CO2, "--column", "co2_ppm")["cell"] == "Elman(1 -> 8, tanh)"
 
 
+def test_how_a_file_was_read_is_noted() -> None:
+    assert "note: Read co2_mauna_loa.csv as a table (commas): " in small("--input", CO2).stderr
+    assert "left out: 'date' (time stamp)\n" in small("--input", CO2).stderr
+    assert small("--input", CO2, "--column", "co2_ppm", "--quiet").stderr == ""
+    assert "note: Read" not in small().stderr
+
+
 def test_a_sound(tmp_path: Path) -> None:
     tone = 8000 * np.sin(2 * np.pi * 440 * np.arange(4000) / 8000)
     with wave.open(str(tmp_path / "tone.wav"), "wb") as sound:

@@ -20,12 +20,13 @@ from dashboard.pages.explore import downloads as explore_downloads
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import settle as explore_settle
 from dashboard.pages.explore import tabs
-from dashboard.pages.explore.request import Request
+from dashboard.pages.explore.request import Request, Run
 from dashboard.pages.explore.tabs import TABS
 from dashboard.work import runs
 from gradlab.config import RunConfig, controls
 from gradlab.config.links import to_query
 from gradlab.config.presets import PRESETS
+from gradlab.data.uploads import find
 from gradlab.errors import InputError
 from gradlab.runs import cost
 from gradlab.runs.curves import csv_of_curves
@@ -130,6 +131,13 @@ def test_runs_that_would_fill_the_memory_are_refused() -> None:
     drawing = explore_draw.draw(request(RunConfig(cell="lstm", hidden_size=1024, steps=20_000, batch_size=128)))
     text = words(drawing["failure"])
     assert re.search(r"would take about \d+ GB, the app allows 6 GB; take fewer steps, samples or units", text)
+
+
+def test_the_data_tab_says_how_the_file_was_read():
+    key = stored("a.csv", b"n,v\n" + b"".join(b"%d,%d\n" % (n, n * n % 7) for n in range(40)))
+    config = SMALL.replace(input=str(find(key.partition("-")[0], "a.csv")), steps=20)
+    shown = words(TABS["data"].content(Run(gradlab.analyze(config), config, "light")))
+    assert "Read a.csv as a table (commas): 40 rows of 'v'; left out: 'n' (counter 0, 1, 2 ...)" in shown
 
 
 @pytest.mark.parametrize("field", ["steps", "batch_size", "device", "column", "input", "weights"])
