@@ -7,6 +7,7 @@ from gradlab.data import INPUTS, Batch, Series, column_names, parse
 from gradlab.data.uploads import find, store
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, saved_by_gradlab, weights_text
+from gradlab.wording import counted
 
 from .server import UPLOAD_LIMIT
 
@@ -56,12 +57,12 @@ def weights_summary(data: bytes) -> str:
         return weights_text(data)
     if cell.name != "elman":
         return str(cell)
-    size = f"nn.RNN, {cell.input_size} inputs, {cell.hidden_size} units"
+    size = f"nn.RNN, {counted(cell.input_size, 'input')}, {counted(cell.hidden_size, 'unit')}"
     return f"{size}. The file does not say tanh or ReLU: choose what it was trained with under Activation."
 
 
 def describe(content: Series | Batch) -> str:
     """The size of the data in a file."""
     if isinstance(content, Batch):
-        return "{} steps, {} samples, {} features".format(*content.values.shape)
-    return f"{len(content.rows):,} steps, {content.table.shape[1]} features"
+        return ", ".join(map(counted, content.values.shape, ("step", "sample", "feature")))
+    return f"{counted(len(content.rows), 'step')}, {counted(content.table.shape[1], 'feature')}"

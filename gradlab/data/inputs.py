@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..arrays import quiet, require_size, require_whole
-from ..errors import InputError, about
+from ..errors import InputError, about, echo
 from ..registry import Registry, unknown
+from ..wording import counted
 from .csv_table import FORMATS, csv_columns, decoded, index_of, numbers, numeric
 from .uploads import original_name
 
@@ -108,7 +109,7 @@ def named_content(path: str | os.PathLike[str]) -> tuple[str, bytes]:
 def _path(path: Any) -> Path:
     if isinstance(path, str | os.PathLike):
         return Path(path)
-    raise InputError(f"expected a file's name, got {path!r}", "input")
+    raise InputError(f"expected a file's name, got {echo(path)}", "input")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Series:
         """
         starts = len(self.rows) - steps + 1
         if starts < 1:
-            raise _too_few("steps", steps, len(self.rows), "steps")
+            raise _too_few("step", steps, len(self.rows), "steps")
         start = np.random.default_rng([seed, _STREAM]).choice(starts, batch_size, replace=starts < batch_size)
         return self.table[self.rows[start + np.arange(steps)[:, None]]]
 
@@ -140,14 +141,16 @@ class Batch:
         """(T, B, D): the first T steps of the first B samples. Raises InputError if there are fewer of either."""
         have_steps, have_samples, _ = self.values.shape
         if have_steps < steps:
-            raise _too_few("steps", steps, have_steps, "steps")
+            raise _too_few("step", steps, have_steps, "steps")
         if have_samples < batch_size:
-            raise _too_few("samples", batch_size, have_samples, "batch_size")
+            raise _too_few("sample", batch_size, have_samples, "batch_size")
         return self.values[:steps, :batch_size].copy()
 
 
 def _too_few(what: str, wanted: int, got: int, field: str) -> InputError:
-    return InputError(f"the data have {got} {what}, fewer than the {wanted} asked for; use {got} or less", field)
+    return InputError(
+        f"the data have {counted(got, what)}, fewer than the {wanted} asked for; use {got} or less", field
+    )
 
 
 def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
@@ -318,7 +321,9 @@ def _wav(data: bytes, column: str | None) -> Named:
     if width != 2:
         raise InputError(f"expected 16-bit PCM, got {8 * width}-bit; {_AS_PCM16}")
     if len(frames) < 2 * channels * count:
-        raise InputError(f"truncated: its header promises {count} steps, {len(frames) // (2 * channels)} are there")
+        raise InputError(
+            f"truncated: its header promises {counted(count, 'step')}, {len(frames) // (2 * channels)} are there"
+        )
     if not count:
         raise InputError("no sound in it")
     return _feature(np.frombuffer(frames, "<i2").reshape(-1, channels).astype(np.float64), column)

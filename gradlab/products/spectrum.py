@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..wording import counted
+
 BLOCKS = 20  # of time, from which the standard error of a single sample comes
 DRIFT = 0.005  # nats per step between the halves of a converged run
 PRECISION = 0.01  # of its standard errors: nats per step, or the share of an exponent below -1
@@ -44,7 +46,7 @@ class LyapunovSpectrum:
 
     def __str__(self) -> str:
         lines = [
-            f"{len(self.exponents)} Lyapunov exponents over {self.steps:,} steps, in nats per step",
+            f"{counted(len(self.exponents), 'Lyapunov exponent')} over {counted(self.steps, 'step')}, in nats per step",
             *(self._of_model(*index) for index in np.ndindex(self.exponents.shape[1:])),
             "converged" if self.converged else "not converged",
         ]
@@ -118,8 +120,8 @@ def _remarks(exponents: np.ndarray, dimension: np.ndarray, entropy: np.ndarray) 
     remarks = []
     if singular := int(np.isneginf(exponents).sum()):
         remarks.append(
-            f"{singular} of {exponents.size} exponents are -inf: Jacobians are singular to working precision "
-            "(dead or saturated units, closed gates)"
+            f"{singular} of {counted(exponents.size, 'exponent')} are -inf: Jacobians are singular to working "
+            "precision (dead or saturated units, closed gates)"
         )
     if np.isnan(dimension).any():
         both = np.isnan(entropy).any()
@@ -173,7 +175,8 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
     if drifting.any():
         largest = drift[drifting].max()
         doubts.append(
-            f"{drifting.sum()} of {finite.size} exponents drift: the halves of the run differ by {largest:.2g}"
+            f"{drifting.sum()} of {counted(finite.size, 'exponent')} drift: "
+            f"the halves of the run differ by {largest:.2g}"
         )
     if wide.any():
         doubts.append(

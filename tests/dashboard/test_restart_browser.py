@@ -55,7 +55,9 @@ def end(app: Popen[str]) -> None:
 def test_a_training_is_followed_again(browser: Browser, start: tuple[Start, list[Popen[str]]]) -> None:
     run, running = start
     address, page = run("0"), new_page(browser)
-    page.goto(f"{address}train?v=1&task=adding&steps=20&hidden_size=8&batch_size=4&snapshot_every=100&evaluate_every=100&iterations=20000")
+    page.goto(
+        f"{address}train?v=1&task=adding&steps=20&hidden_size=8&batch_size=4&snapshot_every=100&evaluate_every=100&iterations=20000"
+    )
     expect(page.locator("#train-verdict")).not_to_have_text("Loading …")
     page.click("#train-one")
     until(page, "document.querySelector('#train-course .js-plotly-plot')?._fullData?.length > 0")  # it has been saved

@@ -9,7 +9,7 @@ from gradlab.errors import InputError
 from gradlab.training import ClipAdvice, advise
 from gradlab.training.advisor import EFFECTS, judge
 from gradlab.training.outcome import late_loss
-from gradlab.wording import value_text
+from gradlab.wording import counted, value_text
 
 from ... import ids
 from ...answers import outputs
@@ -79,7 +79,7 @@ def measured(runs: Sequence[Shown]) -> str:
     found = EFFECTS[judge(*losses)]
     said = [value_text(loss, 2) for loss in losses]
     start = f"Measured here: loss {said[0]} with clipping{at}, {said[1]} without: {found}."
-    return f"{start} {count:,} of {of_all:,} updates were clipped."
+    return f"{start} {count:,} of {counted(of_all, 'update')} were clipped."
 
 
 def lines(runs: Sequence[Shown]) -> list[str]:

@@ -16,6 +16,7 @@ from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training import advise
 from gradlab.training.network import task_name
+from gradlab.wording import counted, exact_text
 
 from ... import controls, form, ids, run_card
 from ...answers import answer, outputs
@@ -91,7 +92,7 @@ def labelled_file(name: str, data: bytes, page: TrainState) -> tuple[dict[str, A
         said = "choose the column of its labels at Column"
     elif page.raw["task"] != CLASSIFY:
         said += f"; to predict its numbers instead, set Task to {TASKS['forecast'].title}"
-    return {"input": stored(name, data), "column": column, "task": CLASSIFY}, f"{len(every)} columns, {said}"
+    return {"input": stored(name, data), "column": column, "task": CLASSIFY}, f"{counted(len(every), 'column')}, {said}"
 
 
 def column_menu(key: str | None, task: str) -> tuple[list[str], str]:
@@ -104,7 +105,7 @@ def use_threshold(page: TrainState) -> dict[str, Any]:
     """Clipping as the advisor suggests."""
     run = advisor.advised(look_up(page.runs))
     threshold = advise(run.training).threshold if run else None
-    return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": f"{threshold:g}"}}
+    return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": exact_text(threshold)}}
 
 
 def steer(search: str, clicks: Mapping[str, Any], upload: str | None, page: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 import gradlab
 from gradlab.runs.build import build
 from gradlab.runs.recorded import CAPTION, median_rows
+from gradlab.wording import counted
 
 from .... import components, form
 from ..request import Run
@@ -21,7 +22,7 @@ def content(run: Run) -> list[Component]:
     steps, samples, features = x.shape
     source = form.file_label(form.file_key(run.config.input) or "")
     text = (
-        f"{source}: {steps} steps of {samples} samples with {features} feature{'s' if features > 1 else ''}; "
+        f"{source}: {counted(steps, 'step')} of {counted(samples, 'sample')} with {counted(features, 'feature')}; "
         f"mean {x.mean():.2f}, standard deviation {x.std():.2f}."
     )
     head = x[:ROWS, 0, :ROWS]
