@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import click
 from dash import Dash
 
-from . import pages, server, shell
+from . import pages, posts, server, shell
 from .work import workers
 
 THREADS = 64  # nearly all of which wait for what is computed elsewhere
@@ -17,7 +17,7 @@ def create_app(allowed_hosts: tuple[str, ...] = ()) -> Dash:
 
     allowed_hosts: names, besides those of this machine, under which the app may be reached.
     """
-    app = Dash(
+    app = posts.CheckedDash(
         __name__,
         title="gradlab",
         update_title="",
@@ -31,6 +31,7 @@ def create_app(allowed_hosts: tuple[str, ...] = ()) -> Dash:
     for page in pages.PAGES:
         page.register(app)
     server.protect(app, allowed_hosts)
+    posts.register(app)
     return app
 
 

@@ -102,7 +102,7 @@ def file_options(
 ) -> list[dict[str, str]]:
     """Entries of a file field's choice: what is generated, the files of the entries `before`, and the one of a key."""
     choices = controls(of)[name].choices
-    keys = [*(choices() if choices else []), *(entry["value"] for entry in before), key]
+    keys = [*(choices() if choices else []), *(entry.get("value") for entry in before), key]
     return [{"value": key, "label": form.file_label(key)} for key in dict.fromkeys(keys) if key]
 
 

@@ -16,7 +16,7 @@ from gradlab.config import Config, ConfigError, RunConfig, controls
 from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
 from gradlab.data.uploads import find, key_name
-from gradlab.errors import InputError
+from gradlab.errors import InputError, echo
 from gradlab.wording import exact_text
 
 from . import ids
@@ -123,10 +123,14 @@ def _value(name: str, raw: Mapping[str, Any], of: type[Config]) -> Any:
     return value
 
 
-def file_path(key: str | None) -> str | None:
-    """The input's name, or the path of the cached file that a key stands for; InputError where it is gone."""
-    if not key or key in INPUTS:
-        return key or None
+def file_path(key: Any) -> str | None:
+    """The input's name, or the path of the cached file that a key stands for; InputError where there is none."""
+    if not key:
+        return None
+    if not isinstance(key, str):
+        raise InputError(f"expected a file, got {echo(key)}; drop it again")
+    if key in INPUTS:
+        return key
     sha, _, name = key.partition("-")
     if path := find(sha, name):
         return str(path)

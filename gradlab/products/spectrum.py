@@ -120,8 +120,8 @@ def _remarks(exponents: np.ndarray, dimension: np.ndarray, entropy: np.ndarray) 
     remarks = []
     if singular := int(np.isneginf(exponents).sum()):
         remarks.append(
-            f"{singular} of {counted(exponents.size, 'exponent')} are -inf: Jacobians are singular to working "
-            "precision (dead or saturated units, closed gates)"
+            f"{singular} of {counted(exponents.size, 'exponent')} {'is' if singular == 1 else 'are'} -inf: Jacobians "
+            "are singular to working precision (dead or saturated units, closed gates)"
         )
     if np.isnan(dimension).any():
         both = np.isnan(entropy).any()
@@ -175,12 +175,12 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
     if drifting.any():
         largest = drift[drifting].max()
         doubts.append(
-            f"{drifting.sum()} of {counted(finite.size, 'exponent')} drift: "
+            f"{drifting.sum()} of {counted(finite.size, 'exponent')} {'drifts' if drifting.sum() == 1 else 'drift'}: "
             f"the halves of the run differ by {largest:.2g}"
         )
     if wide.any():
         doubts.append(
-            f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g} or 1 %, up to "
-            f"{stderr[wide].max():.2g}"
+            f"{wide.sum()} of {counted(finite.size, 'standard error')} {'is' if wide.sum() == 1 else 'are'} above "
+            f"{PRECISION:g} or 1 %, up to {stderr[wide].max():.2g}"
         )
     return [f"{doubt} per step; use more steps" for doubt in doubts]

@@ -33,7 +33,7 @@ def test_every_id_that_a_callback_names_is_once_in_the_layout() -> None:
     ids_of = [[part.id for part in walk(page) if isinstance(getattr(part, "id", None), str)] for page in whole]
     assert all(len(found) == len(set(found)) for found in ids_of)
     explore_draw.draw(request())
-    opened_tabs = [tabs.content(tab, data()) for tab in tabs.TABS]
+    opened_tabs = [tabs.content(tab, request()) for tab in tabs.TABS]
     found = {name for names in ids_of for name in names} | {getattr(part, "id", None) for part in walk(opened_tabs)}
     for callback in app._callback_list:
         named = re.findall(r"(?:^|\.\.)([a-z][\w-]*)\.", callback["output"].replace("...", ".."))

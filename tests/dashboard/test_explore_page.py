@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,7 +30,7 @@ from gradlab.errors import InputError
 from gradlab.runs import cost
 from gradlab.runs.curves import csv_of_curves
 
-from ..views import SMALL, data, request, stored, walk, words
+from ..views import SMALL, request, stored, walk, words
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -65,7 +66,7 @@ def test_a_wrong_value_keeps_the_figure() -> None:
     assert "figure" not in drawing and drawing["drawn"]["strip"] is None
     assert "got -1" in drawing["drawn"]["props"]["control-gain"]["error"]
     assert drawing["drawn"]["props"]["stage"] == {"className": "stage stale"}
-    assert explore_draw.show(data() | {"raw": raw})["figure"] is no_update
+    assert explore_draw.show(replace(request(), raw=raw))["figure"] is no_update
 
 
 def test_messages_are_seen_where_controls_may_not_be() -> None:
@@ -175,14 +176,14 @@ def test_pins_are_drawn_with_their_labels() -> None:
 
 def test_settling_writes_the_address_only_where_it_says_something_else() -> None:
     explore_draw.draw(request())
-    changed = explore_settle.settle(data())
+    changed = explore_settle.settle(request())
     assert changed["address"] == f"?{to_query(SMALL)}"
     assert "The gradient vanishes" in changed["announcement"]
     assert "import gradlab" in changed["copies"][ids.EXPLORE.copy_python]
     assert changed["copies"][ids.EXPLORE.copy_command].startswith("gradlab analyze --")
-    again = explore_settle.settle(data(search="?batch_size=3&hidden_size=8&steps=20&nonsense=1"))
+    again = explore_settle.settle(request(search="?batch_size=3&hidden_size=8&steps=20&nonsense=1"))
     assert again["address"] is no_update
-    wrong = data() | {"raw": dict(form.raw(SMALL)) | {"gain": ""}}
+    wrong = replace(request(), raw=form.raw(SMALL) | {"gain": ""})
     assert explore_settle.settle(wrong) == dict.fromkeys(changed, no_update) | {"theory_where": []}
 
 
@@ -204,7 +205,7 @@ def test_pins_have_a_limit_and_no_doubles() -> None:
 def test_tabs(tab: str, fields: dict[str, str]) -> None:
     config = SMALL.replace(**fields)
     explore_draw.draw(request(config))
-    shown = tabs.panels(tab, data(config))
+    shown = tabs.panels(tab, request(config))
     assert [name for name, content in shown.items() if content] == [tab]
     figures = [part for part in walk(shown[tab]) if getattr(part, "role", None) == "img"]
     on_demand = tab == "chaos"
@@ -213,7 +214,7 @@ def test_tabs(tab: str, fields: dict[str, str]) -> None:
 
 
 def test_a_tab_waits_for_its_run() -> None:
-    shown = tabs.panels("why", data(SMALL.replace(seed=4321)))
+    shown = tabs.panels("why", request(SMALL.replace(seed=4321)))
     assert "Nothing to show until the whole run is drawn." in words(shown["why"])
     assert tabs.panels(None, None) == dict.fromkeys(TABS, [])
 
@@ -230,12 +231,12 @@ def test_downloads_hold_the_run(tmp_path: Path) -> None:
 
 
 def test_a_download_needs_a_run() -> None:
-    file, text = downloads.sent(explore_downloads.download, "csv", data(SMALL.replace(seed=999)))
+    file, text = downloads.sent(explore_downloads.download, "csv", request(SMALL.replace(seed=999)))
     assert file is no_update
     assert "no finished run" in words(text)
     runs.RUNS.get(SMALL)
     assert downloads.sent(explore_downloads.download, "csv", None)[0] is no_update
-    file, text = downloads.sent(explore_downloads.download, "csv", data())
+    file, text = downloads.sent(explore_downloads.download, "csv", request())
     assert file["filename"] == "gradlab-elman.csv" and text == ""
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -25,7 +26,7 @@ from ..views import parts, stored, upload, walk, words
 
 
 def request(config=SMALL, runs=(), search=""):
-    return {"raw": form.raw(config), "runs": list(runs), "search": search, "first": False, **LOOK}
+    return train_steer.Request(form.raw(config), list(runs), search=search, **LOOK)
 
 
 # the form
@@ -156,7 +157,7 @@ def test_looks_of_the_controls(pair):
 
 
 def test_a_wrong_value_stands_beside_its_control_and_opens_more():
-    wrong = request() | {"raw": form.raw(SMALL) | {"momentum": 2, "optimizer": "sgd"}}
+    wrong = replace(request(), raw=form.raw(SMALL) | {"momentum": 2, "optimizer": "sgd"})
     shown = train_steer.look(wrong)["props"]
     assert "at most 0.999" in shown["control-train-momentum"]["error"]
     assert shown[ids.TRAIN.more] == {"open": True}

@@ -192,9 +192,9 @@ def _range(values: np.ndarray) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def show(data: dict[str, Any]) -> dict[str, Any]:
+def show(request: Request) -> dict[str, Any]:
     """The callback."""
-    return answer(OUTPUTS, draw(Request.parse(data)))
+    return answer(OUTPUTS, draw(request))
 
 
 OUTPUTS = {

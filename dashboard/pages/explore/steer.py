@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from pydantic import Field
 
 from gradlab.config import RunConfig
 from gradlab.config.links import Link, from_query, to_query
@@ -15,13 +16,35 @@ from gradlab.errors import InputError
 from ... import controls, drawing, form, ids
 from ...answers import answer, outputs
 from ...components import message
+from ...posts import Clicks, Entries, Text
 from ...uploads import columns, decode, keep
+from ...work.runs import require_drawable
 from . import diagnosis
 from .draw import add_pin
-from .request import MAX_PINS
+from .request import MAX_PINS, Pins, Request
 
 UPLOADS = (*form.FILES, ids.EXPLORE.missing)
 CHIPS = {"vanishing_tanh": "Vanishing", "edge": "Edge", "exploding_tanh": "Exploding", "lstm_forget_1": "LSTM"}
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """A button that comes and goes, as `ids.button` names it."""
+
+    type: Literal["try", "reopen"]
+    index: Annotated[int, Field(ge=0)] = 0
+    query: Text = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the browser sends of the page: entries of the file fields and names of the dropped files, by name."""
+
+    preset: Text
+    options: dict[Text, Entries]
+    file_names: dict[Text, Text | None]
+    pins: Pins | None = None
+    settled: Request | None = None
 
 
 @dataclass(frozen=True)
@@ -97,41 +120,48 @@ def slot_field(slot: str, name: str) -> str:
     return "weights" if name.lower().endswith(".safetensors") else "input"
 
 
-def try_remedy(settled: Mapping[str, Any], n: int, page: ExploreState) -> dict[str, Any]:
+def try_remedy(settled: Request, n: int, page: ExploreState) -> dict[str, Any]:
     """A remedy of the settled run becomes the run; that one is pinned, where there is room."""
-    old = form.read(settled["raw"]).config
+    old = form.read(settled.raw).config
+    require_drawable(old)
     try:
         new, tried = diagnosis.changed(old, n)
     except InputError as error:
         return {"notices": [message(str(error), "error")]}
     pins = add_pin(list(page.pins), to_query(old))
-    return set_controls(new, page) | {"pins": pins, "tried": tried}
+    return set_controls(new, page) | {"pins": pins, "tried": asdict(tried)}
 
 
-def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: ExploreState) -> dict[str, Any]:
+def press(button: Pressed, settled: Request | None, page: ExploreState) -> dict[str, Any]:
     """A pin opened again, or a remedy."""
-    if button["type"] == "try":
-        return try_remedy(settled, button["index"], page) if settled else {}
-    return set_controls(from_query(button["query"]).config, page)
+    if button.type == "try":
+        return try_remedy(settled, button.index, page) if settled else {}
+    return set_controls(from_query(button.query).config, page)
 
 
 def steer(
-    search: str, pressed: Mapping[str, Any], clicks: Any, uploads: dict[str, Any], page: dict[str, Any]
+    search: Text | None,
+    pressed: Pressed | None,
+    clicks: dict[Text, Clicks],
+    uploads: dict[Text, str | None],
+    page: Page,
 ) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
-    here = ExploreState(page["preset"], search or "", page["options"], page["pins"] or ())
+    options = {name: entries or () for name, entries in page.options.items()}
+    here = ExploreState(page.preset, search or "", options, page.pins or ())
     presets = {ids.EXPLORE.preset: here.preset, ids.EXPLORE.reset: here.preset}
     presets |= {ids.part(ids.EXPLORE.chip, name): name for name in CHIPS}
-    slots = {ids.upload(slot): slot for slot in UPLOADS if uploads[slot]}
+    dropped = {ids.upload(slot): (slot, contents, page.file_names[slot]) for slot, contents in uploads.items()}
     trigger, changes = ctx.triggered_id, {}
     if trigger in presets:
         changes = choose_preset(presets[trigger], here)
-    elif trigger in slots:
-        changes = take_file(slots[trigger], uploads[slots[trigger]], page["file_names"][slots[trigger]], here)
+    elif trigger in dropped:
+        slot, contents, name = dropped[trigger]
+        changes = take_file(slot, contents, name or "", here) if contents else {}
     elif trigger == ids.EXPLORE.reroll:
         changes = {"values": {"seed": random.randrange(controls.SEED_LIMIT)}}
-    elif trigger == ids.EXPLORE.pressed:
-        changes = press(pressed, page["settled"], here)
+    elif trigger == ids.EXPLORE.pressed and pressed:
+        changes = press(pressed, page.settled, here)
     elif trigger == ids.EXPLORE.search:
         changes = follow_link(here)
     return answer(OUTPUTS, changes)

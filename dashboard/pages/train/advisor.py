@@ -15,6 +15,7 @@ from ... import ids
 from ...answers import outputs
 from ...components import Component, message, table_details, typeset
 from ...ondemand import Work
+from ...posts import Clicks, Text
 from ...work.jobs import Progress
 from .words import Shown, look_up
 
@@ -109,9 +110,9 @@ def effect(run: Shown) -> Any:
     return message(job.error, "error") if job.error else str(job.result.effect or "")
 
 
-def check(clicks: Any, run_ids: list[str]) -> Any:
+def check(clicks: Clicks, run_ids: list[Text] | None) -> Any:
     """The callback: try the suggestion."""
-    if not clicks or (run := advised(look_up(run_ids))) is None:
+    if not clicks or (run := advised(look_up(run_ids or []))) is None:
         return no_update
     CHECK.start(run)
     return clicks

@@ -171,7 +171,8 @@ def _size_of_chaos(outcome: Outcome, positive: int) -> list[str]:
     dimension, entropy = float(spectrum.kaplan_yorke), float(spectrum.exponents[spectrum.exponents > 0].sum())
     least = "at least " if np.isnan(spectrum.entropy_rate) else ""
     of_all = f"of {'' if wanted.k == wanted.size else 'the leading '}{counted(wanted.k, 'direction')}"
-    texts = [f"{positive} {of_all} drift apart, together by {least}{entropy:.3g} nats per step (entropy rate)."]
+    drift = "drifts" if positive == 1 else "drift"
+    texts = [f"{positive} {of_all} {drift} apart, together by {least}{entropy:.3g} nats per step (entropy rate)."]
     if np.isnan(dimension):
         return [*texts, f"The Kaplan-Yorke dimension needs more than {counted(wanted.k, 'exponent')}."]
     return [*texts, f"The states fill about {dimension:.1f} of {counted(wanted.size, 'dimension')} (Kaplan-Yorke)."]
