@@ -3,6 +3,7 @@
 
     python3 dev.py dashboard [ARGS]   open the app
     python3 dev.py test [ARGS]        run the tests on two cores; ARGS go to pytest (-n 0: in one process)
+    python3 dev.py test --portable    run the numeric tests as other processors would
     python3 dev.py check              run the linter, the formatter's check and the type checker
     python3 dev.py speed [ARGS]       run the benchmark against PyTorch
 
@@ -180,6 +181,8 @@ def test(args):
     # type: (list[str]) -> int
     """Run the tests, with a browser where one is found or can be installed."""
     set_up("test")
+    if args[:1] == ["--portable"]:
+        return hand_over([PYTHON, "-m", "tests.portable"] + args[1:])
     subprocess.call([PYTHON, "-m", "tests.browser"], cwd=ROOT)
     return hand_over([PYTHON, "-m", "pytest", "-n", "2", "--dist", "worksteal"] + args)
 

@@ -7,7 +7,7 @@ import click
 from dash import Dash
 
 from . import pages, posts, server, shell
-from .work import workers
+from .work import lanes
 
 THREADS = 64  # nearly all of which wait for what is computed elsewhere
 
@@ -52,12 +52,12 @@ def main(query: str, host: str, port: int | None, allowed: tuple[str, ...], no_b
         raise click.ClickException(f"cannot listen on {host}, {where}: {error.strerror}; try another --port") from None
     running = waitress.create_server(create_app(allowed).server, sockets=[sock], threads=THREADS)
     signal.signal(signal.SIGTERM, _end)
-    workers.start()
+    lanes.start()
     server.announce(server.address(sock, query), sock.getsockname()[1], not no_browser)
     try:
         running.run()  # returns on Ctrl-C and on _end
     finally:
-        workers.stop()
+        lanes.stop()
     click.echo("gradlab has ended.")
 
 

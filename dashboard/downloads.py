@@ -1,15 +1,11 @@
 """What the pages' downloads have in common."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import xarray as xr
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 
-import gradlab
 from gradlab.errors import InputError
 
 from .components import Component, icon, message
@@ -39,23 +35,6 @@ def can_draw_pictures() -> bool:
 def formats(labels: Mapping[str, str]) -> dict[str, str]:
     """What can be downloaded, with its label; a picture only where something can draw one."""
     return {fmt: label for fmt, label in labels.items() if fmt != "png" or can_draw_pictures()}
-
-
-def netcdf(ds: xr.Dataset) -> bytes:
-    """The whole Dataset; `xarray.open_dataset` reads it."""
-    return _written("run.nc", lambda path: ds.to_netcdf(path, engine="h5netcdf"))
-
-
-def picture(fig: Any) -> bytes:
-    """A figure as it is on the page, on the page's background."""
-    return _written("run.png", lambda path: gradlab.plots.save(fig, path))
-
-
-def _written(name: str, write: Callable[[Path], Any]) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        write(path)
-        return path.read_bytes()
 
 
 def menu(page: Ids, labels: Mapping[str, str] = LABELS) -> Component:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .work import workers
+from .work import lanes
 from .work.jobs import JOBS, Job, Progress
 
 S = TypeVar("S")
@@ -43,7 +43,7 @@ class Work(Generic[S]):
     def start(self, subject: S) -> Job:
         """Start it, or find it under way."""
         result = self.result(subject)
-        lane, compute = workers.LONG, self.compute
+        lane, compute = lanes.LONG, self.compute
         return JOBS.start(self.key(subject), lambda tell: lane.call(compute, subject, result, on_progress=tell))
 
     def cancel(self, subject: S) -> None:

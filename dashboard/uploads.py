@@ -2,7 +2,7 @@
 
 import base64
 
-from gradlab.data import INPUTS, Batch, Series, column_names, parse
+from gradlab.data import INPUTS, column_names, parse
 from gradlab.data.uploads import find, store
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, saved_by_gradlab, weights_text
@@ -38,7 +38,7 @@ def decode(contents: str) -> bytes:
 
 def keep(field: str, name: str, data: bytes) -> tuple[str, str]:
     """Store a file that can be used; returns its key and what it holds. InputError says why it cannot."""
-    summary = weights_summary(data) if field == "weights" else describe(parse(name, data))
+    summary = weights_summary(data) if field == "weights" else parse(name, data).said
     return stored(name, data), summary
 
 
@@ -59,10 +59,3 @@ def weights_summary(data: bytes) -> str:
         return str(cell)
     size = f"nn.RNN, {counted(cell.input_size, 'input')}, {counted(cell.hidden_size, 'unit')}"
     return f"{size}. The file does not say tanh or ReLU: choose what it was trained with under Activation."
-
-
-def describe(content: Series | Batch) -> str:
-    """The size of the data in a file."""
-    if isinstance(content, Batch):
-        return ", ".join(map(counted, content.values.shape, ("step", "sample", "feature")))
-    return f"{counted(len(content.rows), 'step')}, {counted(content.table.shape[1], 'feature')}"

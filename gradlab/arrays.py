@@ -23,6 +23,7 @@ Namespace = ModuleType | Any
 
 DEVICES = ("cpu", "cuda", "auto")
 CACHE_LINE = 64  # bytes
+BATCH_FIRST = "batch first? use np.swapaxes(x, 0, 1)"
 
 
 def namespace(array: Array, name: str | None = None) -> Namespace:

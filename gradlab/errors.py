@@ -5,16 +5,25 @@ import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LONGEST = 2000  # characters of a message
+
+
+def shortened(text: str) -> str:
+    """A text without its middle where it is longer than a message may be."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
+
 
 class InputError(ValueError):
     """What the caller gave cannot be used; the message says what was expected, what came and what to do.
 
+    A message too long to be read, as with a name from a damaged file, loses its middle.
     field: the configuration field, or else the argument, that the message is about; None where it is about no single
     one. Whoever shows the error asks this, and never the message.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(shortened(message))
         self.field = field
 
     @property

@@ -7,7 +7,7 @@ import pytest
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two threads on two busy cores wait for each other
 
-pytest_plugins = ["tests.browser", "tests.pages", "tests.plotting"]
+pytest_plugins = ["tests.browser", "tests.computing", "tests.pages", "tests.plotting"]
 
 
 @pytest.fixture

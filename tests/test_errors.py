@@ -33,6 +33,21 @@ def test_an_error_says_which_field_and_what_is_wrong_with_it():
     assert (InputError("overflow").field, InputError("overflow").fields) == (None, {})
 
 
+def test_a_message_too_long_to_read_loses_its_middle():
+    name = "a" * 100_000 + "z"
+    for error in (
+        InputError(f"{name}: unknown"),
+        UnknownName(f"{name}: unknown"),
+        ConfigError({"cell": name, "b": "c"}),
+    ):
+        assert len(str(error)) < 2100 and " ... " in str(error) and str(error)[0] in "ac"
+    assert len(ConfigError({"cell": name}).fields["cell"]) < 2100
+    with pytest.raises(InputError) as raised, about("input", name):
+        raise InputError(name)
+    assert len(str(raised.value)) < 2100
+    assert str(InputError("b" * 2000)) == "b" * 2000
+
+
 def test_an_unknown_name_is_a_key_error_and_reads_like_any_other():
     error = UnknownName("unknown cell 'x'", "cell")
     assert isinstance(error, InputError) and isinstance(error, KeyError)

@@ -14,8 +14,9 @@ from gradlab.errors import InputError
 from gradlab.runs.analyze import OWN_FIELDS
 from gradlab.runs.build import build
 from gradlab.runs.cost import memory, work
+from gradlab.runs.processes import ADVICE, MEMORY, Done, result
 
-from . import workers
+from . import lanes
 
 LIVE = 1.0  # seconds up to which a change is drawn without being asked for
 PREVIEW = 1.5  # the same for a preview, which stands for a run that takes longer
@@ -31,7 +32,7 @@ Key = tuple[RunConfig, int]  # a run and how many of its samples
 class Flight:
     """A run under way, and who wants it."""
 
-    future: Future[workers.Done]
+    future: Future[Done]
     owners: set[object]
 
 
@@ -78,7 +79,7 @@ class Runs:
             flight = self._flights.get(key) or self._take_off(key)
             flight.owners.add(owner)
         try:
-            return workers.result(flight.future).value
+            return result(flight.future).value
         finally:
             self._land(key, flight)
 
@@ -91,7 +92,7 @@ class Runs:
                     flight.future.cancel()
 
     def _take_off(self, key: Key) -> Flight:
-        lane = workers.LIVE if self._pace * work(*key) <= PREVIEW else workers.LONG
+        lane = lanes.LIVE if self._pace * work(*key) <= PREVIEW else lanes.LONG
         flight = self._flights[key] = Flight(lane.submit(analyzed, *key), set())
         return flight
 
@@ -148,8 +149,7 @@ def require_drawable(config: RunConfig) -> None:
 
 def require_memory(config: NetworkConfig) -> None:
     """InputError for a run that would take more memory than the app grants one."""
-    if (needed := memory(config)) > workers.MEMORY:
+    if (needed := memory(config)) > MEMORY:
         raise InputError(
-            f"this run would take about {needed / 1e9:.0f} GB, the app allows {workers.MEMORY / 1e9:.0f} GB; "
-            f"{workers.ADVICE}"
+            f"this run would take about {needed / 1e9:.0f} GB, the app allows {MEMORY / 1e9:.0f} GB; {ADVICE}"
         )

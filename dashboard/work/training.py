@@ -23,6 +23,7 @@ from threading import Lock
 import xarray as xr
 
 from gradlab.config.train import TrainConfig
+from gradlab.data import disk
 from gradlab.data.uploads import user_cache
 from gradlab.errors import InputError
 from gradlab.training import TrainingRecord, dataset
@@ -94,10 +95,15 @@ class TrainingJobs:
         with self._lock:
             self._require_room()
             self._evict()
-            with _kept_in(folder):
-                folder.mkdir(mode=0o700, parents=True)
-                (folder / CONFIG).write_text(config.model_dump_json(), "utf-8")
-                self._launch(run_id)
+            try:
+                with _kept_in(folder):
+                    disk.make_private(self.folder())
+                    disk.make_private(folder)
+                    disk.write(folder / CONFIG, config.model_dump_json().encode())
+                    self._launch(run_id)
+            except InputError:
+                shutil.rmtree(folder, ignore_errors=True)  # half a run is none
+                raise
         return run_id
 
     def resume(self, run_id: str) -> None:
@@ -110,6 +116,7 @@ class TrainingJobs:
                 return
             self._require_room()
             with _kept_in(self.folder(run_id)):
+                disk.make_private(self.folder())
                 self._launch(run_id)
 
     def pause(self, run_id: str) -> None:
@@ -141,7 +148,7 @@ class TrainingJobs:
             return None
         try:
             return TrainConfig(**json.loads((self.folder(run_id) / CONFIG).read_text("utf-8")))
-        except (OSError, ValueError, InputError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def read(self, run_id: str) -> Record | None:
@@ -294,7 +301,7 @@ def _ended(folder: Path, code: int | None) -> RunState:
         outcome = json.loads((folder / OUTCOME).read_text("utf-8"))
         if not (code and _from_before(folder)):
             return RunState(_ENDINGS[outcome["status"]], outcome.get("error", ""))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     how = f" with code {code}" if code is not None else ""
     return RunState("interrupted", f"The process of this run ended{how} before it was done.{_last_words(folder)}")

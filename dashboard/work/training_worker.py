@@ -14,6 +14,7 @@ from threading import Event, Thread
 from filelock import FileLock, Timeout
 
 from gradlab.config.train import TrainConfig
+from gradlab.data import disk
 from gradlab.errors import Cancelled, InputError
 from gradlab.training import Step, train
 
@@ -53,9 +54,7 @@ def main() -> None:
             (folder / OUTCOME).unlink(missing_ok=True)  # while the lock says that the run goes on
             Thread(target=_watch, args=(closed,), daemon=True).start()
             outcome = work(folder, closed)
-            unfinished = folder / f".{OUTCOME}"
-            unfinished.write_text(json.dumps(outcome), "utf-8")
-            os.replace(unfinished, folder / OUTCOME)
+            disk.write(folder / OUTCOME, json.dumps(outcome).encode())
     except Timeout:
         raise SystemExit("another process trains this run") from None
 

@@ -63,6 +63,8 @@ def analyze_command(
     terminal = Terminal(stderr=True, quiet=quiet)
     config = read_config(preset, config_file, options, terminal)
     ds, found, files = _measure(config, output, html, terminal, headline_only=quiet and not as_json)
+    if said := text_of(ds, "input"):
+        terminal.note(said)
     if weights := text_of(ds, "weights"):
         terminal.note(f"the weights are {weights}")
     if as_json:
@@ -87,6 +89,7 @@ def _measure(
         from ..diagnosis import diagnose
         from ..importers import AssumedActivation
         from ..runs.analyze import analyze
+        from ..runs.netcdf import netcdf
 
         warnings.simplefilter("ignore", AssumedActivation)  # the note on the weights says it
         ds = analyze(config)
@@ -94,19 +97,15 @@ def _measure(
         found = diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))
         for file in files:
             working_on(f"Writing {file.path}")
-            file.write(_save_dataset(ds) if file is dataset_file else _save_report(ds, found))
+            file.write(netcdf(ds) if file is dataset_file else _report(ds, found))
     return ds, found, [str(file.path) for file in files]
 
 
-def _save_dataset(ds: xr.Dataset) -> Callable[[Path], object]:
-    return lambda path: ds.to_netcdf(path, engine="h5netcdf")
-
-
-def _save_report(ds: xr.Dataset, found: Diagnosis) -> Callable[[Path], object]:
+def _report(ds: xr.Dataset, found: Diagnosis) -> bytes:
     from ..plots import html_report
 
     lines = [*_verdict_lines(found.verdict), *_diagnosis_lines(found)]
-    return lambda path: path.write_text(html_report(ds, found.verdict.headline, lines), "utf-8")
+    return html_report(ds, found.verdict.headline, lines).encode()
 
 
 def _verdict_lines(found: Verdict) -> list[str]:
@@ -213,7 +212,8 @@ def _rendered(rows: list[dict[str, float]], width: int) -> Table:
 
 def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
     """The command that shows a run in the app; a note and None where the app cannot show it."""
-    from ..config.links import to_query
+    from ..config.links import linked_files, to_query
+    from ..data.uploads import directory
 
     try:
         if limits := config.beyond_limits():
@@ -222,4 +222,6 @@ def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
     except InputError as error:
         terminal.note(f"the app cannot show this run: {error}")
         return None
+    if names := linked_files(config):
+        terminal.note(f"for the app, a copy of {' and '.join(names)} is kept in {directory()}")
     return "gradlab-dashboard " + (f'"{query}"' if os.name == "nt" else shlex.quote(query))

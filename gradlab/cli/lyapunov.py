@@ -14,6 +14,7 @@ from rich.table import Table
 from ..arrays import Array, namespace
 from ..cells import Cell
 from ..config import RunConfig
+from ..data import input_text
 from ..errors import InputError, echo
 from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
 from ..wording import counted
@@ -61,6 +62,8 @@ def lyapunov_command(
     config = read_config(preset, config_file, options, terminal)
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         cell, found = _measure(config, k, every, warmup, working_on)
+        if said := input_text(config.input, config.column):
+            terminal.note(said)
     if as_json:
         click.echo(as_json_text(_summary(found, cell, config)))
     elif quiet:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
+from ..data import disk
 from ..errors import InputError
 
 UNLIMITED = 10_000  # columns where there is no terminal: nothing is wrapped
@@ -159,31 +160,12 @@ class OutputFile:
         if self.path.suffix.lower() != self.extension:
             wanted = f"a file name that ends in {self.extension}, such as run{self.extension}"
             raise InputError(f"{self.option}: expected {wanted}, got {self.path}")
-        with self._reasons():
-            if self.path.is_dir():
-                raise OSError("it is a directory")
-            if self.path.exists() and not os.access(self.path, os.W_OK):
-                raise OSError("it is write-protected")
-            self._partial.touch()
-            self._partial.unlink()
+        disk.require_writable(self.path, self._what)
 
-    def write(self, save: Callable[[Path], object]) -> None:
-        """`save` under another name, then rename: no reader sees half a file. Raises InputError where it fails."""
-        with self._reasons():
-            try:
-                save(self._partial)
-                os.replace(self._partial, self.path.resolve())
-            finally:
-                with suppress(OSError):
-                    self._partial.unlink()
+    def write(self, data: bytes) -> None:
+        """The whole content, or nothing. Raises InputError where it fails."""
+        disk.write(self.path, data, self._what)
 
     @property
-    def _partial(self) -> Path:
-        return self.path.resolve().with_name(f".gradlab-{os.getpid()}.partial{self.extension}")
-
-    @contextmanager
-    def _reasons(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(f"{self.option} {self.path}: cannot be written: {error.strerror or error}") from None
+    def _what(self) -> str:
+        return f"{self.option} {self.path}:"

@@ -81,9 +81,10 @@ def train_command(
     with terminal.warnings_as_notes():
         run, advice = _trained(config, path, resume, advise, terminal)
     if saved:
+        from ..runs.netcdf import netcdf
         from ..training import dataset
 
-        saved.write(lambda file: dataset(run).to_netcdf(file, engine="h5netcdf"))
+        saved.write(netcdf(dataset(run)))
     if as_json:
         click.echo(as_json_text(_summary(run, advice, path)))
     elif quiet:
@@ -121,16 +122,17 @@ def _require_fresh(config: TrainConfig, path: Path) -> None:
 
 
 def _note_on_file(config: TrainConfig, terminal: Terminal) -> None:
-    """A note where a file takes the place of a task that was asked for, or could be learnt otherwise."""
+    """Notes on how a file was read, and where it takes the place of a task, or could be learnt otherwise."""
     from ..tasks import TASKS
-    from ..training.network import label_hint, task_name
+    from ..training.network import file_text, label_hint, task_name
 
     name = task_name(config)
     if name != config.task and "task" in config.model_fields_set:
         title = TASKS[name].title
         terminal.note(f"--task {config.task} is ignored, as a file is given: {name} ({title}) is learnt instead")
-    if hint := label_hint(config):
-        terminal.note(hint)
+    for text in (label_hint(config), file_text(config)):
+        if text:
+            terminal.note(text)
 
 
 def _default_path(config: TrainConfig) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ..errors import InputError, echo
+from ..errors import InputError, echo, shortened
 from ..registry import unknown
 
 KINDS = {"recurrent_init": "recurrent initializer", "clip": "clipping mode", "dtype": "precision"}
@@ -101,7 +101,7 @@ class ConfigError(InputError):
     def __init__(self, fields: dict[str, str]) -> None:
         text = "\n".join(f"{name}: {message}" for name, message in fields.items())
         super().__init__(text, next(iter(fields)) if len(fields) == 1 else None)
-        self._fields = fields
+        self._fields = {name: shortened(message) for name, message in fields.items()}
 
     @property
     def fields(self) -> dict[str, str]:

@@ -45,6 +45,15 @@ def file_name(path: str) -> str:
     return original_name(Path(path))
 
 
+def linked_files(config: Config) -> list[str]:
+    """Names of the files of a configuration, copies of which `to_query` puts into the cache."""
+    return [file_name(value) for name, value in config.changes().items() if _is_file(name, value)]
+
+
+def _is_file(name: str, value: Any) -> bool:
+    return name in FILE_FIELDS and value is not None and value not in INPUTS
+
+
 def to_query(config: Config, pins: Sequence[Config] = ()) -> str:
     """The query of a link, without "?"; files are put into the cache."""
     pairs = _pairs(config)
@@ -55,7 +64,7 @@ def to_query(config: Config, pins: Sequence[Config] = ()) -> str:
 def _pairs(config: Config) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in config.changes().items():
-        if name in FILE_FIELDS and value not in INPUTS:
+        if _is_file(name, value):
             file, sha = SHORT[name]
             label = file_name(value)
             pairs += [(file, label), (sha, store(label, read_file(value)))]
@@ -177,4 +186,4 @@ def _option(name: str, value: Any) -> str:
 
 def _plain(name: str, value: Any) -> Any:
     """A file under the name that a person knows, as the cache is this machine's own."""
-    return file_name(value) if name in FILE_FIELDS and value is not None and value not in INPUTS else value
+    return file_name(value) if _is_file(name, value) else value

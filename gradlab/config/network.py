@@ -136,7 +136,7 @@ class NetworkConfig(Config):
     input: str = field(
         "noise",
         "Input",
-        "noise, sine, or a .csv, .npy, .wav or text file",
+        "noise, sine, or a file: a table (.csv), an array (.npy), a sound (.wav) or a text",
         "data",
         choices=lambda: list(INPUTS),
         files=True,
@@ -144,7 +144,7 @@ class NetworkConfig(Config):
     column: str | None = field(
         None,
         "Column",
-        "The column of a CSV file to read (default: all numeric ones)",
+        "The column of a table to read (default: all that are features)",
         "data",
         applies_if=lambda config: not generated(config),
     )

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic import field_validator
 
+from ..data import require_regular
 from ..errors import InputError, echo
 from ..learning.clipping import CLIP_MODES, UPDATE_MODES
 from .base import MOST, Config, Control, controls_of, field
@@ -96,6 +97,7 @@ def controls(config: type[Config] = RunConfig) -> dict[str, Control]:
 def from_toml(path: str | Path, config: type[C] = RunConfig) -> C:  # type: ignore[assignment]
     """The configuration in a TOML file of fields; InputError where it is no TOML or a field is wrong."""
     try:
+        require_regular(Path(path))
         fields = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None

@@ -36,12 +36,16 @@ class TrainConfig(NetworkConfig):
     """
 
     input: str | None = field(  # type: ignore[assignment]
-        None, "File", "A .csv, .npy, .wav or text file to learn from, instead of a generated task", "data", files=True
+        None,
+        "File",
+        "A table (.csv), an array (.npy), a sound (.wav) or a text to learn from, instead of a generated task",
+        "data",
+        files=True,
     )
     column: str | None = field(
         None,
         "Column",
-        "The column of a CSV file to forecast (default: all numeric ones), or the one of the labels",
+        "The column of a table to forecast (default: all that are features), or the one of the labels",
         "data",
         applies_if=lambda config: config.input is not None,
     )

@@ -1,31 +1,29 @@
 """What a network reads: made inputs, files of the user's own, and the cache that keeps uploads."""
 
-from .inputs import (
-    INPUTS,
-    PERIODS,
-    Batch,
-    Series,
+from .files import named_content, read_file, require_regular, stamp
+from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
+from .reading import (
+    Labelled,
     column_names,
-    input_chunks,
     is_text,
     labelled_rows,
-    load_input,
-    named_content,
-    near_one,
     parse,
     raw_series,
-    read_file,
-    sine,
+    read_input,
     text_codes,
 )
+from .series import Batch, Content, Series, near_one
 
 __all__ = [
     "INPUTS",
     "PERIODS",
+    "Labelled",
     "Batch",
+    "Content",
     "Series",
     "column_names",
     "input_chunks",
+    "input_text",
     "is_text",
     "labelled_rows",
     "load_input",
@@ -34,6 +32,9 @@ __all__ = [
     "parse",
     "raw_series",
     "read_file",
+    "read_input",
+    "require_regular",
     "sine",
+    "stamp",
     "text_codes",
 ]

@@ -2,34 +2,27 @@
 
 A numeric series is standardised per feature over the whole file, text is scaled one-hot bytes; either way the mean
 square of the features is 1, so that `input_scale` means the same for every input. Only samples that the user has
-cut already, a 3-dimensional .npy, are taken as they are.
+cut already, a 3-dimensional array, are taken as they are.
 """
 
-import io
 import os
-import wave
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from ..arrays import quiet, require_size, require_whole
-from ..errors import InputError, about, echo
+from ..arrays import require_size, require_whole
+from ..errors import InputError
 from ..registry import Registry, unknown
-from ..wording import counted
-from .csv_table import FORMATS, csv_columns, decoded, index_of, numbers, numeric
-from .uploads import original_name
+from .encodings import FORMATS
+from .files import as_path
+from .reading import read_input
+from .series import STREAM
 
-Named = tuple[list[str], np.ndarray]  # features along the last axis
 Generate = Callable[[np.random.Generator, int, int, int], np.ndarray]
 INPUTS: Registry[Generate] = Registry("input")
 
 PERIODS = (4, 64)  # of `sine`, steps
-_STREAM = int.from_bytes(b"inputs", "big")  # keeps inputs apart from everything else drawn with the same seed
-_AS_PCM16 = "convert it, for example with: ffmpeg -i in.wav -c:a pcm_s16le out.wav"
 
 
 @INPUTS.register("noise")
@@ -63,11 +56,11 @@ def load_input(
     """
     _require_sizes(seed, steps=steps, batch_size=batch_size, input_size=input_size)
     if isinstance(source, str) and source in INPUTS:
-        return INPUTS[source](np.random.default_rng([seed, _STREAM]), steps, batch_size, input_size)
-    path = _path(source)
+        return INPUTS[source](np.random.default_rng([seed, STREAM]), steps, batch_size, input_size)
+    path = as_path(source)
     if not path.suffix and path.name == str(source) and not os.path.exists(source):
         raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {FORMATS}", "input")
-    return parse(*named_content(path), column).windows(steps, batch_size, seed)
+    return read_input(path, column).windows(steps, batch_size, seed)
 
 
 def _require_sizes(seed: int, **sizes: int) -> None:
@@ -81,261 +74,11 @@ def input_chunks(source: str | os.PathLike[str], *, chunk: int, steps: int, **fi
     if source != "noise":
         x = load_input(source, steps=steps, **fields)
         return (x[a : a + chunk] for a in range(0, steps, chunk))
-    rng = np.random.default_rng([fields["seed"], _STREAM])
+    rng = np.random.default_rng([fields["seed"], STREAM])
     sizes = fields["batch_size"], fields["input_size"]
     return (noise(rng, min(chunk, steps - a), *sizes) for a in range(0, steps, chunk))
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """A file's content. Raises InputError, with the reason, if it cannot be read; it is about "input"."""
-    if os.path.isdir(_path(path)):  # unlike Path.is_dir it never raises
-        raise InputError(f"{path} is a directory; name a file in it", "input")
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"file not found: {path} (relative paths start at {Path.cwd()})", "input") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}", "input") from None
-    except ValueError as error:  # a null byte in the name
-        raise InputError(f"{str(path)!r} is no file name: {error}", "input") from None
-
-
-def named_content(path: str | os.PathLike[str]) -> tuple[str, bytes]:
-    """The name that a person knows a file by, and what is in it."""
-    data = read_file(path)
-    return original_name(Path(path)), data
-
-
-def _path(path: Any) -> Path:
-    if isinstance(path, str | os.PathLike):
-        return Path(path)
-    raise InputError(f"expected a file's name, got {echo(path)}", "input")
-
-
-@dataclass(frozen=True)
-class Series:
-    """One series of N steps with D features: step n is `table[rows[n]]`, (K, D) and (N,), so that text stays small."""
-
-    table: np.ndarray
-    rows: np.ndarray
-
-    def windows(self, steps: int, batch_size: int, seed: int = 0) -> np.ndarray:
-        """(T, B, D): T consecutive steps from B random starts, no start twice as long as there are enough.
-
-        Raises InputError if the series is shorter than T.
-        """
-        starts = len(self.rows) - steps + 1
-        if starts < 1:
-            raise _too_few("step", steps, len(self.rows), "steps")
-        start = np.random.default_rng([seed, _STREAM]).choice(starts, batch_size, replace=starts < batch_size)
-        return self.table[self.rows[start + np.arange(steps)[:, None]]]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples that the user has cut already, (T, B, D): used as they are, neither drawn at random nor standardised."""
-
-    values: np.ndarray
-
-    def windows(self, steps: int, batch_size: int, seed: int = 0) -> np.ndarray:
-        """(T, B, D): the first T steps of the first B samples. Raises InputError if there are fewer of either."""
-        have_steps, have_samples, _ = self.values.shape
-        if have_steps < steps:
-            raise _too_few("step", steps, have_steps, "steps")
-        if have_samples < batch_size:
-            raise _too_few("sample", batch_size, have_samples, "batch_size")
-        return self.values[:steps, :batch_size].copy()
-
-
-def _too_few(what: str, wanted: int, got: int, field: str) -> InputError:
-    return InputError(
-        f"the data have {counted(got, what)}, fewer than the {wanted} asked for; use {got} or less", field
-    )
-
-
-def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
-    """A file's content by its name's extension: .csv, .npy, .wav, else text. A 3-dimensional .npy is a Batch.
-
-    Raises InputError, with the file's name in front, if the content cannot be used.
-    """
-    with _naming(name, data):
-        if (read := _READERS.get(_suffix(name))) is None:
-            return _one_hot(data, column)
-        _, values = read(data, column)
-        return Batch(values) if values.ndim == 3 else _standardised(values)
-
-
-def is_text(path: str | os.PathLike[str]) -> bool:
-    """Whether a file counts as text, by its name's extension."""
-    return _suffix(Path(path).name) not in _READERS
-
-
-def raw_series(path: str | os.PathLike[str], column: str | None = None) -> tuple[list[str], np.ndarray]:
-    """Names (D,) and numbers (N, D) of a .csv, .npy or .wav file as they are.
-
-    Raises InputError, as for text, which has none.
-    """
-    name, data = named_content(path)
-    with _naming(name, data):
-        read = _READERS.get(_suffix(name))
-        names, values = ([], None) if read is None else read(data, column)
-        if values is None or values.ndim != 2:
-            raise InputError("expected a series, one value or row per step, in a .csv, .npy or .wav file")
-        return names, values
-
-
-def text_codes(path: str | os.PathLike[str]) -> tuple[np.ndarray, bytes]:
-    """(N,) the number of each byte of a UTF-8 text among the bytes that occur, and those bytes, in order."""
-    name, data = named_content(path)
-    with _naming(name, data):
-        if _suffix(name) in _READERS:
-            raise InputError("expected a text; numbers are forecast, not modelled as characters")
-        decoded(data)
-        symbols, codes = np.unique(np.frombuffer(data, np.uint8), return_inverse=True)
-        return codes.astype(np.uint8), symbols.tobytes()
-
-
-def labelled_rows(
-    path: str | os.PathLike[str], column: str = "label"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Labelled sequences of a .csv, one per line: values (N, T) with 0 beyond each length, lengths (N,), classes (N,).
-
-    The last is the list of the classes' names. Cells may be empty at a line's end only. Raises InputError, with line
-    and column, for anything else.
-    """
-    name, data = named_content(path)
-    with _naming(name, data):
-        names, lines, columns = csv_columns(data)
-        at = index_of(column, names)
-        classes, labels = np.unique(columns[at], return_inverse=True)
-        rest = [i for i in range(len(names)) if i != at]
-        if not rest:
-            raise InputError(f"beside '{column}' there is no column of values")
-        filled = np.array([[bool(cell) for cell in columns[i]] for i in rest]).T
-        lengths = filled.sum(axis=1)
-        gap = (filled != (np.arange(len(rest)) < lengths[:, None])).any(axis=1) | (lengths == 0)
-        if gap.any():
-            raise InputError(f"line {lines[int(gap.argmax())]}: a cell before the sequence's end is empty")
-        padded = [tuple(cell or "0" for cell in columns[i]) for i in rest]
-        values = np.stack([numbers(names[i], lines, cells) for i, cells in zip(rest, padded, strict=True)], axis=1)
-        return values, lengths, labels, [str(c) for c in classes]
-
-
-def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
-    """What `column` can choose from: the numeric columns of a .csv, the features of an array or sound, none in text.
-
-    labels: every column of a .csv, as any may hold the labels. Raises InputError as `parse` does.
-    """
-    with _naming(name, data):
-        if _suffix(name) == ".csv":
-            names, _, columns = csv_columns(data)
-            return names if labels else [names[i] for i in numeric(columns)]
-        read = _READERS.get(_suffix(name))
-        return [] if read is None else read(data, None)[0]
-
-
-@contextmanager
-def _naming(name: str, data: bytes) -> Iterator[None]:
-    """What is wrong with a file's content is about the input, or the column, with the file's name in front."""
-    with about("input", name, keep=("column",)):
-        if not data:
-            raise InputError("the file is empty")
-        yield
-
-
-def _suffix(name: str) -> str:
-    return PurePath(name).suffix.lower()
-
-
-def _standardised(values: np.ndarray) -> Series:
-    """Zero mean and unit variance per feature over the whole series; a constant feature among others becomes zero."""
-    scaled = near_one(values)
-    constant = scaled.max(axis=0) == scaled.min(axis=0)
-    if constant.all():
-        raise InputError("every value is the same, so there is nothing to standardise; choose data that vary")
-    centred = np.where(constant, 0, scaled - scaled.mean(axis=0))
-    return Series(centred / np.where(constant, 1, scaled.std(axis=0)), np.arange(len(values)))
-
-
-def near_one(values: np.ndarray, axis: int | None = 0) -> np.ndarray:
-    """`values` times powers of two, exact, that bring the largest along `axis` near 1, where no square overflows."""
-    return np.ldexp(values, -np.frexp(np.abs(values).max(axis=axis))[1])
-
-
-def _one_hot(data: bytes, column: str | None) -> Series:
-    """Each byte as one-hot over the D distinct bytes, in order, times sqrt(D): the features' mean square is 1."""
-    decoded(data)
-    if column is not None:
-        text = f"column '{column}' was asked for, but text has no columns; leave it out, or rename to .csv"
-        raise InputError(text, "column")
-    codes = np.frombuffer(data, np.uint8)
-    present = np.bincount(codes, minlength=256) > 0
-    number = np.cumsum(present) - 1  # of a byte among those that occur
-    size = int(present.sum())
-    return Series(np.sqrt(size) * np.eye(size), number.astype(np.uint8)[codes])
-
-
-def _csv(data: bytes, column: str | None) -> Named:
-    """The chosen column, else every numeric one, as (N, D)."""
-    names, lines, columns = csv_columns(data)
-    chosen = numeric(columns) if column is None else [index_of(column, names)]
-    if not chosen:
-        raise InputError(f"no column holds numbers; its columns: {', '.join(names)}")
-    values = [numbers(names[i], lines, columns[i]) for i in chosen]
-    return [names[i] for i in chosen], np.stack(values, axis=-1)
-
-
-def _npy(data: bytes, column: str | None) -> Named:
-    """(N,) as (N, 1), (N, D) or (T, B, D)."""
-    values = _npy_array(data)
-    if values.dtype.kind not in "buif" or not 1 <= values.ndim <= 3 or not values.size:
-        raise InputError(
-            f"expected real numbers in 1 to 3 dimensions, (N,), (N, D) or (T, B, D), none of them 0; "
-            f"got {values.dtype} in shape {values.shape}"
-        )
-    with quiet():  # a wider type may overflow here; the next line says where
-        values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        where = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
-        raise InputError(f"{values[where]} at index {where}; every value must be finite")
-    return _feature(values[:, None] if values.ndim == 1 else values, column)
-
-
-def _npy_array(data: bytes) -> np.ndarray:
-    if not data.startswith(np.lib.format.MAGIC_PREFIX):
-        raise InputError("not a .npy file; write it with numpy.save")
-    try:
-        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # NumPy parses the header as Python, so a damaged one raises almost anything
-        raise InputError(f"not a plain array ({error}); write it with numpy.save(..., allow_pickle=False)") from None
-
-
-def _wav(data: bytes, column: str | None) -> Named:
-    """16-bit PCM as (N, channels)."""
-    try:
-        with wave.open(io.BytesIO(data)) as sound:
-            channels, width, count = sound.getnchannels(), sound.getsampwidth(), sound.getnframes()
-            frames = sound.readframes(count)
-    except (wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a chunk longer than the file, without a text
-        raise InputError(f"not a readable WAV ({str(error) or 'it breaks off'}); {_AS_PCM16}") from None
-    if width != 2:
-        raise InputError(f"expected 16-bit PCM, got {8 * width}-bit; {_AS_PCM16}")
-    if len(frames) < 2 * channels * count:
-        raise InputError(
-            f"truncated: its header promises {counted(count, 'step')}, {len(frames) // (2 * channels)} are there"
-        )
-    if not count:
-        raise InputError("no sound in it")
-    return _feature(np.frombuffer(frames, "<i2").reshape(-1, channels).astype(np.float64), column)
-
-
-def _feature(values: np.ndarray, column: str | None) -> Named:
-    """All features, or the chosen one, of (..., D); each goes by its index."""
-    names = [str(i) for i in range(values.shape[-1])]
-    if column is None:
-        return names, values
-    at = index_of(column, names)
-    return [names[at]], values[..., [at]]
-
-
-_READERS: dict[str, Callable[[bytes, str | None], Named]] = {".csv": _csv, ".npy": _npy, ".wav": _wav}
+def input_text(source: str | os.PathLike[str], column: str | None = None) -> str:
+    """One line on how a file was read; empty for a generated input. Raises InputError as `load_input` does."""
+    return "" if source in INPUTS else read_input(as_path(source), column).said

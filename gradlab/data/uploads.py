@@ -1,14 +1,15 @@
 """Files that the user uploaded, kept by hash between visits; the least recently used go first."""
 
 import hashlib
+import io
 import os
 import re
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from ..errors import InputError
+from . import disk
 
 LIMIT = 200 * 1000**2  # bytes in all
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -26,31 +27,33 @@ def store(name: str, data: bytes) -> str:
         raise InputError(
             f"{name} has {len(data) / 1e6:.0f} MB, more than the {LIMIT / 1e6:.0f} MB that are kept in all"
         )
-    sha = hashlib.sha256(data).hexdigest()[:12]
-    try:
-        _keep(data, _directory() / f"{sha}-{_safe(name)}")
-    except OSError as error:
-        reason = f"cannot keep {name} in {_directory()}: {error.strerror or error}"
-        raise InputError(f"{reason}; set GRADLAB_CACHE to a directory that can be written") from None
+    sha = _digest(io.BytesIO(data))
+    path = directory() / f"{sha}-{_safe(name)}"
+    if not _is_whole(path):
+        _keep(data, path, name)
+    _use(path)
     return sha
 
 
 def find(sha: str, name: str = "") -> Path | None:
-    """The stored file of that hash, counted as used now, the one of that name first; None without such a file."""
+    """The stored file of that hash, counted as used now, the one of that name first; None without such a file.
+
+    One whose content has another hash by now is passed over: it is damaged.
+    """
     if not _HASH.fullmatch(sha):
         return None
-    named = _directory() / f"{sha}-{_safe(name)}"
-    for path in sorted(_directory().glob(f"{sha}-*"), key=lambda path: path != named):
-        with suppress(OSError):  # a cache that can only be read still serves
-            os.utime(path)
-        return path
+    named = directory() / f"{sha}-{_safe(name)}"
+    for path in sorted(directory().glob(f"{sha}-*"), key=lambda path: path != named):
+        if _is_whole(path):
+            _use(path)
+            return path
     return None
 
 
 def original_name(path: Path) -> str:
     """The name under which a file that `find` returned was stored; any other file's own, whatever it looks like."""
     name = key_name(path.name)
-    return name if name != path.name and path.absolute().parent == _directory().absolute() else path.name
+    return name if name != path.name and path.absolute().parent == directory().absolute() else path.name
 
 
 def key_name(key: str) -> str:
@@ -59,7 +62,8 @@ def key_name(key: str) -> str:
     return name if _HASH.fullmatch(sha) and name else key
 
 
-def _directory() -> Path:
+def directory() -> Path:
+    """Where stored files are."""
     return user_cache() / "uploads"
 
 
@@ -82,25 +86,32 @@ def _safe(name: str) -> str:
     return _UNSAFE.sub("_", last)[-_NAME_LENGTH:] or "upload"
 
 
-def _keep(data: bytes, path: Path) -> None:
-    if path.exists():
-        os.utime(path)
-    else:
-        _write(data, path)
-        _evict(path)
-
-
-def _write(data: bytes, path: Path) -> None:
-    """Write under a temporary name that only the user can read, then rename: no reader sees half a file."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(suffix=".partial", dir=path.parent)
+def _is_whole(path: Path) -> bool:
+    """Whether a stored file is there with the content that it is named by."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+        with path.open("rb") as file:
+            return path.name.startswith(_digest(file))
+    except OSError:
+        return False
+
+
+def _digest(file: io.BufferedIOBase) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _use(path: Path) -> None:
+    with suppress(OSError):  # a cache that can only be read still serves
+        os.utime(path)
+
+
+def _keep(data: bytes, path: Path, name: str) -> None:
+    """Put a file where only the user can read it. Raises InputError if that fails."""
+    what = f"the copy of {name} in {path.parent}"
+    advice = "make room, or set GRADLAB_CACHE to a directory that can be written"
+    with disk.writing(what, advice):
+        disk.make_private(path.parent)
+        disk.write(path, data, what, advice, private=True)
+        _evict(path)
 
 
 def _evict(kept: Path) -> None:

@@ -9,6 +9,7 @@ from functools import partial, reduce
 from operator import add
 
 from ..arrays import (
+    BATCH_FIRST,
     LN2,
     Array,
     Namespace,
@@ -26,7 +27,6 @@ from ..arrays import (
 from ..errors import InputError, about, echo
 from ..lazy import lazy
 from .adjoint import AdjointSweep
-from .forward import BATCH_FIRST
 from .linearize import Linearization, linearizations
 from .scaled import EMPTY, Scaled, are_exact, largest_by_model, map_rows, powers_of_two, require_exponents, scale_range
 from .step_clipping import STEP_MODES

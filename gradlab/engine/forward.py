@@ -7,7 +7,18 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from ..arrays import Array, Namespace, empty, fused, namespace, quiet, require_namespace, require_shape, require_type
+from ..arrays import (
+    BATCH_FIRST,
+    Array,
+    Namespace,
+    empty,
+    fused,
+    namespace,
+    quiet,
+    require_namespace,
+    require_shape,
+    require_type,
+)
 from ..cells import Cell
 from ..errors import InputError
 from .lengths import Lengths
@@ -15,8 +26,6 @@ from .step_product import StepProduct
 from .steps import Plan, Views, by_step, carry_out, chunk_steps
 from .threads import few_threads
 from .trajectory import Trajectory, elementwise, input_projection
-
-BATCH_FIRST = "batch first? use np.swapaxes(x, 0, 1)"
 
 
 def unroll(

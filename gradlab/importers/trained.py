@@ -52,7 +52,7 @@ def saved_by_gradlab(data: bytes) -> Saved | None:
     try:
         meta = json.loads(data[8 : 8 + length])["__metadata__"]
         entry, text = next((entry, meta[entry]) for entry in _SOURCES if entry in meta)
-    except (ValueError, KeyError, TypeError, StopIteration):
+    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
         return None
     try:
         config = json.loads(text)["config"]
@@ -60,7 +60,7 @@ def saved_by_gradlab(data: bytes) -> Saved | None:
         return Saved(entry, config["cell"], own | {"activation": config["activation"]})
     except InputError as error:
         raise _damaged(str(error)) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(f"no {error}" if isinstance(error, KeyError) else str(error)) from None
 
 

@@ -18,7 +18,7 @@ from .marks import plot_text
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
 from .phase import phase_diagram
-from .report import html_report, save, table, training_report
+from .report import html_report, png, save, table, training_report
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
 from .training import course_table, training_course
@@ -65,6 +65,7 @@ __all__ = [
     "paths",
     "phase_diagram",
     "plot_text",
+    "png",
     "power_text",
     "product_norms",
     "save",

@@ -15,6 +15,7 @@ import xarray as xr
 from ..config import Config, RunConfig
 from ..config.links import known, to_command, to_python
 from ..config.train import TrainConfig
+from ..data import disk
 from ..errors import InputError
 from ..runs.attributes import config_of, text_of, versions
 from ..runs.recorded import CAPTION, median_rows
@@ -203,42 +204,41 @@ def save(fig: go.Figure, path: str | os.PathLike[str]) -> None:
 
     Raises InputError for another suffix, a path that cannot be written, or .png without kaleido and a Chromium.
     """
-    writers = {".html": _write_html, ".json": _write_json, ".png": _write_png}
+    contents = {".html": _html, ".json": _json, ".png": png}
     suffix = Path(path).suffix.lower()
-    if suffix not in writers:
-        raise InputError(f"{path}: a figure is saved as {', '.join(writers)}, not '{suffix}'", "path")
+    if suffix not in contents:
+        raise InputError(f"{path}: a figure is saved as {', '.join(contents)}, not '{suffix}'", "path")
+    disk.write(path, contents[suffix](fig), f"{path}:", field="path")
+
+
+def _html(fig: go.Figure) -> bytes:
+    page: str = _opaque(fig).to_html(include_plotlyjs=True, config=GRAPH_CONFIG)
+    return page.encode()
+
+
+def _json(fig: go.Figure) -> bytes:
+    text: str = fig.to_json()
+    return text.encode()
+
+
+def png(fig: go.Figure) -> bytes:
+    """A figure as a picture, drawn by kaleido, which drives a Chromium. Raises InputError without either."""
     try:
-        writers[suffix](fig, Path(path))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}", "path") from None
-
-
-def _write_html(fig: go.Figure, path: Path) -> None:
-    path.write_text(_opaque(fig).to_html(include_plotlyjs=True, config=GRAPH_CONFIG), "utf-8")
-
-
-def _write_json(fig: go.Figure, path: Path) -> None:
-    path.write_text(fig.to_json(), "utf-8")
-
-
-def _write_png(fig: go.Figure, path: Path) -> None:
-    """Through kaleido, which drives a Chromium."""
-    try:
-        import_module("kaleido")
+        kaleido = import_module("kaleido")
     except ImportError:
-        message = f"{path}: a .png needs kaleido: pip install 'gradlab[export]'; .html needs nothing"
+        message = "a .png needs kaleido: pip install 'gradlab[export]'; .html needs nothing"
         raise InputError(message) from None
     logging.getLogger("choreographer").setLevel(
         logging.CRITICAL
     )  # it prints tracebacks of messages that it then ignores
     try:
-        kaleido = import_module("kaleido")
         options = {"format": "png", "width": WIDTH, "height": fig.layout.height, "scale": 2}
         # without kopts kaleido's page asks a public server for MathJax
-        path.write_bytes(kaleido.calc_fig_sync(_opaque(fig).to_dict(), opts=options, kopts={"mathjax": False}))
+        picture: bytes = kaleido.calc_fig_sync(_opaque(fig).to_dict(), opts=options, kopts={"mathjax": False})
+        return picture
     except RuntimeError as error:
         why = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: kaleido cannot draw it: {why} Install Chromium or Chrome, or save .html") from None
+        raise InputError(f"kaleido cannot draw a .png: {why} Install Chromium or Chrome, or save .html") from None
 
 
 def _opaque(fig: go.Figure) -> go.Figure:

@@ -9,11 +9,11 @@ from typing import Any
 
 import xarray as xr
 
-from ..arrays import Array, quiet
+from ..arrays import BATCH_FIRST, Array, quiet
 from ..cells import Cell
 from ..config import RunConfig
+from ..data import input_text
 from ..engine.backward import bptt
-from ..engine.forward import BATCH_FIRST
 from ..engine.threads import few_threads
 from ..errors import InputError, echo
 from ..importers import weights_text
@@ -91,6 +91,8 @@ def analyze(
     require_memory(config)
     dataset = _dataset(*build(config), config, Extra(record, without, on_progress))
     dataset.attrs["config"] = config.model_dump_json()
+    if said := input_text(config.input, config.column):
+        dataset.attrs["input"] = said
     if config.weights is not None:
         dataset.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
     return dataset

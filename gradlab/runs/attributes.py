@@ -98,7 +98,7 @@ def _json(ds: xr.Dataset, name: str, default: J) -> J:
     kind, value = type(default), ds.attrs.get(name, default)
     try:
         read = json.loads(value) if isinstance(value, str | bytes) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         read = None
     if isinstance(read, kind):
         return read

@@ -9,8 +9,7 @@ from functools import cache, lru_cache
 from ..cells import CELLS
 from ..config import RunConfig
 from ..config.network import NetworkConfig
-from ..data import INPUTS
-from ..data.inputs import column_names, named_content
+from ..data import INPUTS, column_names, named_content
 from ..errors import InputError
 
 _RUN_SECONDS = 0.03  # what a run costs however small it is

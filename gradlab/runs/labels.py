@@ -42,7 +42,19 @@ def valid_steps(traj: Trajectory) -> xr.Variable:
 
 def coordinates(cell: Cell, steps: int, samples: int) -> dict[str, Any]:
     """The labels of every dimension that may occur."""
-    names = {
+    counts = {
+        "time": range(steps + 1),
+        "step": range(1, steps + 1),
+        "sample": range(samples),
+        "unit": range(cell.hidden_size),
+        "index": range(cell.hidden_size),
+    }
+    return {name: list(values) for name, values in (names(cell) | counts).items()}
+
+
+def names(cell: Cell) -> dict[str, tuple[str, ...]]:
+    """The labels of the dimensions that count parts of a cell, or of anything."""
+    return {
         "state": cell.states,
         "gate": cell.gates,
         "recurrent_gate": cell.recurrent_gates,
@@ -51,14 +63,6 @@ def coordinates(cell: Cell, steps: int, samples: int) -> dict[str, Any]:
         "part": ("real", "imag"),
         "stage": ("before", "after"),
     }
-    counts = {
-        "time": range(steps + 1),
-        "step": range(1, steps + 1),
-        "sample": range(samples),
-        "unit": range(cell.hidden_size),
-        "index": range(cell.hidden_size),
-    }
-    return {name: list(values) for name, values in (names | counts).items()}
 
 
 def overflow_json(overflow: list[Overflow]) -> str:

@@ -71,6 +71,11 @@ class Task(ABC):
         return self.sizes[1]
 
     @property
+    def said(self) -> str:
+        """One line on how its file was read; empty where there is none."""
+        return ""
+
+    @property
     def length(self) -> int:
         """Steps of a sequence, the longest where they differ."""
         return self.steps

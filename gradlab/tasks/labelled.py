@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import labelled_rows, near_one
+from ..data import Labelled, labelled_rows, near_one
 from ..errors import InputError
 from ..lazy import lazy
 from .base import Batch, Task, register
@@ -20,7 +20,7 @@ LISTED = 3  # of the classes that are too small, in a message
 @register
 @dataclass(frozen=True)
 class Classification(Task):
-    """The class of a sequence: a .csv with a line per sequence, a column `label` (or `column`), the rest its values.
+    """The class of a sequence: a table with a line per sequence, a column `label` (or `column`), the rest its values.
 
     Empty cells at a line's end make a shorter sequence; sequences beyond `steps` are cut. A fifth of each class is held
     out; values are standardised by the others.
@@ -52,8 +52,18 @@ class Classification(Task):
     @lazy
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
         """values (N, T) of a size that can be squared, lengths (N,), labels (N,) and the names of the classes."""
-        values, lengths, labels, names = labelled_rows(self.path, self.column)
-        return near_one(values[:, : self.steps], axis=None), np.minimum(lengths, self.steps), labels, names
+        read = self._read
+        values = near_one(read.values[:, : self.steps], axis=None)
+        return values, np.minimum(read.lengths, self.steps), read.labels, read.classes
+
+    @lazy
+    def _read(self) -> Labelled:
+        return labelled_rows(self.path, self.column)
+
+    @property
+    def said(self) -> str:
+        """How the file was read."""
+        return self._read.said
 
     @lazy
     def parts(self) -> tuple[np.ndarray, np.ndarray]:

@@ -120,7 +120,7 @@ def mackey_glass(count: int, per_unit: int = 20, transient: int = TRANSIENT) -> 
 @register
 @dataclass(frozen=True)
 class FileForecast(Forecast):
-    """The next value of a .csv, .npy or .wav file, of one column or of all numeric ones.
+    """The next value of a table, an array or a sound, of one column or of all that are features.
 
     The net sees and predicts changes from step to step, in units of their size, so that a trend leads nowhere unknown.
     """
@@ -143,10 +143,15 @@ class FileForecast(Forecast):
         """The columns that are read, as the file names them."""
         return self._series[0]
 
+    @property
+    def said(self) -> str:
+        """How the file was read."""
+        return self._series[2]
+
     @lazy
-    def _series(self) -> tuple[list[str], np.ndarray]:
-        names, values = raw_series(self.path, self.column)
-        return names, np.diff(near_one(values), axis=0)
+    def _series(self) -> tuple[list[str], np.ndarray, str]:
+        content = raw_series(self.path, self.column)
+        return content.names, np.diff(near_one(content.values), axis=0), content.said
 
     def _scaled(self, known: np.ndarray) -> np.ndarray:
         size = np.sqrt((known**2).mean(axis=0))

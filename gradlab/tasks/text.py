@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import text_codes
+from ..data import input_text, text_codes
 from ..lazy import lazy
 from .base import Batch, register
 from .windows import Windows
@@ -38,6 +38,11 @@ class LanguageModel(Windows):
     def codes(self) -> tuple[np.ndarray, bytes]:
         """(N,) number of each character, and the characters."""
         return text_codes(self.path)
+
+    @property
+    def said(self) -> str:
+        """How the file was read."""
+        return input_text(self.path)
 
     @property
     def sequence(self) -> np.ndarray:

@@ -5,72 +5,67 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, Timeout
 from threadpoolctl import threadpool_info
 
 from ..config.train import TrainConfig
+from ..data import disk, require_regular
 from ..errors import InputError
 from ..importers import TRAINING
 from ..version import __version__
-from .history import snapshot_names
+from .whole import facts_of
 
-WAITS = 100 if os.name == "nt" else 0  # for whoever reads the last checkpoint, 10 ms each
-FACTS = ("iteration", "status", "versions", "digest", "task")  # that a run needs beside arrays and configuration
-OF_FILE = ("input_size", "output_size", "length", "baseline")  # attributes of a task that its file decides
 MATTER = ("gradlab", "numpy", "machine", "threads")  # of the versions: the bits of a result
 MAY_DIFFER = ("evaluate_every", "snapshot_every")  # more looks at it are the same training
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], config: TrainConfig, **facts: Any) -> None:
-    """Write, flush to the disk, and only then rename: whatever happens, a whole checkpoint stays.
-
-    Raises InputError where the file cannot be written; the one before is left as it was.
-    """
+    """Write the whole of it, as `disk.write` does. Raises InputError where that fails; the one before is left."""
     from safetensors.numpy import save
 
     meta = {"config": config.model_dump(), **facts}
     data = save({name: np.asarray(a, order="C") for name, a in arrays.items()}, {TRAINING: json.dumps(meta)})
-    unfinished = path.with_name(f".{path.name}.unfinished")  # what a kill leaves is overwritten the next time
+    disk.write(path, data, *_words(path), "checkpoint")
+
+
+def _words(path: Path) -> tuple[str, str]:
+    """What cannot be written if that fails, and what to do then."""
+    return f"the checkpoint {path}", "the last one is intact" if path.exists() else disk.ELSEWHERE
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep a checkpoint for one training; what killed ones left of it is removed.
+
+    Raises InputError where another training holds it, or it cannot be written.
+    """
+    with disk.writing(*_words(path), "checkpoint"):
+        target = disk.place(path)
+        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+        _acquire(lock, path)
     try:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(unfinished, path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        kept = "the last one is intact" if path.exists() else "make room, or name a file elsewhere"
-        raise InputError(f"cannot write the checkpoint {path}: {error.strerror}; {kept}") from None
+        disk.sweep(target)
+        disk.require_writable(target, *_words(path), "checkpoint")
+        yield
     finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows has none that is open removed, and removes it with the release
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
-def _replace(unfinished: Path, path: Path) -> None:
-    """Rename; on Windows again and again for a while, as nothing can take the place of a file that is being read."""
-    for _ in range(WAITS):
-        with suppress(PermissionError):
-            os.replace(unfinished, path)
-            return
-        time.sleep(0.01)
-    os.replace(unfinished, path)
-
-
-def _sync_directory(folder: Path) -> None:
-    """Make the renaming itself last, where a folder can be opened (not on Windows)."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _acquire(lock: BaseFileLock, path: Path) -> None:
+    try:
+        lock.acquire()
+    except Timeout:  # it is an OSError, too
+        text = f"{path}: another training writes this checkpoint; wait for its end, or name another file"
+        raise InputError(text, "checkpoint") from None
 
 
 def versions() -> dict[str, str]:
@@ -85,13 +80,14 @@ def versions() -> dict[str, str]:
 
 
 def read(path: Path, prefix: str = "") -> tuple[dict[str, np.ndarray], TrainConfig, dict[str, Any]]:
-    """Arrays, those whose names begin with `prefix`, configuration, and FACTS by name.
+    """Arrays, those whose names begin with `prefix`, configuration, and the fields of `whole.Facts` by name.
 
     Raises InputError for files that are no whole checkpoint.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
+        require_regular(path)
         with safe_open(path, "numpy") as file:
             meta = (file.metadata() or {}).get(TRAINING)
             if meta is None:
@@ -99,63 +95,14 @@ def read(path: Path, prefix: str = "") -> tuple[dict[str, np.ndarray], TrainConf
             arrays = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: numbers that NumPy does not have
         raise InputError(f"{path}: not a whole checkpoint: {error}") from None
-    return arrays, *_facts(path, meta)
-
-
-def _facts(path: Path, meta: str) -> tuple[TrainConfig, dict[str, Any]]:
-    try:
-        facts = dict(json.loads(meta))
-        task = {name: facts["task"][name] for name in OF_FILE}
-        return TrainConfig(**facts["config"]), {name: facts[name] for name in FACTS} | {"task": task}
-    except KeyError as error:
-        raise _unusable(path, f"it lacks {error.args[0]}") from None
-    except (ValueError, TypeError) as error:  # of JSON, or of a configuration, with a line per field
-        raise _unusable(path, f"its metadata cannot be used ({'; '.join(str(error).splitlines())})") from None
-
-
-def _unusable(path: Path, why: str) -> InputError:
-    return InputError(f"{path}: {why}. The file is damaged, or another version of gradlab wrote it; start afresh")
+    return arrays, *facts_of(path, meta)
 
 
 def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     """The arrays whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-
-
-def require_whole(
-    path: Path, arrays: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray], config: TrainConfig, iteration: int
-) -> None:
-    """Raise InputError that names what is missing, foreign or of another shape among the arrays of a checkpoint.
-
-    fresh: those of the same run before its first iteration.
-    """
-    snapshots = {f"history.snapshots.{name}" for name in snapshot_names(config.layers)}
-    wanted = fresh.keys() | (snapshots if snapshots & arrays.keys() else set())
-    if wanted != arrays.keys():
-        lacking, foreign = (", ".join(sorted(names)) for names in (wanted - arrays.keys(), arrays.keys() - wanted))
-        raise _unusable(
-            path, " and ".join([f"it lacks {lacking}"] * bool(lacking) + [f"it holds {foreign}"] * bool(foreign))
-        )
-    count = len(arrays.get("history.snapshots.iteration", ()))
-    for name, array in arrays.items():
-        shape = _shape(name, array.shape, fresh, iteration, count)
-        if array.shape != shape:
-            raise _unusable(path, f"{name} has shape {array.shape}, expected {shape}")
-
-
-def _shape(
-    name: str, shape: tuple[int, ...], fresh: Mapping[str, np.ndarray], iteration: int, snapshots: int
-) -> tuple[int, ...]:
-    """What an array of shape `shape` should have: the number of clipped norms and of scores is free."""
-    if name.startswith("history.rows."):
-        return (iteration,)
-    if name.startswith("history.snapshots."):
-        return (snapshots, *shape[1:])
-    if name == "history.scores":
-        return (*shape[:1], 3)
-    return shape if name.startswith("clipper.") else fresh[name].shape
 
 
 def require_input(path: Path, saved: str | None, found: str | None, file: str | None) -> None:

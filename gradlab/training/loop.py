@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from . import checkpoint
 from .history import History, snapshot
 from .network import build_network, build_task, input_digest
 from .record import TrainingRecord
+from .whole import OfFile, require_room, require_task, require_whole
 
 WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
     int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
@@ -165,7 +167,7 @@ class TrainingRun(TrainingRecord):
     def save(self, path: Path) -> None:
         """Write everything that going on needs; see `checkpoint.write`."""
         facts = {"iteration": self.iteration, "status": self.status, "versions": self.versions, "digest": self.digest}
-        by_file = {name: getattr(self.task, name) for name in checkpoint.OF_FILE}
+        by_file = {name: getattr(self.task, name) for name in OfFile.model_fields}
         checkpoint.write(path, self.arrays(), self.config, **facts, task=by_file)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -184,9 +186,11 @@ class TrainingRun(TrainingRecord):
         arrays, saved, facts = checkpoint.read(path)
         config = config or saved.replace(**fields)
         checkpoint.require_same(path, saved, config)
+        require_room(path, arrays, config)
         run = cls(config, facts["iteration"])
         checkpoint.require_input(path, facts["digest"], run.digest, config.input)
-        checkpoint.require_whole(path, arrays, run.arrays(), config, run.iteration)
+        require_task(path, facts["task"], run.task)
+        require_whole(path, arrays, run.arrays(), config, run.sizes)
         run.versions = facts["versions"]
         _fill(run.params, checkpoint.part(arrays, "params."), run.xp)
         _fill(run.state, checkpoint.part(arrays, "optimizer."), run.xp)
@@ -239,23 +243,27 @@ def train(
     on_step: called after each iteration; when it raises Cancelled, the run ends as it is, status "cancelled".
     checkpoint: a file that is written after the first iteration, every `save_seconds` and at the end. resume: go on
     from it, with its own fields unless others are given; on the CPU, with as many threads, the result is bit for bit
-    that of a run without a break. Raises InputError for what cannot be used.
+    that of a run without a break. Raises InputError for what cannot be used, and while another training holds the
+    checkpoint.
     """
     if config is not None and fields:
         raise InputError("give a TrainConfig or its fields, not both; config.replace(...) changes fields")
     path = None if checkpoint is None else Path(checkpoint)
-    if resume:
-        if path is None:
-            raise InputError("resume: name the checkpoint to go on from", "resume")
-        run = TrainingRun.load(path, config, **fields)
-    else:
-        run = TrainingRun(config or TrainConfig(**fields))
-    with few_threads(run.config.batch_size * run.config.hidden_size**2):
-        _note_versions(run, path if resume else None)
-        _loop(run, on_step, path, save_seconds)
-        if path is not None:
-            run.save(path)
+    if resume and path is None:
+        raise InputError("resume: name the checkpoint to go on from", "resume")
+    before = path if resume else None
+    with _held(path):
+        run = TrainingRun.load(before, config, **fields) if before else TrainingRun(config or TrainConfig(**fields))
+        with few_threads(run.config.batch_size * run.config.hidden_size**2):
+            _note_versions(run, before)
+            _loop(run, on_step, path, save_seconds)
+            if path is not None:
+                run.save(path)
     return run
+
+
+def _held(path: Path | None) -> AbstractContextManager[None]:
+    return nullcontext() if path is None else checkpoint.held(path)
 
 
 def _note_versions(run: TrainingRun, resumed: Path | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..arrays import device_namespace
 from ..config.train import TrainConfig
-from ..data import column_names, is_text, read_file
+from ..data import column_names, is_text, read_file, stamp
 from ..data.uploads import original_name
 from ..errors import InputError
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
@@ -49,7 +49,7 @@ class TaskFacts:
 
     @classmethod
     def of(cls, config: TrainConfig, by_file: Mapping[str, Any]) -> TaskFacts:
-        """Those of the task that a configuration names; by_file: the values of `checkpoint.OF_FILE`."""
+        """Those of the task that a configuration names; by_file: the values of `whole.OfFile`."""
         known = TASKS[task_name(config)]
         texts = ("title", "output", "metric", "unit_text", "baseline_text", "solved_below")
         return cls(**{name: getattr(known, name) for name in texts}, **by_file)
@@ -64,7 +64,12 @@ def build_task(config: TrainConfig) -> Task:
         raise InputError(f"input: the task {name} learns from a file; name one", "input")
     if config.column is not None and "column" not in TASKS[name].__dataclass_fields__:
         raise InputError(f"column: '{config.column}' was asked for, but a text has no columns; leave it out", "column")
-    return _file_task(name, config.steps, Path(config.input), config.column, _stamp(Path(config.input)))
+    return _file_task(name, config.steps, Path(config.input), config.column, stamp(config.input))
+
+
+def file_text(config: TrainConfig) -> str:
+    """One line on how the file that is learnt was read; empty where there is none."""
+    return build_task(config).said
 
 
 def label_hint(config: TrainConfig) -> str:
@@ -79,28 +84,19 @@ def label_hint(config: TrainConfig) -> str:
 
 
 @lru_cache(KEPT)
-def _file_task(name: str, steps: int, path: Path, column: str | None, stamp: tuple[int, int] | None) -> Task:
-    """A task of a file as it stood at `stamp`: a run that is followed while it trains does not parse it every time."""
+def _file_task(name: str, steps: int, path: Path, column: str | None, at: tuple[int, int] | None) -> Task:
+    """A task of a file as it stood `at` a time: a run that is followed while it trains does not parse it every time."""
     own = {} if column is None else {"column": column}
     return make_task(name, steps=steps, path=path, **own)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What changes when a file does; None where there is none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
-
-
 def input_digest(config: TrainConfig) -> str | None:
     """The SHA-256 of the file that is learnt from; None where there is none."""
-    return None if config.input is None else _digest(Path(config.input), _stamp(Path(config.input)))
+    return None if config.input is None else _digest(Path(config.input), stamp(config.input))
 
 
 @lru_cache(KEPT)
-def _digest(path: Path, stamp: tuple[int, int] | None) -> str:
+def _digest(path: Path, at: tuple[int, int] | None) -> str:
     return hashlib.sha256(read_file(path)).hexdigest()
 
 

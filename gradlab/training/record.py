@@ -14,11 +14,13 @@ from ..config.network import NetworkConfig
 from ..config.train import TrainConfig
 from ..learning.clipping import CLIPPERS, make_clipper
 from ..runs.build import cell_of
+from ..runs.labels import names
 from ..tasks import Task
 from . import checkpoint
-from .history import History
+from .history import SAMPLES, History
 from .network import TaskFacts
 from .outcome import outcome
+from .whole import require_whole
 
 OF_DATA = ("input", "column")  # fields that say what a run reads
 STEP_THRESHOLD = 1.0  # of clipping inside backpropagation, where none is given
@@ -63,6 +65,14 @@ class TrainingRecord:
         own = {name: getattr(self.config, name) for name in NetworkConfig.model_fields if name not in OF_DATA}
         return RunConfig(**own | {"steps": self.task.length, "input_size": self.task.input_size})
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Of the dimensions of a snapshot, with the iterations so far."""
+        steps, units, samples = self.task.length, self.config.hidden_size, min(SAMPLES, self.config.batch_size)
+        counts = {"step": steps, "time": steps + 1, "sample": samples, "unit": units, "index": units}
+        named = {name: len(labels) for name, labels in names(self.cell).items()}
+        return counts | named | {"iteration": self.iteration}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """What of a checkpoint's arrays is recorded."""
         return {f"history.{name}": array for name, array in self.history.arrays().items()}
@@ -75,6 +85,6 @@ class TrainingRecord:
         """
         arrays, config, facts = checkpoint.read(path, "history.")
         record = TrainingRecord(config, TaskFacts.of(config, facts.pop("task")), **facts)
-        checkpoint.require_whole(path, arrays, record.arrays(), config, record.iteration)
+        require_whole(path, arrays, record.arrays(), config, record.sizes)
         record.history = History.of(checkpoint.part(arrays, "history."))
         return record

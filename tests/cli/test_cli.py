@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 import gradlab
-from gradlab.cells import CELLS
+from gradlab.cells import CELLS, make_cell
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells.initializers import INITIALIZERS
 from gradlab.cli.names import KINDS
@@ -21,6 +21,7 @@ from gradlab.config import LOSSES, RunConfig, controls
 from gradlab.config.links import from_query
 from gradlab.config.presets import PRESETS
 from gradlab.data import INPUTS
+from gradlab.importers.trained import save_layer
 from gradlab.learning.clipping import CLIP_MODES, CLIPPERS
 from gradlab.learning.optimizers import OPTIMIZERS, SCHEDULES
 from gradlab.quantities import QUANTITIES
@@ -144,6 +145,19 @@ def test_the_link_survives_the_shell_and_finds_the_file(tmp_path: Path) -> None:
     assert Path(link.config.input).read_text() == file.read_text()
 
 
+def test_a_copy_in_the_cache_is_said(tmp_path: Path) -> None:
+    file, weights, kept = tmp_path / "a.csv", tmp_path / "net.safetensors", tmp_path / "cache" / "uploads"
+    file.write_bytes(CO2.read_bytes())
+    weights.write_bytes(save_layer(cell := make_cell("gru", input_size=1, hidden_size=3), cell.init(0)))
+    assert small().stderr == "" and not kept.exists()
+    assert small("-q", "--input", file).stderr == "" and not kept.exists()
+    assert f"note: for the app, a copy of a.csv is kept in {kept}\n" in small("--input", file).stderr
+    assert len(list(kept.iterdir())) == 1
+    both = run("--steps", 20, "--input", file, "--column", "co2_ppm", "--weights", weights)
+    assert f"note: for the app, a copy of net.safetensors and a.csv is kept in {kept}\n" in both.stderr
+    assert len(list(kept.iterdir())) == 2
+
+
 def test_a_run_the_app_cannot_show_has_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("--hidden-size", 2, "--batch-size", 1025, "--steps", 12)
     assert "the app cannot show this run: Samples: at most 1,024 in the app, got 1,025" in result.stderr
@@ -151,7 +165,7 @@ def test_a_run_the_app_cannot_show_has_no_link(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "file").touch()
     monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "file"))
     result = small("--input", CO2)
-    assert "the app cannot show this run: cannot keep co2_mauna_loa.csv" in result.stderr
+    assert "the app cannot show this run: the copy of co2_mauna_loa.csv in " in result.stderr
     assert result.exit_code == 0
 
 
@@ -195,6 +209,13 @@ def test_a_series() -> None:
     assert answer("--input", CO2, "--column", "co2_ppm")["cell"] == "Elman(1 -> 8, tanh)"
 
 
+def test_how_a_file_was_read_is_noted() -> None:
+    assert "note: Read co2_mauna_loa.csv as a table (commas): " in small("--input", CO2).stderr
+    assert "left out: 'date' (time stamp)\n" in small("--input", CO2).stderr
+    assert small("--input", CO2, "--column", "co2_ppm", "--quiet").stderr == ""
+    assert "note: Read" not in small().stderr
+
+
 def test_a_sound(tmp_path: Path) -> None:
     tone = 8000 * np.sin(2 * np.pi * 440 * np.arange(4000) / 8000)
     with wave.open(str(tmp_path / "tone.wav"), "wb") as sound:
@@ -212,7 +233,8 @@ def test_an_assumed_nonlinearity_is_said_once() -> None:
     assumed = "; they do not tell nn.RNN's nonlinearity, so tanh is assumed: no activation was given"
     for given, cell, rest in (((), "tanh", assumed), (("--activation", "relu"), "relu", "")):
         note = f"note: the weights are Elman(3 -> 4, {cell}) from layer 0{rest}\n"
-        assert run("--steps", 20, "--batch-size", 2, *weights, *given).stderr == note
+        said = run("--steps", 20, "--batch-size", 2, *weights, *given).stderr
+        assert [line for line in said.splitlines(keepends=True) if "for the app, a copy" not in line] == [note]
 
 
 # --- Bad input
@@ -251,7 +273,10 @@ def test_an_assumed_nonlinearity_is_said_once() -> None:
             r"^error: --output: expected a file name that ends in \.nc, such as run\.nc, got run\.zarr\n$",
         ),
         (["--html", "run"], r"^error: --html: expected a file name that ends in \.html, such as run\.html, got run\n$"),
-        (["-o", "none/run.nc"], r"^error: --output none/run\.nc: cannot be written: No such file or directory\n$"),
+        (
+            ["-o", "none/run.nc"],
+            r"^error: --output none/run\.nc: cannot be written: No such file or directory; make room.*\n$",
+        ),
     ],
 )
 def test_bad_input_is_named_as_it_was_typed(arguments: list[object], message: str) -> None:

@@ -63,6 +63,11 @@ def test_the_report() -> None:
     assert [line.split()[0] for line in lines[-8:]] == [str(i) for i in range(1, 9)]
 
 
+def test_how_a_file_was_read_is_noted(tmp_path) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(f"{n * n % 17}" for n in range(400)))
+    assert run("--input", tmp_path / "a.csv").stderr.startswith("note: Read a.csv as a table: 400 rows of '0'\n")
+
+
 def test_chaos_is_called_so_and_a_long_table_is_cut() -> None:
     result = run("--gain", 3, "--hidden-size", 40, "--input-scale", 0.1)
     lines = result.stdout.splitlines()
@@ -105,8 +110,9 @@ def test_files_and_configurations(tmp_path: Path) -> None:
     file, toml = tmp_path / "x.npy", tmp_path / "run.toml"
     np.save(file, np.random.default_rng(0).normal(size=(500, 2)))
     toml.write_text("cell = 'minimal_rnn'")
-    found = answer("--input", file, "--config", toml)
-    assert found["cell"] == "MinimalRNN(2 -> 8, tanh)"
+    found = run("--input", file, "--config", toml, "--json")
+    assert parsed(found)["cell"] == "MinimalRNN(2 -> 8, tanh)"
+    assert found.stderr == "note: Read x.npy as an array of float64, 500 steps, 2 features\n"
 
 
 def test_an_assumed_nonlinearity_is_a_note() -> None:

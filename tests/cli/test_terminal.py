@@ -37,17 +37,27 @@ def test_the_dataset_and_the_report_are_saved_whole(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [report, dataset]
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill_the_disk(ds: xr.Dataset, path: Path, **_: object) -> None:
-        path.write_text("half")
+@pytest.mark.parametrize("option", ["-o", "--html"])
+def test_a_full_disk_leaves_the_old_file(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill_the_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    file = tmp_path / "run.nc"
+    file = tmp_path / {"-o": "run.nc", "--html": "run.html"}[option]
     file.write_text("old")
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fill_the_disk)
-    assert refused(small("-o", file)) == f"error: --output {file}: cannot be written: No space left on device\n"
+    monkeypatch.setattr(os, "fsync", fill_the_disk)
+    name = {"-o": "--output"}.get(option, option)
+    why = "No space left on device; make room, or name a file elsewhere"
+    assert refused(small(option, file)) == f"error: {name} {file}: cannot be written: {why}\n"
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@posix
+def test_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "run.nc"
+    os.mkfifo(pipe)
+    assert "cannot be written: it is a pipe or a device, no regular file" in refused(small("-o", pipe))
+    assert pipe.is_fifo()
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(
@@ -188,7 +198,7 @@ def test_elsewhere_there_is_plain_text_whatever_the_encoding(tmp_path: Path) -> 
     file = tmp_path / "naïve.csv"
     file.write_text("\n".join(str(math.sin(i)) for i in range(60)))
     out, err = process("analyze", *SMALL, "--input", str(file), env=plain).communicate(timeout=30)
-    assert err == ""
+    assert re.fullmatch(r"note: for the app, a copy of na\\xefve.csv is kept in .*\n", err)
     assert r"4 samples of na\xefve.csv" in out
     assert is_plain(out)
 

@@ -1,7 +1,9 @@
 """Explore without a browser: drawing, what follows a release, tabs, files, runs kept."""
 
 import io
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +17,17 @@ from dash import no_update
 import gradlab
 from dashboard import downloads, form, ids
 from dashboard.app import create_app
-from dashboard.downloads import netcdf
 from dashboard.pages.explore import downloads as explore_downloads
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import settle as explore_settle
 from dashboard.pages.explore import tabs
-from dashboard.pages.explore.request import Request
+from dashboard.pages.explore.request import Request, Run
 from dashboard.pages.explore.tabs import TABS
 from dashboard.work import runs
 from gradlab.config import RunConfig, controls
 from gradlab.config.links import to_query
 from gradlab.config.presets import PRESETS
+from gradlab.data.uploads import find
 from gradlab.errors import InputError
 from gradlab.runs import cost
 from gradlab.runs.curves import csv_of_curves
@@ -132,6 +134,13 @@ def test_runs_that_would_fill_the_memory_are_refused() -> None:
     assert re.search(r"would take about \d+ GB, the app allows 6 GB; take fewer steps, samples or units", text)
 
 
+def test_the_data_tab_says_how_the_file_was_read():
+    key = stored("a.csv", b"n,v\n" + b"".join(b"%d,%d\n" % (n, n * n % 7) for n in range(40)))
+    config = SMALL.replace(input=str(find(key.partition("-")[0], "a.csv")), steps=20)
+    shown = words(TABS["data"].content(Run(gradlab.analyze(config), config, "light")))
+    assert "Read a.csv as a table (commas): 40 rows of 'v'; left out: 'n' (counter 0, 1, 2 ...)" in shown
+
+
 @pytest.mark.parametrize("field", ["steps", "batch_size", "device", "column", "input", "weights"])
 @pytest.mark.parametrize("text", ["use seed=9 or less", "gain: too large", "gain.csv: line 3 has 1 cells"])
 def test_the_field_of_an_error_alone_says_where_it_is_shown(
@@ -225,9 +234,22 @@ def test_downloads_hold_the_run(tmp_path: Path) -> None:
     assert rows[0] == "t,ln_share_left,ln_grad_norm_h,ln_grad_norm_c,jacobian_frobenius,jacobian_spectral"
     assert len(rows) == 22 and rows[1].endswith(",,")
     np.testing.assert_allclose(float(rows[2].split(",")[4]), ds.jacobian_frobenius.sel(step=1).median())
-    with xr.open_dataset(io.BytesIO(netcdf(ds))) as read:
+    made = explore_downloads.download("nc", request(SMALL.replace(cell="lstm")))[0]
+    with xr.open_dataset(io.BytesIO(made)) as read:
         assert read.attrs["cell"] == ds.attrs["cell"]
     assert b"The gradient" in explore_downloads.report(ds)
+
+
+@pytest.mark.parametrize("fmt", ["nc", "csv", "html"])
+def test_a_download_needs_no_room_on_the_disk(fmt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    runs.RUNS.get(SMALL)
+    for name in ("mkdir", "mkstemp", "NamedTemporaryFile", "mkdtemp"):
+        monkeypatch.setattr(tempfile if hasattr(tempfile, name) else os, name, full)
+    file, text = downloads.sent(explore_downloads.download, fmt, request())
+    assert file["filename"] == f"gradlab-elman.{fmt}" and text == ""
 
 
 def test_a_download_needs_a_run() -> None:

@@ -55,7 +55,7 @@ def test_files_become_input_or_weights() -> None:
     assert taken["values"]["input"].endswith("-two.csv") and taken["values"]["column"] is None
     assert explore_steer.columns(taken["values"]["input"]) == ["a", "b"]
     assert explore_steer.columns("noise") == explore_steer.columns(None) == []
-    assert taken["upload_messages"]["input"] == "40 steps, 2 features"
+    assert taken["upload_messages"]["input"] == "Read two.csv as a table (commas): 40 rows of 'a', 'b'"
     assert taken["missing"] == "missing hidden", "another file than the link's may be used instead"
     assert [entry["label"] for entry in taken["options"]["input"]] == ["noise", "sine", "two.csv"]
     weights = (GOLDEN / "encoder_lstm.safetensors").read_bytes()
@@ -70,7 +70,7 @@ def test_files_become_input_or_weights() -> None:
     array = io.BytesIO()
     np.save(array, np.ones((30, 2, 3)))
     taken = explore_steer.take_file("input", upload(array.getvalue()), "cut.npy", page())
-    assert taken["upload_messages"]["input"] == "30 steps, 2 samples, 3 features"
+    assert "read time first: 30 steps, 2 samples, 3 features" in taken["upload_messages"]["input"]
 
 
 @pytest.mark.parametrize(

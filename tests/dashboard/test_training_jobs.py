@@ -151,6 +151,27 @@ def test_a_folder_that_cannot_be_written(unstarted, tmp_path, monkeypatch):
         unstarted.start(SHORT)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no owners and permission bits")
+def test_the_folders_of_runs_are_the_users_alone(unstarted, folder, monkeypatch):
+    folder.mkdir(parents=True, mode=0o755)
+    folder.chmod(0o755)
+    run_id = unstarted.start(SHORT)
+    assert [path.stat().st_mode & 0o077 for path in (folder, folder / run_id)] == [0, 0]
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(InputError, match="cannot keep the run in .*: the folder belongs to another user"):
+        unstarted.start(SHORT)
+
+
+def test_a_full_disk_is_said_when_a_run_begins(unstarted, folder, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="config.json cannot be written: No space left on device; make room"):
+        unstarted.start(SHORT)
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("run_id", ["", "../up", "0123abcd", "0123ABCD", "0123abcd/.."])
 def test_ids_that_are_none(jobs, run_id, folder):
     folder.mkdir(parents=True)
@@ -163,13 +184,24 @@ def test_ids_that_are_none(jobs, run_id, folder):
     assert not list(folder.iterdir())
 
 
+INTERRUPTED = RunState("interrupted", "The process of this run ended before it was done.")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", "null", '{"cell": "x"}', '{"self": 1}', "[" * 100_000], ids=range(7))
+def test_a_configuration_that_is_damaged(unstarted, folder, text):
+    run_id = unstarted.start(SHORT)
+    (folder / run_id / CONFIG).write_text(text)
+    assert unstarted.config(run_id) is None
+
+
 @pytest.mark.parametrize(
     "content, expected",
     [
         ('{"status": "stopped"}', RunState("halted")),
         ('{"status": "failed", "error": "disk full"}', RunState("failed", "disk full")),
-        ("{", RunState("interrupted", "The process of this run ended before it was done.")),
+        *((text, INTERRUPTED) for text in ("{", "[]", "7", '"done"', '{"status": []}', "[" * 100_000)),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_how_runs_of_an_earlier_app_ended(unstarted, folder, content, expected):
     run_id = unstarted.start(SHORT)

@@ -133,7 +133,56 @@ def test_a_failed_write_leaves_nothing(cache, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(InputError, match="cannot keep a.csv in .*uploads: No space left on device; set GRADLAB_CACHE"):
+    with pytest.raises(
+        InputError, match="copy of a.csv in .*uploads cannot be written: No space left.*set GRADLAB_CACHE"
+    ):
+        store("a.csv", b"x")
+    assert list(cache.iterdir()) == []
+
+
+def test_a_damaged_file_is_not_found_and_stored_anew():
+    sha = store("a.csv", b"1,2,3\n")
+    path = find(sha)
+    for torn in (b"1,2", b"", b"1,2,4\n"):
+        path.write_bytes(torn)
+        assert find(sha) is None
+        assert store("a.csv", b"1,2,3\n") == sha
+        assert find(sha).read_bytes() == b"1,2,3\n"
+
+
+def test_a_whole_file_is_found_beside_a_damaged_one():
+    sha = store("a.csv", b"x")
+    find(sha).write_bytes(b"y")
+    store("b.csv", b"x")
+    assert original_name(find(sha, "a.csv")) == "b.csv"
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits, and other owners")
+
+
+@posix
+def test_a_folder_that_others_could_enter_is_closed(cache):
+    cache.mkdir(mode=0o755)
+    cache.chmod(0o755)
+    store("a.csv", b"x")
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+
+
+@posix
+def test_the_folders_above_that_are_made_are_closed_too(tmp_path, monkeypatch):
+    (tmp_path / "theirs").mkdir(mode=0o755)
+    monkeypatch.setenv("GRADLAB_CACHE", str(tmp_path / "theirs" / "a" / "b"))
+    path = find(store("a.csv", b"x"))
+    modes = [stat.S_IMODE(folder.stat().st_mode) for folder in list(path.parents)[:4]]
+    assert modes == [0o700, 0o700, 0o700, 0o755]
+
+
+@posix
+def test_somebody_elses_folder_is_refused(cache, monkeypatch):
+    cache.mkdir()
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(InputError, match="the copy of a.csv in .* the folder belongs to another user.*GRADLAB_CACHE"):
         store("a.csv", b"x")
     assert list(cache.iterdir()) == []
 

@@ -58,6 +58,7 @@ def test_the_command_line_tells_it(block):
     assert f"{NAME} " in call("list", "quantities").stdout and BLOCK["long_name"] in call("list", "quantities").stdout
 
 
+@pytest.mark.usefixtures("computed_here")
 def test_the_app_and_the_report_show_it(block):
     ds = gradlab.analyze(CONFIG)
     page = html_report(ds, "", [])

@@ -107,7 +107,7 @@ def test_without_any_attribute(measured):
 
 
 @pytest.mark.parametrize("read", [verdict, diagnose], ids=["verdict", "diagnose"])
-@pytest.mark.parametrize("written", ["[{", "{}", "7", '[{"step": 3}]', "[7]", 1.5], ids=str)
+@pytest.mark.parametrize("written", ["[{", "{}", "7", '[{"step": 3}]', "[7]", 1.5, "[" * 100_000], ids=range(7))
 def test_an_overflow_that_cannot_be_read(measured, tmp_path, read, written):
     ds = saved(measured, tmp_path, overflow=written)
     with pytest.raises(gradlab.InputError, match=r"attribute 'overflow': expected .*; set it anew or remove it"):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradlab.data import inputs, raw_series
-from gradlab.data.csv_table import csv_columns
+from gradlab.data import raw_series, reading
+from gradlab.data.table import read_table
 from gradlab.errors import InputError
 from gradlab.learning.losses import LOSSES
 from gradlab.tasks import TASKS, make_task
@@ -188,7 +188,7 @@ def test_mackey_glass_obeys_its_equation():
 
 def test_a_series_is_split_in_time_and_scaled_by_what_is_known():
     task = make_task("forecast", steps=24, path=CO2, column="co2_ppm")
-    names, ppm = raw_series(CO2, "co2_ppm")
+    ppm = raw_series(CO2, "co2_ppm").values
     known, held = task.parts
     np.testing.assert_allclose(
         np.concatenate([known, held]) * float(np.diff(ppm, axis=0)[0, 0] / known[0, 0]), np.diff(ppm, axis=0)
@@ -364,10 +364,10 @@ def test_the_class_of_a_temporal_order_names_the_symbols_in_their_order():
 
 def test_files_bring_their_names(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
-    path.write_text("x0,day,y\n" + "".join(f"{k * k % 7},d{k},{k}\n" for k in range(60)))
+    path.write_text("x0,day,y\n" + "".join(f"{k * k % 7},d{k},{k * k % 11}\n" for k in range(60)))
     assert make_task("forecast", steps=5, path=path).feature_names == ["x0", "y"]
     read = []
-    monkeypatch.setattr(inputs, "csv_columns", lambda content: read.append(1) or csv_columns(content))
+    monkeypatch.setitem(reading.TABLES, "table", lambda *given: read.append(1) or read_table(*given))
     for column in ("y", "2"):
         assert make_task("forecast", steps=5, path=path, column=column).feature_names == ["y"]
     assert len(read) == 2

@@ -1,5 +1,6 @@
 """Checkpoints: whatever happens, a whole one stays, and going on from it is bit for bit a run without a break."""
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from gradlab.cells.initializers import INITIALIZERS
+from gradlab.data import disk
 from gradlab.errors import Cancelled, InputError
 from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
 
@@ -31,6 +33,10 @@ def cut(config, path, *breaks, **options):
 
         run = train(config, on_step=on_step, checkpoint=path, resume=path.exists(), **options)
     return run
+
+
+def no_room(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def assert_same_bits(found, expected):
@@ -168,36 +174,92 @@ def test_the_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch):
     assert order == ["fsync", "replace"] + ["fsync"] * (os.name != "nt")  # then the name itself, where a folder opens
 
 
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a full device")
-def test_a_full_disk_leaves_the_last_one(tmp_path):
+def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch):
     path = tmp_path / "run.safetensors"
     train(**TINY, checkpoint=path)
     before = path.read_bytes()
-    (tmp_path / ".run.safetensors.unfinished").symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"cannot write the checkpoint .*: No space left on device; the last one is"):
-        train(checkpoint=path, resume=True, iterations=20)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_room)
+        with pytest.raises(InputError, match="the checkpoint .* cannot be written: No space left on device; the last"):
+            train(checkpoint=path, resume=True, iterations=20)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
     assert train(checkpoint=path, resume=True, iterations=20).iteration == 20
 
 
-@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a full device")
-def test_a_full_disk_at_the_first_save_promises_nothing(tmp_path):
-    (tmp_path / ".run.safetensors.unfinished").symlink_to("/dev/full")
+def test_a_full_disk_at_the_first_save_promises_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", no_room)
     with pytest.raises(InputError, match="No space left on device; make room, or name a file elsewhere$"):
         train(**TINY, checkpoint=tmp_path / "run.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_kill_left_is_overwritten(tmp_path):
-    (tmp_path / ".run.safetensors.unfinished").write_bytes(b"half")
-    train(**TINY, checkpoint=tmp_path / "run.safetensors")
-    assert [path.name for path in tmp_path.iterdir()] == ["run.safetensors"]
+def test_what_a_kill_left_is_removed_by_the_next_training(tmp_path):
+    path, other = tmp_path / "run.safetensors", tmp_path / "other.safetensors"
+    for file in (path, other):
+        disk._partial(file).write_bytes(b"half")
+    train(**TINY, checkpoint=path)
+    assert len(list(tmp_path.iterdir())) == 2, "the checkpoint, and what is another one's"
+    train(**TINY, checkpoint=other)
+    assert sorted(tmp_path.iterdir()) == [other, path]
 
 
-def test_a_place_that_cannot_be_written_is_found_at_the_first_iteration(tmp_path):
+def test_a_place_that_cannot_be_written_is_found_before_the_first_iteration(tmp_path):
     seen = []
-    with pytest.raises(InputError, match="cannot write the checkpoint .*: No such file or directory"):
+    with pytest.raises(InputError, match="the checkpoint .* cannot be written: No such file or directory"):
         train(**TINY, checkpoint=tmp_path / "nowhere" / "run.safetensors", on_step=lambda step: seen.append(step))
-    assert len(seen) == 1
+    assert not seen and list(tmp_path.iterdir()) == []
+
+
+# two at once
+
+
+def test_a_second_training_on_one_checkpoint_is_refused(tmp_path):
+    path, link, refusals = tmp_path / "run.safetensors", tmp_path / "link.safetensors", []
+    link.symlink_to(path)
+
+    def second(step):
+        for name, resume in ((path, False), (path, True), (link, False)):
+            with pytest.raises(InputError, match="another training writes this checkpoint; wait for its end") as error:
+                train(**TINY, checkpoint=name, resume=resume)
+            refusals.append(error.value.field)
+
+    run = train(**TINY | {"iterations": 2}, checkpoint=path, on_step=second)
+    assert refusals == ["checkpoint"] * 6
+    assert_same_bits(TrainingRun.load(path), run)
+    assert sorted(tmp_path.iterdir()) == [link, path]
+    train(checkpoint=path, resume=True, iterations=3)  # the lock is open again
+
+
+WRITERS = """
+import sys
+from gradlab.training import TrainConfig, train
+train(TrainConfig(**eval(sys.argv[2])), checkpoint=sys.argv[1], save_seconds=0)
+"""
+
+
+def test_of_two_processes_one_trains_and_no_reader_sees_a_torn_file(tmp_path):
+    path = tmp_path / "run.safetensors"
+    fields = [TINY | {"iterations": 60, "seed": seed} for seed in (1, 2)]
+    command = [sys.executable, "-c", WRITERS, str(path)]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    both = [subprocess.Popen([*command, repr(f)], env=env, stderr=subprocess.PIPE, text=True) for f in fields]
+    read = []
+    while any(process.poll() is None for process in both):
+        if path.exists():
+            read.append(TrainingRun.load(path).iteration)
+    said = [process.communicate()[1] for process in both]
+    assert TrainingRun.load(path).iteration == 60 and len(read) > 3
+    codes = [process.returncode for process in both]
+    late = codes == [0, 0]  # one had ended before the other began
+    assert late or (sorted(codes) == [0, 1] and "another training writes this checkpoint" in "".join(said))
+
+
+def test_a_reader_survives_the_replacement_of_what_it_reads(tmp_path):
+    path = tmp_path / "run.safetensors"
+    run = train(**TINY, checkpoint=path)
+    with safe_open(path, "numpy") as file:
+        train(**TINY | {"seed": 5, "hidden_size": 2}, checkpoint=path)
+        np.testing.assert_array_equal(file.get_tensor("params.0.W_hh"), run.params["0.W_hh"])
 
 
 # the wrong file

@@ -11,7 +11,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from gradlab.errors import InputError
-from gradlab.training import TrainingRecord, TrainingRun, checkpoint, dataset, train
+from gradlab.importers import load_weights
+from gradlab.training import TrainingRecord, TrainingRun, checkpoint, dataset, snapshot_dataset, train
 
 TINY = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 6, "snapshot_every": 3, "evaluate_every": 4}
 END = r"\. The file is damaged, or another version of gradlab wrote it; start afresh"
@@ -118,9 +119,121 @@ def test_an_array_of_another_shape(path, name, shape, wanted):
 
 
 def test_a_number_of_iterations_that_is_not_that_of_the_rows(path):
-    for iteration in (5, "6", None):
+    for iteration in (5, 7, 10**30):
         changed(path, facts_of(path) | {"iteration": iteration})
         refused(path, r"history.rows.\w+ has shape \(6,\), expected .*")
+
+
+# whatever is wrong: one sentence, however it is read
+
+
+def read_in_every_way(path):
+    """The sentences with which a checkpoint is refused; what is not refused can be gone on with and looked at."""
+
+    def look():
+        record = TrainingRecord.load(path)
+        return dataset(record), snapshot_dataset(record), record.outcome, record.untrained
+
+    content, said = path.read_bytes(), []
+    for read in (look, lambda: load_weights(path), lambda: train(checkpoint=path, resume=True, iterations=8)):
+        path.write_bytes(content)
+        try:
+            read()
+        except InputError as error:
+            said.append(str(error))
+            assert len(str(error)) < 2500
+    path.write_bytes(content)
+    return said
+
+
+WRONG = (10**30, -1, 0, 1.5, "6", None, [], {}, True, float("nan"), "x" * 100_000, [[[1] * 9] * 9] * 99)
+
+
+@pytest.mark.filterwarnings("ignore:.*was trained with")
+@pytest.mark.parametrize("name", ["iteration", "status", "versions", "digest", "task"])
+def test_facts_of_another_kind(path, name):
+    facts, fine = facts_of(path), {"digest": (None,), "versions": ({},)}
+    for value in WRONG:
+        changed(path, facts | {name: value})
+        assert value in fine.get(name, ()) or (name, value) == ("digest", "6") or read_in_every_way(path)
+    fit = {"iteration": 6, "status": "done", "versions": {"a": "b"}}
+    for value in WRONG if name in ("versions", "task") else ():
+        changed(path, facts | {name: facts[name] | {next(iter(facts[name])): value} | {"more": fit}})
+        read_in_every_way(path)
+
+
+@pytest.mark.parametrize("name", ["input_size", "output_size", "length", "baseline"])
+def test_facts_of_the_task_of_another_kind_or_size(path, name):
+    facts = facts_of(path)
+    for value in WRONG:
+        changed(path, facts | {"task": facts["task"] | {name: value}})
+        assert read_in_every_way(path) or (name, value) in {("baseline", v) for v in (10**30, -1, 0, 1.5, True)}
+    if name != "baseline":
+        changed(path, facts | {"task": facts["task"] | {name: facts["task"][name] + 1}})
+        refused(path, rf"{name} of its task is \d+, expected \d+")
+
+
+@pytest.mark.parametrize("name", ["hidden_size", "steps", "batch_size", "layers", "cell", "dtype", "clip", "optimizer"])
+def test_a_configuration_of_other_sizes(path, name):
+    facts = facts_of(path)
+    for value in (*WRONG, 10**5, 3):
+        changed(path, facts | {"config": facts["config"] | {name: 2 if value is True else value}})
+        assert read_in_every_way(path)
+
+
+KINDS = {
+    "whole numbers": lambda a: np.ones(a.shape, np.uint8),
+    "words": lambda a: np.ones(a.shape, bool),
+    "complex": lambda a: np.ones(a.shape, np.complex64),
+    "none": lambda a: a[:0] if a.ndim else a[None][:0],
+    "twice": lambda a: np.concatenate([a, a]) if a.ndim else np.stack([a, a]),
+    "longer": lambda a: np.concatenate([a, a], -1) if a.ndim else np.stack([a, a]),
+    "one more dimension": lambda a: a[None],
+    "far beyond": lambda a: np.full_like(a, 1e300 if a.dtype.kind == "f" and a.itemsize == 8 else 1e15),
+    "below": lambda a: np.full_like(a, -7),
+    "not finite": lambda a: np.full_like(a, np.nan if a.dtype.kind == "f" else -1),
+}
+
+
+ARRAYS = ("params.0.W_hh", "optimizer.m.0.W_hh", "optimizer.updates", "clipper.norms", "history.rows.loss") + (
+    "history.scores", "history.snapshots.iteration", "history.snapshots.0.units", "history.snapshots.0.valid_steps",
+    "history.snapshots.0.gate_mean", "history.snapshots.0.log_grad_norm",
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_of_another_kind(path, kind, name):
+    """Of values that a net may have, however unlikely, and of how many norms were clipped, nothing is said."""
+    changed(path, **{name.replace(".", "__"): KINDS[kind](load_file(path)[name])})
+    free = name in ("clipper.norms", "history.scores") and kind in ("none", "twice", "longer")
+    assert read_in_every_way(path) or free or kind in ("far beyond", "below", "not finite")
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_numbers_that_numpy_does_not_have(path, dtype):
+    size = {"BF16": 2, "F8_E4M3": 1}[dtype]
+    arrays = {"history.scores": {"dtype": dtype, "shape": [1, 3], "data_offsets": [0, 3 * size]}}
+    header = json.dumps(arrays | {"__metadata__": {"gradlab.training": json.dumps(facts_of(path))}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * size))
+    with pytest.raises(InputError, match="run.safetensors: not a whole checkpoint: .*float"):
+        TrainingRecord.load(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, '{"config": ' + "[" * 900 + "]" * 900 + "}", "9" * 5000]
+)
+def test_metadata_without_end(path, text):
+    changed(path, text)
+    assert len(read_in_every_way(path)) == 3
+    refused(path, "its metadata cannot be used .*")
+
+
+def test_a_header_without_end(path):
+    header = b'{"a":' * 100_000
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert len(read_in_every_way(path)) == 3
 
 
 # what else a run depends on

@@ -19,7 +19,7 @@ from gradlab.wording import factor_text
 from ... import form, ids
 from ...components import Component, message, table, typeset
 from ...posts import Text
-from ...work import workers
+from ...work import lanes
 from ...work.runs import KEPT, RUNS
 from .request import Request, finished
 
@@ -48,7 +48,7 @@ def content(request: Request, tried: Tried | None) -> list[Component]:
 @lru_cache(KEPT)
 def diagnosed(config: RunConfig) -> Diagnosis:
     """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too."""
-    found: Diagnosis = workers.CARDS.call(diagnose, RUNS.get(config))
+    found: Diagnosis = lanes.CARDS.call(diagnose, RUNS.get(config))
     return found
 
 

@@ -8,6 +8,7 @@ from dash import Dash, State
 import gradlab
 from gradlab.errors import InputError
 from gradlab.runs.curves import csv_of_curves
+from gradlab.runs.netcdf import netcdf
 from gradlab.runs.verdicts import verdict
 
 from ... import downloads, ids
@@ -23,10 +24,10 @@ def report(ds: xr.Dataset) -> bytes:
 
 
 WRITERS: Mapping[str, Callable[[Run], bytes]] = {
-    "nc": lambda run: downloads.netcdf(run.ds),
+    "nc": lambda run: netcdf(run.ds),
     "csv": lambda run: csv_of_curves(run.ds).encode(),
     "html": lambda run: report(run.ds),
-    "png": lambda run: downloads.picture(gradlab.plots.explore(run.ds, theme=run.theme)),
+    "png": lambda run: gradlab.plots.png(gradlab.plots.explore(run.ds, theme=run.theme)),
 }
 
 

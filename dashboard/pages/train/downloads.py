@@ -12,6 +12,7 @@ import gradlab
 from gradlab.config.links import file_name
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
+from gradlab.runs.netcdf import netcdf
 
 from ... import downloads, ids
 from ...posts import Text
@@ -39,7 +40,7 @@ def checkpoint(run: Shown) -> bytes:
 
 
 OF_ONE: Mapping[str, Callable[[Shown], bytes]] = {
-    "nc": lambda run: downloads.netcdf(run.ds),
+    "nc": lambda run: netcdf(run.ds),
     "csv": lambda run: curves(run.ds),
     "safetensors": checkpoint,
 }
@@ -64,7 +65,7 @@ def report(runs: Sequence[Shown], theme: str) -> bytes:
 
 def picture(runs: Sequence[Shown], theme: str) -> bytes:
     """The figure over the iterations."""
-    return downloads.picture(gradlab.plots.training_course(runs[0].ds, [run.ds for run in runs[1:]], theme))
+    return gradlab.plots.png(gradlab.plots.training_course(runs[0].ds, [run.ds for run in runs[1:]], theme))
 
 
 OF_ALL: Mapping[str, Callable[[Sequence[Shown], str], bytes]] = {"html": report, "png": picture}

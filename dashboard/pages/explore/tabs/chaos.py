@@ -9,7 +9,7 @@ from dash import html
 
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
-from gradlab.data import INPUTS, Series, parse, read_file
+from gradlab.data import INPUTS, Series, read_input
 from gradlab.plots.chaos import exponent_texts
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.runs.build import build
@@ -74,7 +74,7 @@ def _own_data(config: RunConfig) -> tuple[int, int]:
     """How many steps and samples the input can give: of a file, windows that need not overlap."""
     if config.input in INPUTS:
         return 10**9, SAMPLES
-    data = parse(Path(config.input).name, read_file(config.input), config.column)
+    data = read_input(Path(config.input), config.column)
     if isinstance(data, Series):
         return max(len(data.rows) // SAMPLES, config.steps), SAMPLES
     return len(data.values), min(SAMPLES, data.values.shape[1])

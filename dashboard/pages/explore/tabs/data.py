@@ -5,6 +5,7 @@ from dash import html
 from dash.development.base_component import Component
 
 import gradlab
+from gradlab.runs.attributes import text_of
 from gradlab.runs.build import build
 from gradlab.runs.recorded import CAPTION, median_rows
 from gradlab.wording import counted
@@ -25,8 +26,10 @@ def content(run: Run) -> list[Component]:
         f"{source}: {counted(steps, 'step')} of {counted(samples, 'sample')} with {counted(features, 'feature')}; "
         f"mean {x.mean():.2f}, standard deviation {x.std():.2f}."
     )
+    said = text_of(run.ds, "input")
     head = x[:ROWS, 0, :ROWS]
     rows = [{"step": t} | {f"x{d}": f"{v:.3f}" for d, v in enumerate(row, 1)} for t, row in enumerate(head, 1)]
     table = components.table_details(rows, "First steps of the first sample")
     recorded = components.table(median_rows(run.ds), CAPTION)
-    return [html.P(text), components.figure(gradlab.plots.data(x, theme=run.theme), text), table, recorded]
+    words = [html.P(line) for line in (text, said) if line]
+    return [*words, components.figure(gradlab.plots.data(x, theme=run.theme), text), table, recorded]

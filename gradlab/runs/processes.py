@@ -1,15 +1,13 @@
-"""Processes that compute what the pages ask for, so that the server's own process has nothing to do but answer.
+"""Processes that compute for this one: with a limit on their memory, progress, and an end as soon as it is wanted."""
 
-A process has a limit on its memory, and is ended where nobody wants its result any more. There is a lane for what is
-drawn while a hand moves, one for the cards that follow, and one for what takes long, which gives way to both.
-"""
+from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
@@ -20,14 +18,13 @@ from typing import Any, NamedTuple
 
 from pebble import ProcessExpired, ProcessPool
 
-from gradlab.errors import Cancelled, InputError
+from ..errors import Cancelled, InputError
 
 MEMORY = 6 * 1000**3  # bytes of data that a process may hold
 ADVICE = "take fewer steps, samples or units, or run it from Python, where nothing is limited"
 SHARES = 256  # calls whose progress can be told apart at once
 TICK = 0.1  # s between two looks at the progress of a call
 CONTEXT = "spawn" if sys.platform == "win32" else "forkserver"  # a fork of the server's threads could hang
-PRELOADED = ["dashboard.work.runs", "dashboard.pages"]
 _shares: Any = None  # in a process: how far each call is
 
 
@@ -38,11 +35,14 @@ class Done(NamedTuple):
     seconds: float
 
 
-class Workers:
-    """A lane: so many processes, started when they are first needed, for calls in the order in which they come."""
+class Processes:
+    """So many processes, started when they are first needed, for calls in the order in which they come.
 
-    def __init__(self, processes: int, nice: int = 0) -> None:
-        self._processes, self._nice = processes, nice
+    nice: how far they give way to others. preload: modules that new processes find imported.
+    """
+
+    def __init__(self, number: int, nice: int = 0, preload: Sequence[str] = ("gradlab",)) -> None:
+        self._number, self._nice, self._preload = number, nice, list(preload)
         self._pool: ProcessPool | None = None
         self._lock, self._calls = Lock(), count()
         self._shares = RawArray("d", SHARES)
@@ -72,7 +72,7 @@ class Workers:
 
     def start(self) -> None:
         """Start the processes before anybody needs them."""
-        for _ in range(self._processes):
+        for _ in range(self._number):
             self.submit(time.time)
 
     def stop(self) -> None:
@@ -88,15 +88,15 @@ class Workers:
             if self._pool is None:
                 context = multiprocessing.get_context(CONTEXT)
                 if CONTEXT == "forkserver":
-                    context.set_forkserver_preload(PRELOADED)
+                    context.set_forkserver_preload(self._preload)
                 self._pool = ProcessPool(
-                    self._processes, context=context, initializer=_prepare, initargs=(self._shares, self._nice)
+                    self._number, context=context, initializer=_prepare, initargs=(self._shares, self._nice)
                 )
             return self._pool
 
 
 def result(future: Future[Done]) -> Done:
-    """What a call gave. Raises as `Workers.call` does."""
+    """What a call gave. Raises as `Processes.call` does."""
     try:
         return future.result()
     except CancelledError:
@@ -117,7 +117,7 @@ def _finished(future: Future[Done]) -> bool:
 
 
 def _prepare(shares: Any, nice: int) -> None:
-    """A process's first step. Ctrl-C is the server's business."""
+    """A process's first step. Ctrl-C is the business of who started it."""
     global _shares
     _shares = shares
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -139,21 +139,3 @@ def _timed(function: Callable[..., Any], args: tuple[Any, ...]) -> Done:
 def _tell(slot: int, share: float) -> None:
     """In a process: how far its call is."""
     _shares[slot] = share
-
-
-LIVE = Workers(2)
-CARDS = Workers(1, nice=5)
-LONG = Workers(2, nice=10)
-LANES = (LIVE, CARDS, LONG)
-
-
-def start() -> None:
-    """Start the processes of all lanes."""
-    for lane in LANES:
-        lane.start()
-
-
-def stop() -> None:
-    """End them."""
-    for lane in LANES:
-        lane.stop()

@@ -1,0 +1,75 @@
+"""Files on disk: only regular ones, as a pipe may never end, and no more of a file than can be used."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, about
+from .uploads import original_name
+
+LIMIT = 70 * 1000**2  # bytes of a file of data
+VALUES = 2**23  # numbers that data may have: with what is computed on the way they take less than 500 MB
+_LESS = "Cut the file, or give arrays of your own to gradlab.analyze"
+
+
+def read_file(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
+    """A regular file's content. Raises InputError, with the reason, if it cannot be read; it is about "input".
+
+    limit: bytes beyond which it is refused unread.
+    """
+    with about("input"):
+        try:
+            _require_small(path, require_regular(as_path(path)), limit)
+            return Path(path).read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"file not found: {path} (relative paths start at {Path.cwd()})") from None
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        except InputError:
+            raise
+        except ValueError as error:  # a null byte in the name
+            raise InputError(f"{str(path)!r} is no file name: {error}") from None
+
+
+def require_regular(path: Path) -> int:
+    """Bytes of a file. Raises InputError for what is no file, before it is opened, as a pipe would wait for ever."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{path} is a directory; name a file in it")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} is a pipe or a device, which may have no end; save it as a file first")
+    return found.st_size
+
+
+def _require_small(path: str | os.PathLike[str], size: int, limit: int | None) -> None:
+    if limit is not None and size > limit:
+        raise InputError(f"{path} has {size / 1e6:,.0f} MB; data may have {limit / 1e6:.0f} MB. {_LESS}")
+
+
+def named_content(path: str | os.PathLike[str], limit: int | None = None) -> tuple[str, bytes]:
+    """The name that a person knows a file by, and what is in it; limit as in `read_file`."""
+    data = read_file(path, limit)
+    return original_name(Path(path)), data
+
+
+def stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What changes when a file does, its time and size; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def as_path(path: Any) -> Path:
+    """A file's name as a Path. Raises InputError for anything else."""
+    if isinstance(path, str | os.PathLike):
+        return Path(path)
+    raise InputError(f"expected a file's name, got {path!r}", "input")
+
+
+def require_few_values(count: int) -> None:
+    """Raise InputError for more numbers than `VALUES`."""
+    if count > VALUES:
+        raise InputError(f"{count:,} numbers; data may have {VALUES:,}. {_LESS}")

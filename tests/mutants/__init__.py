@@ -1,0 +1,1 @@
+"""Does a test notice when a line is wrong? See __main__."""
