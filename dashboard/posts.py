@@ -167,7 +167,7 @@ def _is_at(given: Place | list[Place], declared: Mapping[str, str]) -> bool:
 
 
 def _fits(component: str | Mapping[str, Any], pattern: Any) -> bool:
-    if isinstance(component, str):
+    if isinstance(component, str) or isinstance(pattern, str):
         return bool(component == pattern)
     return component.keys() == pattern.keys() and all(pattern[key] in (["ALL"], component[key]) for key in pattern)
 

@@ -102,21 +102,6 @@ def test_a_callback_answers_over_http() -> None:
     assert answer.json["response"][ids.EXPLORE.figure]["figure"]["data"]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8050", "localhost", "LOCALHOST:1", "[::1]:8050", "box.example:99"])
-def test_known_hosts_are_served(host: str) -> None:
-    client = create_app(("box.example",)).server.test_client()
-    assert client.get("/", headers={"Host": host}).status_code == 200
-
-
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8050", "evil.example:8050@localhost", ""])
-def test_foreign_hosts_are_refused_and_told_the_option(host: str) -> None:
-    answer = create_app().server.test_client().get("/_dash-layout", headers={"Host": host})
-    assert answer.status_code == 403
-    assert answer.mimetype == "text/plain"
-    name = "evil.example" if host == "evil.example" else ""
-    assert f"start it with: --allow-host {name}" in answer.text
-
-
 def test_security_headers_and_the_size_limit() -> None:
     client = create_app().server.test_client()
     headers = client.get("/").headers
