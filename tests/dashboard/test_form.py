@@ -81,6 +81,19 @@ def test_a_seed_survives_a_browser_whose_numbers_have_53_bits(seed: int) -> None
     assert form.read(form.raw(RunConfig(seed=seed))).config.seed == seed
 
 
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_whatever_the_controls_hold_is_a_form(data: st.DataObject) -> None:
+    of = data.draw(st.sampled_from([RunConfig, TrainConfig]))
+    raw = form.raw(of()) | data.draw(st.dictionaries(st.sampled_from([*form.properties(of)]), PLAIN))
+    filled = form.read(raw, of)
+    assert all(isinstance(text, str) and len(text) < 500 for text in filled.errors.values())
+    assert not filled.config.beyond_limits()
+
+
 def test_the_page_cannot_name_a_path(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret")

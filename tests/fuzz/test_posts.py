@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dashboard import controls, form, ids, posts
+from dashboard import controls, form, ids, posts, shell
 from dashboard.app import create_app
 from dashboard.pages.explore import draw
 from dashboard.pages.explore.tabs import chaos, travel
@@ -59,13 +59,8 @@ for of, config in ((RunConfig, SMALL), (TrainConfig, TRAIN)):
 HELD = {"n_clicks": 1, "n_intervals": 3, "contents": upload(b"a,b\n1,2\n2,4\n3,1\n"), "filename": "a.csv"}
 DEEP = "deep"  # stands for a value that json.dumps itself could not write
 JUNK = [None, True, -1, 0, 0.5, 10**15, 10**400, -1e308, "", "x", "x" * 30_000, "../../etc/passwd", "a\0b", "\ud800"]
-JUNK += [
-    "v=1&steps=999999999&batch_size=999999999&pin=layers%3D1000%26steps%3D999999999",
-    "&".join(map(str, range(3000))),
-]
-JUNK += [
-    "?self=1&__class__=2&gain=nan&run=../../x&file=%00&sha=0123456789ab&weights=/&weights_sha=0123456789ab&pin=pin"
-]
+JUNK += ["v=1&steps=999999999&batch_size=999999999&pin=steps%3D999999999", "&".join(map(str, range(3000)))]
+JUNK += ["?self=1&__class__=2&gain=nan&run=../../x&file=%00&sha=0123456789ab&weights=/&pin=pin"]
 JUNK += [[], {}, [[]], ["x"], {"x": 1}, [None] * 50, float("nan"), float("inf"), {"type": "try", "index": -1}, DEEP]
 
 
@@ -140,6 +135,51 @@ def send(client: FlaskClient, body: Any) -> Any:
 def test_what_a_page_sends_is_answered(output: str, client: FlaskClient) -> None:
     for trigger in range(len(CALLBACKS[output]["inputs"])):
         assert send(client, post(output, trigger)).status_code == 200
+
+
+def broken_posts() -> Iterator[Any]:
+    """Posts that are no call of a callback."""
+    real = post(next(output for output in CALLBACKS if output.startswith("..")))
+    yield from (None, 3, "post", [], {}, [real], {**real, "output": "nothing.data"}, {**real, "output": "path.data"})
+    for part in ("output", "outputs", "inputs", "changedPropIds"):
+        yield {name: value for name, value in real.items() if name != part} | ({} if part == "output" else {part: 7})
+    yield from ({**real, "outputs": real["outputs"][1:]}, {**real, "inputs": []}, {**real, "state": real["inputs"]})
+    yield from ({**real, "inputs": [real["inputs"]]}, {**real, "changedPropIds": ["other.data"]})
+    yield from ({**real, "changedPropIds": [name]} for name in ("{.data", '{"a":1}.data', "{" * 3000, "."))
+    for other in ({}, {"x": 1}, "other", ids.unpin("v=1")):
+        yield {**real, "inputs": [{**real["inputs"][0], "id": other}, *real["inputs"][1:]]}
+
+
+@pytest.mark.parametrize("broken", list(broken_posts()))
+def test_what_calls_no_callback_is_refused(broken: Any, client: FlaskClient) -> None:
+    answer = send(client, broken)
+    assert answer.status_code == 400 and answer.text.startswith("gradlab cannot use what was sent: ")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"output": ' + "9" * 5000 + "}", "\xff"])
+def test_what_is_no_json_is_refused(text: str, client: FlaskClient) -> None:
+    assert client.post(posts.PATH, data=text, content_type="application/json").status_code == 400
+    assert client.post(posts.PATH, data=text, content_type="text/plain").status_code in (400, 415)
+
+
+@pytest.mark.parametrize(
+    "path", ["/_dash-component-suites/os/path", "/_dash-component-suites/dash/x.js", "/assets/%00"]
+)
+def test_files_that_are_none_are_not_found(path: str, client: FlaskClient) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_a_defect_of_the_app_is_told_apart(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(shell, "navigation", fail)
+    answer = send(client, post(next(output for output in CALLBACKS if output.startswith("..page."))))
+    assert answer.status_code == 500
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR and record.exc_info and "a defect" in str(record.exc_info[1])
 
 
 @settings(
