@@ -77,6 +77,8 @@ def test_messages_are_seen_where_controls_may_not_be() -> None:
     assert first["verdict"] == "Nothing to show yet"
     assert words(first["failure"]).startswith("Bias scale: expected at least 0")
     assert first["drawn"]["props"]["more"] == {"open": True}
+    beyond = explore_draw.draw(Request(form.raw(SMALL) | {"steps": 999_999}, "vanishing_tanh", first=True))
+    assert words(beyond["failure"]).startswith("Steps: at most 20,000 in the app, got 999,999;")
     narrow = explore_draw.draw(Request(raw, "vanishing_tanh", narrow=True))
     assert words(narrow["failure"]).endswith("The figure shows the last good run.")
     assert explore_draw.draw(Request(raw, "vanishing_tanh"))["failure"] == ""

@@ -272,6 +272,7 @@ def test_one_click_starts_two_runs():
         ({"task": "forecast"}, "File: the task forecast learns from a file"),
         ({"iterations": 100_000}, "Snapshot every: this run would keep 10,000 snapshots"),
         ({"hidden_size": 1024, "batch_size": 1024, "steps": 20_000}, "the app allows 6 GB"),
+        ({"steps": 999_999}, "Set right Steps first: at most 20,000 in the app, got 999,999"),
     ],
 )
 def test_what_cannot_be_trained_is_told_and_leaves_the_page(raw, text):
