@@ -1,8 +1,7 @@
 """What sets the controls other than a hand: link, preset, Reset, another seed, file, a pin opened again, remedy."""
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
@@ -37,29 +36,20 @@ class Pressed:
 
 
 @dataclass(frozen=True)
-class Page:
-    """What the browser sends of the page: entries of the file fields and names of the dropped files, by name."""
+class ExploreState:
+    """What steering starts from. options: the entries of the file fields, file_names: of dropped files; by name."""
 
     preset: Text
+    search: Text | None
     options: dict[Text, Entries]
-    file_names: dict[Text, Text | None]
     pins: Pins | None = None
     settled: Request | None = None
-
-
-@dataclass(frozen=True)
-class ExploreState:
-    """What steering starts from. options: the entries of the file fields, by name."""
-
-    preset: str
-    search: str
-    options: Mapping[str, Sequence[Mapping[str, str]]]
-    pins: Sequence[str] = ()
+    file_names: dict[Text, Text | None] = field(default_factory=dict)
 
 
 def follow_link(page: ExploreState) -> dict[str, Any]:
     """Controls, pins and notices of the address."""
-    link = from_query(page.search)
+    link = from_query(page.search or "")
     pins = [to_query(pin) for pin in link.pins]
     notices = [message(text) for text in link.notices]
     if len(pins) > MAX_PINS:
@@ -93,12 +83,12 @@ def take_file(slot: str, contents: str, name: str, page: ExploreState) -> dict[s
 
     One that cannot be used changes nothing but the message.
     """
-    field, missing = slot_field(slot, name), from_query(page.search).missing
+    field, missing = slot_field(slot, name), from_query(page.search or "").missing
     try:
         key, summary = keep(field, name, decode(contents))
     except InputError as error:
         return {"upload_messages": {slot: message(str(error), "error")}}
-    if len(from_query(page.search).missing) < len(missing):
+    if len(from_query(page.search or "").missing) < len(missing):
         return follow_link(page)
     if slot == ids.EXPLORE.missing:
         text = f"{name} has not the content that this link means. Under More it can be used all the same."
@@ -128,7 +118,7 @@ def try_remedy(settled: Request, n: int, page: ExploreState) -> dict[str, Any]:
         new, tried = diagnosis.changed(old, n)
     except InputError as error:
         return {"notices": [message(str(error), "error")]}
-    pins = add_pin(list(page.pins), to_query(old))
+    pins = add_pin(list(page.pins or ()), to_query(old))
     return set_controls(new, page) | {"pins": pins, "tried": asdict(tried)}
 
 
@@ -140,30 +130,24 @@ def press(button: Pressed, settled: Request | None, page: ExploreState) -> dict[
 
 
 def steer(
-    search: Text | None,
-    pressed: Pressed | None,
-    clicks: dict[Text, Clicks],
-    uploads: dict[Text, str | None],
-    page: Page,
+    pressed: Pressed | None, clicks: dict[Text, Clicks], uploads: dict[Text, str | None], page: ExploreState
 ) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
-    options = {name: entries or () for name, entries in page.options.items()}
-    here = ExploreState(page.preset, search or "", options, page.pins or ())
-    presets = {ids.EXPLORE.preset: here.preset, ids.EXPLORE.reset: here.preset}
+    presets = {ids.EXPLORE.preset: page.preset, ids.EXPLORE.reset: page.preset}
     presets |= {ids.part(ids.EXPLORE.chip, name): name for name in CHIPS}
     dropped = {ids.upload(slot): (slot, contents, page.file_names[slot]) for slot, contents in uploads.items()}
     trigger, changes = ctx.triggered_id, {}
     if trigger in presets:
-        changes = choose_preset(presets[trigger], here)
+        changes = choose_preset(presets[trigger], page)
     elif trigger in dropped:
         slot, contents, name = dropped[trigger]
-        changes = take_file(slot, contents, name or "", here) if contents else {}
+        changes = take_file(slot, contents, name or "", page) if contents else {}
     elif trigger == ids.EXPLORE.reroll:
         changes = {"values": {"seed": random.randrange(controls.SEED_LIMIT)}}
     elif trigger == ids.EXPLORE.pressed and pressed:
-        changes = press(pressed, page.settled, here)
+        changes = press(pressed, page.settled, page)
     elif trigger == ids.EXPLORE.search:
-        changes = follow_link(here)
+        changes = follow_link(page)
     return answer(OUTPUTS, changes)
 
 
@@ -184,6 +168,7 @@ def register(app: Dash) -> None:
     """
     page = {
         "preset": Input(ids.EXPLORE.preset, "value"),
+        "search": Input(ids.EXPLORE.search, "data"),
         "options": {name: State(ids.control(name), "data") for name in form.FILES},
         "pins": State(ids.EXPLORE.pins, "data"),
         "settled": State(ids.EXPLORE.settled, "data"),
@@ -191,7 +176,6 @@ def register(app: Dash) -> None:
     }
     buttons = [ids.EXPLORE.reset, ids.EXPLORE.reroll, *(ids.part(ids.EXPLORE.chip, name) for name in CHIPS)]
     inputs = {
-        "search": Input(ids.EXPLORE.search, "data"),
         "pressed": Input(ids.EXPLORE.pressed, "data"),
         "clicks": {name: Input(name, "n_clicks") for name in buttons},
         "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},

@@ -45,22 +45,13 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Page:
-    """What the browser sends of the page."""
+class TrainState:
+    """What steering starts from: raw values of the controls, runs, entries of the file's choice, a dropped file."""
 
     raw: Raw
-    runs: list[Text] | None = None
-    files: Entries = None
+    runs: list[Text] | None
+    files: Entries
     file_name: Text | None = None
-
-
-@dataclass(frozen=True)
-class TrainState:
-    """What steering starts from: raw values of the controls, runs, entries of the file's choice."""
-
-    raw: Mapping[str, Any]
-    runs: Sequence[str]
-    files: Sequence[Mapping[str, str]]
 
 
 # what sets the controls
@@ -125,25 +116,24 @@ def column_menu(key: Text | None, task: Text | None) -> tuple[list[str], str]:
 
 def use_threshold(page: TrainState) -> dict[str, Any]:
     """Clipping as the advisor suggests."""
-    run = advisor.advised(look_up(page.runs))
+    run = advisor.advised(look_up(page.runs or []))
     threshold = advise(run.training).threshold if run else None
     return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": exact_text(threshold)}}
 
 
-def steer(search: Text | None, clicks: dict[Text, Clicks], upload: str | None, page: Page) -> dict[str, Any]:
+def steer(search: Text | None, clicks: dict[Text, Clicks], upload: str | None, page: TrainState) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
-    here = TrainState(page.raw, page.runs or [], page.files or [])
     trigger = ctx.triggered_id
     for name, example in EXAMPLES.items():
         if trigger == ids.part(ids.TRAIN.example, name):
-            return answer(STEERED, set_values(form.raw(example.config), here) | {"runs": [], "notices": []})
+            return answer(STEERED, set_values(form.raw(example.config), page) | {"runs": [], "notices": []})
     if trigger == ids.TRAIN.reroll:
         return answer(STEERED, {"values": {"seed": random.randrange(controls.SEED_LIMIT)}})
     if trigger == ids.TRAIN.use and clicks[trigger]:
-        return answer(STEERED, use_threshold(here))
+        return answer(STEERED, use_threshold(page))
     if trigger == ids.upload(FILE) and upload:
-        return answer(STEERED, take_file(upload, page.file_name or "", here))
-    return answer(STEERED, follow_link(search or "", here) if trigger == ids.TRAIN.search else {})
+        return answer(STEERED, take_file(upload, page.file_name or "", page))
+    return answer(STEERED, follow_link(search or "", page) if trigger == ids.TRAIN.search else {})
 
 
 STEERED = {
