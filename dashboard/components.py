@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from dash.development.base_component import Component as Component
 
-from gradlab.wording import times
+from gradlab.wording import counted, times
 
 from . import ids
 
@@ -76,7 +76,7 @@ def head(page: ids.Ids, first: str, actions: Component, **heading: Any) -> Compo
 def strip(boxes: Sequence[Mapping[str, Any]], steps: int) -> dict[str, Any]:
     """The unrolled net as the browser paints it: one box per step or some steps, coloured by what is left there."""
     per_box = -(-steps // len(boxes))
-    scale = f"each box = {per_box} step{'s' if per_box > 1 else ''}"
+    scale = f"each box = {counted(per_box, 'step')}"
     return {
         "first": boxes[0]["label"].partition("-")[0],
         "scale": scale,

@@ -98,11 +98,11 @@ def upload(key: str, text: str) -> Component:
 
 
 def file_options(
-    name: str, key: str | None, before: Sequence[Mapping[str, str]] = (), of: type[Config] = RunConfig
+    name: str, key: str | None, before: Sequence[Mapping[str, str]] | None = None, of: type[Config] = RunConfig
 ) -> list[dict[str, str]]:
     """Entries of a file field's choice: what is generated, the files of the entries `before`, and the one of a key."""
     choices = controls(of)[name].choices
-    keys = [*(choices() if choices else []), *(entry["value"] for entry in before), key]
+    keys = [*(choices() if choices else []), *(entry.get("value") for entry in before or ()), key]
     return [{"value": key, "label": form.file_label(key)} for key in dict.fromkeys(keys) if key]
 
 

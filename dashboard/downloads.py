@@ -1,6 +1,6 @@
 """What the pages' downloads have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -10,6 +10,7 @@ from gradlab.errors import InputError
 
 from .components import Component, icon, message
 from .ids import Ids, part
+from .posts import Clicks, checked
 
 LABELS = {
     "nc": "Dataset (.nc)",
@@ -55,7 +56,9 @@ def register(
 ) -> None:
     """One callback for the menu, with make(format, *state) -> (content, file name)."""
 
-    def send(clicks: Any, given: Sequence[Any]) -> tuple[Any, Any]:
+    make = checked(make)
+
+    def send(clicks: list[Clicks], given: list[Any]) -> tuple[Any, Any]:
         fmt = str(ctx.triggered_id).removeprefix(part(page.download, ""))
         return sent(make, fmt, *given) if ctx.triggered[0]["value"] else (no_update, no_update)
 

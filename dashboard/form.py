@@ -16,7 +16,8 @@ from gradlab.config import Config, ConfigError, RunConfig, controls
 from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
 from gradlab.data.uploads import find, key_name
-from gradlab.errors import InputError
+from gradlab.errors import InputError, echo
+from gradlab.wording import exact_text
 
 from . import ids
 
@@ -24,6 +25,7 @@ Kind = Literal["number", "choice", "file", "column", "seed", "text", "switch"]
 C = TypeVar("C", bound=Config)
 FILES = ("input", "weights")
 PAGES: dict[type[Config], ids.Ids] = {RunConfig: ids.EXPLORE, TrainConfig: ids.TRAIN}  # where each has its controls
+SAFE = 2**53 - 1  # the largest whole number that a browser holds exactly; larger ones travel as text
 LONG_LABEL = 18  # letters of a choice from which on it gets a line of its own
 
 
@@ -121,10 +123,14 @@ def _value(name: str, raw: Mapping[str, Any], of: type[Config]) -> Any:
     return value
 
 
-def file_path(key: str | None) -> str | None:
-    """The input's name, or the path of the cached file that a key stands for; InputError where it is gone."""
-    if not key or key in INPUTS:
-        return key or None
+def file_path(key: Any) -> str | None:
+    """The input's name, or the path of the cached file that a key stands for; InputError where there is none."""
+    if not key:
+        return None
+    if not isinstance(key, str):
+        raise InputError(f"expected a file, got {echo(key)}; drop it again")
+    if key in INPUTS:
+        return key
     sha, _, name = key.partition("-")
     if path := find(sha, name):
         return str(path)
@@ -138,7 +144,8 @@ def file_key(value: str | None) -> str | None:
 
 _RAW: dict[Kind, Callable[[Any], Any]] = {
     "file": file_key,
-    "text": lambda value: f"{value:g}" if isinstance(value, float) else value or "",
+    "text": lambda value: exact_text(value) if isinstance(value, float) else value or "",
+    "seed": lambda value: value if value <= SAFE else str(value),
 }
 
 

@@ -1,60 +1,42 @@
-"""The HTTP side: who may ask, what an answer may load, where the server listens, and when a browser opens.
-
-Source of the rules: the app runs programs' worth of computation for whoever reaches it, so it listens on this machine
-only, refuses names that do not belong to it (DNS rebinding), and its pages load nothing from anywhere else.
-"""
+"""The HTTP side: what an answer may load, where the server listens, and when a browser opens."""
 
 import errno
 import getpass
 import os
-import re
 import socket
 import sys
 import webbrowser
 from collections.abc import Iterable, Mapping
 
 from dash import Dash
-from flask import Response, request
+from flask import Response
+
+from . import guard
 
 DEFAULT_PORT = 8050
 PORTS_TRIED = 50
 UPLOAD_LIMIT = 16 * 1000**2  # bytes of a file
+EVERYWHERE = (
+    "Warning: other machines reach it too, and nothing is encrypted. Whoever has this address with its token can use "
+    "it; under another name than the one in it, only with --allow-host NAME."
+)
 REQUEST_LIMIT = UPLOAD_LIMIT * 4 // 3 + 1000**2  # a file arrives as base64, with the state of the page around it
-LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(?::\d+)?")
 
 
-def protect(app: Dash, allowed_hosts: Iterable[str] = ()) -> None:
-    """Refuse unknown Host headers and oversized requests, and send the security headers.
+def protect(app: Dash, allowed_hosts: Iterable[str] = (), token: str = "") -> None:
+    """Refuse whoever may not ask, and oversized requests; send the security headers.
 
     Call it last: the policy holds the hashes of every inline script that the app has by then.
     """
-    names = {name.lower() for name in (*LOCAL_NAMES, *allowed_hosts)}
     headers = security_headers(app.csp_hashes())
-
-    def refuse_unknown_host() -> Response | None:
-        return None if host_name(request.headers.get("Host", "")) in names else refusal()
 
     def add_headers(response: Response) -> Response:
         response.headers.update(headers)
         return response
 
     app.server.config["MAX_CONTENT_LENGTH"] = REQUEST_LIMIT
-    app.server.before_request(refuse_unknown_host)
+    guard.register(app, allowed_hosts, token)
     app.server.after_request(add_headers)
-
-
-def host_name(header: str) -> str:
-    """The name in a Host header, without its port; empty where there is none."""
-    match = _HOST.fullmatch(header.strip())
-    return match[1].lower() if match else ""
-
-
-def refusal() -> Response:
-    """What a request under a foreign name gets."""
-    name = host_name(request.headers.get("Host", "")) or "that name"
-    text = f"gradlab does not answer to {name}. If you mean to reach it so, start it with: --allow-host {name}\n"
-    return Response(text, 403, mimetype="text/plain")
 
 
 def security_headers(script_hashes: Iterable[str]) -> dict[str, str]:
@@ -89,12 +71,17 @@ def listen(host: str, port: int | None = None) -> socket.socket:
     raise AssertionError("unreachable")
 
 
-def address(sock: socket.socket, query: str = "") -> str:
+def host(sock: socket.socket) -> str:
+    """The name by which this machine reaches the socket."""
+    name = str(sock.getsockname()[0])
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(name, f"[{name}]" if ":" in name else name)
+
+
+def address(sock: socket.socket, query: str = "", token: str = "") -> str:
     """The URL under which this machine reaches the socket."""
-    host, port = sock.getsockname()[:2]
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    query = query.strip().lstrip("?")
-    return f"http://{name}:{port}/" + (f"?{query}" if query else "")
+    parts = [f"{guard.TOKEN}={token}" if token else "", query.strip().lstrip("?")]
+    query = "&".join(filter(None, parts))
+    return f"http://{host(sock)}:{sock.getsockname()[1]}/" + (f"?{query}" if query else "")
 
 
 def over_ssh(env: Mapping[str, str]) -> bool:
@@ -109,9 +96,13 @@ def browser_is_near(env: Mapping[str, str], platform: str = sys.platform) -> boo
     return platform in ("win32", "darwin") or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
 
 
-def announce(url: str, port: int, open_browser: bool, env: Mapping[str, str] = os.environ) -> None:
-    """Say where the app is, and show it where there is somebody to see it."""
+def announce(
+    url: str, port: int, open_browser: bool, env: Mapping[str, str] = os.environ, everywhere: bool = False
+) -> None:
+    """Say where the app is, to whom (`everywhere`: to other machines too), and show it where somebody sees it."""
     print(f"gradlab is at {url}  (Ctrl-C ends it)", flush=True)
+    if everywhere:
+        print(EVERYWHERE, flush=True)
     if over_ssh(env):
         print(f"From your own machine: ssh -L {port}:127.0.0.1:{port} {_user()}@{socket.gethostname()}", flush=True)
     elif open_browser and browser_is_near(env):

@@ -7,6 +7,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 from . import ids, pages
 from .components import Component, aria, icon, icon_button
+from .posts import Text
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -77,7 +78,7 @@ def help_drawer() -> Component:
     )
 
 
-def open_page(path: str) -> dict[str, Any]:
+def open_page(path: Text) -> dict[str, Any]:
     """The callback: the page at a path, its place in the navigation, and how to read it."""
     by_path = {page.PATH: page for page in pages.PAGES}
     page = by_path.get(f"/{path.strip('/')}")

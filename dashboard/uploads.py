@@ -1,17 +1,18 @@
 """Files that are dropped on a page: read, checked, kept in the cache, and described."""
 
 import base64
-import binascii
 
 from gradlab.data import INPUTS, column_names, parse
 from gradlab.data.uploads import find, store
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, saved_by_gradlab, weights_text
+from gradlab.wording import counted
 
+from .posts import Text
 from .server import UPLOAD_LIMIT
 
 
-def columns(key: str | None, labels: bool = False) -> list[str]:
+def columns(key: Text | None, labels: bool = False) -> list[str]:
     """The callback: what the column can be chosen from, for an input by its key; any of it may hold labels."""
     sha, _, name = (key or "").partition("-")
     path = None if key in INPUTS else find(sha, name)
@@ -27,7 +28,7 @@ def decode(contents: str) -> bytes:
     """The content of an upload "data:...;base64,..."; InputError beyond the limit."""
     try:
         data = base64.b64decode(contents.partition(",")[2], validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and letters beyond ASCII raise a plain one
         raise InputError("the upload did not arrive whole; try again") from None
     if len(data) > UPLOAD_LIMIT:
         size, limit = len(data) / 1e6, UPLOAD_LIMIT / 1e6
@@ -56,5 +57,5 @@ def weights_summary(data: bytes) -> str:
         return weights_text(data)
     if cell.name != "elman":
         return str(cell)
-    size = f"nn.RNN, {cell.input_size} inputs, {cell.hidden_size} units"
+    size = f"nn.RNN, {counted(cell.input_size, 'input')}, {counted(cell.hidden_size, 'unit')}"
     return f"{size}. The file does not say tanh or ReLU: choose what it was trained with under Activation."

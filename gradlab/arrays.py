@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, echo
 
 Array = Any  # a numpy.ndarray, a cupy.ndarray, or anything with their functions and semantics
 Namespace = ModuleType | Any
@@ -96,7 +96,7 @@ def require_number(name: str, value: Any, expected: str, accepts: Callable[[floa
     """
     number = _as_float(value)
     if not accepts(number):
-        raise InputError(f"{name}: expected {expected}, got {value!r}", name)
+        raise InputError(f"{name}: expected {expected}, got {echo(value)}", name)
     return number
 
 
@@ -108,6 +108,11 @@ def _as_float(value: Any) -> float:
     return math.nan
 
 
+def not_negative(number: float) -> bool:
+    """Whether a number is finite and from 0 on; -0.0 is not, which NumPy takes for a negative standard deviation."""
+    return 0 <= number < math.inf and math.copysign(1, number) > 0
+
+
 def is_whole(value: Any) -> bool:
     """Whether `value` is one whole number; a truth value is none."""
     return not isinstance(value, bool) and isinstance(value, Integral)
@@ -117,28 +122,28 @@ def require_whole(low: int, **counts: Any) -> None:
     """Raise InputError, by name, for what is no whole number from `low` on."""
     for name, value in counts.items():
         if not is_whole(value) or value < low:
-            raise InputError(f"{name}: expected a whole number from {low} on, got {value!r}", name)
+            raise InputError(f"{name}: expected a whole number from {low} on, got {echo(value)}", name)
 
 
 def require_size(name: str, size: Any) -> None:
     """Raise InputError unless `size` is a positive integer."""
     if not is_whole(size) or size < 1:
-        raise InputError(f"{name}: expected a positive integer, got {size!r}", name)
+        raise InputError(f"{name}: expected a positive integer, got {echo(size)}", name)
 
 
 def require_drawable(seed: Any, dtype: Any, models: Any = (), **scales: Any) -> np.dtype:
     """The dtype that parameters are drawn in; InputError for a seed, dtype, model axes or scale that cannot be used."""
     require_whole(0, seed=seed)
     if not isinstance(models, tuple | list) or not all(is_whole(n) and n > 0 for n in models):
-        raise InputError(f"models: expected a tuple of positive integers such as (3,), got {models!r}", "models")
+        raise InputError(f"models: expected a tuple of positive integers such as (3,), got {echo(models)}", "models")
     for name, scale in scales.items():
-        require_number(name, scale, "a number from 0 on", lambda x: 0 <= x < math.inf)
+        require_number(name, scale, "a number from 0 on", not_negative)
     try:
         known = np.dtype(dtype)
     except (TypeError, ValueError):
         known = None
     if known not in (np.float32, np.float64):
-        raise InputError(f"dtype: expected float32 or float64, got {dtype!r}", "dtype")
+        raise InputError(f"dtype: expected float32 or float64, got {echo(dtype)}", "dtype")
     return known
 
 

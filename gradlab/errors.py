@@ -1,5 +1,7 @@
 """What is raised on purpose: bad input, and the end of work that nobody wants any more; all else is a defect."""
 
+import math
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +30,25 @@ class InputError(ValueError):
     def fields(self) -> dict[str, str]:
         """Each field -> what is wrong with it, without the field's name in front; empty where it is about none."""
         return {} if self.field is None else {self.field: str(self).removeprefix(f"{self.field}: ")}
+
+
+class _Echo(reprlib.Repr):
+    """Short texts of values, for messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxlong = 40
+        self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python itself refuses to write out thousands of digits."""
+        try:
+            return super().repr_int(x, level)
+        except ValueError:
+            return f"a number of about {math.log10(abs(x)):,.0f} digits"
+
+
+echo = _Echo().repr  # what came, as messages quote it: as Python writes it, long texts and numbers cut in the middle
 
 
 class UnknownName(InputError, KeyError):

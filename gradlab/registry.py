@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
-from .errors import UnknownName
+from .errors import UnknownName, echo
 
 T = TypeVar("T")
+LONGEST = 100  # letters of an unknown name that are compared
 
 
 def unknown(kind: str, name: object, valid: list[str], field: str | None = None) -> UnknownName:
     """The error for an unknown name in `field`, the kind by default: the nearest valid one first, then all of them."""
-    near = get_close_matches(str(name), valid, n=1)
+    near = get_close_matches(str(name)[:LONGEST], valid, n=1)
     hint = f"Did you mean '{near[0]}'? " if near else ""
-    return UnknownName(f"unknown {kind} '{name}'. {hint}Valid: {', '.join(valid)}", field or kind)
+    return UnknownName(f"unknown {kind} {echo(str(name))}. {hint}Valid: {', '.join(valid)}", field or kind)
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -45,7 +46,7 @@ class Registry(Mapping[str, T], Generic[T]):
             raise unknown(self.kind, name, list(self._things), self.field) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._things
+        return isinstance(name, str) and name in self._things
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)

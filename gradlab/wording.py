@@ -35,6 +35,12 @@ def digits_text(value: float, digits: int = 3) -> str:
     return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e5 else f"{value:.{digits}g}"
 
 
+def exact_text(value: float) -> str:
+    """The digits that mean exactly this number, and no more: 0.012345678901234567, 3, 1e+20."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
+
+
 def value_text(value: float, digits: int = 3) -> str:
     """A number as a person writes it: 0.0123, 930, 4.6×10^12."""
     if not math.isfinite(value):
@@ -51,6 +57,11 @@ def factor_text(log_rate: float | None) -> str:
     if 9.995 <= rate < 1000:
         return f"x{rate:.0f}"
     return f"x{rate:.2f}" if 0.095 <= rate < 9.995 else f"x{rate:.2g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count before a noun: 1 step, 2,000 steps."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def times(text: str) -> str:

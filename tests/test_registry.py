@@ -62,7 +62,7 @@ def test_a_name_is_registered_once():
         ("aple", "unknown fruit 'aple'. Did you mean 'apple'? Valid: cherry, apple"),
         ("xyz", "unknown fruit 'xyz'. Valid: cherry, apple"),
         (None, "unknown fruit 'None'. Valid: cherry, apple"),
-        (["apple"], "unknown fruit '['apple']'. Did you mean 'apple'? Valid: cherry, apple"),
+        (["apple"], "unknown fruit \"['apple']\". Did you mean 'apple'? Valid: cherry, apple"),
     ],
 )
 def test_unknown_names(name, message):

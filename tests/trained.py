@@ -7,6 +7,7 @@ import pytest
 from dashboard import downloads, form, ondemand
 from dashboard.pages.train import downloads as train_downloads
 from dashboard.pages.train import steer as train_steer
+from dashboard.pages.train.follow import Look
 from dashboard.work import jobs
 from dashboard.work.training import TRAINING, TrainingJobs
 from dashboard.work.training_worker import CHECKPOINT, CONFIG, OUTCOME
@@ -49,4 +50,4 @@ def page(config=SMALL, runs=()):
 
 def download(fmt, run_ids, theme="light"):
     """The file as the browser gets it, and the message."""
-    return downloads.sent(train_downloads.download, fmt, run_ids, {"theme": theme})
+    return downloads.sent(train_downloads.download, fmt, run_ids, Look(theme, narrow=False))

@@ -8,7 +8,7 @@ from threading import Lock
 import xarray as xr
 
 import gradlab
-from gradlab.config import RunConfig
+from gradlab.config import ConfigError, RunConfig
 from gradlab.config.network import NetworkConfig
 from gradlab.errors import InputError
 from gradlab.runs.analyze import OWN_FIELDS
@@ -138,6 +138,13 @@ def analyzed(config: RunConfig, samples: int) -> xr.Dataset:
     cell, params, x = build(config)
     fields = {name: getattr(config, name) for name in OWN_FIELDS}
     return gradlab.analyze(cell=cell, params=params, x=x[:, :samples], record=["theory"], **fields)
+
+
+def require_drawable(config: RunConfig) -> None:
+    """InputError for a run beyond what the app accepts."""
+    if beyond := config.beyond_limits():
+        raise ConfigError(beyond)
+    require_memory(config)
 
 
 def require_memory(config: NetworkConfig) -> None:

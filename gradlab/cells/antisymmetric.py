@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..arrays import Array, Namespace, namespace, require_number
+from ..arrays import Array, Namespace, namespace, not_negative, require_number
 from .activations import Activation
 from .base import Cell, Partials, register
 
@@ -33,7 +33,7 @@ class Antisymmetric(Cell):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_number("epsilon", self.epsilon, "a positive step size", lambda x: 0 < x < math.inf)
-        require_number("gamma", self.gamma, "a diffusion from 0 on", lambda x: 0 <= x < math.inf)
+        require_number("gamma", self.gamma, "a diffusion from 0 on", not_negative)
 
     @property
     def nonlinearities(self) -> tuple[Activation, ...]:

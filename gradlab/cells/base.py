@@ -22,6 +22,7 @@ from ..arrays import (
     Namespace,
     device_namespace,
     namespace,
+    not_negative,
     require_drawable,
     require_number,
     require_shape,
@@ -164,7 +165,7 @@ class Cell(ABC):
         """
         dtype = require_drawable(seed, dtype, models, gain=gain, bias_scale=bias_scale, input_scale=input_scale)
         if spectral_radius is not None:
-            require_number("spectral_radius", spectral_radius, "a number from 0 on", lambda x: 0 <= x < math.inf)
+            require_number("spectral_radius", spectral_radius, "a number from 0 on", not_negative)
         params = {
             "W_xh": self._normal("W_xh", seed, models, input_scale / np.sqrt(self.input_size)),
             "W_hh": self._recurrent(seed, models, recurrent_init, gain, spectral_radius),

@@ -15,9 +15,10 @@ import click
 from rich.table import Table
 
 from ..cells import CELLS
-from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig
+from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig, controls
 from ..errors import InputError
 from ..runs.attributes import overflow, text_of
+from ..wording import counted
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, read_config, start_options
 from .terminal import OutputFile, Terminal
 
@@ -84,7 +85,7 @@ def _measure(
     for file in files:
         file.check()
     with terminal.progress() as working_on, terminal.warnings_as_notes():
-        working_on(f"Analysing {config.steps:,} steps of {config.batch_size:,} samples")
+        working_on(f"Analysing {counted(config.steps, 'step')} of {counted(config.batch_size, 'sample')}")
         from ..diagnosis import diagnose
         from ..importers import AssumedActivation
         from ..runs.analyze import analyze
@@ -123,7 +124,8 @@ def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: li
     if "clip_angle" in ds:
         out.say(_clipping_text(ds, config))
     out.say(
-        f"\n{text_of(ds, 'cell')}, {config.steps} steps, {ds.sizes['sample']} samples of {Path(config.input).name}\n"
+        f"\n{text_of(ds, 'cell')}, {counted(config.steps, 'step')}, {counted(ds.sizes['sample'], 'sample')} of "
+        f"{Path(config.input).name}\n"
     )
     out.print(_rendered(table(ds, found.steps), out.width))
     out.say()
@@ -215,7 +217,7 @@ def _dashboard_command(config: RunConfig, terminal: Terminal) -> str | None:
 
     try:
         if limits := config.beyond_limits():
-            raise InputError("; ".join(limits.values()))
+            raise InputError("; ".join(f"{controls()[name].label}: {text}" for name, text in limits.items()))
         query = f"?{to_query(config)}"
     except InputError as error:
         terminal.note(f"the app cannot show this run: {error}")

@@ -15,8 +15,9 @@ from ..arrays import Array, namespace
 from ..cells import Cell
 from ..config import RunConfig
 from ..data import input_text
-from ..errors import InputError
+from ..errors import InputError, echo
 from ..products.lyapunov import LyapunovSpectrum, default_warmup, lyapunov, piece_steps
+from ..wording import counted
 from .options import GroupedCommand, as_json_text, config_options, flag, number_text, option, read_config, start_options
 from .terminal import Terminal
 
@@ -76,11 +77,14 @@ def _measure(
 ) -> tuple[str, LyapunovSpectrum]:
     """The cell in words, and its spectrum."""
     from ..runs.build import stream
+    from ..runs.cost import require_memory
 
     warmup = default_warmup(config.steps) if warmup is None else warmup
     if warmup >= config.steps:
-        raise InputError(f"warmup: expected fewer than the {config.steps} steps, got {warmup}", "warmup")
-    cell, params, chunks = stream(config, piece_steps(every))
+        raise InputError(f"warmup: expected fewer than the {config.steps} steps, got {echo(warmup)}", "warmup")
+    piece = piece_steps(every)
+    require_memory(config.replace(steps=min(config.steps, piece)))
+    cell, params, chunks = stream(config, piece)
     told = _told(chunks, config.steps, working_on)
     start = _start(cell, params, config)
     return repr(cell), lyapunov(cell, params, told, k=k, every=every, warmup=warmup, initial_state=start)
@@ -97,7 +101,7 @@ def _told(chunks: Iterator[Array], steps: int, working_on: Callable[[str], None]
     """The chunks, with the share done as they are taken."""
     done = 0
     for chunk in chunks:
-        working_on(f"{100 * done / steps:.0f} % of {steps:,} steps")
+        working_on(f"{100 * done / steps:.0f} % of {counted(steps, 'step')}")
         yield chunk
         done += len(chunk)
 
@@ -117,10 +121,6 @@ _number = partial(number_text, digits=".4f", missing="-")
 _short = partial(number_text, digits=".3g", missing="unknown")
 
 
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 def _print_report(found: LyapunovSpectrum, cell: str, config: RunConfig) -> None:
     out = Terminal()
     out.say(headline(found), "bold")
@@ -130,9 +130,9 @@ def _print_report(found: LyapunovSpectrum, cell: str, config: RunConfig) -> None
     out.say("The spectrum has converged." if found.converged else "The spectrum has not converged.")
     for note in found.notes:
         out.note(note)
-    counted = f"{_counted(found.steps, 'step')} after {found.warmup:,} not counted"
-    samples = _counted(config.batch_size, "sample")
-    out.say(f"\n{cell}, {counted}, {samples} of {Path(config.input).name}; nats per step\n")
+    over = f"{counted(found.steps, 'step')} after {found.warmup:,} not counted"
+    samples = counted(config.batch_size, "sample")
+    out.say(f"\n{cell}, {over}, {samples} of {Path(config.input).name}; nats per step\n")
     out.print(_table(found))
 
 

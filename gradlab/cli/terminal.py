@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -19,6 +20,7 @@ from ..data import disk
 from ..errors import InputError
 
 UNLIMITED = 10_000  # columns where there is no terminal: nothing is wrapped
+LONG = re.compile(r"\d{41,}")  # numbers of which a message shows the ends
 DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 
 
@@ -130,7 +132,8 @@ def _explanation(error: BaseException) -> tuple[str, int]:
         return "\n".join(f"error: {line}" for line in str(error).splitlines()), BAD_INPUT
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "gradlab"
-        return f"error: {error.format_message()}\nSee: {command} --help", BAD_INPUT
+        message = LONG.sub(lambda digits: f"{digits[0][:18]}...{digits[0][-18:]}", error.format_message())
+        return f"error: {message}\nSee: {command} --help", BAD_INPUT
     if isinstance(error, KeyboardInterrupt):
         return "cancelled", CANCELLED
     if isinstance(error, MemoryError):

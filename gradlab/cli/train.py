@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
+from ..wording import counted
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, layered, option
 from .terminal import CANCELLED, DONE, FAILED, OutputFile, Terminal
 
@@ -226,13 +227,12 @@ def sentence(run: TrainingRecord) -> str:
     task, word = run.task, run.outcome
     if not run.history.scores:
         bad = f"{WORDS[word]}. " if word in ("broke", "diverged") else ""
-        unit = "iteration" if run.iteration == 1 else "iterations"
-        return f"{task.title}: {bad}{run.iteration} {unit}, too few for a held-out score."
+        return f"{task.title}: {bad}{counted(run.iteration, 'iteration')}, too few for a held-out score."
     _, loss, score = run.history.scores[-1]
     measured = "" if score == loss else f"; loss {loss:.3g}"  # where the score is not the loss itself
     return (
         f"{task.title}: {WORDS[word]}. Held-out {task.metric} {score:.3g} after "
-        f"{run.iteration:,} iterations{measured}, baseline {task.baseline:.3g} ({task.baseline_text})"
+        f"{counted(run.iteration, 'iteration')}{measured}, baseline {task.baseline:.3g} ({task.baseline_text})"
         f"{task.unit_text and f'; {task.unit_text}'}."
     )
 
@@ -263,10 +263,10 @@ def _print_report(run: TrainingRecord, advice: ClipAdvice | None, path: Path, ou
         out.say(line, wrap=False)
     skipped = int(sum(run.history.rows["skipped"]))
     if skipped:
-        out.say(f"{skipped} updates were skipped because a number overflowed.")
+        out.say(f"{counted(skipped, 'update')} skipped because a number overflowed.")
     if run.status == "stopped":
         out.say(f"Stopped at iteration {run.iteration:,}: a number overflowed.")
-    out.say(f"\n{run.cell!r}, {run.task.length} steps\n")
+    out.say(f"\n{run.cell!r}, {counted(run.task.length, 'step')}\n")
     if run.history.rows["loss"]:
         out.print(_rendered(table(run)))
         out.say()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ..errors import InputError, shortened
+from ..errors import InputError, echo, shortened
 from ..registry import unknown
 
 KINDS = {"recurrent_init": "recurrent initializer", "clip": "clipping mode", "dtype": "precision"}
+MOST = 10**9  # of anything that is counted: beyond it no time and no memory suffices
 GROUPS = ("network", "weights", "data", "gradient", "training", "run")  # of controls, in the order of forms
 
 
@@ -68,9 +70,12 @@ class Config(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _without_sign(cls, value: Any) -> Any:
-        """Minus zero as zero: as a scale, NumPy takes it for a negative one."""
-        return value + 0.0 if isinstance(value, float) else value
+    def _without_sign(cls, value: Any, info: ValidationInfo) -> Any:
+        """No -0.0 where numbers begin at 0: NumPy takes it for a negative standard deviation."""
+        bounds = cls.model_fields[str(info.field_name)].metadata
+        if value == 0 and math.copysign(1, value) < 0 and any(getattr(bound, "ge", None) == 0 for bound in bounds):
+            raise InputError(f"expected at least 0, got {value}")
+        return value
 
     def changes(self) -> dict[str, Any]:
         """The fields that differ from the defaults."""
@@ -80,12 +85,12 @@ class Config(BaseModel):
     def beyond_limits(self) -> dict[str, str]:
         """Field -> message for sizes larger than the app accepts; empty when all fit."""
         return {
-            name: f"{c.label}: at most {c.limit:,.0f} in the app, got {getattr(self, name):,}; the library has no limit"
+            name: f"at most {c.limit:,.0f} in the app, got {getattr(self, name):,}; the library has no limit"
             for name, c in controls_of(type(self)).items()
             if c.limit is not None and getattr(self, name) > c.limit
         }
 
-    def replace(self, **fields: Any) -> Self:
+    def replace(self, /, **fields: Any) -> Self:
         """A copy with other values, validated."""
         return type(self)(**{**self.model_dump(), **fields})
 
@@ -113,7 +118,7 @@ def _messages(error: ValidationError, valid: list[str]) -> dict[str, str]:
         elif problem["type"] == "value_error":
             text = problem["msg"].removeprefix("Value error, ")
         else:
-            text = f"expected {_expectation(problem)}, got {problem['input']!r}"
+            text = f"expected {_expectation(problem)}, got {echo(problem['input'])}"
         messages[name] = (
             f"{messages[name].partition(', got')[0]} or {text.removeprefix('expected ')}" if name in messages else text
         )
@@ -127,7 +132,7 @@ _BOUNDS = {"greater_than_equal": "at least", "greater_than": "more than", "less_
 def _expectation(problem: Mapping[str, Any]) -> str:
     """What a field would have taken, in words."""
     if problem["type"] in _BOUNDS:
-        return f"{_BOUNDS[problem['type']]} {next(iter(problem['ctx'].values()))}"
+        return f"{_BOUNDS[problem['type']]} {next(iter(problem['ctx'].values())):,}"
     if problem["type"] == "literal_error":
         return str(problem["ctx"]["expected"])
     return _EXPECTED.get(problem["type"].partition("_")[0], problem["msg"].lower())

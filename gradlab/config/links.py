@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from ..data import INPUTS, read_file
 from ..data.uploads import find, original_name, store
+from ..wording import exact_text
 from . import Config, ConfigError, RunConfig, controls
 from .train import TrainConfig
 
@@ -73,7 +74,7 @@ def _pairs(config: Config) -> list[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    return exact_text(value) if isinstance(value, float) else str(value)
 
 
 @overload

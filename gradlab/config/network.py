@@ -9,7 +9,7 @@ from ..cells import CELLS
 from ..cells.activations import ACTIVATIONS
 from ..cells.initializers import INITIALIZERS
 from ..data import INPUTS
-from .base import Config, field
+from .base import MOST, Config, field
 
 DTYPES = {"float64": "double precision", "float32": "single precision"}
 
@@ -55,7 +55,17 @@ class NetworkConfig(Config):
         applies_if=drawn,
     )
     steps: int = field(
-        100, "Steps", "Length T of the sequence", "network", level="basic", ge=1, min=10, max=500, step=10, limit=20_000
+        100,
+        "Steps",
+        "Length T of the sequence",
+        "network",
+        level="basic",
+        ge=1,
+        le=MOST,
+        min=10,
+        max=500,
+        step=10,
+        limit=20_000,
     )
     forget_bias: float | Literal["chrono"] = field(
         0.0,
@@ -77,7 +87,17 @@ class NetworkConfig(Config):
         applies_if=drawn,
     )
     hidden_size: int = field(
-        64, "Hidden size", "Number of units H", "weights", ge=1, min=8, max=256, step=8, limit=1024, applies_if=drawn
+        64,
+        "Hidden size",
+        "Number of units H",
+        "weights",
+        ge=1,
+        le=MOST,
+        min=8,
+        max=256,
+        step=8,
+        limit=1024,
+        applies_if=drawn,
     )
     bias_scale: float = field(
         0.0,
@@ -128,7 +148,9 @@ class NetworkConfig(Config):
         "data",
         applies_if=lambda config: not generated(config),
     )
-    batch_size: int = field(32, "Samples", "Number of sequences B", "data", ge=1, min=1, max=128, step=1, limit=1024)
+    batch_size: int = field(
+        32, "Samples", "Number of sequences B", "data", ge=1, le=MOST, min=1, max=128, step=1, limit=1024
+    )
     seed: int = field(0, "Seed", "Of weights, input and loss probe", "run", ge=0)
     dtype: str = field(
         "float64",

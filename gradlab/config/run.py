@@ -11,9 +11,9 @@ from typing import TypeVar
 from pydantic import field_validator
 
 from ..data import require_regular
-from ..errors import InputError
+from ..errors import InputError, echo
 from ..learning.clipping import CLIP_MODES, UPDATE_MODES
-from .base import Config, Control, controls_of, field
+from .base import MOST, Config, Control, controls_of, field
 from .network import NetworkConfig, drawn, generated
 
 LOSSES = {"last": "Loss at the last step only", "every": "Loss at every step"}
@@ -44,6 +44,7 @@ class RunConfig(NetworkConfig):
         "Number of features D of a generated input",
         "data",
         ge=1,
+        le=MOST,
         min=1,
         max=64,
         step=1,
@@ -81,10 +82,10 @@ class RunConfig(NetworkConfig):
             try:
                 value = float(value)
             except ValueError:
-                raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}") from None
+                raise InputError(f"expected a positive number or a multiple such as 0.5x, got {echo(value)}") from None
         number = float(value[:-1]) if isinstance(value, str) else value
         if not 0 < number < math.inf:
-            raise InputError(f"expected a positive number or a multiple such as 0.5x, got {value!r}")
+            raise InputError(f"expected a positive number or a multiple such as 0.5x, got {echo(value)}")
         return value
 
 
@@ -100,6 +101,8 @@ def from_toml(path: str | Path, config: type[C] = RunConfig) -> C:  # type: igno
         fields = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # of TOML or UTF-8; of arrays without end
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise InputError(f"{path}: not a TOML file: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a TOML file of fields: values are nested too deeply") from None
     return config(**fields)

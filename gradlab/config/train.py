@@ -12,7 +12,7 @@ from ..learning.clipping import CLIPPERS
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import TASKS
 from . import run
-from .base import field
+from .base import MOST, field
 from .network import NetworkConfig
 
 CLIPS = (*CLIPPERS, *STEP_MODES)
@@ -59,7 +59,16 @@ class TrainConfig(NetworkConfig):
         labels={name: cls.title for name, cls in TASKS.items()},
     )
     layers: int = field(
-        1, "Layers", "Recurrent layers, one on top of the other", "network", ge=1, min=1, max=4, step=1, limit=16
+        1,
+        "Layers",
+        "Recurrent layers, one on top of the other",
+        "network",
+        ge=1,
+        le=1000,
+        min=1,
+        max=4,
+        step=1,
+        limit=16,
     )
     residual: bool = field(
         False,
@@ -105,6 +114,7 @@ class TrainConfig(NetworkConfig):
         "training",
         level="basic",
         ge=1,
+        le=MOST,
         min=100,
         max=10_000,
         step=100,
@@ -154,12 +164,21 @@ class TrainConfig(NetworkConfig):
         "Iterations between two looks at the gradient through time",
         "training",
         ge=1,
+        le=MOST,
         min=10,
         max=500,
         step=10,
     )
     evaluate_every: int = field(
-        100, "Evaluate every", "Iterations between two held-out scores", "training", ge=1, min=10, max=1000, step=10
+        100,
+        "Evaluate every",
+        "Iterations between two held-out scores",
+        "training",
+        ge=1,
+        le=MOST,
+        min=10,
+        max=1000,
+        step=10,
     )
 
     @field_validator("clip_threshold")

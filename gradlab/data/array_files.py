@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays import BATCH_FIRST, quiet
 from ..errors import InputError
+from ..wording import counted
 from .files import require_few_values
 from .series import Content, chosen_feature
 
@@ -107,11 +108,10 @@ def _require_finite(values: np.ndarray) -> None:
 def _axes(values: np.ndarray) -> str:
     """How the axes were read, and a doubt where they may have been meant otherwise."""
     if values.ndim < 3:
-        return "{:,} steps, {:,} feature{}".format(
-            *values.shape[:1], *(values.shape[1:] or (1,)), "s" * (values.ndim > 1)
-        )
+        return f"{counted(len(values), 'step')}, {counted((*values.shape, 1)[1], 'feature')}"
     doubt = f"; {BATCH_FIRST}" if looks_batch_first(values) else ""
-    return "read time first: {:,} steps, {:,} samples, {:,} features, taken as they are".format(*values.shape) + doubt
+    sizes = ", ".join(map(counted, values.shape, ("step", "sample", "feature")))
+    return f"read time first: {sizes}, taken as they are{doubt}"
 
 
 def looks_batch_first(values: np.ndarray) -> bool:

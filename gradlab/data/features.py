@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from ..wording import counted
 from .layout import MOSTLY
 from .table import Column, Table
 
@@ -59,7 +60,7 @@ def _no_numbers(column: Column) -> str:
         return "words"
     if column.fit < MOSTLY * column.numbers:
         return "numbers in several units"
-    return f"numbers in {column.numbers:,} of {column.rows:,} rows"
+    return f"numbers in {column.numbers:,} of {counted(column.rows, 'row')}"
 
 
 def _orders_rows(values: np.ndarray, name: str, nameless: bool) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ..errors import InputError, about
+from ..wording import counted
 from .array_files import ZIP, read_array
 from .encodings import as_utf8, decoded
 from .features import features, left_out_text, list_of, numeric
@@ -153,7 +154,8 @@ def labelled_rows(path: str | os.PathLike[str], column: str = "label") -> Labell
             line, _ = table.row(int(gap.argmax()))
             raise InputError(f"line {line}: a cell before the sequence's end is empty")
         classes, labels = np.unique(table.text, return_inverse=True)
-        said = f"Read {name} as {_how(table)}: {table.rows:,} sequences of up to {lengths.max():,} values"
+        sizes = f"{counted(table.rows, 'sequence')} of up to {counted(lengths.max(), 'value')}"
+        said = f"Read {name} as {_how(table)}: {sizes}"
         return Labelled(np.nan_to_num(values, copy=False), lengths, labels, [str(c) for c in classes], said)
 
 
@@ -197,7 +199,7 @@ def _features(table: Table, column: str | None) -> Content:
     values = np.stack([table.numbers(i) for i in chosen], axis=-1)
     rest = f"; left out: {left_out_text(names, left_out)}" if left_out else ""
     found = [names[i] for i in chosen]
-    return Content(found, values, f"{_how(table)}: {table.rows:,} rows of {list_of(found)}{rest}")
+    return Content(found, values, f"{_how(table)}: {counted(table.rows, 'row')} of {list_of(found)}{rest}")
 
 
 def _without_features(names: list[str], left_out: dict[int, str]) -> InputError:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..registry import unknown
+from ..wording import counted
 
 STREAM = int.from_bytes(b"inputs", "big")  # keeps inputs apart from everything else drawn with the same seed
 
@@ -37,7 +38,7 @@ class Series:
         """
         starts = len(self.rows) - steps + 1
         if starts < 1:
-            raise _too_few("steps", steps, len(self.rows), "steps")
+            raise _too_few("step", steps, len(self.rows), "steps")
         start = np.random.default_rng([seed, STREAM]).choice(starts, batch_size, replace=starts < batch_size)
         return self.table[self.rows[start + np.arange(steps)[:, None]]]
 
@@ -56,14 +57,15 @@ class Batch:
         """(T, B, D): the first T steps of the first B samples. Raises InputError if there are fewer of either."""
         have_steps, have_samples, _ = self.values.shape
         if have_steps < steps:
-            raise _too_few("steps", steps, have_steps, "steps")
+            raise _too_few("step", steps, have_steps, "steps")
         if have_samples < batch_size:
-            raise _too_few("samples", batch_size, have_samples, "batch_size")
+            raise _too_few("sample", batch_size, have_samples, "batch_size")
         return self.values[:steps, :batch_size].copy()
 
 
 def _too_few(what: str, wanted: int, got: int, field: str) -> InputError:
-    return InputError(f"the data have {got} {what}, fewer than the {wanted} asked for; use {got} or less", field)
+    have = f"the data have {counted(got, what)}"
+    return InputError(f"{have}, fewer than the {wanted} asked for; use {got} or less", field)
 
 
 def standardised(content: Content) -> Series:

@@ -6,6 +6,7 @@ import io
 import re
 
 from ..errors import InputError
+from ..wording import counted
 from .files import require_few_values
 from .series import Content, chosen_feature
 
@@ -30,7 +31,7 @@ def read_sound(data: bytes, column: str | None = None) -> Content:
     if not len(values):
         raise InputError("no sound in it")
     channels = values.shape[1]
-    said = f"{kind}: {len(values):,} steps, {channels} channel{'s' if channels > 1 else ''} as features"
+    said = f"{kind}: {counted(len(values), 'step')}, {counted(channels, 'channel')} as features"
     return chosen_feature(Content([str(i) for i in range(channels)], values, said), column)
 
 

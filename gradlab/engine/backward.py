@@ -24,7 +24,7 @@ from ..arrays import (
     require_shape,
     require_type,
 )
-from ..errors import InputError, about
+from ..errors import InputError, about, echo
 from ..lazy import lazy
 from .adjoint import AdjointSweep
 from .linearize import Linearization, linearizations
@@ -245,7 +245,7 @@ def bptt(
     require_exponents("dL_dh", direct, -1)
     direct = direct.map(lambda m: m.astype(traj.states.dtype, copy=False))
     if truncate is not None and not (is_whole(truncate) and truncate > 0):
-        raise InputError(f"truncate: expected a positive whole number of steps, got {truncate!r}", "truncate")
+        raise InputError(f"truncate: expected a positive whole number of steps, got {echo(truncate)}", "truncate")
     sweep = AdjointSweep(traj, direct, truncate, _step_clip(traj.xp, clip))
     if final is not None:
         require_exponents("dL_dfinal", final, (0, -1))
@@ -305,7 +305,7 @@ def _step_clip(xp: Namespace, clip: tuple[str, float] | None) -> Callable[[Array
     if clip is None:
         return None
     if not isinstance(clip, tuple) or len(clip) != 2:
-        raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {clip!r}", "clip")
+        raise InputError(f"clip: expected (mode, threshold) such as ('step_norm', 1.0), got {echo(clip)}", "clip")
     mode = STEP_MODES[clip[0]]
     threshold = require_number("clip", clip[1], "a positive threshold", lambda x: 0 < x < math.inf)
     return lambda adjoint, e: mode(xp, adjoint, threshold * powers_of_two(xp, -e, xp.float64))

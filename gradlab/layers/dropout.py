@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array, namespace, require_namespace, require_shape, require_type
 from ..engine.scaled import Scaled, map_rows
-from ..errors import InputError
+from ..errors import InputError, echo
 from .base import GivenLengths, Layer, Pass, ScaledParams
 
 
@@ -32,7 +32,7 @@ class Dropout(Layer):
 
     def __post_init__(self) -> None:
         if not (isinstance(self.rate, int | float | np.number) and 0 <= self.rate < 1):
-            raise InputError(f"rate: expected a probability in [0, 1), got {self.rate!r}", "rate")
+            raise InputError(f"rate: expected a probability in [0, 1), got {echo(self.rate)}", "rate")
 
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """No parameters."""

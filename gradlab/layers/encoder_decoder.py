@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import Array, namespace
 from ..engine.scaled import Scaled
 from ..errors import InputError
+from ..wording import counted
 from .base import GivenLengths, Layer, Pass, ScaledInput, ScaledParams, parts, prefixed
 from .recurrent import RecurrentTape, recurrent_tapes
 
@@ -95,5 +96,5 @@ def _pair(name: str, value: Any) -> tuple[Any, Any]:
         return None, None
     if isinstance(value, tuple | list) and len(value) == 2:
         return value[0], value[1]
-    got = f"{len(value)} values" if isinstance(value, tuple | list) else type(value).__name__
+    got = counted(len(value), "value") if isinstance(value, tuple | list) else type(value).__name__
     raise InputError(f"{name}: expected the pair (the encoder's, the decoder's), got {got}", name)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..arrays import LN2, Array, is_whole, namespace, over_largest, quiet, require_number
 from ..engine.step_clipping import STEP_MODES
-from ..errors import InputError
+from ..errors import InputError, echo
 from ..lazy import lazy
 from ..registry import Registry
 from .norms import Norm, angle, flatten, largest, row_norms, times_power
@@ -97,7 +97,7 @@ class Clipper(ABC):
     def clip(self, params: Mapping[str, Array], grads: Mapping[str, Array], exponent: int = 0) -> ClippedUpdate:
         """Clip `grads` * 2^exponent, the gradients of `params`. Raises InputError for no whole exponent."""
         if not is_whole(exponent):
-            raise InputError(f"exponent: expected a whole number, a power of 2, got {exponent!r}", "exponent")
+            raise InputError(f"exponent: expected a whole number, a power of 2, got {echo(exponent)}", "exponent")
         before = Gradient(grads, exponent)
         after = self._clip(params, before) if before.log_norm < math.inf else None
         if after is None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, Namespace, is_whole, namespace, require_number, require_shape, require_whole
-from ..errors import InputError
+from ..arrays import Array, Namespace, is_whole, namespace, not_negative, require_number, require_shape, require_whole
+from ..errors import InputError, echo
 from ..registry import Registry
 
 State = dict[str, Array]
 
-NOT_NEGATIVE = "a finite number of at least 0", lambda x: 0 <= x < math.inf
+NOT_NEGATIVE = "a finite number of at least 0", not_negative
 
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")
 SCHEDULES: Registry[Callable[[int, int], float]] = Registry("schedule")
@@ -207,7 +207,7 @@ class AdamW(Adam):
 def _require_counts(iteration: int, total: int) -> None:
     require_whole(0, iteration=iteration)
     if not is_whole(total) or total < 1:
-        raise InputError(f"total: expected a positive number of updates, got {total!r}", "total")
+        raise InputError(f"total: expected a positive number of updates, got {echo(total)}", "total")
 
 
 @SCHEDULES.register("constant")

@@ -10,6 +10,7 @@ import xarray as xr
 from ..errors import InputError
 from ..runs.attributes import config_fields, overflow, text_of
 from ..runs.verdicts import log_rate_per_step
+from ..wording import counted
 from .colours import DASHES, LN10, THEMES, Theme
 from .marks import SWATCHES, Trace, band, line, power_texts, zeros
 from .panels import LINE, End, Panel, Rule, heading, power_axis, span
@@ -186,5 +187,5 @@ def _notes(ds: xr.Dataset) -> list[str]:
     early = int((ds.valid_steps < ds.sizes["step"]).sum())
     if early:
         why = "overflowed" if overflow(ds) else "are shorter"
-        notes.append(f"{early} of {ds.sizes['sample']} samples {why}: each is drawn up to its last step")
+        notes.append(f"{early} of {counted(ds.sizes['sample'], 'sample')} {why}: each is drawn up to its last step")
     return notes

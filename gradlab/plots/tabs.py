@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..errors import InputError
+from ..wording import counted
 from .colours import LN10, THEMES, Theme, series_style
 from .marks import Trace, line, number_text, plain_numbers, plot_text, power_numbers, zeros
 from .panels import End, Panel, Rule, factor_axis, heading, power_axis, span, stack
@@ -77,7 +78,7 @@ def data(x: np.ndarray, theme: str = "light", names: Sequence[str] = ()) -> go.F
         raise InputError(f"x: expected shape (T, B, D) with at least one of each, got {x.shape}", "x")
     names = names or [f"feature {n}" for n in range(1, x.shape[2] + 1)]
     shown = dict(zip((escape(name, quote=False) for name in names), x[:, 0, :MAX_FEATURES].T, strict=False))
-    caption = f"first of {x.shape[1]} samples"
+    caption = f"first of {counted(x.shape[1], 'sample')}"
     if x.shape[2] > MAX_FEATURES:
         caption += f", first {MAX_FEATURES} of {x.shape[2]} features"
     panel = _lines("Input", caption, shown, {"range": span(shown.values(), least=0.1)}, THEMES[theme])

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from ..wording import counted
 from .colours import LN10, THEMES, Theme, series_style
 from .lags import (
     ESTIMATE,
@@ -86,7 +87,7 @@ def _fan_panel(ds: xr.Dataset, look: Theme) -> Panel:
     axis = power_axis(*span(curves.values(), least=2))
     total = ds.sizes["state"] * ds.sizes["index"]
     which = f"all {total}" if logs.shape[1] == total else f"leading {logs.shape[1]} of {total}"
-    caption = f"{which}, median over {_samples(logs[-1, 0])}"
+    caption = f"{which}, median over {counted(_count(logs[-1, 0]), 'sample')}"
     panel = Panel(heading("Singular values", caption, look), HIGH, axis, [], rules=[Rule(0)])
     for rank, y in curves.items():
         _draw(panel, ds.lag.values, f"σ<sub>{rank}</sub>", y, look.run, "solid", 2.5 if rank == 1 else 1.2)
@@ -159,7 +160,7 @@ def span_paths(ds: xr.Dataset, theme: str = "light") -> go.Figure:
 def _which(estimate: bool, values: np.ndarray) -> str:
     """What is drawn, and from how many samples."""
     if estimate:
-        return f"estimate, {_samples(values)}, random probes"
+        return f"estimate, {counted(_count(values), 'sample')}, random probes"
     if len(values) == 1:
         return "exact, one sample"
     left_out = f" of {len(values)}" if _count(values) < len(values) else ""
@@ -171,16 +172,11 @@ def _count(values: np.ndarray) -> int:
     return int((~np.isnan(values)).sum())
 
 
-def _samples(values: np.ndarray) -> str:
-    return f"{_count(values)} sample{'s' if _count(values) != 1 else ''}"
-
-
 def _early(ds: xr.Dataset) -> list[str]:
     """What to know where samples have no state at the last step."""
     steps, early = ds.sizes["step"], int((ds.valid_steps < ds.sizes["step"]).sum())
-    return (
-        [f"{early} of {ds.sizes['sample']} samples end before step {steps}: they start where they end"] if early else []
-    )
+    samples = counted(ds.sizes["sample"], "sample")
+    return [f"{early} of {samples} end before step {steps}: they start where they end"] if early else []
 
 
 def _draw(

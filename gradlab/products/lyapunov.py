@@ -19,7 +19,8 @@ from ..engine.jacobian import jacobian
 from ..engine.lengths import Lengths
 from ..engine.threads import spare_threads
 from ..engine.trajectory import Trajectory
-from ..errors import InputError
+from ..errors import InputError, echo
+from ..wording import counted
 from .qr_frame import LONGEST, Frame, Operator
 from .spectrum import LyapunovSpectrum, sample_mean, spectrum
 
@@ -234,7 +235,7 @@ class _Run:
         self.frame, self.total, self.on_progress = frame, total, on_progress
         self.warmup = default_warmup(total) if warmup is None else warmup
         if total is not None and self.warmup >= total:
-            raise InputError(f"warmup: expected fewer than the {total} steps, got {self.warmup}", "warmup")
+            raise InputError(f"warmup: expected fewer than the {total} steps, got {echo(self.warmup)}", "warmup")
         self.sums = frame.xp.zeros(frame.dead.shape, dtype=frame.xp.float64)
         self.counted = frame.xp.zeros(frame.dead.shape[1:], dtype=frame.xp.float64)
         self.done = self.intervals = 0
@@ -285,8 +286,8 @@ class _Run:
         samples = self._rates()
         if np.isnan(samples).all(axis=-1).any():
             raise InputError(
-                f"no step is left to count: {self.done} steps, the first {self.warmup} of which are warmup; "
-                "use a smaller warmup or more steps",
+                f"no step is left to count: {counted(self.done, 'step')}, the first {self.warmup} of which are "
+                "warmup; use a smaller warmup or more steps",
                 "warmup",
             )
         if self.marks[-1][0] < self.steps:
@@ -315,4 +316,4 @@ def _require_counts(size: int, **counts: int | None) -> None:
         whole = hasattr(value, "__index__") and type(value) is not bool
         if not whole or value < low or (high is not None and value > high):
             wanted = f"from {low} to {high}, the number of state variables" if high else f"from {low} on"
-            raise InputError(f"{name}: expected a whole number {wanted}, got {value!r}", name)
+            raise InputError(f"{name}: expected a whole number {wanted}, got {echo(value)}", name)

@@ -15,7 +15,8 @@ import numpy as np
 from ..arrays import Array, quiet
 from ..engine.jacobian import StateJacobian
 from ..engine.threads import spare_threads
-from ..errors import InputError
+from ..errors import InputError, echo
+from ..wording import counted
 from .growing_norms import Growth
 from .scaled_vectors import ScaledVectors, pull_back
 from .span import Progress, rows_times, side_of, span_of
@@ -43,7 +44,8 @@ class ProductNorms:
     stderr: Array | None
 
     def __repr__(self) -> str:
-        return f"ProductNorms({len(self.frobenius)} times, {len(self.samples)} samples, {self.method})"
+        sizes = f"{counted(len(self.frobenius), 'time')}, {counted(len(self.samples), 'sample')}"
+        return f"ProductNorms({sizes}, {self.method})"
 
 
 @spare_threads
@@ -68,7 +70,7 @@ def log_norms(
     if method not in METHODS:
         raise InputError(f"unknown method '{method}'. Valid: {', '.join(METHODS)}", "method")
     if not probes >= 2:
-        raise InputError(f"probes: expected at least 2, for their spread is the error, got {probes}", "probes")
+        raise InputError(f"probes: expected at least 2, for their spread is the error, got {echo(probes)}", "probes")
     count = affordable_samples(jacobian, t - s)
     batch = jacobian.traj.states.shape[-2]
     if method == "probes" or (method == "auto" and count == 0):

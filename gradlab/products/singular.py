@@ -14,7 +14,7 @@ import numpy as np
 from ..arrays import Array, Namespace, over_largest, quiet
 from ..engine.jacobian import StateJacobian
 from ..engine.threads import spare_threads
-from ..errors import InputError
+from ..errors import InputError, echo
 from .graded_matrix import GradedMatrix
 from .scaled_vectors import ScaledVectors
 from .span import Progress, require_adjoint, rows_times, side_of, stacked, stops_of
@@ -58,7 +58,7 @@ def singular_values(
     first = min(stops)
     k = side_of(jacobian) if k is None else k
     if not 1 <= k <= side_of(jacobian):
-        raise InputError(f"k: expected 1 to {side_of(jacobian)}, the number of state variables, got {k}", "k")
+        raise InputError(f"k: expected 1 to {side_of(jacobian)}, the number of state variables, got {echo(k)}", "k")
     if adjoint is not None:
         require_adjoint(jacobian, adjoint)
     found = {}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..wording import counted
+
 BLOCKS = 20  # of time, from which the standard error of a single sample comes
 DRIFT = 0.005  # nats per step between the halves of a converged run
 PRECISION = 0.01  # of its standard errors: nats per step, or the share of an exponent below -1
@@ -44,7 +46,7 @@ class LyapunovSpectrum:
 
     def __str__(self) -> str:
         lines = [
-            f"{len(self.exponents)} Lyapunov exponents over {self.steps:,} steps, in nats per step",
+            f"{counted(len(self.exponents), 'Lyapunov exponent')} over {counted(self.steps, 'step')}, in nats per step",
             *(self._of_model(*index) for index in np.ndindex(self.exponents.shape[1:])),
             "converged" if self.converged else "not converged",
         ]
@@ -118,8 +120,8 @@ def _remarks(exponents: np.ndarray, dimension: np.ndarray, entropy: np.ndarray) 
     remarks = []
     if singular := int(np.isneginf(exponents).sum()):
         remarks.append(
-            f"{singular} of {exponents.size} exponents are -inf: Jacobians are singular to working precision "
-            "(dead or saturated units, closed gates)"
+            f"{singular} of {counted(exponents.size, 'exponent')} {'is' if singular == 1 else 'are'} -inf: Jacobians "
+            "are singular to working precision (dead or saturated units, closed gates)"
         )
     if np.isnan(dimension).any():
         both = np.isnan(entropy).any()
@@ -173,11 +175,12 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, runnin
     if drifting.any():
         largest = drift[drifting].max()
         doubts.append(
-            f"{drifting.sum()} of {finite.size} exponents drift: the halves of the run differ by {largest:.2g}"
+            f"{drifting.sum()} of {counted(finite.size, 'exponent')} {'drifts' if drifting.sum() == 1 else 'drift'}: "
+            f"the halves of the run differ by {largest:.2g}"
         )
     if wide.any():
         doubts.append(
-            f"{wide.sum()} of {finite.size} standard errors are above {PRECISION:g} or 1 %, up to "
-            f"{stderr[wide].max():.2g}"
+            f"{wide.sum()} of {counted(finite.size, 'standard error')} {'is' if wide.sum() == 1 else 'are'} above "
+            f"{PRECISION:g} or 1 %, up to {stderr[wide].max():.2g}"
         )
     return [f"{doubt} per step; use more steps" for doubt in doubts]

@@ -15,12 +15,14 @@ from ..config import RunConfig
 from ..data import input_text
 from ..engine.backward import bptt
 from ..engine.threads import few_threads
-from ..errors import InputError
+from ..errors import InputError, echo
 from ..importers import weights_text
 from ..quantities import Recorder, Recording, require_names
 from ..quantities import record as record_quantities
+from ..wording import counted
 from .build import build, chosen_activation
 from .clipped import clipped
+from .cost import require_memory
 from .labels import attributes, coordinates, valid_steps, variable
 from .probe import finite_trajectory, loss_at_every_step, probe_gradient
 
@@ -83,9 +85,10 @@ def analyze(
     if config is not None and (fields or cell is not None):
         raise InputError("give a RunConfig or its fields, not both; config.replace(...) changes fields")
     if config is not None and not isinstance(config, RunConfig):
-        raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {config!r}")
+        raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {echo(config)}")
     if config is None:
         config = RunConfig(**fields) if cell is None else RunConfig(cell=cell, **fields)
+    require_memory(config)
     dataset = _dataset(*build(config), config, Extra(record, without, on_progress))
     dataset.attrs["config"] = config.model_dump_json()
     if said := input_text(config.input, config.column):
@@ -99,7 +102,8 @@ def _hint_batch_first(x: Array) -> None:
     """A quiet word where x (T, B, D) has more samples than steps: it may be (B, T, D)."""
     if getattr(x, "ndim", 0) == 3 and x.shape[1] > x.shape[0]:
         steps, samples = x.shape[:2]
-        warnings.warn(f"x is read as {steps} steps of {samples} samples; {BATCH_FIRST}", UserWarning, stacklevel=3)
+        read = f"{counted(steps, 'step')} of {counted(samples, 'sample')}"
+        warnings.warn(f"x is read as {read}; {BATCH_FIRST}", UserWarning, stacklevel=3)
 
 
 def _dataset(

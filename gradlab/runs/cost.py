@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from ..cells import CELLS
 from ..config import RunConfig
@@ -22,6 +23,7 @@ _ARRAYS = 5  # arrays of the size of all gates and states that a run holds at on
 _INPUTS = 3  # of the size of the input, float64
 _WEIGHTS = 6  # of the size of all weights
 TEXT_FEATURES = 256  # of a text, at most
+_SIZES = ("steps", "batch_size", "hidden_size", "input_size", "layers")  # fields that a run grows with
 
 
 def work(config: RunConfig, samples: int | None = None) -> float:
@@ -41,6 +43,27 @@ def memory(config: NetworkConfig) -> float:
     layers, pairs, heard = getattr(config, "layers", 1), config.steps * config.batch_size, features(config)
     held = _ARRAYS * pairs * (gates + states) * hidden * layers + _WEIGHTS * gates * hidden * (hidden * layers + heard)
     return bytes_each * held + 8 * _INPUTS * pairs * heard
+
+
+def require_memory(config: NetworkConfig) -> None:
+    """InputError, about the size that is most beyond its default, for a run that takes more memory than there is."""
+    if (needed := memory(config)) > (there := installed()):
+        defaults = {name: type(config).model_fields[name].default for name in _SIZES if hasattr(config, name)}
+        name = max(defaults, key=lambda name: getattr(config, name) / defaults[name])
+        raise InputError(
+            f"{name}: a run with {getattr(config, name):,} takes about {needed / 1e9:,.0f} GB of memory, this machine "
+            f"has {there / 1e9:.0f}; take less, or fewer steps, samples or units",
+            name,
+        )
+
+
+@cache
+def installed() -> float:
+    """Bytes of this machine's memory; infinite where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 def features(config: NetworkConfig) -> int:

@@ -17,6 +17,7 @@ from ..engine.jacobian import CARRY
 from ..engine.trajectory import Overflow, Trajectory
 from ..quantities import Quantity, Recording
 from ..version import __version__
+from ..wording import counted
 
 
 def variable(
@@ -73,7 +74,7 @@ def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str
     """What belongs to the run as a whole: its network, where it overflowed, versions, device and precision."""
     traj = run.traj
     return {
-        "title": f"Gradient dynamics of {cell!r} over {traj.steps} steps",
+        "title": f"Gradient dynamics of {cell!r} over {counted(traj.steps, 'step')}",
         "cell": repr(cell),
         "cell_name": cell.name,
         "activation": cell.activation.name,

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from ..wording import factor_text, power_text
+from ..wording import counted, factor_text, power_text
 from .attributes import activation_name, overflow
 
 TOO_SHORT = 10  # steps
@@ -187,12 +187,12 @@ def _reach(lags: np.ndarray) -> int:
 def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -> list[str]:
     steps = len(lags)
     if word == "too short":
-        return [f"The sequence has {steps} step{'s' if steps != 1 else ''}; a verdict needs at least {TOO_SHORT}."]
+        return [f"The sequence has {counted(steps, 'step')}; a verdict needs at least {TOO_SHORT}."]
     if word == "carried":
-        return [f"Factor {math.exp(lags[-1]):.2g} over {steps} steps.", _reach_text(reach, steps)]
+        return [f"Factor {math.exp(lags[-1]):.2g} over {counted(steps, 'step')}.", _reach_text(reach, steps)]
     if np.isneginf(lags[-1]):
         dead = int(np.flatnonzero(np.isneginf(lags))[0])
-        return [f"It is exactly zero from {dead} step{'s' if dead > 1 else ''} back on.", _reach_text(reach, steps)]
+        return [f"It is exactly zero from {counted(dead, 'step')} back on.", _reach_text(reach, steps)]
     verb = "halves" if word == "vanishing" else "doubles"
     left = f"10 steps back {power_text(lags[10])} is left; " if steps > 10 and word == "vanishing" else ""
     text = f"{left}step 1 of {steps} gets {power_text(lags[-1])}."
@@ -204,11 +204,12 @@ def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -
 
 
 def _steps_text(steps: float) -> str:
-    return f"{steps:.2g} steps" if steps < 10 else f"{steps:.0f} steps"
+    text = f"{steps:.2g}" if steps < 10 else f"{steps:.0f}"
+    return f"{text} step" if text == "1" else f"{text} steps"
 
 
 def _reach_text(reach: int, steps: int) -> str:
-    return f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {steps} steps."
+    return f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {counted(steps, 'step')}."
 
 
 def path_factors(ds: xr.Dataset, log_rate: float | None) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..arrays import is_whole
-from ..errors import InputError
+from ..errors import InputError, echo
 from ..registry import Registry
 
 
@@ -58,7 +58,7 @@ class Task(ABC):
 
     def __post_init__(self) -> None:
         if not is_whole(self.steps) or self.steps < self.least_steps:
-            raise InputError(f"steps: {self.name} needs at least {self.least_steps}, got {self.steps!r}", "steps")
+            raise InputError(f"steps: {self.name} needs at least {self.least_steps}, got {echo(self.steps)}", "steps")
 
     @property
     def input_size(self) -> int:

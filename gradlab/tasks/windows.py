@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import InputError
+from ..wording import counted
 from .base import Task
 
 
@@ -27,8 +28,8 @@ class Windows(Task):
         if held <= self.steps:
             shorter = f"use {held - 1} or less, or a longer {self.whole}"
             raise InputError(
-                f"steps: the held-out end of the {self.whole} has {held} {self.unit}s, too few for windows of "
-                f"{self.steps} steps and the {self.unit} after; "
+                f"steps: the held-out end of the {self.whole} has {counted(held, self.unit)}, too few for windows of "
+                f"{counted(self.steps, 'step')} and the {self.unit} after; "
                 f"{shorter if held > self.least_steps else f'learn from a longer {self.whole}'}",
                 "steps",
             )

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays import Array, require_finite, require_whole, to_numpy
 from ..cells.activations import Activation
-from ..errors import InputError
+from ..errors import InputError, echo
 from .gaussian import find
 
 
@@ -79,7 +79,7 @@ def chrono_memory(t_max: int, lag: Any = None) -> np.ndarray:
     steps. Raises InputError for t_max below 3 and negative lags. Source: Tallec & Ollivier 2018.
     """
     if not 3 <= t_max < math.inf:
-        raise InputError(f"t_max: expected the longest lag expected, at least 3, got {t_max}", "t_max")
+        raise InputError(f"t_max: expected the longest lag expected, at least 3, got {echo(t_max)}", "t_max")
     lags = np.asarray(t_max if lag is None else lag, float)
     if not (lags >= 0).all():
         raise InputError(f"lag: expected numbers of steps from 0 on, got {lag}", "lag")

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..arrays import quiet
 from ..cells.activations import Activation
-from ..errors import InputError
+from ..errors import InputError, echo
 from ..lazy import lazy
 from ..registry import unknown
 from .gaussian import blockwise, correlations, find, moments, table
@@ -169,7 +169,7 @@ def scales(**given: Any) -> list[np.ndarray]:
         try:
             array = np.asarray(value, float)
         except (TypeError, ValueError):
-            raise InputError(f"{name}: expected a standard deviation, got {value!r}", name) from None
+            raise InputError(f"{name}: expected a standard deviation, got {echo(value)}", name) from None
         wrong = array[~((array >= 0) & (array <= LARGEST_SCALE))]
         if wrong.size:
             expected = f"a standard deviation (not a variance) from 0 to {LARGEST_SCALE:g}"

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import quiet
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
-from ..wording import number_text, value_text
+from ..wording import counted, number_text, value_text
 from .loop import Step, train
 from .outcome import late_loss
 from .record import TrainingRecord
@@ -50,10 +50,11 @@ class Effect:
         return judge(self.loss_with, self.loss_without)
 
     def __str__(self) -> str:
-        lost = f" {self.skipped_with} updates overflowed with it, {self.skipped_without} without."
+        lost = f" {counted(self.skipped_with, 'update')} overflowed with it, {self.skipped_without} without."
+        over = counted(self.iterations, "iteration")
         return (
-            f"Over {self.iterations} iterations from the start the loss came to {value_text(self.loss_with)} with it "
-            f"and {value_text(self.loss_without)} without: {EFFECTS[self.outcome]}. It clipped {self._clipped}."
+            f"Over {over} from the start the loss came to {value_text(self.loss_with)} "
+            f"with it and {value_text(self.loss_without)} without: {EFFECTS[self.outcome]}. It clipped {self._clipped}."
             f"{lost if self.skipped_with or self.skipped_without else ''}"
         )
 
@@ -61,7 +62,7 @@ class Effect:
     def _clipped(self) -> str:
         """How many updates, and why that are more or fewer than the norms without it let expect."""
         clipped, above = (round(share * self.iterations) for share in (self.share_clipped, self.share_above))
-        text = f"{clipped} of {self.iterations} updates"
+        text = f"{clipped} of {counted(self.iterations, 'update')}"
         if abs(self.share_clipped - self.share_above) <= OFF:
             return text
         size = "larger" if clipped > above else "smaller"
@@ -125,7 +126,9 @@ def _tried(run: TrainingRecord) -> str:
     """Which clipping the norms have seen."""
     clipped = run.history.rows["clipped"]
     return (
-        f"{sum(clipped):.0f} of {len(clipped):,} updates were clipped." if run.threshold else "No threshold was tried."
+        f"{sum(clipped):.0f} of {counted(len(clipped), 'update')} were clipped."
+        if run.threshold
+        else "No threshold was tried."
     )
 
 
@@ -133,13 +136,13 @@ def _suggestion(logs: np.ndarray, left_out: int, lost: int, tried: str) -> tuple
     """Threshold and reason from ln of norms that follow the first `left_out` iterations."""
     tail = _tail(logs)
     largest = (
-        f"of {len(logs):,} norms (the first {left_out:,} iterations left out) the most extreme is "
+        f"of {counted(len(logs), 'norm')} (the first {counted(left_out, 'iteration')} left out) the most extreme is "
         f"{number_text(tail, 2)} times what was usual until then"
     )
     if tail < HEAVY and not lost:
         return None, f"No tail asks for clipping: {largest}. {tried}"
     threshold = float(f"{math.exp(min(np.percentile(logs, AT), 600)):.2g}")
-    start = f"{lost:,} updates overflowed; {largest}" if lost else f"{largest[0].upper()}{largest[1:]}"
+    start = f"{counted(lost, 'update')} overflowed; {largest}" if lost else f"{largest[0].upper()}{largest[1:]}"
     return threshold, (
         f"{start}. At {value_text(threshold)}, the {AT}th percentile, one in ten of them would have been shortened, "
         "and the tail cut off. A net that is clipped goes another way, so only a run with it shows whether that helps."

@@ -16,6 +16,7 @@ from ..data.uploads import original_name
 from ..errors import InputError
 from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
 from ..runs.build import cell_of, draw_options
+from ..runs.cost import require_memory
 from ..tasks import TASKS, Task, make_task
 
 KEPT = 4  # files as tasks
@@ -106,7 +107,11 @@ def require_trainable(config: TrainConfig) -> None:
 
 
 def build_network(config: TrainConfig, task: Task) -> Sequential:
-    """Recurrent layers, with skip connections and dropout between them as configured, and a linear output."""
+    """Recurrent layers, with skip connections and dropout between them as configured, and a linear output.
+
+    Raises InputError for one that takes more memory than there is.
+    """
+    require_memory(config)
     layers: list[Layer] = []
     for n in range(config.layers):
         cell = cell_of(config, task.input_size if n == 0 else config.hidden_size)

@@ -20,6 +20,7 @@ from gradlab.cli.terminal import option_name
 from gradlab.config import LOSSES, RunConfig, controls
 from gradlab.config.links import from_query
 from gradlab.config.presets import PRESETS
+from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
 from gradlab.importers.trained import save_layer
 from gradlab.learning.clipping import CLIP_MODES, CLIPPERS
@@ -340,3 +341,18 @@ def test_version_and_help() -> None:
     assert bare.exit_code == 0
     assert bare.stdout == run(command="-h").stdout
     assert re.search(r"^  analyze +Measure .*\.\n  list +Show .*\.$", bare.stdout, re.MULTILINE)
+
+
+NUMERIC = [("analyze", field) for field, info in RunConfig.model_fields.items() if info.annotation in (int, float)]
+NUMERIC += [("train", field) for field, info in TrainConfig.model_fields.items() if info.annotation in (int, float)]
+NUMERIC += [("lyapunov", "exponents"), ("lyapunov", "every"), ("lyapunov", "warmup"), ("theory", "gain")]
+
+
+@pytest.mark.parametrize("digits", [75, 5000])
+@pytest.mark.parametrize(("command", "field"), NUMERIC)
+def test_long_numbers_are_quoted_by_their_ends(command, field, digits):
+    option = f"--{field.replace('_', '-')}"
+    small = ("--steps", 12, "--hidden-size", 2, "--batch-size", 1) if command == "lyapunov" else ()
+    result = call(command, f"{option}=-1{'0' * digits}", *small)
+    assert result.exit_code == 2 and option in result.stderr
+    assert not re.search(r"\d{41}", result.stderr) and len(result.stderr) < 400

@@ -170,7 +170,7 @@ def test_overflow_is_told() -> None:
     skipping = run(*wild)
     count = sum(train(**FIELDS, activation="relu", gain=1e20, dtype="float32").history.rows["skipped"])
     assert skipping.exit_code == 0 and count > 20
-    assert f"\n{count:.0f} updates were skipped because a number overflowed.\n" in skipping.stdout
+    assert f"\n{count:.0f} updates skipped because a number overflowed.\n" in skipping.stdout
     stopping = run(*wild, "--nonfinite", "stop", "--checkpoint", "b.safetensors")
     first = stopping.stdout.partition("\n")[0]
     assert first == f"Adding: {command.WORDS['broke']}. 1 iteration, too few for a held-out score."

@@ -1,6 +1,7 @@
 """Theory beside the measured rate, and the diagnosis card whose remedies become runs."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore import settle as explore_settle
 from dashboard.pages.explore import steer as explore_steer
 from dashboard.pages.explore import theory as explore_theory
+from dashboard.pages.explore.request import Request
 from dashboard.work import runs
 from gradlab import plots
 from gradlab.config import RunConfig
@@ -35,8 +37,8 @@ LSTM = Path(__file__).parents[1] / "golden" / "encoder_lstm.safetensors"
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
-def data(config: RunConfig = SMALL, **more: Any) -> dict[str, Any]:
-    return views.data(config, **more)
+def request(config: RunConfig = SMALL, **more: Any) -> Request:
+    return views.request(config, **more)
 
 
 def predicted(ds: xr.Dataset, rate: float, label: str = "mean field: 1/2 ln chi_1") -> xr.Dataset:
@@ -76,7 +78,7 @@ def test_a_rate_that_cannot_be_drawn_leaves_the_figure_as_it_is(rate):
 
 def test_the_line_can_be_switched_off():
     for on, count in ((True, 1), (False, 0)):
-        drawn = explore_draw.show(data(theory=on))
+        drawn = explore_draw.show(request(theory=on))
         assert len(named(drawn["figure"], "theory: mean field")) == count
         assert words(drawn["theory"]).startswith("Theory ×")
 
@@ -89,18 +91,18 @@ def test_theory_and_measured_rate_stand_side_by_side():
         f"Theory ×{np.exp(float(ds.theory_log_rate[0])):.2f} (mean field), measured ×{np.exp(found.log_rate):.2f}"
     )
     assert abs(float(ds.theory_log_rate[0]) - found.log_rate) < 0.1, "this net is one that theory is about"
-    behind = words(explore_settle.settle(data())["theory_where"])
+    behind = words(explore_settle.settle(request())["theory_where"])
     assert "Holds for wide networks" in behind and "Fails for trained" in behind and "sigma" not in behind
 
 
 @pytest.mark.parametrize("config", [RunConfig(cell="gru", gain=3.0, steps=60), RunConfig(gain=1000.0, steps=40)])
 def test_a_prediction_that_misses_is_grey_and_says_why(config):
-    drawn = explore_draw.show(data(config, run=True))
+    drawn = explore_draw.show(request(config, run=True))
     (line,) = (t for t in drawn["figure"].data if (t.name or "").startswith("theory: "))
     assert line.line.color == plots.THEMES["light"].muted
     note = drawn["drawn"]["props"]["note"]["children"]
     assert note.startswith("Theory misses this run; its line is grey. ") and "Fails " in note
-    fine = explore_draw.show(data())
+    fine = explore_draw.show(request())
     assert fine["drawn"]["props"]["note"]["children"] == ""
     (line,) = named(fine["figure"], "theory: mean field")
     assert line.line.color == plots.THEMES["light"].text
@@ -110,15 +112,15 @@ def test_no_theory_says_so():
     ds = fading(20)
     assert words(explore_theory.line(ds, verdict(runs.RUNS.get(SMALL)))) == explore_theory.NOTHING
     assert explore_theory.where(ds) == []
-    assert explore_settle.settle(data(SMALL.replace(seed=77)))["theory_where"] == [], "not before the run"
+    assert explore_settle.settle(request(SMALL.replace(seed=77)))["theory_where"] == [], "not before the run"
 
 
 def test_a_change_is_still_drawn_in_time():
-    explore_draw.show(data(RunConfig()))
+    explore_draw.show(request(RunConfig()))
     took = []
     for seed in range(5):
         start = time.thread_time()
-        explore_draw.show(data(RunConfig(gain=1 + 0.05 * seed)))
+        explore_draw.show(request(RunConfig(gain=1 + 0.05 * seed)))
         took.append(time.thread_time() - start)
     assert min(took) < 0.15
 
@@ -129,7 +131,7 @@ def test_a_change_is_still_drawn_in_time():
 def test_the_card_holds_cause_factors_and_buttons():
     runs.RUNS.get(SMALL)
     found = explore_diagnosis.diagnosed(SMALL)
-    card = explore_diagnosis.content(data(), None)
+    card = explore_diagnosis.content(request(), None)
     text = words(card)
     assert words(components.typeset(found.cause)) in text
     buttons = parts(card, "Button")
@@ -141,15 +143,15 @@ def test_the_card_holds_cause_factors_and_buttons():
 
 
 def test_no_card_before_the_run_and_none_for_a_wrong_control():
-    assert explore_diagnosis.content(data(SMALL.replace(seed=555)), None) == []
-    wrong = data()
-    assert explore_diagnosis.content(wrong | {"raw": wrong["raw"] | {"gain": -1}}, None) == []
+    assert explore_diagnosis.content(request(SMALL.replace(seed=555)), None) == []
+    wrong = replace(request(), raw=form.raw(SMALL) | {"gain": -1})
+    assert explore_diagnosis.content(wrong, None) == []
 
 
 def test_a_run_that_is_carried_needs_no_remedy():
     config = SMALL.replace(activation="identity", recurrent_init="orthogonal")
     runs.RUNS.get(config)
-    card = explore_diagnosis.content(data(config), None)
+    card = explore_diagnosis.content(request(config), None)
     assert "Slope and weights balance" in words(card) and not parts(card, "Button")
 
 
@@ -158,7 +160,7 @@ def test_the_first_button_keeps_its_promise(fields):
     """What is predicted for it was corrected by running it, and the run after it is carried."""
     config = SMALL.replace(**fields)
     runs.RUNS.get(config)
-    assert "when run" in words(explore_diagnosis.content(data(config), None))
+    assert "when run" in words(explore_diagnosis.content(request(config), None))
     assert verdict(runs.RUNS.get(explore_diagnosis.changed(config, 0)[0])).word == "carried"
 
 
@@ -172,14 +174,14 @@ def test_remedies_of_a_large_run_are_estimates(monkeypatch):
     monkeypatch.setattr("gradlab.diagnosis.trials.QUICK", 0)
     config = SMALL.replace(seed=3)
     runs.RUNS.get(config)
-    said = words(explore_diagnosis.content(data(config), None))
+    said = words(explore_diagnosis.content(request(config), None))
     assert "an estimate" in said and "when run" not in said
 
 
 def test_a_remedy_becomes_the_run_and_the_old_one_a_pin():
     runs.RUNS.get(SMALL)
     remedy = explore_diagnosis.diagnosed(SMALL).remedies[0]
-    changes = explore_steer.try_remedy(data(), 0, page())
+    changes = explore_steer.try_remedy(request(), 0, page())
     new = form.read(changes["values"]).config
     assert new == remedy.change.apply(SMALL) != SMALL
     assert changes["pins"] == [to_query(SMALL)]
@@ -189,21 +191,22 @@ def test_a_remedy_becomes_the_run_and_the_old_one_a_pin():
         "predicted": remedy.predicted_log_rate,
     }
     measured = verdict(runs.RUNS.get(new))
-    said = words(explore_diagnosis.content(data(new), changes["tried"]))
+    tried = explore_diagnosis.Tried(**changes["tried"])
+    said = words(explore_diagnosis.content(request(new), tried))
     assert said.startswith(f"{remedy.change.label}: predicted ×{np.exp(remedy.predicted_log_rate):.2f}, measured ×")
     assert f"measured ×{measured.rate:.2f}." in said
-    assert "measured ×" not in words(explore_diagnosis.content(data(), changes["tried"])), "not about another run"
+    assert "measured ×" not in words(explore_diagnosis.content(request(), tried)), "not about another run"
 
 
 def test_full_pins_stay_as_they_are():
     runs.RUNS.get(SMALL)
     pins = tuple(f"v=1&gain={n}" for n in range(explore_draw.MAX_PINS))
-    assert explore_steer.try_remedy(data(), 0, page(pins=pins))["pins"] is explore_steer.no_update
+    assert explore_steer.try_remedy(request(), 0, page(pins=pins))["pins"] is explore_steer.no_update
 
 
 def test_buttons_that_come_and_go_change_nothing():
-    assert explore_steer.press(ids.try_remedy(0), None, page()) == {}
-    assert explore_steer.press(ids.reopen("v=1&gain=2"), None, page())["values"]["gain"] == 2.0
+    assert explore_steer.press(explore_steer.Pressed(**ids.try_remedy(0)), None, page()) == {}
+    assert explore_steer.press(explore_steer.Pressed(**ids.reopen("v=1&gain=2")), None, page())["values"]["gain"] == 2.0
 
 
 # weights from a file
@@ -223,7 +226,7 @@ def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
     found = explore_diagnosis.diagnosed(slow_net)
     n, remedy = next((n, r) for n, r in enumerate(found.remedies) if r.change.transform)
     before = Path(slow_net.weights).read_bytes()
-    changes = explore_steer.try_remedy(data(slow_net), n, page())
+    changes = explore_steer.try_remedy(request(slow_net), n, page())
     new = form.read(changes["values"]).config
     assert new.weights != slow_net.weights and Path(slow_net.weights).read_bytes() == before
     assert original_name(Path(new.weights)) == f"mine, {remedy.change.label}.safetensors"
@@ -266,7 +269,7 @@ def test_a_remedy_that_cannot_be_kept_is_a_message(slow_net, monkeypatch):
         raise InputError("cannot keep it; set GRADLAB_CACHE to a directory that can be written")
 
     monkeypatch.setattr(explore_diagnosis, "store", refuse)
-    changes = explore_steer.try_remedy(data(slow_net), n, page())
+    changes = explore_steer.try_remedy(request(slow_net), n, page())
     assert list(changes) == ["notices"] and "set GRADLAB_CACHE" in words(changes["notices"])
     monkeypatch.setattr(explore_diagnosis, "store", lambda name, content: "0" * 12)
     with pytest.raises(InputError, match="could not be kept; make room in the file cache and try again"):

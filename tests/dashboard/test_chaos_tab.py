@@ -137,12 +137,12 @@ def test_headlines(exponents, text):
 def test_how_large_the_chaos_is():
     run = Run(gradlab.analyze(**TINY), RunConfig(**TINY), "light")
     text = chaos.rest(outcome(), run)
-    assert "1 of 3 directions drift apart, together by 0.2 nats per step" in text
+    assert "1 of 3 directions drifts apart, together by 0.2 nats per step" in text
     assert "about 2.4 of 3 dimensions (Kaplan-Yorke)" in text
     assert "per step over 20 steps" in text
     some = chaos.rest(outcome(chaos.Plan(2000, 4, 3, 9), kaplan_yorke=np.float64(np.nan)), run)
     assert "1 of the leading 3 directions" in some
-    assert "needs more than these 3 exponents" in some
+    assert "needs more than 3 exponents" in some
     few = chaos.rest(outcome(chaos.Plan(2000, 4, 3, 9), entropy_rate=np.float64(np.nan)), run)
     assert "together by at least 0.2 nats per step" in few
     assert "Kaplan" not in chaos.rest(outcome(exponents=(-0.1, -0.2, -0.3)), run)
@@ -240,8 +240,8 @@ def run(request):
 
 
 def click(run: Run, part: str, compute=chaos.compute) -> dict:
-    data = {"query": to_query(run.config), "theme": run.theme}
-    return frame.act(replace(chaos.WORK, compute=compute), getattr(chaos.WORK.ids, part), data)
+    about = frame.About(to_query(run.config), run.theme)
+    return frame.act(replace(chaos.WORK, compute=compute), getattr(chaos.WORK.ids, part), about)
 
 
 def wait(run: Run) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,7 +32,7 @@ from gradlab.errors import InputError
 from gradlab.runs import cost
 from gradlab.runs.curves import csv_of_curves
 
-from ..views import SMALL, data, request, stored, walk, words
+from ..views import SMALL, request, stored, walk, words
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -67,7 +68,7 @@ def test_a_wrong_value_keeps_the_figure() -> None:
     assert "figure" not in drawing and drawing["drawn"]["strip"] is None
     assert "got -1" in drawing["drawn"]["props"]["control-gain"]["error"]
     assert drawing["drawn"]["props"]["stage"] == {"className": "stage stale"}
-    assert explore_draw.show(data() | {"raw": raw})["figure"] is no_update
+    assert explore_draw.show(replace(request(), raw=raw))["figure"] is no_update
 
 
 def test_messages_are_seen_where_controls_may_not_be() -> None:
@@ -76,6 +77,8 @@ def test_messages_are_seen_where_controls_may_not_be() -> None:
     assert first["verdict"] == "Nothing to show yet"
     assert words(first["failure"]).startswith("Bias scale: expected at least 0")
     assert first["drawn"]["props"]["more"] == {"open": True}
+    beyond = explore_draw.draw(Request(form.raw(SMALL) | {"steps": 999_999}, "vanishing_tanh", first=True))
+    assert words(beyond["failure"]).startswith("Steps: at most 20,000 in the app, got 999,999;")
     narrow = explore_draw.draw(Request(raw, "vanishing_tanh", narrow=True))
     assert words(narrow["failure"]).endswith("The figure shows the last good run.")
     assert explore_draw.draw(Request(raw, "vanishing_tanh"))["failure"] == ""
@@ -184,14 +187,14 @@ def test_pins_are_drawn_with_their_labels() -> None:
 
 def test_settling_writes_the_address_only_where_it_says_something_else() -> None:
     explore_draw.draw(request())
-    changed = explore_settle.settle(data())
+    changed = explore_settle.settle(request())
     assert changed["address"] == f"?{to_query(SMALL)}"
     assert "The gradient vanishes" in changed["announcement"]
     assert "import gradlab" in changed["copies"][ids.EXPLORE.copy_python]
     assert changed["copies"][ids.EXPLORE.copy_command].startswith("gradlab analyze --")
-    again = explore_settle.settle(data(search="?batch_size=3&hidden_size=8&steps=20&nonsense=1"))
+    again = explore_settle.settle(request(search="?batch_size=3&hidden_size=8&steps=20&nonsense=1"))
     assert again["address"] is no_update
-    wrong = data() | {"raw": dict(form.raw(SMALL)) | {"gain": ""}}
+    wrong = replace(request(), raw=form.raw(SMALL) | {"gain": ""})
     assert explore_settle.settle(wrong) == dict.fromkeys(changed, no_update) | {"theory_where": []}
 
 
@@ -213,7 +216,7 @@ def test_pins_have_a_limit_and_no_doubles() -> None:
 def test_tabs(tab: str, fields: dict[str, str]) -> None:
     config = SMALL.replace(**fields)
     explore_draw.draw(request(config))
-    shown = tabs.panels(tab, data(config))
+    shown = tabs.panels(tab, request(config))
     assert [name for name, content in shown.items() if content] == [tab]
     figures = [part for part in walk(shown[tab]) if getattr(part, "role", None) == "img"]
     on_demand = tab == "chaos"
@@ -222,7 +225,7 @@ def test_tabs(tab: str, fields: dict[str, str]) -> None:
 
 
 def test_a_tab_waits_for_its_run() -> None:
-    shown = tabs.panels("why", data(SMALL.replace(seed=4321)))
+    shown = tabs.panels("why", request(SMALL.replace(seed=4321)))
     assert "Nothing to show until the whole run is drawn." in words(shown["why"])
     assert tabs.panels(None, None) == dict.fromkeys(TABS, [])
 
@@ -233,7 +236,7 @@ def test_downloads_hold_the_run(tmp_path: Path) -> None:
     assert rows[0] == "t,ln_share_left,ln_grad_norm_h,ln_grad_norm_c,jacobian_frobenius,jacobian_spectral"
     assert len(rows) == 22 and rows[1].endswith(",,")
     np.testing.assert_allclose(float(rows[2].split(",")[4]), ds.jacobian_frobenius.sel(step=1).median())
-    made = explore_downloads.download("nc", data(SMALL.replace(cell="lstm")))[0]
+    made = explore_downloads.download("nc", request(SMALL.replace(cell="lstm")))[0]
     with xr.open_dataset(io.BytesIO(made)) as read:
         assert read.attrs["cell"] == ds.attrs["cell"]
     assert b"The gradient" in explore_downloads.report(ds)
@@ -247,17 +250,17 @@ def test_a_download_needs_no_room_on_the_disk(fmt: str, monkeypatch: pytest.Monk
     runs.RUNS.get(SMALL)
     for name in ("mkdir", "mkstemp", "NamedTemporaryFile", "mkdtemp"):
         monkeypatch.setattr(tempfile if hasattr(tempfile, name) else os, name, full)
-    file, text = downloads.sent(explore_downloads.download, fmt, data())
+    file, text = downloads.sent(explore_downloads.download, fmt, request())
     assert file["filename"] == f"gradlab-elman.{fmt}" and text == ""
 
 
 def test_a_download_needs_a_run() -> None:
-    file, text = downloads.sent(explore_downloads.download, "csv", data(SMALL.replace(seed=999)))
+    file, text = downloads.sent(explore_downloads.download, "csv", request(SMALL.replace(seed=999)))
     assert file is no_update
     assert "no finished run" in words(text)
     runs.RUNS.get(SMALL)
     assert downloads.sent(explore_downloads.download, "csv", None)[0] is no_update
-    file, text = downloads.sent(explore_downloads.download, "csv", data())
+    file, text = downloads.sent(explore_downloads.download, "csv", request())
     assert file["filename"] == "gradlab-elman.csv" and text == ""
 
 

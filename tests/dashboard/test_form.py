@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 from dash.development.base_component import Component
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from dashboard import components, controls, form, ids
 from gradlab.config import RunConfig
 from gradlab.config import controls as config_controls
+from gradlab.config.links import from_query, to_query
 from gradlab.config.presets import PRESETS
+from gradlab.config.train import TrainConfig
 
 from ..views import SMALL, walk, words
 
@@ -55,6 +59,39 @@ def test_a_threshold_is_text_in_its_field() -> None:
     config = SMALL.replace(clip="norm", clip_threshold=2.5)
     assert form.raw(config)["clip_threshold"] == "2.5"
     assert form.read(form.raw(config)).config == config
+
+
+@settings(deadline=None)
+@given(st.floats(min_value=0, exclude_min=True, allow_infinity=False))
+@example(0.012345678901234567)
+def test_what_is_shown_is_what_runs_to_the_last_digit(number: float) -> None:
+    fields = {"clip": "norm", "clip_threshold": number}
+    for config in (RunConfig(**fields), TrainConfig(**fields, learning_rate=number)):
+        link = to_query(config)
+        shown = form.raw(from_query(link, type(config)).config)
+        read = form.read(json.loads(json.dumps(shown)), type(config))
+        assert read.config == config and to_query(read.config) == link
+        assert float(shown["clip_threshold"]) == float(shown.get("learning_rate", number)) == number
+
+
+@pytest.mark.parametrize("seed", [2**53 - 1, 2**53 + 1, 2**62 + 1, 10**30])
+def test_a_seed_survives_a_browser_whose_numbers_have_53_bits(seed: int) -> None:
+    shown = form.raw(RunConfig(seed=seed))["seed"]
+    assert int(shown if isinstance(shown, str) else float(shown)) == seed
+    assert form.read(form.raw(RunConfig(seed=seed))).config.seed == seed
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_whatever_the_controls_hold_is_a_form(data: st.DataObject) -> None:
+    of = data.draw(st.sampled_from([RunConfig, TrainConfig]))
+    raw = form.raw(of()) | data.draw(st.dictionaries(st.sampled_from([*form.properties(of)]), PLAIN))
+    filled = form.read(raw, of)
+    assert all(isinstance(text, str) and len(text) < 500 for text in filled.errors.values())
+    assert not filled.config.beyond_limits()
 
 
 def test_the_page_cannot_name_a_path(tmp_path: Path) -> None:

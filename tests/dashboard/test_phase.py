@@ -27,10 +27,9 @@ CHI = np.outer([1.0, 0.8, 0.6], [0.25, 0.9, 1.5, 2.5])
 FIELDS = {"chi": CHI, "log_rate": 0.5 * np.log(CHI)}
 
 
-def request(base: str = "v=1", axes: str = "w-b", activation: str = "tanh", **sigmas: Any) -> dict[str, Any]:
-    """A request as the browser sends it."""
+def request(base: str = "v=1", axes: str = "w-b", activation: str = "tanh", **sigmas: Any) -> phase_draw.Request:
     values = {"activation": activation, "axes": axes, "sigma_w": 1.0, "sigma_b": 0.1, "sigma_v": 1.0} | sigmas
-    return {"values": values, "base": base, "theme": "light", "narrow": False}
+    return phase_draw.Request(phase_draw.Values(**values), base, "light", narrow=False)
 
 
 # the figure

@@ -14,7 +14,7 @@ from gradlab.config.links import to_query
 from gradlab.errors import InputError
 from gradlab.runs import cost
 
-from ..views import SMALL, data, request, words
+from ..views import SMALL, request, words
 
 LONG = SMALL.replace(batch_size=32, cell="lstm")
 NOTE = "Preview: 8 of 32 samples"
@@ -134,24 +134,24 @@ def test_a_known_run_with_unknown_pins_is_not_replaced_by_its_preview() -> None:
 def test_what_is_of_whole_runs_waits_and_says_so() -> None:
     config = LONG.replace(seed=8)
     drawn(config)
-    settled = settle.settle(data(config))
+    settled = settle.settle(request(config))
     assert settled["announcement"].startswith(f"{NOTE}. The gradient ")
     assert f" units. {NOTE}. The gradient " in settled["figure_label"]
     assert words(settled["table"]) == "The table waits for the whole run."
     assert settled["address"] == f"?{to_query(config)}"
-    assert words(diagnosis.content(data(config), None)) == "The diagnosis waits for the whole run."
-    assert "until the whole run is drawn" in words(tabs.panels("why", data(config))["why"])
+    assert words(diagnosis.content(request(config), None)) == "The diagnosis waits for the whole run."
+    assert "until the whole run is drawn" in words(tabs.panels("why", request(config))["why"])
     with pytest.raises(InputError, match="There is no finished run to download yet"):
-        downloads.download("csv", data(config))
+        downloads.download("csv", request(config))
     drawn(config, run=True)
-    settled = settle.settle(data(config))
+    settled = settle.settle(request(config))
     assert NOTE not in settled["announcement"] + settled["figure_label"]
     assert "steps back" in words(settled["table"])
-    assert "waits" not in words(diagnosis.content(data(config), None))
+    assert "waits" not in words(diagnosis.content(request(config), None))
 
 
 def test_a_run_that_is_neither_known_nor_previewed_has_no_card() -> None:
-    assert diagnosis.content(data(LONG.replace(seed=9)), None) == []
+    assert diagnosis.content(request(LONG.replace(seed=9)), None) == []
 
 
 # what is left out for its cost

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -25,7 +26,7 @@ from ..views import parts, stored, upload, walk, words
 
 
 def request(config=SMALL, runs=(), search=""):
-    return {"raw": form.raw(config), "runs": list(runs), "search": search, "first": False, **LOOK}
+    return train_steer.Request(form.raw(config), list(runs), search=search, **LOOK)
 
 
 # the form
@@ -156,7 +157,7 @@ def test_looks_of_the_controls(pair):
 
 
 def test_a_wrong_value_stands_beside_its_control_and_opens_more():
-    wrong = request() | {"raw": form.raw(SMALL) | {"momentum": 2, "optimizer": "sgd"}}
+    wrong = replace(request(), raw=form.raw(SMALL) | {"momentum": 2, "optimizer": "sgd"})
     shown = train_steer.look(wrong)["props"]
     assert "at most 0.999" in shown["control-train-momentum"]["error"]
     assert shown[ids.TRAIN.more] == {"open": True}
@@ -271,6 +272,7 @@ def test_one_click_starts_two_runs():
         ({"task": "forecast"}, "File: the task forecast learns from a file"),
         ({"iterations": 100_000}, "Snapshot every: this run would keep 10,000 snapshots"),
         ({"hidden_size": 1024, "batch_size": 1024, "steps": 20_000}, "the app allows 6 GB"),
+        ({"steps": 999_999}, "Set right Steps first: at most 20,000 in the app, got 999,999"),
     ],
 )
 def test_what_cannot_be_trained_is_told_and_leaves_the_page(raw, text):

@@ -16,12 +16,12 @@ from gradlab.data.uploads import find, store
 from gradlab.importers import save_safetensors, to_state_dict
 
 from ..pages import address, open_page  # noqa: F401 - fixtures
-from ..views import data
+from ..views import request
 
 
 def opened(config, pins=()):
     """What Train reads from the address behind the button."""
-    found = explore_settle.settle(data(config, pins=list(pins)))["train_this"]
+    found = explore_settle.settle(request(config, pins=list(pins)))["train_this"]
     path, _, query = found.partition("?")
     assert path == "/train"
     return train_address.read(f"?{query}")

@@ -19,6 +19,7 @@ from dashboard.pages.train import flow as train_flow
 from dashboard.pages.train import follow as train_follow
 from dashboard.pages.train import steer as train_steer
 from dashboard.pages.train import words as train_words
+from dashboard.pages.train.follow import Look, Seen
 from dashboard.work import training
 from dashboard.work.training import TRAINING, RunState
 from dashboard.work.training_worker import CHECKPOINT, OUTCOME
@@ -32,7 +33,8 @@ from ..views import walk, words
 
 
 def answer(trigger, run_ids, shown=None, back=0, layer=0):
-    return train_follow.update(trigger, run_ids, LOOK, layer, back, shown)
+    seen = {name: value for name, value in (shown or {}).items() if name in ("stamp", "last", "runs")}
+    return train_follow.update(trigger, run_ids, Look(**LOOK), layer, back, Seen(**seen))
 
 
 # what is shown
@@ -42,7 +44,7 @@ def test_without_runs_the_page_is_ready():
     shown = answer(ids.TRAIN.runs, [])
     assert shown["verdict"] == train_follow.READY and shown["stage"] == "stage ready"
     assert shown["shown"]["more"] is False
-    assert train_follow.update(ids.TRAIN.runs, [], None, 0, 0, None) == {}
+    assert train_follow.update(ids.TRAIN.runs, [], None, 0, 0, Seen()) == {}
 
 
 def test_a_run_is_shown_whole(pair):

@@ -298,7 +298,7 @@ def x_of(*shape):
         (lambda: run(pair(), x_of(2, 1, D)), r"x: expected the pair \(the encoder's, the decoder's\), got ndarray"),
         (lambda: run(pair(), (x_of(2, 1, D),) * 3), "x: expected the pair .* got 3 values"),
         (lambda: run(pair(), (x_of(2, 1, D),) * 2, np.array([1, 2])), "lengths: expected the pair .* got ndarray"),
-        (lambda: pair().output_lengths([np.array([1])]), "lengths: expected the pair .* got 1 values"),
+        (lambda: pair().output_lengths([np.array([1])]), "lengths: expected the pair .* got 1 value$"),
         (lambda: run(Last(), x_of(4, 3)), r"x: expected shape \(T, B, F\), time first, got \(4, 3\)"),
         (lambda: run(Last(), x_of(4, 2, 3), np.array([1.0, 2])), "lengths: expected whole numbers"),
         (

@@ -1,5 +1,7 @@
 """Lyapunov spectra of systems with known exponents, and what is made of the exponents."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.special import polygamma
@@ -151,7 +153,7 @@ def test_a_settled_spectrum_has_converged_and_a_short_or_drifting_one_not():
 
     assert ramp(0.0).converged
     assert ramp(0.0).notes == []
-    assert any("exponents drift" in note for note in ramp(1e-3).notes)
+    assert any(re.search("exponents? drift", note) for note in ramp(1e-3).notes)
     cell, params = net(30, gain=2.0)
     short = lyapunov(cell, params, driven(1))
     assert not short.converged

@@ -12,7 +12,7 @@ from gradlab.quantities import QUANTITIES, quantity
 from gradlab.training import TrainConfig, TrainingRun, snapshot_dataset, train
 
 from ..commands import call, parsed
-from ..views import SMALL, data, request, words
+from ..views import SMALL, request, words
 
 NAME, LOG = "log_throwaway", -20 * math.log(10)
 BLOCK = {"long_name": "What nobody has recorded before", "symbol": "ln z_t", "units": "furlongs", "scale": "log"}
@@ -65,7 +65,7 @@ def test_the_app_and_the_report_show_it(block):
     row = "<tr><td>What nobody has recorded before</td><td>z_t</td><td>furlongs</td>"
     assert f"{row}<td>carry 10<sup>−20</sup>, g 10<sup>−20</sup></td></tr>" in page
     draw.draw(request(CONFIG))
-    shown = words(tabs.panels("data", data(CONFIG))["data"])
+    shown = words(tabs.panels("data", request(CONFIG))["data"])
     assert "What nobody has recorded beforez_tfurlongscarry 10" in shown
 
 

@@ -144,7 +144,7 @@ def test_half_life(rate, half_life):
     result = verdict(synthetic(line(rate)))
     assert result.half_life == pytest.approx(half_life, rel=1e-3)
     verb = "halves" if rate < 1 else "doubles"
-    assert f"It {verb} every {half_life:.2g} steps." in str(result)
+    assert f"It {verb} every {half_life:.2g} step{'' if half_life == 1 else 's'}." in str(result)
 
 
 def test_carried_has_no_half_life():

@@ -266,7 +266,7 @@ def test_the_text_is_split_and_its_baseline_is_the_unigram_entropy():
         ("a.txt", b"", "a.txt: the file is empty"),
         ("a.txt", b"\xff\xfe\x00", "not UTF-8 text"),
         ("a.txt", b"a", "held-out end of the text has 0 characters.*; learn from a longer text"),
-        ("a.txt", b"too short", "held-out end of the text has 1 characters.*; learn from a longer text"),
+        ("a.txt", b"too short", "held-out end of the text has 1 character, .*; learn from a longer text"),
         ("a.csv", b"x\n1\n2\n", "expected a text; numbers are forecast"),
     ],
 )

@@ -1,11 +1,12 @@
 """The diagnosis of the run: its main cause, and up to three changes that should help, each one click away."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from dash import Dash, Input, Output, State, html
+from pydantic import Field
 
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -17,17 +18,25 @@ from gradlab.wording import factor_text
 
 from ... import form, ids
 from ...components import Component, message, table, typeset
+from ...posts import Text
 from ...work import lanes
 from ...work.runs import KEPT, RUNS
-from .request import finished
-
-Tried = Mapping[str, Any]  # {"query": the changed run, "label": the change, "predicted": its ln rate}
+from .request import Request, finished
 
 
-def content(data: Mapping[str, Any], tried: Tried | None) -> list[Component]:
+@dataclass(frozen=True)
+class Tried:
+    """A remedy that was tried: the query of the changed run, the change, and the ln rate that was predicted."""
+
+    query: Text
+    label: Text
+    predicted: Annotated[float, Field(allow_inf_nan=False)] | None
+
+
+def content(request: Request, tried: Tried | None) -> list[Component]:
     """The callback: the card of the settled run; empty while there is none, but for a preview's waiting."""
-    if (run := finished(data)) is None:
-        previewed = RUNS.previewed(form.read(data["raw"]).config) is not None
+    if (run := finished(request)) is None:
+        previewed = RUNS.previewed(form.read(request.raw).config) is not None
         return [html.P("The diagnosis waits for the whole run.")] if previewed else []
     try:
         diagnosis = diagnosed(run.config)
@@ -55,9 +64,9 @@ def card(found: Diagnosis, result: str) -> list[Component]:
 
 def outcome(found: Diagnosis, query: str, tried: Tried | None) -> str:
     """Predicted and measured, where this run is the remedy that was tried."""
-    if not tried or tried["query"] != query:
+    if not tried or tried.query != query:
         return ""
-    return f"{tried['label']}: predicted {factor_text(tried['predicted'])}, measured {factor_text(found.log_rate)}."
+    return f"{tried.label}: predicted {factor_text(tried.predicted)}, measured {factor_text(found.log_rate)}."
 
 
 def measured(found: Diagnosis) -> Component:
@@ -85,12 +94,14 @@ def _promise(remedy: Remedy) -> str:
 
 def changed(config: RunConfig, n: int) -> tuple[RunConfig, Tried]:
     """The run after its n-th remedy. Weights from a file are transformed and kept as a new file; InputError if not."""
-    remedy = diagnosed(config).remedies[n]
+    remedies = diagnosed(config).remedies
+    if n >= len(remedies):
+        raise InputError("this remedy belongs to another run; choose one of those that the card shows")
+    remedy = remedies[n]
     new = remedy.change.apply(config)
     if remedy.change.transform is not None and config.weights is not None:
         new = new.replace(weights=transformed(config.weights, config.activation, remedy.change))
-    tried = {"query": to_query(new), "label": remedy.change.label, "predicted": remedy.predicted_log_rate}
-    return new, tried
+    return new, Tried(to_query(new), remedy.change.label, remedy.predicted_log_rate)
 
 
 def transformed(path: str, activation: str, change: Change) -> str:

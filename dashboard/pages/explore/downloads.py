@@ -1,7 +1,6 @@
 """Downloads of a run: the Dataset, its curves as CSV, a report, a picture."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import xarray as xr
 from dash import Dash, State
@@ -13,7 +12,7 @@ from gradlab.runs.netcdf import netcdf
 from gradlab.runs.verdicts import verdict
 
 from ... import downloads, ids
-from .request import Run, finished
+from .request import Request, Run, finished
 
 
 def report(ds: xr.Dataset) -> bytes:
@@ -32,7 +31,7 @@ WRITERS: Mapping[str, Callable[[Run], bytes]] = {
 }
 
 
-def download(fmt: str, request: Mapping[str, Any] | None) -> tuple[bytes, str]:
+def download(fmt: str, request: Request | None) -> tuple[bytes, str]:
     """Content and name of a file of the run on the page. Raises InputError before there is one."""
     if request is None or (run := finished(request)) is None:
         raise InputError("There is no finished run to download yet.")

@@ -13,7 +13,7 @@ from gradlab.config.links import from_query
 from gradlab.config.presets import PRESETS
 from gradlab.errors import Cancelled, InputError
 from gradlab.runs.verdicts import verdict
-from gradlab.wording import duration
+from gradlab.wording import counted, duration
 
 from ... import components, form, ids
 from ...answers import answer, outputs
@@ -86,7 +86,7 @@ def preview(config: RunConfig, pins: list[RunConfig], request: Request, seconds:
 
 def preview_note(config: RunConfig) -> str:
     """What a preview shows of a run."""
-    return f"Preview: {PREVIEW_SAMPLES} of {config.batch_size} samples"
+    return f"Preview: {PREVIEW_SAMPLES} of {counted(config.batch_size, 'sample')}"
 
 
 def stale(request: Request, filled: Form[RunConfig], failure: str = "", question: str = "") -> dict[str, Any]:
@@ -192,9 +192,9 @@ def _range(values: np.ndarray) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def show(data: dict[str, Any]) -> dict[str, Any]:
+def show(request: Request) -> dict[str, Any]:
     """The callback."""
-    return answer(OUTPUTS, draw(Request.parse(data)))
+    return answer(OUTPUTS, draw(request))
 
 
 OUTPUTS = {

@@ -19,6 +19,7 @@ from ... import form, ids, run_card
 from ...addresses import ARRIVAL
 from ...answers import answer, outputs
 from ...components import Component, message, table
+from ...posts import Clicks, Text
 from ...work.runs import RUNS
 from . import theory
 from .draw import add_pin, label, preview_note
@@ -27,9 +28,8 @@ from .request import MAX_PINS, Request, Run, finished
 FIGURE = "Gradient at every step, one-step factors and units."
 
 
-def settle(data: dict[str, Any]) -> dict[str, Any]:
+def settle(request: Request) -> dict[str, Any]:
     """The callback: everything that a changed run changes outside the figure; nothing while a control is wrong."""
-    request = Request.parse(data)
     filled = form.read(request.raw)
     if filled.errors:
         return answer(OUTPUTS, {"theory_where": []})
@@ -41,7 +41,7 @@ def settle(data: dict[str, Any]) -> dict[str, Any]:
         "train_this": f"/train?{query}&{urlencode([ARRIVAL])}",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(filled.config), request.pins),
-        **spoken(filled.config, finished(data)),
+        **spoken(filled.config, finished(request)),
     }
     return answer(OUTPUTS, changes)
 
@@ -104,12 +104,12 @@ def _pin(query: str, colour: str) -> Component:
     return run_card.pin_row(query, label(config), rate, colour)
 
 
-def change_pins(_pin: Any, _unpin: Any, pins: list[str], request: dict[str, Any] | None) -> Any:
+def change_pins(_pin: Clicks, _unpin: list[Clicks], pins: list[Text], request: Request | None) -> Any:
     """The callback: one pin more or less."""
     if isinstance(ctx.triggered_id, dict):
         gone = ctx.triggered_id["query"] if ctx.triggered[0]["value"] else None
         return [query for query in pins if query != gone] if gone else no_update
-    filled = form.read(request["raw"]) if request else None
+    filled = form.read(request.raw) if request else None
     if filled is None or filled.errors:
         return no_update
     return add_pin(pins, to_query(filled.config))

@@ -1,11 +1,11 @@
 """What sets the controls other than a hand: link, preset, Reset, another seed, file, a pin opened again, remedy."""
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from pydantic import Field
 
 from gradlab.config import RunConfig
 from gradlab.config.links import Link, from_query, to_query
@@ -15,28 +15,41 @@ from gradlab.errors import InputError
 from ... import controls, drawing, form, ids
 from ...answers import answer, outputs
 from ...components import message
+from ...posts import Clicks, Entries, Text
 from ...uploads import columns, decode, keep
+from ...work.runs import require_drawable
 from . import diagnosis
 from .draw import add_pin
-from .request import MAX_PINS
+from .request import MAX_PINS, Pins, Request
 
 UPLOADS = (*form.FILES, ids.EXPLORE.missing)
 CHIPS = {"vanishing_tanh": "Vanishing", "edge": "Edge", "exploding_tanh": "Exploding", "lstm_forget_1": "LSTM"}
 
 
 @dataclass(frozen=True)
-class ExploreState:
-    """What steering starts from. options: the entries of the file fields, by name."""
+class Pressed:
+    """A button that comes and goes, as `ids.button` names it."""
 
-    preset: str
-    search: str
-    options: Mapping[str, Sequence[Mapping[str, str]]]
-    pins: Sequence[str] = ()
+    type: Literal["try", "reopen"]
+    index: Annotated[int, Field(ge=0)] = 0
+    query: Text = ""
+
+
+@dataclass(frozen=True)
+class ExploreState:
+    """What steering starts from. options: the entries of the file fields, file_names: of dropped files; by name."""
+
+    preset: Text
+    search: Text | None
+    options: dict[Text, Entries]
+    pins: Pins | None = None
+    settled: Request | None = None
+    file_names: dict[Text, Text | None] = field(default_factory=dict)
 
 
 def follow_link(page: ExploreState) -> dict[str, Any]:
     """Controls, pins and notices of the address."""
-    link = from_query(page.search)
+    link = from_query(page.search or "")
     pins = [to_query(pin) for pin in link.pins]
     notices = [message(text) for text in link.notices]
     if len(pins) > MAX_PINS:
@@ -70,12 +83,12 @@ def take_file(slot: str, contents: str, name: str, page: ExploreState) -> dict[s
 
     One that cannot be used changes nothing but the message.
     """
-    field, missing = slot_field(slot, name), from_query(page.search).missing
+    field, missing = slot_field(slot, name), from_query(page.search or "").missing
     try:
         key, summary = keep(field, name, decode(contents))
     except InputError as error:
         return {"upload_messages": {slot: message(str(error), "error")}}
-    if len(from_query(page.search).missing) < len(missing):
+    if len(from_query(page.search or "").missing) < len(missing):
         return follow_link(page)
     if slot == ids.EXPLORE.missing:
         text = f"{name} has not the content that this link means. Under More it can be used all the same."
@@ -97,43 +110,44 @@ def slot_field(slot: str, name: str) -> str:
     return "weights" if name.lower().endswith(".safetensors") else "input"
 
 
-def try_remedy(settled: Mapping[str, Any], n: int, page: ExploreState) -> dict[str, Any]:
+def try_remedy(settled: Request, n: int, page: ExploreState) -> dict[str, Any]:
     """A remedy of the settled run becomes the run; that one is pinned, where there is room."""
-    old = form.read(settled["raw"]).config
+    old = form.read(settled.raw).config
+    require_drawable(old)
     try:
         new, tried = diagnosis.changed(old, n)
     except InputError as error:
         return {"notices": [message(str(error), "error")]}
-    pins = add_pin(list(page.pins), to_query(old))
-    return set_controls(new, page) | {"pins": pins, "tried": tried}
+    pins = add_pin(list(page.pins or ()), to_query(old))
+    return set_controls(new, page) | {"pins": pins, "tried": asdict(tried)}
 
 
-def press(button: Mapping[str, Any], settled: Mapping[str, Any] | None, page: ExploreState) -> dict[str, Any]:
+def press(button: Pressed, settled: Request | None, page: ExploreState) -> dict[str, Any]:
     """A pin opened again, or a remedy."""
-    if button["type"] == "try":
-        return try_remedy(settled, button["index"], page) if settled else {}
-    return set_controls(from_query(button["query"]).config, page)
+    if button.type == "try":
+        return try_remedy(settled, button.index, page) if settled else {}
+    return set_controls(from_query(button.query).config, page)
 
 
 def steer(
-    search: str, pressed: Mapping[str, Any], clicks: Any, uploads: dict[str, Any], page: dict[str, Any]
+    pressed: Pressed | None, clicks: dict[Text, Clicks], uploads: dict[Text, str | None], page: ExploreState
 ) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
-    here = ExploreState(page["preset"], search or "", page["options"], page["pins"] or ())
-    presets = {ids.EXPLORE.preset: here.preset, ids.EXPLORE.reset: here.preset}
+    presets = {ids.EXPLORE.preset: page.preset, ids.EXPLORE.reset: page.preset}
     presets |= {ids.part(ids.EXPLORE.chip, name): name for name in CHIPS}
-    slots = {ids.upload(slot): slot for slot in UPLOADS if uploads[slot]}
+    dropped = {ids.upload(slot): (slot, contents, page.file_names[slot]) for slot, contents in uploads.items()}
     trigger, changes = ctx.triggered_id, {}
     if trigger in presets:
-        changes = choose_preset(presets[trigger], here)
-    elif trigger in slots:
-        changes = take_file(slots[trigger], uploads[slots[trigger]], page["file_names"][slots[trigger]], here)
+        changes = choose_preset(presets[trigger], page)
+    elif trigger in dropped:
+        slot, contents, name = dropped[trigger]
+        changes = take_file(slot, contents, name or "", page) if contents else {}
     elif trigger == ids.EXPLORE.reroll:
         changes = {"values": {"seed": random.randrange(controls.SEED_LIMIT)}}
-    elif trigger == ids.EXPLORE.pressed:
-        changes = press(pressed, page["settled"], here)
+    elif trigger == ids.EXPLORE.pressed and pressed:
+        changes = press(pressed, page.settled, page)
     elif trigger == ids.EXPLORE.search:
-        changes = follow_link(here)
+        changes = follow_link(page)
     return answer(OUTPUTS, changes)
 
 
@@ -154,6 +168,7 @@ def register(app: Dash) -> None:
     """
     page = {
         "preset": Input(ids.EXPLORE.preset, "value"),
+        "search": Input(ids.EXPLORE.search, "data"),
         "options": {name: State(ids.control(name), "data") for name in form.FILES},
         "pins": State(ids.EXPLORE.pins, "data"),
         "settled": State(ids.EXPLORE.settled, "data"),
@@ -161,7 +176,6 @@ def register(app: Dash) -> None:
     }
     buttons = [ids.EXPLORE.reset, ids.EXPLORE.reroll, *(ids.part(ids.EXPLORE.chip, name) for name in CHIPS)]
     inputs = {
-        "search": Input(ids.EXPLORE.search, "data"),
         "pressed": Input(ids.EXPLORE.pressed, "data"),
         "clicks": {name: Input(name, "n_clicks") for name in buttons},
         "uploads": {slot: Input(ids.upload(slot), "contents") for slot in UPLOADS},

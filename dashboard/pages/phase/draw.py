@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
@@ -20,6 +20,7 @@ from gradlab.wording import factor_text, power_text
 
 from ... import components, form, ids
 from ...answers import answer, outputs
+from ...posts import Plain, Text, Theme
 
 Axis = tuple[str, np.ndarray]
 
@@ -31,6 +32,27 @@ POINTS = 40  # of the map along an axis, about
 TABLE_POINTS = 8
 STEPS = gradlab.plots.PHASE_STEPS
 HEIGHT, HEIGHT_NARROW = 470, 330
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the controls hold."""
+
+    activation: Text
+    axes: Literal["w-b", "w-v", "b-v"]
+    sigma_w: Plain
+    sigma_b: Plain
+    sigma_v: Plain
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the browser wants drawn; base: the query of the run of which the controls change a part."""
+
+    values: Values
+    base: Text
+    theme: Theme
+    narrow: bool
 
 
 @dataclass(frozen=True)
@@ -79,23 +101,23 @@ def read(search: str) -> tuple[View, list[str]]:
     return view, notices
 
 
-def follow(search: str) -> dict[str, Any]:
+def follow(search: Text | None) -> dict[str, Any]:
     """The callback: controls at what the address says."""
     view, notices = read(search or "")
     values = {"activation": view.config.activation, "axes": view.axes} | view.scales
     return {"values": values, "base": view.address, "notices": [components.message(text) for text in notices]}
 
 
-def show(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The callback: the page for a request {"values", "base", "theme", "narrow"}."""
-    view, errors = wanted(data)
+def show(request: Request) -> dict[str, Any]:
+    """The callback: the page for a request."""
+    view, errors = wanted(request)
     changes: dict[str, Any] = {
         "errors": {name: errors.get(field, "") for name, field in SIGMAS.items()},
         "drawn": {"address": None},
     }
     if not errors:
         try:
-            changes |= draw(view, data["theme"], bool(data["narrow"]))
+            changes |= draw(view, request.theme, request.narrow)
         except InputError as error:
             changes |= nothing(error)
     return answer(OUTPUTS, changes)
@@ -108,17 +130,17 @@ def nothing(error: InputError) -> dict[str, Any]:
     return {"verdict": components.typeset(f"No prediction: {why}"), "details": [], "where": [], "failure": ""}
 
 
-def wanted(data: Mapping[str, Any]) -> tuple[View, dict[str, str]]:
+def wanted(request: Request) -> tuple[View, dict[str, str]]:
     """The view that the controls say, with what is wrong by RunConfig field."""
-    view, _ = read(data["base"])
-    values = data["values"]
-    given = {field: values[name] for name, field in SIGMAS.items() if values[name] not in (None, "")}
-    empty = dict.fromkeys(set(SIGMAS.values()) - given.keys(), "expected a number, got an empty field")
+    view, _ = read(request.base)
+    held = {field: getattr(request.values, name) for name, field in SIGMAS.items()}
+    given = {field: value for field, value in held.items() if value not in (None, "")}
+    empty = dict.fromkeys(held.keys() - given.keys(), "expected a number, got an empty field")
     try:
-        config = view.config.replace(activation=values["activation"], **given)
+        config = view.config.replace(activation=request.values.activation, **given)
     except ConfigError as error:
         return view, empty | error.fields
-    return View(config, values["axes"], view.pins), empty
+    return View(config, request.values.axes, view.pins), empty
 
 
 def draw(view: View, theme: str, narrow: bool) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from gradlab.errors import InputError
 from gradlab.training import ClipAdvice, advise
 from gradlab.training.advisor import EFFECTS, judge
 from gradlab.training.outcome import late_loss
-from gradlab.wording import value_text
+from gradlab.wording import counted, value_text
 
 from ... import ids
 from ...answers import outputs
 from ...components import Component, message, table_details, typeset
 from ...ondemand import Work
+from ...posts import Clicks, Text
 from ...work.jobs import Progress
 from .words import Shown, look_up
 
@@ -79,7 +80,7 @@ def measured(runs: Sequence[Shown]) -> str:
     found = EFFECTS[judge(*losses)]
     said = [value_text(loss, 2) for loss in losses]
     start = f"Measured here: loss {said[0]} with clipping{at}, {said[1]} without: {found}."
-    return f"{start} {count:,} of {of_all:,} updates were clipped."
+    return f"{start} {count:,} of {counted(of_all, 'update')} were clipped."
 
 
 def lines(runs: Sequence[Shown]) -> list[str]:
@@ -109,9 +110,9 @@ def effect(run: Shown) -> Any:
     return message(job.error, "error") if job.error else str(job.result.effect or "")
 
 
-def check(clicks: Any, run_ids: list[str]) -> Any:
+def check(clicks: Clicks, run_ids: list[Text] | None) -> Any:
     """The callback: try the suggestion."""
-    if not clicks or (run := advised(look_up(run_ids))) is None:
+    if not clicks or (run := advised(look_up(run_ids or []))) is None:
         return no_update
     CHECK.start(run)
     return clicks

@@ -15,9 +15,11 @@ from gradlab.errors import InputError
 from gradlab.runs.netcdf import netcdf
 
 from ... import downloads, ids
+from ...posts import Text
 from ...work.training import TRAINING
 from ...work.training_worker import CHECKPOINT
 from . import advisor, flow
+from .follow import Look
 from .words import Shown, look_up, sentence, summary, troubles
 
 LABELS = downloads.LABELS | {"safetensors": "Weights and state (.safetensors)"}
@@ -69,7 +71,7 @@ def picture(runs: Sequence[Shown], theme: str) -> bytes:
 OF_ALL: Mapping[str, Callable[[Sequence[Shown], str], bytes]] = {"html": report, "png": picture}
 
 
-def download(fmt: str, run_ids: Sequence[str] | None, look: Mapping[str, str] | None) -> tuple[bytes, str]:
+def download(fmt: str, run_ids: list[Text] | None, look: Look | None) -> tuple[bytes, str]:
     """Content and name of a file of the runs on the page. Raises InputError before one has begun."""
     found = look_up(run_ids or [])
     runs = [run for run in found if run.record]
@@ -78,7 +80,7 @@ def download(fmt: str, run_ids: Sequence[str] | None, look: Mapping[str, str] | 
         raise InputError(next(why, "There is nothing to download before a run has begun."))
     name = f"gradlab-{called(runs[0].config)}"
     if fmt in OF_ALL:
-        return OF_ALL[fmt](runs, (look or {}).get("theme", "light")), f"{name}.{fmt}"
+        return OF_ALL[fmt](runs, look.theme if look else "light"), f"{name}.{fmt}"
     if len(runs) == 1:
         return OF_ONE[fmt](runs[0]), f"{name}.{fmt}"
     files = {f"{name}-{run.name.replace(' ', '-')}.{fmt}": OF_ONE[fmt](run) for run in runs}

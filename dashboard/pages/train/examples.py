@@ -10,6 +10,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training.network import task_name
+from gradlab.wording import counted
 
 from ... import ids
 
@@ -95,7 +96,7 @@ def subject(config: TrainConfig) -> str:
     """What is learnt, in a few words: with the file's name, and the steps unless they are the file's own."""
     task = TASKS[task_name(config)]
     name = task.title if config.input is None else f"{task.title.partition(' ')[0]} {file_name(config.input)}"
-    return name if task is Classification else f"{name}, {config.steps} steps"
+    return name if task is Classification else f"{name}, {counted(config.steps, 'step')}"
 
 
 def title(config: TrainConfig) -> str:

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import xarray as xr
 from dash import Dash, Input, Output, State, ctx, html
+from pydantic import Field
 
 import gradlab
 from gradlab.config.links import to_command
@@ -15,10 +17,31 @@ from gradlab.errors import InputError
 from ... import ids
 from ...answers import answer, outputs
 from ...components import Component, message, table, typeset
+from ...posts import Text, Theme
 from ...work.training import TRAINING
 from . import advisor, flow
 from .examples import title
 from .words import Shown, headline, look_up, share, status_text, summary, troubles
+
+Count = Annotated[int, Field(ge=0, le=10**6)]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What figures are drawn for."""
+
+    theme: Theme
+    narrow: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page shows: the stamp of the last answer, the last snapshot in it, the runs it was about."""
+
+    stamp: Any = None
+    last: Annotated[int, Field(ge=-1)] = -1
+    runs: list[Text] | None = None
+
 
 READY = "Watch a net learn, and its gradient with it"
 READY_DETAILS = "Choose an example or set up a net of your own. Training runs in the background and can be paused."
@@ -90,29 +113,35 @@ def course(seen: Sequence[xr.Dataset], theme: str, layer: int) -> dict[str, Any]
 # callback
 
 
-def follow(run_ids: list[str], look: Any, layer: str, back: int, shown: Any, **_causes: Any) -> dict[str, Any]:
+def follow(
+    run_ids: list[Text] | None,
+    look: Look | None,
+    layer: Count | None,
+    back: Count | None,
+    shown: Seen | None,
+    **_causes: Any,
+) -> dict[str, Any]:
     """The callback."""
-    return answer(OUTPUTS, update(ctx.triggered_id, run_ids or [], look, int(layer or 0), back or 0, shown))
+    return answer(OUTPUTS, update(ctx.triggered_id, run_ids or [], look, layer or 0, back or 0, shown or Seen()))
 
 
-def update(trigger: Any, run_ids: Sequence[str], look: Any, layer: int, back: int, shown: Any) -> dict[str, Any]:
+def update(trigger: Any, run_ids: list[str], look: Look | None, layer: int, back: int, before: Seen) -> dict[str, Any]:
     """The page as its runs stand. A tick that finds nothing new, or the slider, changes little.
 
     What is shown is always said, so that the browser knows when to ask again (assets/train.js).
     """
     if not look:
         return {}
-    before = shown or {"stamp": None, "last": -1, "runs": None}
     changes: dict[str, Any] = {}
     try:
         runs = look_up(run_ids)
-        stamp = [look, layer, *(part for run in runs for part in [*run.stamp, advisor.stamp(run)])]
-        chosen = moment(runs, back, before["last"] if before["runs"] == run_ids else -1)
-        new = stamp != before["stamp"] or trigger not in (ids.TRAIN.tick, ids.TRAIN.back)
+        stamp = [look.theme, look.narrow, layer, *(part for run in runs for part in [*run.stamp, advisor.stamp(run)])]
+        chosen = moment(runs, back, before.last if before.runs == run_ids else -1)
+        new = stamp != before.stamp or trigger not in (ids.TRAIN.tick, ids.TRAIN.back)
         if new:
-            changes |= show(runs, look["theme"], layer) | flow.slider(runs, chosen, back)
+            changes |= show(runs, look.theme, layer) | flow.slider(runs, chosen, back)
         if new or trigger == ids.TRAIN.back:
-            changes |= flow.flow(runs, chosen, layer, look["theme"])
+            changes |= flow.flow(runs, chosen, layer, look.theme)
     except InputError as error:
         failed = {"stamp": None, "last": -1, "runs": run_ids, "more": False}
         return changes | {"trouble": [message(str(error), "error")], "shown": failed}

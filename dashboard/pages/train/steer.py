@@ -16,10 +16,12 @@ from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training import advise
 from gradlab.training.network import task_name
+from gradlab.wording import counted, exact_text
 
 from ... import controls, form, ids, run_card
 from ...answers import answer, outputs
 from ...components import message
+from ...posts import Clicks, Entries, Raw, Text, Theme
 from ...uploads import columns, decode, keep, stored
 from ...work.runs import require_memory
 from ...work.training import TRAINING
@@ -32,12 +34,24 @@ CLASSIFY, LABELS = Classification.name, "label"  # the task of labelled sequence
 
 
 @dataclass(frozen=True)
-class TrainState:
-    """What steering starts from: raw values of the controls, runs, entries of the file's choice."""
+class Request:
+    """What the controls say, and the runs beside them; search: the query that the address bar shows."""
 
-    raw: Mapping[str, Any]
-    runs: Sequence[str]
-    files: Sequence[Mapping[str, str]]
+    raw: Raw
+    runs: list[Text]
+    theme: Theme
+    narrow: bool
+    search: Text
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """What steering starts from: raw values of the controls, runs, entries of the file's choice, a dropped file."""
+
+    raw: Raw
+    runs: list[Text] | None
+    files: Entries
+    file_name: Text | None = None
 
 
 # what sets the controls
@@ -91,10 +105,10 @@ def labelled_file(name: str, data: bytes, page: TrainState) -> tuple[dict[str, A
         said = "choose the column of its labels at Column"
     elif page.raw["task"] != CLASSIFY:
         said += f"; to predict its numbers instead, set Task to {TASKS['forecast'].title}"
-    return {"input": stored(name, data), "column": column, "task": CLASSIFY}, f"{len(every)} columns, {said}"
+    return {"input": stored(name, data), "column": column, "task": CLASSIFY}, f"{counted(len(every), 'column')}, {said}"
 
 
-def column_menu(key: str | None, task: str) -> tuple[list[str], str]:
+def column_menu(key: Text | None, task: Text | None) -> tuple[list[str], str]:
     """The callback: what the column can be chosen from, and what is used where none is."""
     classify = task == CLASSIFY
     return columns(key, labels=classify), LABELS if classify else controls.ALL_COLUMNS
@@ -102,25 +116,24 @@ def column_menu(key: str | None, task: str) -> tuple[list[str], str]:
 
 def use_threshold(page: TrainState) -> dict[str, Any]:
     """Clipping as the advisor suggests."""
-    run = advisor.advised(look_up(page.runs))
+    run = advisor.advised(look_up(page.runs or []))
     threshold = advise(run.training).threshold if run else None
-    return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": f"{threshold:g}"}}
+    return {} if threshold is None else {"values": {"clip": "norm", "clip_threshold": exact_text(threshold)}}
 
 
-def steer(search: str, clicks: Mapping[str, Any], upload: str | None, page: Mapping[str, Any]) -> dict[str, Any]:
+def steer(search: Text | None, clicks: dict[Text, Clicks], upload: str | None, page: TrainState) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
-    here = TrainState(page["raw"], page["runs"] or [], page["files"] or [])
     trigger = ctx.triggered_id
     for name, example in EXAMPLES.items():
         if trigger == ids.part(ids.TRAIN.example, name):
-            return answer(STEERED, set_values(form.raw(example.config), here) | {"runs": [], "notices": []})
+            return answer(STEERED, set_values(form.raw(example.config), page) | {"runs": [], "notices": []})
     if trigger == ids.TRAIN.reroll:
         return answer(STEERED, {"values": {"seed": random.randrange(controls.SEED_LIMIT)}})
     if trigger == ids.TRAIN.use and clicks[trigger]:
-        return answer(STEERED, use_threshold(here))
+        return answer(STEERED, use_threshold(page))
     if trigger == ids.upload(FILE) and upload:
-        return answer(STEERED, take_file(upload, page["file_name"], here))
-    return answer(STEERED, follow_link(search or "", here) if trigger == ids.TRAIN.search else {})
+        return answer(STEERED, take_file(upload, page.file_name or "", page))
+    return answer(STEERED, follow_link(search or "", page) if trigger == ids.TRAIN.search else {})
 
 
 STEERED = {
@@ -134,28 +147,27 @@ STEERED = {
 # what the controls say
 
 
-def look(request: Mapping[str, Any]) -> dict[str, Any]:
+def look(request: Request) -> dict[str, Any]:
     """The callback: messages and looks of the controls for a request."""
-    filled = form.read(request["raw"], TrainConfig)
-    shown = [config for run_id in request["runs"] if (config := TRAINING.config(run_id))]
+    filled = form.read(request.raw, TrainConfig)
+    shown = [config for run_id in request.runs if (config := TRAINING.config(run_id))]
     base = min(shown, key=lambda config: len(form.changed(config, filled.config)), default=filled.config)
     example = next((example.text for example in EXAMPLES.values() if example.config == filled.config), "")
     words: dict[str, Any] = {ids.TRAIN.example: {"children": example}}
     if not shown:
-        words[ids.TRAIN.preview] = {"children": preview.content(filled.config, request["theme"])}
-    return {"props": form.looks(filled, base) | words, "look": {k: request[k] for k in ("theme", "narrow")}}
+        words[ids.TRAIN.preview] = {"children": preview.content(filled.config, request.theme)}
+    return {"props": form.looks(filled, base) | words, "look": {"theme": request.theme, "narrow": request.narrow}}
 
 
-def settle(request: Mapping[str, Any], rest: Sequence[Sequence[str]] | None) -> dict[str, Any]:
+def settle(request: Request, rest: list[tuple[Text, Text]] | None) -> dict[str, Any]:
     """The callback: address and copies; nothing while a control is wrong."""
-    filled = form.read(request["raw"], TrainConfig)
+    filled = form.read(request.raw, TrainConfig)
     if filled.errors:
         return answer(SETTLED, {})
-    pairs = tuple((name, value) for name, value in rest or ())
-    here = address.Address(filled.config, tuple(request["runs"]), pairs)
-    before = address.read(request["search"])
+    here = address.Address(filled.config, tuple(request.runs), tuple(rest or ()))
+    before = address.read(request.search)
     same = (before.config, before.runs) == (here.config, here.runs)
-    configs = meant(filled.config, request["runs"])
+    configs = meant(filled.config, request.runs)
     command = "\n".join(map(to_command, configs))
     copies = run_card.copies(ids.TRAIN, here.query, python(configs), command)
     return answer(SETTLED, {"copies": copies} | ({} if same else {"address": here.query}))
@@ -177,7 +189,7 @@ def python(configs: Sequence[TrainConfig]) -> str:
 # runs
 
 
-def act(clicks: Mapping[str, Any], raw: Mapping[str, Any], run_ids: list[str] | None) -> dict[str, Any]:
+def act(clicks: dict[Text, Clicks], raw: Raw, run_ids: list[Text] | None) -> dict[str, Any]:
     """The callback: nothing where a button came up without having been pressed."""
     trigger = str(ctx.triggered_id)
     return answer(ACTED, press(trigger, raw, run_ids or []) if clicks.get(trigger) else {})

@@ -11,7 +11,7 @@ from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.training import TrainingRecord
 from gradlab.training.outcome import latest_loss
-from gradlab.wording import duration, value_text
+from gradlab.wording import counted, duration, value_text
 
 from ...components import Component, statement
 from ...work.training import TRAINING, Record, RunState
@@ -181,10 +181,10 @@ def progress_text(run: Shown) -> str:
     if run.unreadable:
         return f"{status_text(run.state)}, cannot be read"
     if run.state.status == "done":
-        return f"{at:,} iterations done"
+        return f"{counted(at, 'iteration')} done"
     if run.state.status == "running" and pace and at < wanted:
-        return f"{at:,} of {wanted:,} iterations, about {duration((wanted - at) / pace)} left"
-    return f"{at:,} of {wanted:,} iterations, {status_text(run.state)}"
+        return f"{at:,} of {counted(wanted, 'iteration')}, about {duration((wanted - at) / pace)} left"
+    return f"{at:,} of {counted(wanted, 'iteration')}, {status_text(run.state)}"
 
 
 def status_text(state: RunState) -> str:
@@ -220,6 +220,6 @@ def _breakage(run: Shown) -> str:
         return f"the updates were too large for this net. {remedy}; shorter ones by clipping come after that."
     if not lost.size:
         return f"the loss is not finite. {remedy}; clipping may help as well."
-    count = f"{lost.size:,} of {run.ds.sizes['iteration']:,} updates"
+    count = f"{lost.size:,} of {counted(run.ds.sizes['iteration'], 'update')}"
     first = f"{count} could not be made, the first at iteration {lost[0] + 1:,}: numbers were not finite."
     return f"{first} {remedy}; clipping may help as well."

@@ -3,21 +3,20 @@
 Each has TITLE and content(run), or, where that takes a while, WORK.
 """
 
-from typing import Any
-
 from dash import Dash, Input, Output
 
 from gradlab.errors import InputError
 
 from .... import ids
 from ....components import Component, message
-from ..request import finished
+from ....posts import Text
+from ..request import Request, finished
 from . import chaos, clipping, data, frame, travel, weights, why
 
 TABS = {"why": why, "weights": weights, "travel": travel, "chaos": chaos, "clipping": clipping, "data": data}
 
 
-def content(tab: str, request: dict[str, Any]) -> list[Component]:
+def content(tab: str, request: Request) -> list[Component]:
     """One tab's content."""
     if (run := finished(request)) is None:
         return [message("Nothing to show until the whole run is drawn.")]
@@ -27,7 +26,7 @@ def content(tab: str, request: dict[str, Any]) -> list[Component]:
         return [message(str(error), "error")]
 
 
-def panels(tab: str | None, request: dict[str, Any] | None) -> dict[str, list[Component]]:
+def panels(tab: Text | None, request: Request | None) -> dict[str, list[Component]]:
     """The callback: the open tab's content; the others are empty."""
     return {name: content(name, request) if name == tab and request else [] for name in TABS}
 

@@ -15,7 +15,7 @@ from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
 from gradlab.runs.build import build
 from gradlab.runs.cost import size
 from gradlab.runs.verdicts import verdict
-from gradlab.wording import factor_text
+from gradlab.wording import counted, factor_text
 
 from ....components import Component, message, table_details, typeset
 from ....work.jobs import Progress
@@ -86,9 +86,9 @@ def offer(config: RunConfig, last: Outcome | None) -> frame.Offer | None:
     good = last is not None and last.spectrum.converged and not np.isnan(last.spectrum.kaplan_yorke)
     if last is not None and (good or wanted == last.plan):
         return None
-    exponents = f"All {wanted.k}" if wanted.k == wanted.size else f"The leading {wanted.k} of {wanted.size}"
+    which = f"All {wanted.k}" if wanted.k == wanted.size else f"The leading {wanted.k} of {wanted.size}"
     doubt = f"{_doubt(last.spectrum)} " if last else ""
-    text = f"{doubt}{exponents} exponents over {wanted.steps:,} steps of {wanted.samples} samples."
+    text = f"{doubt}{which} exponents over {counted(wanted.steps, 'step')} of {counted(wanted.samples, 'sample')}."
     return frame.Offer("Compute more" if last else "Compute the spectrum", text, seconds(config, wanted))
 
 
@@ -160,7 +160,7 @@ def rest(outcome: Outcome, run: Run) -> str:
     texts = []
     if found.word not in ("overflow", "too short"):
         measured = factor_text(found.log_rate)
-        texts.append(f"The gradient itself was measured at {measured} per step over {found.steps} steps.")
+        texts.append(f"The gradient itself was measured at {measured} per step over {counted(found.steps, 'step')}.")
     if positive := int((spectrum.exponents > 0).sum()):
         texts += _size_of_chaos(outcome, positive)
     return " ".join(texts)
@@ -170,25 +170,27 @@ def _size_of_chaos(outcome: Outcome, positive: int) -> list[str]:
     spectrum, wanted = outcome.spectrum, outcome.plan
     dimension, entropy = float(spectrum.kaplan_yorke), float(spectrum.exponents[spectrum.exponents > 0].sum())
     least = "at least " if np.isnan(spectrum.entropy_rate) else ""
-    of_all = f"of {wanted.size} directions" if wanted.k == wanted.size else f"of the leading {wanted.k} directions"
-    texts = [f"{positive} {of_all} drift apart, together by {least}{entropy:.3g} nats per step (entropy rate)."]
+    of_all = f"of {'' if wanted.k == wanted.size else 'the leading '}{counted(wanted.k, 'direction')}"
+    drift = "drifts" if positive == 1 else "drift"
+    texts = [f"{positive} {of_all} {drift} apart, together by {least}{entropy:.3g} nats per step (entropy rate)."]
     if np.isnan(dimension):
-        return [*texts, f"The Kaplan-Yorke dimension needs more than these {wanted.k} exponents."]
-    return [*texts, f"The states fill about {dimension:.1f} of {wanted.size} dimensions (Kaplan-Yorke)."]
+        return [*texts, f"The Kaplan-Yorke dimension needs more than {counted(wanted.k, 'exponent')}."]
+    return [*texts, f"The states fill about {dimension:.1f} of {counted(wanted.size, 'dimension')} (Kaplan-Yorke)."]
 
 
 def caption(outcome: Outcome) -> str:
     """How it was computed, for whoever cites it."""
     spectrum, wanted = outcome.spectrum, outcome.plan
-    source = f"{wanted.samples} independent inputs"
+    source = counted(wanted.samples, "independent input")
     if wanted.own:
-        source = f"{wanted.samples} windows of the data, which may overlap (then the errors are too small)"
+        source = f"{counted(wanted.samples, 'window')} of the data, which may overlap (then the errors are too small)"
     notes = spectrum.notes if spectrum.converged else spectrum.notes[1:]
     interval = "at every step" if spectrum.every < 1.05 else f"every {spectrum.every:.2g} steps"
     return (
-        f"An estimate: means over {spectrum.steps:,} steps after {spectrum.warmup:,} uncounted ones, of {source}; ± is "
-        f"one standard error. {wanted.k} of {wanted.size} exponents by the QR method on the joint state (Benettin et "
-        f"al. 1980), orthogonal again {interval}. From Python: gradlab.lyapunov(cell, params, x)."
+        f"An estimate: means over {counted(spectrum.steps, 'step')} after {spectrum.warmup:,} uncounted ones, of "
+        f"{source}; ± is one standard error. {wanted.k} of {counted(wanted.size, 'exponent')} by the QR method on the "
+        f"joint state (Benettin et al. 1980), orthogonal again {interval}. "
+        "From Python: gradlab.lyapunov(cell, params, x)."
     ) + "".join(f" Note: {note}." for note in notes)
 
 

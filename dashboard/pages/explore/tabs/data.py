@@ -8,6 +8,7 @@ import gradlab
 from gradlab.runs.attributes import text_of
 from gradlab.runs.build import build
 from gradlab.runs.recorded import CAPTION, median_rows
+from gradlab.wording import counted
 
 from .... import components, form
 from ..request import Run
@@ -22,7 +23,7 @@ def content(run: Run) -> list[Component]:
     steps, samples, features = x.shape
     source = form.file_label(form.file_key(run.config.input) or "")
     text = (
-        f"{source}: {steps} steps of {samples} samples with {features} feature{'s' if features > 1 else ''}; "
+        f"{source}: {counted(steps, 'step')} of {counted(samples, 'sample')} with {counted(features, 'feature')}; "
         f"mean {x.mean():.2f}, standard deviation {x.std():.2f}."
     )
     said = text_of(run.ds, "input")

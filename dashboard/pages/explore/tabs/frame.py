@@ -15,8 +15,9 @@ from .... import ids
 from ....answers import answer, outputs
 from ....components import Component, aria, message, typeset
 from ....ondemand import Work
+from ....posts import Clicks, Text, Theme
 from ....work.jobs import Job
-from ....work.runs import LIVE, RUNS
+from ....work.runs import LIVE, RUNS, require_drawable
 from ..request import Run
 
 TICK_MS = 400
@@ -30,6 +31,14 @@ class Offer:
     button: str
     text: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class About:
+    """The run that a frame is about, as the browser keeps it."""
+
+    query: Text
+    theme: Theme
 
 
 @dataclass(frozen=True)
@@ -118,22 +127,23 @@ def register(app: Dash, work: TabWork) -> None:
         **outputs(part, children="start offer_text pace outcome body"),
     }
 
-    def turn(_start: Any, _cancel: Any, _tick: Any, data: dict[str, str]) -> dict[str, Any]:
-        return answer(places, act(work, ctx.triggered_id, data))
+    def turn(_start: Clicks, _cancel: Clicks, _tick: Clicks, about: About) -> dict[str, Any]:
+        return answer(places, act(work, ctx.triggered_id, about))
 
     inputs = [Input(part.start, "n_clicks"), Input(part.cancel, "n_clicks"), Input(part.tick, "n_intervals")]
     state = [State(part.run, "data")]
     app.callback(output=places, inputs=inputs, state=state, prevent_initial_call=True)(turn)
 
 
-def act(work: TabWork, trigger: str, data: dict[str, str]) -> dict[str, Any]:
+def act(work: TabWork, trigger: str, about: About) -> dict[str, Any]:
     """Do what was clicked, and show how it stands; a tick of work under way moves its progress alone."""
-    config = from_query(data["query"]).config
+    config = from_query(about.query).config
+    require_drawable(config)
     if trigger == work.ids.start:
         work.start(config)
     elif trigger == work.ids.cancel:
         work.cancel(config)
-    shown = state(work, Run(RUNS.get(config), config, data["theme"]))
+    shown = state(work, Run(RUNS.get(config), config, about.theme))
     if trigger == work.ids.tick and not shown["tick"]:
         return {name: shown[name] for name in ("share", "pace")}
     return shown

@@ -19,6 +19,7 @@ from gradlab.plots.lags import (
 from gradlab.plots.marks import number_text
 from gradlab.products import BUDGET
 from gradlab.runs.cost import size, work
+from gradlab.wording import counted
 
 from ....components import Component, Content, table_details
 from ....work.jobs import Progress
@@ -85,7 +86,7 @@ def offer(config: RunConfig, last: xr.Dataset | None) -> frame.Offer | None:
     count = samples(config, last)
     if last is not None and last.sizes["sample"] == count:
         return None
-    text = f"{count} sample{'s' if count > 1 else ''} over {config.steps:,} steps."
+    text = f"{counted(count, 'sample')} over {counted(config.steps, 'step')}."
     return frame.Offer("Take more samples" if last is not None else "Compute", text, seconds(config, count))
 
 
@@ -136,7 +137,7 @@ def with_subscripts(text: str) -> list[Content]:
 def basis(ds: xr.Dataset, config: RunConfig) -> str:
     """What is exact, what is estimated, and from how many samples."""
     count = ds.sizes["sample"]
-    whose = f"{count} samples, drawn like the {config.batch_size} of the run above"
+    whose = f"{counted(count, 'sample')}, drawn like the {config.batch_size} of the run above"
     if count == config.batch_size:
         whose = "the samples of the run above"
     if ESTIMATE in ds:
