@@ -9,10 +9,10 @@ from dashboard.pages.train import downloads as train_downloads
 from dashboard.pages.train import steer as train_steer
 from dashboard.pages.train.follow import Look
 from dashboard.work import jobs
-from dashboard.work.training import TRAINING, TrainingJobs
-from dashboard.work.training_worker import CHECKPOINT, CONFIG, OUTCOME
 from gradlab import train
 from gradlab.config.train import TrainConfig
+from gradlab.training.jobs import TRAINING, TrainingJobs
+from gradlab.training.worker import CHECKPOINT, CONFIG, OUTCOME
 
 LOOK = {"theme": "light", "narrow": False}
 SMALL = TrainConfig(

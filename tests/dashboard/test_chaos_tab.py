@@ -16,6 +16,7 @@ from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.plots.colours import THEMES
 from gradlab.products.lyapunov import LyapunovSpectrum, lyapunov
+from gradlab.runs import spectrum as spectra
 from gradlab.runs.build import build
 
 from ..plotting import each_theme, words_of
@@ -58,11 +59,11 @@ def spectrum(exponents=(0.2, 0.0, -0.5), **changes) -> LyapunovSpectrum:
     return LyapunovSpectrum(**fields | changes)
 
 
-PLAN = chaos.Plan(2000, 4, 3, 3)
+PLAN = spectra.Plan(2000, 4, 3, 3)
 
 
-def outcome(plan=PLAN, **changes) -> chaos.Outcome:
-    return chaos.Outcome(plan, spectrum(**changes))
+def outcome(plan=PLAN, **changes) -> spectra.Outcome:
+    return spectra.Outcome(plan, spectrum(**changes))
 
 
 # figures
@@ -140,10 +141,10 @@ def test_how_large_the_chaos_is():
     assert "1 of 3 directions drifts apart, together by 0.2 nats per step" in text
     assert "about 2.4 of 3 dimensions (Kaplan-Yorke)" in text
     assert "per step over 20 steps" in text
-    some = chaos.rest(outcome(chaos.Plan(2000, 4, 3, 9), kaplan_yorke=np.float64(np.nan)), run)
+    some = chaos.rest(outcome(spectra.Plan(2000, 4, 3, 9), kaplan_yorke=np.float64(np.nan)), run)
     assert "1 of the leading 3 directions" in some
     assert "needs more than 3 exponents" in some
-    few = chaos.rest(outcome(chaos.Plan(2000, 4, 3, 9), entropy_rate=np.float64(np.nan)), run)
+    few = chaos.rest(outcome(spectra.Plan(2000, 4, 3, 9), entropy_rate=np.float64(np.nan)), run)
     assert "together by at least 0.2 nats per step" in few
     assert "Kaplan" not in chaos.rest(outcome(exponents=(-0.1, -0.2, -0.3)), run)
 
@@ -153,7 +154,7 @@ def test_the_caption_says_that_it_is_an_estimate_and_how_it_was_made():
     assert text.startswith("An estimate: means over 1,800 steps after 200 uncounted ones, of 4 independent inputs")
     assert "one standard error" in text and "every 2.5 steps" in text
     assert "at every step" in chaos.caption(outcome(every=1.0))
-    assert "may overlap" in chaos.caption(outcome(chaos.Plan(2000, 4, 3, 3, own=True)))
+    assert "may overlap" in chaos.caption(outcome(spectra.Plan(2000, 4, 3, 3, own=True)))
     doubtful = outcome(converged=False, notes=["too short", "a remark"])
     assert "a remark" in chaos.caption(doubtful) and "too short" not in chaos.caption(doubtful)
 
@@ -169,14 +170,14 @@ def test_the_table_holds_every_exponent():
 
 def test_the_first_plan_and_the_next():
     config = RunConfig()
-    first = chaos.plan(config, None)
-    assert first == chaos.Plan(chaos.STEPS, chaos.SAMPLES, 64, 64)
-    short = chaos.Outcome(first, spectrum(converged=False, notes=["drifting"]))
-    assert chaos.plan(config, short) == replace(first, steps=chaos.MORE * chaos.STEPS)
-    large = chaos.plan(RunConfig(hidden_size=256), None)
-    assert (large.k, large.size) == (chaos.FIRST, 256)
-    unknown = chaos.Outcome(large, spectrum(kaplan_yorke=np.float64(np.nan)))
-    assert chaos.plan(RunConfig(hidden_size=256), unknown) == replace(large, k=256)
+    first = spectra.plan(config, None)
+    assert first == spectra.Plan(spectra.STEPS, spectra.SAMPLES, 64, 64)
+    short = spectra.Outcome(first, spectrum(converged=False, notes=["drifting"]))
+    assert spectra.plan(config, short) == replace(first, steps=spectra.MORE * spectra.STEPS)
+    large = spectra.plan(RunConfig(hidden_size=256), None)
+    assert (large.k, large.size) == (spectra.FIRST, 256)
+    unknown = spectra.Outcome(large, spectrum(kaplan_yorke=np.float64(np.nan)))
+    assert spectra.plan(RunConfig(hidden_size=256), unknown) == replace(large, k=256)
 
 
 def test_offers():
@@ -185,18 +186,18 @@ def test_offers():
     assert first.button == "Compute the spectrum"
     assert first.text == "All 64 exponents over 2,000 steps of 8 samples."
     assert chaos.offer(RunConfig(hidden_size=256), None).text.startswith("The leading 128 of 256 exponents")
-    plan = chaos.plan(config, None)
-    assert chaos.offer(config, chaos.Outcome(plan, spectrum())) is None
-    more = chaos.offer(config, chaos.Outcome(plan, spectrum(converged=False, notes=["3 exponents drift"])))
+    plan = spectra.plan(config, None)
+    assert chaos.offer(config, spectra.Outcome(plan, spectrum())) is None
+    more = chaos.offer(config, spectra.Outcome(plan, spectrum(converged=False, notes=["3 exponents drift"])))
     assert more.text.startswith("Not converged: 3 exponents drift. All 64 exponents over 8,000 steps")
-    assert more.seconds == pytest.approx(chaos.MORE * first.seconds)
+    assert more.seconds == pytest.approx(spectra.MORE * first.seconds)
 
 
 def test_own_data_are_used_as_far_as_they_go(tmp_path):
     path = tmp_path / "series.csv"
     np.savetxt(path, np.random.default_rng(0).normal(size=(400, 1)), delimiter=",")
     config = RunConfig(input=str(path), **TINY)
-    plan = chaos.plan(config, None)
+    plan = spectra.plan(config, None)
     assert (plan.steps, plan.samples, plan.own) == (50, 8, True)
     result = chaos.compute(config, None, lambda share: None)
     doubtful = replace(result, spectrum=replace(result.spectrum, converged=False, notes=["too few steps"]))
@@ -208,7 +209,7 @@ def test_own_data_are_used_as_far_as_they_go(tmp_path):
 def test_cut_samples_are_used_as_they_are(tmp_path):
     path = tmp_path / "batch.npy"
     np.save(path, np.random.default_rng(0).normal(size=(50, 3, 2)))
-    plan = chaos.plan(RunConfig(input=str(path), **TINY), None)
+    plan = spectra.plan(RunConfig(input=str(path), **TINY), None)
     assert (plan.steps, plan.samples) == (50, 3)
 
 
@@ -217,7 +218,7 @@ def test_the_spectrum_is_that_of_the_runs_own_weights():
     found = chaos.compute(config, None, told.append)
     assert told[-1] == 1.0 and told == sorted(told)
     cell, params, _ = build(config)
-    x = build(config.replace(steps=chaos.STEPS, batch_size=chaos.SAMPLES))[2]
+    x = build(config.replace(steps=spectra.STEPS, batch_size=spectra.SAMPLES))[2]
     np.testing.assert_allclose(found.spectrum.exponents, lyapunov(cell, params, x).exponents, rtol=1e-12)
     assert found.plan.size == found.plan.k == 8
 
@@ -301,8 +302,8 @@ def test_failed(run):
 
 def test_not_converged_offers_more(run):
     def doubtful(config, last, on_progress):
-        plan = chaos.plan(config, last)
-        return chaos.Outcome(plan, spectrum((0.2, 0.0, -0.5, -1.0), converged=False, notes=["1 exponents drift"]))
+        plan = spectra.plan(config, last)
+        return spectra.Outcome(plan, spectrum((0.2, 0.0, -0.5, -1.0), converged=False, notes=["1 exponents drift"]))
 
     for steps in ("8,000", "32,000"):
         click(run, "start", doubtful)

@@ -10,14 +10,15 @@ import xarray as xr
 from filelock import FileLock
 
 import gradlab
-from dashboard.work import runs, training
-from dashboard.work.training import RunState, TrainingJobs
-from dashboard.work.training_worker import CHECKPOINT, LOCKED, is_locked
+from dashboard.work import runs
 from gradlab import InputError
 from gradlab.config.train import TrainConfig
 from gradlab.layers import Recurrent
 from gradlab.runs import cost
 from gradlab.training import TrainingRecord, train
+from gradlab.training import jobs as training
+from gradlab.training.jobs import RunState, TrainingJobs
+from gradlab.training.worker import CHECKPOINT, LOCKED, is_locked
 
 from ..views import SMALL as RUN
 

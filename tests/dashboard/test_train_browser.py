@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard.work.training import TRAINING
+from gradlab.training.jobs import TRAINING
 from tests.pages import readable, until
 
 pytestmark = pytest.mark.browser

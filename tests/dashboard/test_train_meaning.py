@@ -6,12 +6,12 @@ from dashboard.pages.train import examples as train_examples
 from dashboard.pages.train import flow as train_flow
 from dashboard.pages.train import words as train_words
 from dashboard.pages.train.examples import EXAMPLES
-from dashboard.work.training import Record
 from gradlab import train
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query
 from gradlab.runs.verdicts import verdict
 from gradlab.training import dataset, snapshot_dataset
+from gradlab.training.jobs import Record
 from gradlab.training.outcome import outcome
 
 from ..plotting import LN10, fading

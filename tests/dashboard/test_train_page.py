@@ -14,12 +14,12 @@ from dashboard.pages.train import examples as train_examples
 from dashboard.pages.train import preview as train_preview
 from dashboard.pages.train import steer as train_steer
 from dashboard.pages.train.examples import EXAMPLES, STARTS
-from dashboard.work.training import TRAINING, require_drawable
-from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_command, to_python, to_query
 from gradlab.config.train import TrainConfig
+from gradlab.training.jobs import TRAINING, require_drawable
+from gradlab.training.worker import OUTCOME
 
 from ..trained import LOOK, PAIR, SMALL, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
 from ..views import parts, stored, upload, walk, words

@@ -12,13 +12,13 @@ from dashboard.pages.explore import downloads as explore_downloads
 from dashboard.pages.train import advisor as train_advisor
 from dashboard.pages.train import downloads as train_downloads
 from dashboard.pages.train import words as train_words
-from dashboard.work.training import TRAINING
-from dashboard.work.training_worker import OUTCOME
 from gradlab import InputError, analyze, plots, train
 from gradlab.config.links import to_command, to_python
 from gradlab.config.train import TrainConfig
 from gradlab.data.uploads import find, store
 from gradlab.training import dataset, snapshot_dataset
+from gradlab.training.jobs import TRAINING
+from gradlab.training.worker import OUTCOME
 from gradlab.wording import value_text
 
 from ..trained import PAIR, SMALL, download, kept, kept_pair, no_processes  # noqa: F401 - two are fixtures

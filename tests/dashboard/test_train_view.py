@@ -20,12 +20,12 @@ from dashboard.pages.train import follow as train_follow
 from dashboard.pages.train import steer as train_steer
 from dashboard.pages.train import words as train_words
 from dashboard.pages.train.follow import Look, Seen
-from dashboard.work import training
-from dashboard.work.training import TRAINING, RunState
-from dashboard.work.training_worker import CHECKPOINT, OUTCOME
 from gradlab import train
 from gradlab.data.uploads import find, store
 from gradlab.training import dataset
+from gradlab.training import jobs as training
+from gradlab.training.jobs import TRAINING, RunState
+from gradlab.training.worker import CHECKPOINT, OUTCOME
 
 from ..plotting import words_of
 from ..trained import LOOK, PAIR, SMALL, download, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures

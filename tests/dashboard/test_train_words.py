@@ -7,8 +7,8 @@ import pytest
 
 from dashboard.pages.train import follow as train_follow
 from dashboard.pages.train import words as train_words
-from dashboard.work.training import TRAINING, RunState
 from gradlab.config.train import TrainConfig
+from gradlab.training.jobs import TRAINING, RunState
 
 from ..trained import PAIR, SMALL, kept, no_processes  # noqa: F401 - a fixture
 from ..views import walk, words

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from dashboard.work.training import TrainingJobs
-from dashboard.work.training_worker import CHECKPOINT
 from gradlab.plots import training_course
 from gradlab.training import TrainConfig, TrainingRun, dataset, results
+from gradlab.training.jobs import TrainingJobs
 from gradlab.training.network import build_task
+from gradlab.training.worker import CHECKPOINT
 
 SMALL = TrainConfig(
     task="adding", steps=12, hidden_size=6, batch_size=4, iterations=60, snapshot_every=10, evaluate_every=20

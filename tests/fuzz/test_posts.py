@@ -14,10 +14,10 @@ from dashboard import controls, form, ids, posts, shell
 from dashboard.app import create_app
 from dashboard.pages.explore import draw
 from dashboard.pages.explore.tabs import chaos, travel
-from dashboard.work.training import TrainingJobs
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.config.train import TrainConfig
+from gradlab.training.jobs import TrainingJobs
 
 from ..views import SMALL, data, request, upload
 

@@ -10,9 +10,9 @@ from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
 from gradlab.errors import InputError
 from gradlab.importers import load_weights
+from gradlab.training.jobs import TRAINING
 
 from ...addresses import ARRIVAL
-from ...work.training import TRAINING
 from .examples import FIRST
 
 MOST_RUNS = 2

@@ -13,11 +13,11 @@ from gradlab.config.links import file_name
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.runs.netcdf import netcdf
+from gradlab.training.jobs import TRAINING
+from gradlab.training.worker import CHECKPOINT
 
 from ... import downloads, ids
 from ...posts import Text
-from ...work.training import TRAINING
-from ...work.training_worker import CHECKPOINT
 from . import advisor, flow
 from .follow import Look
 from .words import Shown, look_up, sentence, summary, troubles

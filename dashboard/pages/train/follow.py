@@ -13,12 +13,12 @@ import gradlab
 from gradlab.config.links import to_command
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
+from gradlab.training.jobs import TRAINING
 
 from ... import ids
 from ...answers import answer, outputs
 from ...components import Component, message, table, typeset
 from ...posts import Text, Theme
-from ...work.training import TRAINING
 from . import advisor, flow
 from .examples import title
 from .words import Shown, headline, look_up, share, status_text, summary, troubles

@@ -15,6 +15,7 @@ from gradlab.errors import InputError
 from gradlab.tasks import TASKS
 from gradlab.tasks.labelled import Classification
 from gradlab.training import advise
+from gradlab.training.jobs import TRAINING
 from gradlab.training.network import task_name
 from gradlab.wording import counted, exact_text
 
@@ -24,7 +25,6 @@ from ...components import message
 from ...posts import Clicks, Entries, Raw, Text, Theme
 from ...uploads import columns, decode, keep, stored
 from ...work.runs import require_memory
-from ...work.training import TRAINING
 from . import address, advisor, preview
 from .examples import EXAMPLES, STARTS, labels
 from .words import look_up

@@ -10,11 +10,11 @@ import xarray as xr
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.training import TrainingRecord
+from gradlab.training.jobs import TRAINING, Record, RunState
 from gradlab.training.outcome import latest_loss
 from gradlab.wording import counted, duration, value_text
 
 from ...components import Component, statement
-from ...work.training import TRAINING, Record, RunState
 from .examples import labels, subject
 
 

@@ -1,4 +1,4 @@
-"""`python -m dashboard.work.training_worker`: trains what its folder describes, until its input is closed.
+"""`python -m gradlab.training.worker`: trains what its folder describes, until its input is closed.
 
 The app holds the other end of the input. It closes it for a pause, and however the app ends, it is closed then: the run
 is saved and the process ends. Meanwhile the process holds the folder's lock, so that no other app trains the same run.
@@ -13,10 +13,10 @@ from threading import Event, Thread
 
 from filelock import FileLock, Timeout
 
-from gradlab.config.train import TrainConfig
-from gradlab.data import disk
-from gradlab.errors import Cancelled, InputError
-from gradlab.training import Step, train
+from ..config.train import TrainConfig
+from ..data import disk
+from ..errors import Cancelled, InputError
+from .loop import Step, train
 
 CONFIG, CHECKPOINT, OUTCOME = "config.json", "run.safetensors", "outcome.json"  # of a run's folder
 LOCKED = "lock"  # the file that is locked while the run is trained

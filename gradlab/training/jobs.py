@@ -22,15 +22,15 @@ from threading import Lock
 
 import xarray as xr
 
-from gradlab.config.train import TrainConfig
-from gradlab.data import disk
-from gradlab.data.uploads import user_cache
-from gradlab.errors import InputError
-from gradlab.training import TrainingRecord, dataset
-from gradlab.training.network import require_trainable
-
-from .training_worker import CHECKPOINT, CONFIG, OUTCOME, is_locked
+from ..config.train import TrainConfig
+from ..data import disk
+from ..data.uploads import user_cache
+from ..errors import InputError
+from .network import require_trainable
+from .record import TrainingRecord
+from .results import dataset
 from .turns import Turns
+from .worker import CHECKPOINT, CONFIG, OUTCOME, is_locked
 
 KEPT = 24  # runs
 KEPT_BYTES = 500 * 1000**2
@@ -221,7 +221,7 @@ class TrainingJobs:
             ended.stdin.close()
         paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
         env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
-        command = [sys.executable, "-m", "dashboard.work.training_worker"]
+        command = [sys.executable, "-m", "gradlab.training.worker"]
         with (folder / LOG).open("wb") as log:
             self._processes[run_id] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder, env=env, creationflags=_WINDOW

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from dashboard.work import training
-from dashboard.work.training import TrainingJobs
-from dashboard.work.training_worker import LOCKED, is_locked
 from gradlab import InputError
+from gradlab.training import jobs as training
+from gradlab.training.jobs import TrainingJobs
+from gradlab.training.worker import LOCKED, is_locked
 
 from ..views import until
 from .test_training_jobs import LONG, ROOT, SHORT, status
@@ -56,7 +56,7 @@ def test_a_second_process_ends_at_once_and_changes_nothing(apps):
     run_id = ours.start(LONG)
     until(lambda: status(ours, run_id) == "running")
     folder = ours.folder(run_id)
-    command, env = [sys.executable, "-m", "dashboard.work.training_worker"], os.environ | {"PYTHONPATH": str(ROOT)}
+    command, env = [sys.executable, "-m", "gradlab.training.worker"], os.environ | {"PYTHONPATH": str(ROOT)}
     second = subprocess.run(command, cwd=folder, env=env, input=b"", capture_output=True, timeout=60)
     assert (second.returncode, second.stderr.decode().strip()) == (1, "another process trains this run")
     assert status(ours, run_id) == "running"

@@ -12,12 +12,13 @@ from threading import Event
 import numpy as np
 import pytest
 
-from dashboard.work import training, training_worker
-from dashboard.work.training import RunState, TrainingJobs, require_drawable
-from dashboard.work.training_worker import CHECKPOINT, CONFIG, OUTCOME
 from gradlab import InputError, train
 from gradlab.config.train import TrainConfig
 from gradlab.training import TrainingRun
+from gradlab.training import jobs as training
+from gradlab.training import worker as training_worker
+from gradlab.training.jobs import RunState, TrainingJobs, require_drawable
+from gradlab.training.worker import CHECKPOINT, CONFIG, OUTCOME
 
 from ..views import until
 
@@ -93,7 +94,7 @@ def test_a_killed_process_is_noticed_and_a_stopped_run_has_ended_for_good(jobs):
 
 def test_runs_pause_when_the_app_is_killed(folder):
     code = (
-        "import sys; from dashboard.work.training import TRAINING; from gradlab.config.train import TrainConfig\n"
+        "import sys; from gradlab.training.jobs import TRAINING; from gradlab.config.train import TrainConfig\n"
         f"print(TRAINING.start(TrainConfig(**{LONG.changes()!r})), flush=True); sys.stdin.read()"
     )
     app = subprocess.Popen(
