@@ -13,7 +13,7 @@ from gradlab.training.jobs import TrainingJobs
 from gradlab.training.worker import LOCKED, is_locked
 
 from ..views import until
-from .test_training_jobs import LONG, ROOT, SHORT, status
+from .test_jobs import LONG, ROOT, SHORT, status
 
 
 @pytest.fixture(name="apps")
