@@ -25,5 +25,5 @@ def _coords(run: Recording) -> dict[str, Any]:
     coords=_coords,
 )
 def theory_log_rate(run: Recording) -> Array:
-    """Predicted ln of the factor per step of the gradient's norm."""
+    """Predicted factor per step of the gradient's norm."""
     return np.stack([np.broadcast_to(p.log_rate, run.traj.models) for p in run.predictions])
