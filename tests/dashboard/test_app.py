@@ -179,7 +179,7 @@ def test_over_ssh_the_tunnel_is_printed(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_the_command_serves_and_ends_with_one_line(end: signal.Signals) -> None:
     running = process("?gain=3", "--port", "0", "--no-browser", module="dashboard", stderr=subprocess.STDOUT)
     line = running.stdout.readline()

@@ -13,6 +13,7 @@ DIGITS = "0.012345678901234567"  # as Python and browsers write it
 SEED = 2**62 + 1
 
 
+@pytest.mark.slow
 def test_explore_shows_and_runs_every_digit(open_page: Callable[..., Page]) -> None:
     page = open_page(f"{SMALL}&gain=1.{DIGITS[2:16]}&clip=norm&clip_threshold={DIGITS}&seed={SEED}")
     assert page.locator("#control-clip_threshold").input_value() == DIGITS
@@ -25,6 +26,7 @@ def test_explore_shows_and_runs_every_digit(open_page: Callable[..., Page]) -> N
     assert {name: copied[name] for name in wanted} == {name: [text] for name, text in wanted.items()}
 
 
+@pytest.mark.slow
 def test_train_shows_and_runs_every_digit(open_page: Callable[..., Page]) -> None:
     page = open_page(f"learning_rate={DIGITS}&clip=norm&clip_threshold={DIGITS}", path="train")
     expect(page.locator("#control-train-learning_rate")).to_have_value(DIGITS)

@@ -95,6 +95,7 @@ def test_dragging_redraws_while_held_and_writes_the_address_on_release(open_page
     assert page.evaluate("window.lit") == 0
 
 
+@pytest.mark.slow
 def test_preset_back_and_reset(open_page: Callable[..., Page]) -> None:
     page = open_page("")
     watch_light(page)
@@ -143,6 +144,7 @@ def test_copies_python_and_command(open_page: Callable[..., Page]) -> None:
     until(page, "navigator.clipboard.readText().then(text => text.startsWith('gradlab analyze --cell gru'))")
 
 
+@pytest.mark.slow
 def test_dark_mode_is_remembered_and_reaches_the_figure(open_page: Callable[..., Page]) -> None:
     page = open_page()
     light = page.evaluate(f"{PLOT}._fullLayout.font.color")
@@ -271,6 +273,7 @@ def test_the_clipping_preset_opens_its_tab(open_page: Callable[..., Page]) -> No
     expect(page.locator("#field-clip_threshold")).to_have_class(re.compile("field"))
 
 
+@pytest.mark.slow
 def test_downloads(open_page: Callable[..., Page]) -> None:
     page = open_page()
     for fmt, start in {"csv": b"t,ln_share_left", "html": b"<", "nc": b"\x89HDF"}.items():
@@ -281,6 +284,7 @@ def test_downloads(open_page: Callable[..., Page]) -> None:
         assert Path(info.value.path()).read_bytes().startswith(start)
 
 
+@pytest.mark.slow
 def test_keyboard_alone_is_enough(open_page: Callable[..., Page]) -> None:
     page = open_page()
     reached = {}
@@ -339,6 +343,7 @@ def test_the_hint_is_for_the_first_run_alone(open_page: Callable[..., Page]) -> 
     expect(page.locator("#hint")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_the_preset_says_that_the_run_is_changed(open_page: Callable[..., Page]) -> None:
     page = open_page("")
     label = page.locator("label[for=preset]")

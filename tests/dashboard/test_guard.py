@@ -143,6 +143,7 @@ def test_an_address_with_the_token() -> None:
         assert server.address(sock, "?gain=3", "abc") == f"{start}?token=abc&gain=3"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 def test_where_others_can_reach_it_the_command_warns_and_asks_for_a_token() -> None:
     options = ("--host", "0.0.0.0", "--port", "0", "--no-browser")

@@ -102,6 +102,7 @@ def test_a_link_reproduces_the_map(open_page: Callable[..., Page]) -> None:
     assert search(other) == search(page)
 
 
+@pytest.mark.slow
 def test_a_click_opens_the_point_in_explore(open_page: Callable[..., Page]) -> None:
     page = open_map(open_page, f"{SMALL}&cell=lstm")
     expect(page.locator("#phase-notices")).to_contain_text("the plain cell with gaussian weights")
@@ -189,6 +190,7 @@ def test_the_theme_reaches_the_map(open_page: Callable[..., Page]) -> None:
 # theory and diagnosis in Explore
 
 
+@pytest.mark.slow
 def test_the_theory_line_is_switched_and_stays_so(open_page: Callable[..., Page]) -> None:
     page = open_page()
     shown = f"{PLOT}._fullData.some(t => (t.name || '').startsWith('theory'))"

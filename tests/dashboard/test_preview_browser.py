@@ -47,7 +47,13 @@ def opened(open_page: Callable[..., Page], whole: Event, seed: int) -> Page:
     return page
 
 
-@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide light", "narrow dark"])
+@pytest.mark.parametrize(
+    ("viewport", "scheme"),
+    [
+        pytest.param(WIDE, "light", id="wide light"),
+        pytest.param(NARROW, "dark", id="narrow dark", marks=pytest.mark.slow),
+    ],
+)
 def test_a_preview_says_so_until_the_whole_run_replaces_it(
     open_page: Callable[..., Page], whole: Event, viewport: dict[str, int], scheme: str
 ) -> None:

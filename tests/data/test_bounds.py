@@ -48,6 +48,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
 @pytest.mark.parametrize(("name", "data", "message"), HOSTILE.values(), ids=HOSTILE)
 def test_time_and_memory_are_bounded(name, data, message, tmp_path):
