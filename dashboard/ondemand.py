@@ -40,11 +40,11 @@ class Work(Generic[S]):
         job = self.job(subject)
         return job.result if job else None
 
-    def start(self, subject: S) -> Job:
-        """Start it, or find it under way."""
+    def start(self, subject: S, owner: str = "") -> Job:
+        """Start it, or find it under way. It takes the place of what its owner, if it has one, has under way."""
         result = self.result(subject)
         lane, compute = lanes.LONG, self.compute
-        return JOBS.start(self.key(subject), lambda tell: lane.call(compute, subject, result, on_progress=tell))
+        return JOBS.start(self.key(subject), lambda tell: lane.call(compute, subject, result, on_progress=tell), owner)
 
     def cancel(self, subject: S) -> None:
         """End it, and forget what came of it."""

@@ -143,6 +143,8 @@ window.gradlab = {};
   addEventListener("pointerdown", hold, true);
   addEventListener("keydown", hold, true);
   for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(end, release, true);
+  addEventListener("pagehide", () => navigator.sendBeacon(location.origin + "/leave", owner));   // ends what it waits for
+  addEventListener("pageshow", (event) => { if (event.persisted && busy) askForLatest(); });
   narrow.addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 

@@ -31,6 +31,7 @@ class Job:
         self._work = work
         self._cancelled, self._ended = False, Event()
         self._started = 0.0
+        self.owners: set[str] = set()
         self.state, self.share = "waiting", 0.0
         self.result: Any = None
         self.error = ""
@@ -95,17 +96,28 @@ class Jobs:
         with self._lock:
             return self._jobs.get(key)
 
-    def start(self, key: str, work: Work) -> Job:
-        """Start `work(on_progress)` under a key, unless a job of it is under way; one that has ended is replaced."""
+    def start(self, key: str, work: Work, owner: str = "") -> Job:
+        """Start `work(on_progress)` under a key, unless a job of it is under way; one that has ended is replaced.
+
+        owner: who wants one job at a time; the one before ends, unless somebody else has asked for it too.
+        """
         with self._lock:
+            self._give_up(owner, key)
             job = self._jobs.get(key)
-            if job is not None and not job.ended:
-                return job
-            job = self._jobs[key] = Job(work)
-            self._jobs.move_to_end(key)
-            self._shrink()
-        Thread(target=job.run, args=(self._slots,), daemon=True, name=f"job {key}").start()
+            if job is None or job.ended:
+                job = self._jobs[key] = Job(work)
+                self._jobs.move_to_end(key)
+                self._shrink()
+                Thread(target=job.run, args=(self._slots,), daemon=True, name=f"job {key}").start()
+            job.owners.add(owner)
         return job
+
+    def _give_up(self, owner: str, but: str) -> None:
+        for key, job in [*self._jobs.items()]:
+            if owner and key != but and not job.ended and owner in job.owners:
+                job.owners.remove(owner)
+                if not job.owners:
+                    self._jobs.pop(key).cancel()
 
     def cancel(self, key: str) -> None:
         """Forget the job of a key; if it is under way it ends soon."""

@@ -84,7 +84,8 @@ def verdict(ds: xr.Dataset) -> Verdict:
     if steps < 2:
         word = "overflow" if overflowed else "too short"
         return Verdict(word, steps, 0.0, 0.0, None, 0, overflowed or _details("too short", lags[:steps], None, 0))
-    log_factor, log_rate = float(lags[steps - 1]), log_rate_per_step(ds)
+    log_factor = float(lags[steps - 1])
+    log_rate = log_factor / (steps - 1)
     word = _word(log_factor, steps)
     reach = _reach(lags[:steps])
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
@@ -129,10 +130,9 @@ def aligned(ds: xr.Dataset, logs: xr.DataArray) -> np.ndarray:
     flat = logs.values.reshape(logs.sizes["time"], -1)
     lengths = np.broadcast_to(ds.valid_steps.values, logs.shape[1:]).reshape(-1)
     shares = np.full_like(flat, np.nan)
-    for column, length in enumerate(lengths):
-        if length > 0:
-            own = flat[: length + 1, column]
-            shares[-length - 1 :, column] = own - own[-1]
+    for length in np.unique(lengths[lengths > 0]):
+        columns = lengths == length
+        shares[-length - 1 :, columns] = flat[: length + 1, columns] - flat[length, columns]
     return shares
 
 

@@ -23,7 +23,7 @@ from dashboard.pages.explore import settle as explore_settle
 from dashboard.pages.explore import tabs
 from dashboard.pages.explore.request import Request, Run
 from dashboard.pages.explore.tabs import TABS
-from dashboard.work import runs
+from dashboard.work import results, runs
 from gradlab.config import RunConfig, controls
 from gradlab.config.links import to_query
 from gradlab.config.presets import PRESETS
@@ -282,7 +282,7 @@ def test_a_run_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept.seconds(SMALL) > 0
     assert kept.get(SMALL) is kept.get(RunConfig(**SMALL.model_dump()))
     assert computed == [SMALL] and kept.seconds(SMALL) == 0
-    monkeypatch.setattr(runs, "KEPT", 2)
+    monkeypatch.setattr(results, "KEPT", 2)
     for seed in (1, 2):
         kept.get(SMALL.replace(seed=seed))
     assert SMALL not in kept and SMALL.replace(seed=2) in kept

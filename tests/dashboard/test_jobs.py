@@ -180,3 +180,18 @@ def test_threads_end_with_their_work():
     for n in range(6):
         all_jobs.start(f"{n}", lambda on_progress: None)
     until(lambda: active_count() <= before)
+
+
+def test_a_newer_job_of_a_page_takes_the_place_of_the_one_before(gates):
+    all_jobs, (first, second, shared) = Jobs(), (gates(), gates(), gates())
+    old = all_jobs.start("old", first, "page")
+    assert first.begun.wait(PATIENCE)
+    new = all_jobs.start("new", second, "page")
+    second.open.set()
+    until(lambda: old.ended and new.state == "done")
+    assert all_jobs.get("old") is None
+    wanted = all_jobs.start("wanted by two", shared, "page")
+    assert all_jobs.start("wanted by two", shared, "another page") is wanted
+    until(lambda: all_jobs.start("last", lambda on_progress: 0, "page").ended)
+    shared.open.set()
+    until(lambda: wanted.state == "done")

@@ -198,8 +198,8 @@ def test_the_predicted_time_is_right_within_a_factor_of_two(
 def test_only_runs_that_take_a_while_tell_how_fast_the_machine_is() -> None:
     kept, large = runs.Runs(), LONG.replace(hidden_size=256, steps=500)
     before, quick = kept.seconds(large), RunConfig()
-    kept._learn(3.0, cost.work(quick))  # the first run, which loads what it needs
+    kept._learn((quick, quick.batch_size), 3.0)  # the first run, which loads what it needs
     assert before < kept.seconds(large) < 1.4 * before
     for _ in range(9):
-        kept._learn(3 * before, before)
+        kept._learn((large, large.batch_size), 3 * before)
     assert 2.7 * before < kept.seconds(large) <= 3.1 * before

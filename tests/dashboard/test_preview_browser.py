@@ -12,6 +12,7 @@ from dashboard.pages.explore import draw as explore_draw
 from dashboard.work import runs
 from gradlab.config import RunConfig
 from tests.pages import NARROW, PLOT, WIDE, serious, settled, until
+from tests.views import until as in_python
 
 pytestmark = pytest.mark.browser
 
@@ -148,6 +149,15 @@ def test_dragging_draws_previews(open_page: Callable[..., Page], whole: Event) -
     expect(page.locator(".part-of-run")).to_have_count(0)
     settled(page)
     until(page, "location.search.includes('gain=')")
+
+
+@pytest.mark.slow
+def test_the_run_of_a_page_that_is_closed_ends(open_page: Callable[..., Page], whole: Event) -> None:
+    page = opened(open_page, whole, 48)
+    page.locator("#control-gain").fill("3")
+    in_python(lambda: runs.RUNS.results._flights)
+    page.goto(page.evaluate("location.origin") + "/assets/icon.svg")
+    in_python(lambda: not runs.RUNS.results._flights)
 
 
 @pytest.mark.slow

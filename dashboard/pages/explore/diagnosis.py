@@ -1,18 +1,17 @@
 """The diagnosis of the run: its main cause, and up to three changes that should help, each one click away."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from dash import Dash, Input, Output, State, html
+from dash import Dash, Input, Output, State, html, no_update
 from pydantic import Field
 
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
 from gradlab.data.uploads import find, original_name, store
 from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip
-from gradlab.errors import InputError
+from gradlab.errors import Cancelled, InputError
 from gradlab.importers import load_weights, save_layer
 from gradlab.wording import factor_text
 
@@ -20,7 +19,8 @@ from ... import form, ids
 from ...components import Component, message, table, typeset
 from ...posts import Text
 from ...work import lanes
-from ...work.runs import KEPT, RUNS
+from ...work.results import Results
+from ...work.runs import RUNS
 from .request import Request, finished
 
 
@@ -33,23 +33,30 @@ class Tried:
     predicted: Annotated[float, Field(allow_inf_nan=False)] | None
 
 
-def content(request: Request, tried: Tried | None) -> list[Component]:
+DIAGNOSES: Results[RunConfig, Diagnosis] = Results()
+
+
+def content(request: Request, tried: Tried | None) -> Any:
     """The callback: the card of the settled run; empty while there is none, but for a preview's waiting."""
     if (run := finished(request)) is None:
         previewed = RUNS.previewed(form.read(request.raw).config) is not None
         return [html.P("The diagnosis waits for the whole run.")] if previewed else []
     try:
-        diagnosis = diagnosed(run.config)
+        diagnosis = diagnosed(run.config, run.owner)
+    except Cancelled:  # the page has another run now
+        return no_update
     except InputError as error:
         return [message(str(error), "error")]
     return card(diagnosis, outcome(diagnosis, to_query(run.config), tried))
 
 
-@lru_cache(KEPT)
-def diagnosed(config: RunConfig) -> Diagnosis:
-    """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too."""
-    found: Diagnosis = lanes.CARDS.call(diagnose, RUNS.get(config))
-    return found
+def diagnosed(config: RunConfig, owner: str | None = None) -> Diagnosis:
+    """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too.
+
+    owner: the page that wants one at a time. Raises as `Results.get` does.
+    """
+    ds = RUNS.get(config)
+    return DIAGNOSES.get(config, owner, lambda: lanes.CARDS.submit(diagnose, ds))
 
 
 def card(found: Diagnosis, result: str) -> list[Component]:

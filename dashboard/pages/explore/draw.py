@@ -59,7 +59,7 @@ def attempt(config: RunConfig, request: Request) -> dict[str, Any]:
     seconds = RUNS.seconds(config, *pins)
     if request.run or seconds <= LIVE:
         return view(RUNS.get(config, request.owner), [pinned(pin) for pin in pins], config, request)
-    RUNS.give_up(request.owner)
+    RUNS.results.give_up(request.owner)
     if can_preview(config, LIVE if request.first else PREVIEW):
         return preview(config, pins, request, seconds)
     return stale(request, Form(config), question=f"This run takes about {duration(seconds)}.")

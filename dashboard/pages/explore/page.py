@@ -5,6 +5,7 @@ lets go, request -> settled -> address bar; and from the address bar, a preset o
 """
 
 import dash_mantine_components as dmc
+import flask
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from gradlab.config.presets import PRESETS
@@ -12,9 +13,11 @@ from gradlab.config.presets import PRESETS
 from ... import controls, drawing, ids, run_card
 from ...components import Component, aria, figure_room, head, icon, icon_button
 from ...downloads import menu
+from ...work.runs import RUNS
 from . import diagnosis, downloads, draw, settle, steer, tabs, theory
 
 PATH, LABEL = "/", "Explore"
+LEAVE = "/leave"  # as in assets/drawing.js
 STAYS: tuple[str, ...] = ()
 HELP = {
     "The question": "A recurrent net learns from the past only if the gradient of the loss survives the way back "
@@ -123,8 +126,17 @@ def _tabs() -> Component:
     return html.Div([html.P(id=ids.EXPLORE.why, className="why"), tabbed], className="tabs")
 
 
+def leave() -> tuple[str, int]:
+    """A page has gone, and says who it was: what nobody else waits for ends."""
+    owner = flask.request.get_data(as_text=True)
+    for results in (RUNS.results, diagnosis.DIAGNOSES):
+        results.give_up(owner)
+    return "", 204
+
+
 def register(app: Dash) -> None:
     """Every callback of the page."""
+    app.server.post(LEAVE)(leave)
     for part in (controls, steer, draw, settle, diagnosis, tabs, downloads):
         part.register(app)
     drawing.register(app, ids.EXPLORE)

@@ -48,11 +48,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has been computed, and the theme that it is shown in."""
+    """A run that has been computed, the theme that it is shown in, and the page that shows it."""
 
     ds: xr.Dataset
     config: RunConfig
     theme: Theme
+    owner: Text = ""
 
     def figure(self, name: str, label: str) -> Component:
         """A registered figure of it."""
@@ -64,4 +65,4 @@ def finished(request: Request) -> Run | None:
     filled = form.read(request.raw)
     if filled.errors or filled.config not in RUNS:
         return None
-    return Run(RUNS.get(filled.config), filled.config, request.theme)
+    return Run(RUNS.get(filled.config), filled.config, request.theme, request.owner)

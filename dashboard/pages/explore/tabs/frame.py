@@ -1,7 +1,7 @@
 """The frame of a tab whose content takes a while: an offer, progress with Cancel, then the result or what failed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -35,10 +35,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class About:
-    """The run that a frame is about, as the browser keeps it."""
+    """The run that a frame is about and the page it is on, as the browser keeps them."""
 
     query: Text
     theme: Theme
+    owner: Text = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
     pace = html.Span(props["pace"], id=part.pace, className="pace")
     return html.Div(
         [
-            dcc.Store(id=part.run, data={"query": to_query(run.config), "theme": run.theme}),
+            dcc.Store(id=part.run, data=asdict(About(to_query(run.config), run.theme, run.owner))),
             dcc.Interval(id=part.tick, interval=TICK_MS, disabled=props["tick"]),
             html.Div(props["outcome"], id=part.outcome, role="status"),
             html.Div([button, text], id=part.offer, className=props["offer"]),
@@ -140,7 +141,7 @@ def act(work: TabWork, trigger: str, about: About) -> dict[str, Any]:
     config = from_query(about.query).config
     require_drawable(config)
     if trigger == work.ids.start:
-        work.start(config)
+        work.start(config, about.owner)
     elif trigger == work.ids.cancel:
         work.cancel(config)
     shown = state(work, Run(RUNS.get(config), config, about.theme))
