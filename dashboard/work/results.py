@@ -47,6 +47,10 @@ class Results(Generic[K, V]):
         kept = self._kept.get(key)
         return kept.value if kept else None
 
+    def under_way(self) -> list[K]:
+        """Keys of the calls that somebody waits for."""
+        return [*self._flights]
+
     def get(self, key: K, owner: str | None, submit: Callable[[], Future[Done]]) -> V:
         """A result: kept, or that of a call under way, or that of the call which `submit` starts.
 

@@ -17,6 +17,7 @@ from .results import Results
 LIVE = 1.0  # seconds up to which a change is drawn without being asked for
 PREVIEW = 1.5  # the same for a preview, which stands for a run that takes longer
 PREVIEW_SAMPLES = 8  # the first ones of the run
+CROWDED = 1.0  # seconds of others' runs ahead of a run from which on it is previewed, too
 FOLLOWS = 6.0  # seconds up to which the whole run follows its preview by itself
 
 Key = tuple[RunConfig, int]  # a run and how many of its samples
@@ -49,6 +50,11 @@ class Runs:
 
     def _lane(self, key: Key) -> Processes:
         return lanes.LIVE if self._pace * work(*key) <= PREVIEW else lanes.LONG
+
+    def is_crowded(self) -> bool:
+        """Whether a new run has to wait for so many others that a hand notices."""
+        ahead = [key for key in self.results.under_way() if self._lane(key) is lanes.LIVE]
+        return self._pace * sum(work(*key) for key in ahead) > CROWDED
 
     def seconds(self, *configs: RunConfig) -> float:
         """Predicted time for those runs that are not kept, each counted once."""

@@ -1,6 +1,7 @@
 """Previews: the first samples of a run that takes long, and how the whole run follows."""
 
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from gradlab.config.links import to_query
 from gradlab.errors import InputError
 from gradlab.runs import cost
 
-from ..views import SMALL, request, words
+from ..views import PATIENCE, SMALL, request, until, words
 
 LONG = SMALL.replace(batch_size=32, cell="lstm")
 NOTE = "Preview: 8 of 32 samples"
@@ -108,6 +109,25 @@ def test_what_no_preview_can_stand_for_asks_first(few: dict[str, int], monkeypat
 def test_a_quick_run_has_no_preview() -> None:
     changes, browser = drawn(LONG.replace(seed=5))
     assert NOTE not in words(changes["details"]) and not browser["follows"]
+
+
+def test_where_many_runs_are_ahead_a_quick_one_is_previewed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    go, analyzed = Event(), runs.analyzed
+    monkeypatch.setattr(runs, "analyzed", lambda config, samples: go.wait(PATIENCE) and analyzed(config, samples))
+    monkeypatch.setattr(runs, "CROWDED", 4 * runs.RUNS.seconds(LONG.replace(seed=50)))
+    waiting = [Thread(target=runs.RUNS.get, args=(LONG.replace(seed=n),)) for n in range(50, 55)]
+    for thread in waiting:
+        thread.start()
+    until(runs.RUNS.is_crowded)
+    monkeypatch.setattr(runs, "analyzed", analyzed)
+    for first in (True, False):
+        changes, browser = drawn(LONG.replace(seed=55 + first), first=first)
+        assert words(changes["details"]).startswith(f"{NOTE} ") and browser["follows"]
+    go.set()
+    for thread in waiting:
+        thread.join(PATIENCE)
+    assert not runs.RUNS.is_crowded()
+    assert NOTE not in words(drawn(LONG.replace(seed=57))[0]["details"])
 
 
 @pytest.mark.usefixtures("slow")

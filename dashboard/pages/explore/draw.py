@@ -57,7 +57,7 @@ def attempt(config: RunConfig, request: Request) -> dict[str, Any]:
     require_memory(config)
     pins = [from_query(query).config for query in request.pins]
     seconds = RUNS.seconds(config, *pins)
-    if request.run or seconds <= LIVE:
+    if request.run or (seconds <= LIVE and not (RUNS.is_crowded() and can_preview(config, LIVE))):
         return view(RUNS.get(config, request.owner), [pinned(pin) for pin in pins], config, request)
     RUNS.results.give_up(request.owner)
     if can_preview(config, LIVE if request.first else PREVIEW):
@@ -76,7 +76,7 @@ def preview(config: RunConfig, pins: list[RunConfig], request: Request, seconds:
 
     What a link shows first is followed by the whole run on a click only.
     """
-    follows = seconds <= FOLLOWS and not request.first
+    follows = seconds <= (LIVE if request.first else FOLLOWS)
     changes = view(RUNS.preview(config, request.owner), [pinned(pin) for pin in pins if pin in RUNS], config, request)
     changes["details"] = [html.Span(preview_note(config), className="part-of-run"), " ", *changes["details"]]
     changes["drawn"]["follows"] = follows
