@@ -38,7 +38,7 @@ def _by_lag(quantity: xr.DataArray) -> np.ndarray:
 def fan_logs(ds: xr.Dataset) -> np.ndarray:
     """ln of the recorded singular values (lag, rank, sample)."""
     require(ds, "log_singular_values", "singular_alignment")
-    return ds.log_singular_values.transpose("lag", "index_sv", "sample").values
+    return ds.log_singular_values.transpose("span", "index_sv", "sample").values
 
 
 def fan_curves(ds: xr.Dataset) -> dict[int, np.ndarray]:
@@ -56,8 +56,8 @@ def leading_shares(ds: xr.Dataset) -> dict[str, np.ndarray]:
 
     It arrives with sigma_1 cos_1 of the norm that it had at the loss; not known where backprop itself was clipped.
     """
-    logs, lag = fan_logs(ds)[:, 0], ds.lag.values
-    along = ds.singular_alignment.transpose("lag", "index_sv", "sample").values[:, 0]
+    logs, lag = fan_logs(ds)[:, 0], ds.span.values
+    along = ds.singular_alignment.transpose("span", "index_sv", "sample").values[:, 0]
     starts = {"starts": over_samples(along)[1]}
     if "log_grad_norm_before_clip" in ds:
         return starts
@@ -91,7 +91,7 @@ def _depth(ds: xr.Dataset) -> float:
 
 
 def _by_path(quantity: xr.DataArray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    values = quantity.sel(span_path=list(names)).transpose("span_path", "lag", "sample").values
+    values = quantity.sel(span_path=list(names)).transpose("span_path", "span", "sample").values
     return dict(zip(names, over_samples(values)[1], strict=True))
 
 

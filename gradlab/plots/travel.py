@@ -90,7 +90,7 @@ def _fan_panel(ds: xr.Dataset, look: Theme) -> Panel:
     caption = f"{which}, median over {counted(_count(logs[-1, 0]), 'sample')}"
     panel = Panel(heading("Singular values", caption, look), HIGH, axis, [], rules=[Rule(0)])
     for rank, y in curves.items():
-        _draw(panel, ds.lag.values, f"σ<sub>{rank}</sub>", y, look.run, "solid", 2.5 if rank == 1 else 1.2)
+        _draw(panel, ds.span.values, f"σ<sub>{rank}</sub>", y, look.run, "solid", 2.5 if rank == 1 else 1.2)
     return panel
 
 
@@ -99,7 +99,7 @@ def _leading_panel(ds: xr.Dataset, look: Theme) -> Panel:
     panel = Panel(heading("Along the largest", "share of the gradient", look), LOW, axis, [])
     styles = {"arrives": (look.run, "solid", 2.5), "starts": (look.text, "dot", 1.5)}
     for name, y in leading_shares(ds).items():
-        _draw(panel, ds.lag.values, name, y, *styles[name], plain_numbers)
+        _draw(panel, ds.span.values, name, y, *styles[name], plain_numbers)
     return panel
 
 
@@ -150,7 +150,7 @@ def span_paths(ds: xr.Dataset, theme: str = "light") -> go.Figure:
     second = Panel(heading("Size of each part", "alone; does not add up", look), LOW, norm_axis, [], rules=[Rule(0)])
     for panel, series, texts in ((first, share, plain_numbers), (second, norm, power_numbers)):
         for n, (name, y) in enumerate(series.items()):
-            _draw(panel, ds.lag.values, name, y, *series_style(n, look), 2.0, texts)
+            _draw(panel, ds.span.values, name, y, *series_style(n, look), 2.0, texts)
     return _over_lags([first, second], theme, ds.sizes["step"])
 
 

@@ -113,10 +113,10 @@ def fan(run: Recording) -> SingularValues:
 
 
 def _fan_coords(run: Recording) -> dict[str, list[Any]]:
-    return {"lag": lags(run), "index_sv": list(range(fan(run).logs.shape[1]))}
+    return {"span": lags(run), "index_sv": list(range(fan(run).logs.shape[1]))}
 
 
-FAN = ("lag", "index_sv", "*", "sample")
+FAN = ("span", "index_sv", "*", "sample")
 
 
 @quantity(FAN, "ln sigma_i", "log", request="singular_values", coords=_fan_coords)
@@ -162,10 +162,10 @@ def spans(run: Recording) -> PathSplit:
 
 
 def _span_coords(run: Recording) -> dict[str, list[Any]]:
-    return {"lag": lags(run), "span_path": ["carry", *run.traj.cell.recurrent_gates, INTERACTION]}
+    return {"span": lags(run), "span_path": ["carry", *run.traj.cell.recurrent_gates, INTERACTION]}
 
 
-SPAN = ("lag", "span_path", "*", "sample")
+SPAN = ("span", "span_path", "*", "sample")
 
 
 @quantity(SPAN, "<part, whole> / ||whole||^2", request="path_split", coords=_span_coords)

@@ -35,8 +35,8 @@ def dataset(rates=(-0.5, -1.0, -2.0, -4.0), along=(0.4, 0.3, 0.2, 0.1), paths=No
         "log_grad_norm": (("state", "time"), gradient[None], everywhere),
         "log_product_norm": (("time",), frobenius, everywhere),
         "log_product_spectral": (("time",), back * rates.max(), everywhere),
-        "log_singular_values": (("lag", "index_sv"), fan, everywhere),
-        "singular_alignment": (("lag", "index_sv"), np.broadcast_to(along, fan.shape), everywhere),
+        "log_singular_values": (("span", "index_sv"), fan, everywhere),
+        "singular_alignment": (("span", "index_sv"), np.broadcast_to(along, fan.shape), everywhere),
     }
     ds = (
         xr.Dataset({name: (d, v) for name, (d, v, _) in variables.items()})
@@ -46,7 +46,7 @@ def dataset(rates=(-0.5, -1.0, -2.0, -4.0), along=(0.4, 0.3, 0.2, 0.1), paths=No
     ds["log_credit"] = ("loss_time", "time", "credit_sample"), np.where(credit <= 0, credit, -np.inf)[..., None]
     ds["valid_steps"] = "sample", np.full(SAMPLES, STEPS)
     ds = with_paths(ds, paths or {"carry": -1.0, "f": -0.5, "interaction": -np.inf})
-    coordinates = {"time": range(STEPS + 1), "step": range(1, STEPS + 1), "lag": LAGS, "state": ["h"]}
+    coordinates = {"time": range(STEPS + 1), "step": range(1, STEPS + 1), "span": LAGS, "state": ["h"]}
     return ds.assign_coords(coordinates | {"index": range(UNITS), "loss_time": range(1, STEPS + 1)}).assign_attrs(attrs)
 
 
@@ -54,7 +54,7 @@ def with_paths(ds: xr.Dataset, rates: dict) -> xr.Dataset:
     logs = np.array([[k * rate for rate in rates.values()] for k in LAGS])
     share = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
     for name, values in {"span_path_log_norm": logs, "span_path_share": share}.items():
-        ds[name] = ("lag", "span_path", "sample"), np.repeat(values[..., None], SAMPLES, axis=-1)
+        ds[name] = ("span", "span_path", "sample"), np.repeat(values[..., None], SAMPLES, axis=-1)
     return ds.assign_coords(span_path=list(rates))
 
 

@@ -68,13 +68,13 @@ def test_an_estimate_has_another_name(monkeypatch):
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
 def test_singular_values(lengths):
     ds, traj, grads = recorded("lstm", "singular_values", lengths=lengths)
-    assert list(ds.lag.values) == log_lags(30)
+    assert list(ds.span.values) == log_lags(30)
     ends = np.full(4, 30) if lengths is None else lengths
     for sample, end in enumerate(ends):
         alone = gradlab.unroll(traj.cell, traj.params, traj.x[:end, [sample]], traj.states[0][:, [sample]])
         adjoint = grads.mantissas[end][:, [sample]]
         for lag in log_lags(30):
-            at = ds.sel(lag=lag, sample=sample)
+            at = ds.sel(span=lag, sample=sample)
             if 30 - lag > end:
                 assert np.isnan(at.log_singular_values).all()
                 continue
@@ -94,13 +94,13 @@ def test_split_of_a_span(lengths):
     ds, traj, grads = recorded("lstm", "path_split", lengths=lengths)
     assert list(ds.span_path.values) == ["carry", "i", "f", "g", "o", "interaction"]
     expected = path_split(gradlab.jacobian(traj), 30, 30 - 5, grads.mantissas[30])
-    at = ds.sel(lag=5, sample=0)
+    at = ds.sel(span=5, sample=0)
     np.testing.assert_allclose(at.span_path_share, expected.shares[:, 0], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(at.span_path_log_norm, expected.norms[:, 0], rtol=1e-9)
     shares = ds.span_path_share.sum("span_path", skipna=False)
-    outside = np.zeros((len(ds.lag), 4), bool) if lengths is None else 30 - ds.lag.values[:, None] > LENGTHS
-    np.testing.assert_allclose(shares.transpose("lag", "sample").values[~outside], 1, atol=1e-9)
-    assert np.isnan(shares.transpose("lag", "sample").values[outside]).all()
+    outside = np.zeros((len(ds.span), 4), bool) if lengths is None else 30 - ds.span.values[:, None] > LENGTHS
+    np.testing.assert_allclose(shares.transpose("span", "sample").values[~outside], 1, atol=1e-9)
+    assert np.isnan(shares.transpose("span", "sample").values[outside]).all()
 
 
 def test_credit():

@@ -60,7 +60,8 @@ def test_three_ways_to_ask_for_one_run(cell):
 def test_with_no_argument_at_all():
     ds = gradlab.analyze()
     assert dict(ds.sizes) == {"state": 1, "gate": 1, "path": 2, "recurrent_gate": 1, "parameter": 3, "time": 101,
-                              "step": 100, "sample": 32, "unit": 64, "index": 64, "part": 2, "stage": 2}  # fmt: skip
+                              "step": 100, "sample": 32, "unit": 64, "index": 64, "part": 2, "stage": 2,
+                              "input_time": 100, "lag": 100}  # fmt: skip
     assert gradlab.verdict(ds).word == "vanishing"
 
 

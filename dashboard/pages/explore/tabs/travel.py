@@ -164,7 +164,7 @@ def fan_rows(ds: xr.Dataset) -> list[dict[str, str]]:
     shares = leading_shares(ds)
     if "arrives" in shares:
         curves["arrives along σ 1"] = ["" if np.isnan(v) else f"{100 * v:.0f} %" for v in shares["arrives"]]
-    return _transposed({"lag": [str(k) for k in ds.lag.values]} | curves)
+    return _transposed({"lag": [str(k) for k in ds.span.values]} | curves)
 
 
 def credit_rows(ds: xr.Dataset) -> list[dict[str, str]]:
@@ -181,7 +181,7 @@ def credit_rows(ds: xr.Dataset) -> list[dict[str, str]]:
 def path_rows(ds: xr.Dataset) -> list[dict[str, str]]:
     """Shares of the paths at the recorded lags."""
     shares = {name: ["" if np.isnan(v) else f"{v:.3f}" for v in y] for name, y in path_curves(ds)[0].items()}
-    return _transposed({"lag": [str(k) for k in ds.lag.values]} | shares)
+    return _transposed({"lag": [str(k) for k in ds.span.values]} | shares)
 
 
 def _lags(ds: xr.Dataset) -> list[int]:
