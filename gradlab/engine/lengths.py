@@ -92,6 +92,14 @@ class Lengths:
             return full
         return xp.where(self._last[..., None], x, full)
 
+    def flip(self, x: Array) -> Array:
+        """x (C, *M, B, n) with each sample's own steps in reverse order; what is beyond them stays where it is."""
+        if self.inside is None:
+            return x[::-1]
+        steps = self._xp.arange(len(x)).reshape(-1, *(1,) * (self.inside.ndim - 1))
+        places = self._xp.where(self.inside, self.inside.sum(axis=0) - 1 - steps, steps)
+        return self._xp.take_along_axis(x, places[..., None], axis=0)
+
     @property
     def _xp(self) -> Namespace:
         return namespace(self.inside)

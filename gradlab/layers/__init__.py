@@ -11,6 +11,7 @@ the way; `backward` returns plain arrays of them, `backward_scaled` the numbers 
 
 from ..engine.scaled import Scaled
 from .base import Layer, Params, Pass
+from .bidirectional import Bidirectional, BidirectionalTape
 from .dense import OUTPUTS, Dense, DenseTape
 from .dropout import Dropout, DropoutTape
 from .embedding import Embedding, EmbeddingTape
@@ -23,6 +24,8 @@ from .shapes import Last, LastTape, Once
 
 __all__ = [
     "OUTPUTS",
+    "Bidirectional",
+    "BidirectionalTape",
     "Dense",
     "DenseTape",
     "Dropout",

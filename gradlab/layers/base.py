@@ -138,7 +138,7 @@ class Layer(ABC):
         """Raise InputError where one of `states` is given though there is no layer that it could be meant for."""
         for name, state in states.items():
             if state is not None and not self.stateful:
-                raise InputError(f"{name}: there is no recurrent layer in {self}, so it has no use; leave it out", name)
+                raise InputError(f"{name}: no layer of {self} takes one; leave it out", name)
 
     @property
     def stateful(self) -> bool:

@@ -315,10 +315,10 @@ def test_bad_input(mistake, message):
 @pytest.mark.parametrize("layer", [Dense(D, D), Sequential(Dense(D, D)), Residual(Dense(D, D))], ids=str)
 def test_a_state_without_a_recurrent_layer(layer):
     params, x = layer.init(0), x_of(4, 2, D)
-    with pytest.raises(InputError, match="initial_state: there is no recurrent layer in .*; leave it out"):
+    with pytest.raises(InputError, match="initial_state: no layer of .* takes one; leave it out"):
         layer.forward(params, x, how=Pass(initial_state=x_of(1, 2, D)))
     y, tape = layer.forward(params, x)
-    with pytest.raises(InputError, match="dL_dfinal: there is no recurrent layer in .*; leave it out"):
+    with pytest.raises(InputError, match="dL_dfinal: no layer of .* takes one; leave it out"):
         layer.backward(params, tape, y, Pass(dL_dfinal=x_of(1, 2, D)))
 
 
