@@ -17,11 +17,12 @@ from .base import GivenLengths, Layer, Pass, ScaledParams, as_steps, own_lengths
 
 @dataclass
 class EmbeddingTape:
-    """Symbols, output, and the samples' lengths."""
+    """Symbols, output, and the samples' lengths; of the last backward pass dL/dy."""
 
     x: Array
     y: Array
     lengths: Lengths
+    gradient: Scaled | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Embedding(Layer):
     ) -> tuple[None, ScaledParams]:
         """The sum of dL/dy over the places of each symbol, by a product with the one-hot symbols."""
         xp = require_gradient(dy, tape.y)
+        tape.gradient = dy
         one_hot = (tape.x[..., None] == xp.arange(self.vocabulary)).astype(dy.mantissas.dtype)
         dy, one_hot = as_steps(params["W_emb"].ndim - 2, dy.map(tape.lengths.keep), one_hot)
         return None, {"W_emb": sum_products(lambda m, places: outer_sum(xp, places, m), dy, one_hot)}

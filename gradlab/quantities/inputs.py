@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import Array, Namespace, quiet
+import numpy as np
+
+from ..arrays import Array, to_numpy
 from .base import Recording, once, quantity
 
 
-def by_lag(xp: Namespace, logs: Array, last: Array) -> tuple[Array, str]:
-    """ln of the share (T, *M, B) that inputs 0, 1, ... steps before each sample's last get, and what it is a share of.
+def by_lag(logs: np.ndarray, inside: np.ndarray | None = None) -> tuple[np.ndarray, str]:
+    """ln of the share (T, *M, B) that inputs 0, 1, ... places before each sample's last get, and what it is a share of.
 
-    logs (T, *M, B): ln of each input's gradient under a probe of norm 1. last (*M, B): indices of the last steps. The
-    share is of "lag 0", or of the "probe" itself where the last input of a sample gets nothing. NaN where a sample has
-    no such input.
+    logs (T, *M, B): ln of each input's gradient under a probe of norm 1, NaN where there is no input. inside: which
+    places are a sample's own, all by default; what a sample does not have is NaN. The share is of what "lag 0" gets, or
+    of the "probe" where there is nothing at lag 0.
     """
-    lags = xp.arange(len(logs)).reshape(-1, *(1,) * (logs.ndim - 1))
-    places = last - lags + 0 * lags
-    found = xp.take_along_axis(logs, xp.maximum(places, 0), axis=0)
-    found = xp.where(places >= 0, found, xp.nan)
-    if bool((found[0] == -xp.inf).any()):
+    own = np.ones(logs.shape, dtype=bool) if inside is None else np.broadcast_to(inside, logs.shape)
+    order = np.argsort(~own[::-1], axis=0, kind="stable")  # each sample's own places first, the last one leading
+    found = np.take_along_axis(np.where(own, logs, np.nan)[::-1], order, axis=0)
+    if not np.isfinite(found[0][own.any(axis=0)]).all():
         return found, "probe"
-    with quiet():
-        return found - found[0], "lag 0"
+    return found - found[0], "lag 0"
 
 
 @once
@@ -31,11 +31,9 @@ def _logs(run: Recording) -> Array:
 
 
 @once
-def _shares(run: Recording) -> tuple[Array, str]:
-    xp, logs = run.xp, _logs(run)
-    counts = run.traj.lengths.values
-    last = xp.zeros(logs.shape[1:], dtype=xp.int64) + (len(logs) if counts is None else counts) - 1
-    return by_lag(xp, logs, last)
+def _shares(run: Recording) -> tuple[np.ndarray, str]:
+    inside = run.traj.lengths.inside
+    return by_lag(to_numpy(_logs(run)), None if inside is None else to_numpy(inside))
 
 
 @quantity(
@@ -60,6 +58,6 @@ def _about(run: Recording) -> dict[str, Any]:
     coords=lambda run: {"lag": list(range(run.traj.steps))},
     about=_about,
 )
-def log_input_share(run: Recording) -> Array:
+def log_input_share(run: Recording) -> np.ndarray:
     """Share of the gradient that reaches the input so many steps before the last one."""
     return _shares(run)[0]

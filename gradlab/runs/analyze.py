@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import xarray as xr
 
@@ -17,13 +17,14 @@ from ..engine.backward import bptt
 from ..engine.threads import few_threads
 from ..errors import InputError, echo
 from ..importers import weights_text
+from ..layers import Layer
 from ..quantities import Recorder, Recording, require_names
-from ..quantities import record as record_quantities
 from ..wording import counted
 from .build import build, chosen_activation
 from .clipped import clipped
 from .cost import require_memory
-from .labels import attributes, coordinates, valid_steps, variable
+from .labels import labelled
+from .networks import Network, analyze_network
 from .probe import finite_trajectory, loss_at_every_step, probe_gradient
 
 OWN_FIELDS = ("loss", "clip", "clip_threshold", "seed")
@@ -38,20 +39,30 @@ class Extra:
     on_progress: Callable[[float], None] | None = None
 
 
+@overload
+def analyze(config: RunConfig | None = None, *, net: None = None, **given: Any) -> xr.Dataset: ...
+
+
+@overload
+def analyze(*, net: Layer, **given: Any) -> xr.DataTree: ...
+
+
 def analyze(
     config: RunConfig | None = None,
     *,
     cell: str | Cell | None = None,
+    net: Layer | None = None,
     params: Mapping[str, Array] | None = None,
     x: Array | None = None,
     dL_dh: Array | None = None,
+    dL_dy: Array | None = None,
     initial_state: Array | None = None,
     lengths: Array | None = None,
     record: Sequence[str] = (),
     without: Sequence[str] = (),
     on_progress: Callable[[float], None] | None = None,
     **fields: Any,
-) -> xr.Dataset:
+) -> xr.Dataset | xr.DataTree:
     """Record the gradient dynamics of one run.
 
     Call it with a RunConfig, with RunConfig's fields as keywords, or with a network of your own: `cell` (a Cell),
@@ -59,37 +70,57 @@ def analyze(
     loss, clip, clip_threshold and seed. The verdict's curve `log_grad_norm` always comes from a unit cotangent at the
     last step; another loss adds `log_loss_grad_norm`.
 
+    net: a network of `gradlab.layers` of one model, with `params`, `x`, and optionally `lengths`, `dL_dy` (shaped as
+    its output) and seed. A pair (source, what the decoder reads) is x, and a pair lengths, where the net takes one. The
+    unit cotangent is then at each sample's last place of the output.
+
     record: what to measure besides, such as "products" (`gradlab list` shows all). Spectral norms of the one-step
     Jacobians and eigenvalues of the weights cost far more than the run itself: of a large one they are computed for as
     many samples and steps as a budget allows (attributes `samples` and `every` of `jacobian_spectral`), and in full
     where `record` names them. without: names of quantities to leave out; what needs them says so. on_progress:
     called with the share done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
 
-    Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms.
+    Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms. Of a net, an
+    xarray.DataTree with such a Dataset for every recurrent layer, under the name of its parameters ("1/forward"), and
+    at the root, of the whole, `log_input_grad_norm` (input_time, sample) and `log_input_share` (lag, sample).
     Raises InputError for anything that cannot be used.
     """
+    extra = Extra(record, without, on_progress)
+    arrays = {"params": params, "x": x, "dL_dh": dL_dh, "dL_dy": dL_dy, "initial_state": initial_state}
+    own: dict[str, Any] = {name: v for name, v in (arrays | {"lengths": lengths}).items() if v is not None}
+    if net is not None:
+        _require_own("net", own, {"dL_dh", "initial_state"}, fields, ("seed",), config or cell)
+        return analyze_network(Network(net, **own, **fields, **vars(extra)))
     if isinstance(cell, Cell):
-        if config is not None or params is None or x is None:
-            raise InputError("analyze(cell=<a Cell>) needs params= and x=, and no RunConfig")
-        if wrong := set(fields) - set(OWN_FIELDS):
-            raise InputError(
-                f"with a cell of your own, {', '.join(sorted(wrong))} does not apply; give {', '.join(OWN_FIELDS)}",
-                min(wrong),
-            )
+        _require_own("cell", own, {"dL_dy"}, fields, OWN_FIELDS, config)
         _hint_batch_first(x)
-        return _dataset(
-            cell, params, x, RunConfig(**fields), Extra(record, without, on_progress), dL_dh, initial_state, lengths
-        )
-    if any(given is not None for given in (params, x, dL_dh, initial_state, lengths)):
-        raise InputError("params=, x= and other arrays go with a Cell: cell=gradlab.make_cell(...)")
-    if config is not None and (fields or cell is not None):
+        return _dataset(cell, config=RunConfig(**fields), extra=extra, **own)
+    if own:
+        raise InputError("params=, x= and other arrays go with a Cell: cell=gradlab.make_cell(...), or with net=")
+    return _of_config(config, ({} if cell is None else {"cell": cell}) | fields, extra)
+
+
+def _require_own(
+    what: str, own: Mapping[str, Any], not_for_it: set[str], fields: Mapping[str, Any], known: Sequence[str], more: Any
+) -> None:
+    """Raise InputError unless a network of one's own comes with what it needs, and nothing else."""
+    if more is not None or not {"params", "x"} <= own.keys():
+        raise InputError(f"analyze({what}=...) needs params= and x=, and no RunConfig or other network")
+    if wrong := (own.keys() & not_for_it) | (fields.keys() - set(known)):
+        names = ", ".join(sorted(wrong))
+        raise InputError(f"with a {what} of your own, {names} does not apply; give {', '.join(known)}", min(wrong))
+
+
+def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra) -> xr.Dataset:
+    """Of a RunConfig, or of the fields of one."""
+    if config is not None and fields:
         raise InputError("give a RunConfig or its fields, not both; config.replace(...) changes fields")
     if config is not None and not isinstance(config, RunConfig):
         raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {echo(config)}")
-    if config is None:
-        config = RunConfig(**fields) if cell is None else RunConfig(cell=cell, **fields)
+    config = RunConfig(**fields) if config is None else config
     require_memory(config)
-    dataset = _dataset(*build(config), config, Extra(record, without, on_progress))
+    cell, params, x = build(config)
+    dataset = _dataset(cell, params, x, config, extra)
     dataset.attrs["config"] = config.model_dump_json()
     if said := input_text(config.input, config.column):
         dataset.attrs["input"] = said
@@ -128,14 +159,4 @@ def _dataset(
         grads = plain["probe"], plain.get("loss", plain["probe"])
         unclipped = Recording(traj, *grads, False, recorder, config.seed, extra.on_progress, frozenset(extra.record))
         run, clipping = clipped(unclipped, passes, config)
-        recorded = record_quantities(run, extra.without)
-        variables = {
-            name: variable(q, values, len(traj.models), q.about(run)) for name, (q, values) in recorded.items()
-        }
-        variables |= clipping | {"valid_steps": valid_steps(traj)}
-        coords = coordinates(cell, traj.steps, traj.states.shape[-2])
-        for q, _ in recorded.values():
-            coords |= q.coords(run)
-    return xr.Dataset(variables, coords, attributes(cell, run, overflow)).transpose(
-        "state", "gate", "path", "recurrent_gate", "parameter", "time", "step", ..., missing_dims="ignore"
-    )
+        return labelled(run, overflow, extra.without, clipping)

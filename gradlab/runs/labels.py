@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..arrays import Array, to_numpy
+from ..arrays import Array, namespace, to_numpy
 from ..cells import Cell
 from ..engine.jacobian import CARRY
 from ..engine.trajectory import Overflow, Trajectory
-from ..quantities import Quantity, Recording
+from ..quantities import Quantity, Recording, record
 from ..version import __version__
 from ..wording import counted
 
@@ -79,7 +79,31 @@ def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str
         "cell_name": cell.name,
         "activation": cell.activation.name,
         "overflow": overflow_json(overflow),
-        "versions": json.dumps({"gradlab": __version__, "numpy": np.__version__, "python": platform.python_version()}),
-        "device": traj.xp.__name__,
-        "dtype": str(traj.states.dtype),
+        **circumstances(traj.states),
     }
+
+
+def circumstances(array: Array) -> dict[str, str]:
+    """Versions, and the device and precision of an array that was computed with."""
+    versions = {"gradlab": __version__, "numpy": np.__version__, "python": platform.python_version()}
+    return {"versions": json.dumps(versions), "device": namespace(array).__name__, "dtype": str(array.dtype)}
+
+
+def labelled(
+    run: Recording,
+    overflow: list[Overflow],
+    without: Sequence[str] = (),
+    more: Mapping[str, xr.Variable] = MappingProxyType({}),
+) -> xr.Dataset:
+    """Every quantity of a recording but some, and `more` variables, as a Dataset."""
+    recorded = record(run, without)
+    variables = {
+        name: variable(q, values, len(run.traj.models), q.about(run)) for name, (q, values) in recorded.items()
+    }
+    coords = coordinates(run.traj.cell, run.traj.steps, run.traj.states.shape[-2])
+    for q, _ in recorded.values():
+        coords |= q.coords(run)
+    variables |= {**more, "valid_steps": valid_steps(run.traj)}
+    return xr.Dataset(variables, coords, attributes(run.traj.cell, run, overflow)).transpose(
+        "state", "gate", "path", "recurrent_gate", "parameter", "time", "step", ..., missing_dims="ignore"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arrays import Array, require_finite
+from ..arrays import Array, namespace, require_finite
 from ..cells import Cell
 from ..engine.forward import unroll
 from ..engine.trajectory import Overflow, Trajectory
@@ -40,14 +40,15 @@ def _require_finite(traj: Trajectory, initial_state: Array | None) -> None:
 
 def probe_gradient(traj: Trajectory, seed: int) -> Array:
     """dL/dh (T, *M, B, H) of L = u . h at each sample's last step; u a random unit vector per sample."""
-    return traj.lengths.put_last(_unit_vectors(traj, seed, traj.states.shape[2:]), traj.steps)
+    return traj.lengths.put_last(unit_vectors(traj.states[0, 0], seed, traj.states.shape[2:]), traj.steps)
 
 
 def loss_at_every_step(traj: Trajectory, seed: int) -> Array:
     """dL/dh (T, *M, B, H) of a loss at every step: an independent random unit vector per step and sample."""
-    return _unit_vectors(traj, seed, (traj.steps, *traj.states.shape[2:]))
+    return unit_vectors(traj.states, seed, (traj.steps, *traj.states.shape[2:]))
 
 
-def _unit_vectors(traj: Trajectory, seed: int, shape: tuple[int, ...]) -> Array:
+def unit_vectors(like: Array, seed: int, shape: tuple[int, ...]) -> Array:
+    """Random vectors of norm 1 along the last axis, in the dtype and the library of `like`."""
     u = np.random.default_rng([seed, PROBE_STREAM]).normal(size=shape)
-    return traj.xp.asarray(u / np.linalg.norm(u, axis=-1, keepdims=True), dtype=traj.states.dtype)
+    return namespace(like).asarray(u / np.linalg.norm(u, axis=-1, keepdims=True), dtype=like.dtype)
