@@ -10,6 +10,7 @@ the way; `backward` returns plain arrays of them, `backward_scaled` the numbers 
 """
 
 from ..engine.scaled import Scaled
+from .attention import Attention, AttentionTape
 from .base import Layer, Params, Pass
 from .bidirectional import Bidirectional, BidirectionalTape
 from .dense import OUTPUTS, Dense, DenseTape
@@ -19,11 +20,16 @@ from .encoder_decoder import EncoderDecoder, EncoderDecoderTape
 from .layer_norm import LayerNorm, LayerNormTape
 from .recurrent import Recurrent, RecurrentTape, recurrent_tapes
 from .residual import Residual
+from .scores import SCORES
+from .self_attention import SelfAttention, SelfAttentionTape
 from .sequential import Sequential, SequentialTape
 from .shapes import Last, LastTape, Once
 
 __all__ = [
     "OUTPUTS",
+    "SCORES",
+    "Attention",
+    "AttentionTape",
     "Bidirectional",
     "BidirectionalTape",
     "Dense",
@@ -46,6 +52,8 @@ __all__ = [
     "RecurrentTape",
     "Residual",
     "Scaled",
+    "SelfAttention",
+    "SelfAttentionTape",
     "Sequential",
     "SequentialTape",
     "recurrent_tapes",

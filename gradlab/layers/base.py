@@ -182,6 +182,12 @@ def require_input(x: Array, models: tuple[int, ...], size: int, like: Array) -> 
     return x.astype(like.dtype, copy=False)
 
 
+def require_steps(x: Array) -> None:
+    """Raise InputError unless x may be a sequence (T, *M, B, F)."""
+    if x.ndim < 3 or 0 in x.shape:
+        raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}", "x")
+
+
 def require_gradient(dy: Scaled, y: Array) -> Namespace:
     """The namespace of dy and y; InputError unless they have one, and one shape."""
     require_namespace(namespace(y), dy=dy.mantissas)

@@ -60,7 +60,7 @@ class DenseTape:
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """y = g(W_hy x + b_y), at every step or of single vectors; W_hy (*M, O, D), b_y (*M, O).
+    """y = g(W_hy x + b_y), at every step or of single vectors; W_hy (*M, O, D), b_y (*M, O), or no bias.
 
     Losses take the identity's output (logits); sigmoid and softmax are for probabilities.
     """
@@ -68,6 +68,7 @@ class Dense(Layer):
     input_size: int
     output_size: int
     activation: str = "identity"
+    bias: bool = True
 
     def __post_init__(self) -> None:
         require_size("input_size", self.input_size)
@@ -77,12 +78,13 @@ class Dense(Layer):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of the parameters, without model axes."""
-        return {"W_hy": (self.output_size, self.input_size), "b_y": (self.output_size,)}
+        shapes: dict[str, tuple[int, ...]] = {"W_hy": (self.output_size, self.input_size)}
+        return shapes | ({"b_y": (self.output_size,)} if self.bias else {})
 
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """W_hy from N(0, 1/D), no bias."""
         w = rng.normal(0, self.input_size**-0.5, (*models, *self.shapes["W_hy"]))
-        return {"W_hy": w, "b_y": np.zeros((*models, self.output_size))}
+        return {"W_hy": w} | ({"b_y": np.zeros((*models, self.output_size))} if self.bias else {})
 
     def _forward(
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
@@ -93,7 +95,8 @@ class Dense(Layer):
         own = own_lengths(x, lengths, models)
         x, xp = own.keep(x), namespace(x)
         pre = linear(xp, x, params["W_hy"])
-        pre += params["b_y"][..., None, :]
+        if self.bias:
+            pre += params["b_y"][..., None, :]
         y = OUTPUTS[self.activation].value(xp, pre)
         return y, DenseTape(x, pre, y, own)
 
@@ -106,4 +109,5 @@ class Dense(Layer):
         da = map_rows(lambda m: output.pull_back(xp, tape.pre, tape.y, m), dy.map(tape.lengths.keep))
         dx = map_rows(partial(linear, xp), da, (xp.swapaxes(w, -1, -2), (-2, -1)))
         da, x = as_steps(w.ndim - 2, da, tape.x)
-        return dx, {"W_hy": sum_products(partial(outer_sum, xp), da, x), "b_y": sum_rows(da)}
+        grads = {"W_hy": sum_products(partial(outer_sum, xp), da, x)}
+        return dx, grads | ({"b_y": sum_rows(da)} if self.bias else {})

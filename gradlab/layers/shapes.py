@@ -11,8 +11,7 @@ from ..arrays import Array, namespace, require_namespace, require_shape, require
 from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
-from ..errors import InputError
-from .base import GivenLengths, Layer, Pass, ScaledParams
+from .base import GivenLengths, Layer, Pass, ScaledParams, require_steps
 
 
 @dataclass
@@ -42,8 +41,7 @@ class Last(Layer):
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, LastTape]:
         """Step T, or `lengths` of each sample."""
-        if x.ndim < 3 or 0 in x.shape:
-            raise InputError(f"x: expected shape (T, B, F), time first, got {tuple(x.shape)}", "x")
+        require_steps(x)
         if lengths is not None:
             require_namespace(namespace(x), lengths=lengths)
         own = checked_lengths(lengths, x, tuple(x.shape[1:-1])).at_least(1)

@@ -1,0 +1,111 @@
+"""Attention to the states of a recurrent layer: a read of them by queries, and pooling over all steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, namespace, require_size
+from ..engine.lengths import Lengths
+from ..engine.scaled import Scaled
+from .attending import Reading, allowed, from_heads, scaled_from_heads, scaled_to_heads, to_heads, weights_of
+from .base import GivenLengths, Layer, Params, Pass, ScaledParams, own_lengths, parts, prefixed, require_steps
+from .dense import Dense
+from .scores import SCORES
+
+
+@dataclass
+class AttentionTape:
+    """The tapes of the projections by name, that of the score, what was read, and the lengths of the memory."""
+
+    projections: dict[str, Any]
+    score: Any
+    reading: Reading
+    lengths: Lengths
+
+
+@dataclass(frozen=True)
+class Attention(Layer):
+    """The memory (K, *M, B, memory_size), weighed by how well each of its steps answers a query.
+
+    As a layer it pools: (T, *M, B, F) -> (*M, B, F), the query being each sample's last step. `read` takes queries of
+    its own (Q, *M, B, query_size). score: "additive", v . tanh(W_q q + W_k k + b) (Bahdanau et al. 2015) with `size`
+    entries, as many as the memory's by default, or "dot", W_q q . k / sqrt(memory_size) (Luong et al. 2015).
+    """
+
+    memory_size: int
+    score: str = "additive"
+    query_size: int | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("memory_size", "query_size", "size"):
+            if name == "memory_size" or getattr(self, name) is not None:
+                require_size(name, getattr(self, name))
+        SCORES[self.score]  # the name is known
+
+    @property
+    def _layers(self) -> dict[str, Dense]:
+        n = self.memory_size
+        return SCORES[self.score].layers(self.query_size or n, n, self.size or n)
+
+    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Each map's in turn."""
+        drawn = (prefixed(name, dense.draw(rng, models)) for name, dense in self._layers.items())
+        return {key: value for found in drawn for key, value in found.items()}
+
+    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
+        """None: what is pooled has no steps."""
+        return None
+
+    def read(
+        self, params: Mapping[str, Array], queries: Array, memory: Array, lengths: GivenLengths, how: Pass
+    ) -> tuple[Array, AttentionTape]:
+        """What queries (Q, *M, B, n) find in a memory (K, *M, B, F) of these lengths: (Q, *M, B, F)."""
+        own, xp = self._own(params), namespace(memory)
+        known = own_lengths(memory, lengths, tuple(memory.shape[1:-2]))
+        memory = known.keep(memory)
+        projected, tapes = {"query": queries, "key": memory}, {}
+        for name in projected.keys() & self._layers.keys():
+            projected[name], tapes[name] = self._layers[name].forward(own[name], projected[name], None, how)
+        q, k = (to_heads(projected[name]) for name in ("query", "key"))
+        scores, tape = SCORES[self.score].forward(params, q, k)
+        mask = allowed(xp, q.shape[-2], known, k.shape[-2], causal=False)
+        reading = Reading(weights_of(xp, scores, mask), to_heads(memory))
+        return from_heads(reading.context), AttentionTape(tapes, tape, reading, known)
+
+    def read_back(
+        self, params: Mapping[str, Array], tape: AttentionTape, dcontext: Scaled, how: Pass
+    ) -> tuple[Scaled, Scaled, ScaledParams]:
+        """dL/dcontext -> dL/dqueries, dL/dmemory, dL/dparams."""
+        own = self._own(params)
+        ds, dvalues = tape.reading.pull_back(scaled_to_heads(dcontext))
+        dq, dk, found = SCORES[self.score].backward(params, tape.score, ds)
+        back = {"query": scaled_from_heads(dq), "key": scaled_from_heads(dk)}
+        for name, projection in tape.projections.items():
+            back[name], grads = self._layers[name]._backward(own[name], projection, back[name], how)
+            found |= prefixed(name, grads)
+        return back["query"], (scaled_from_heads(dvalues) + back["key"]).map(tape.lengths.keep), found
+
+    def _own(self, params: Mapping[str, Array]) -> dict[str, Params]:
+        return dict(zip(self._layers, parts(params, [*self._layers]), strict=True))
+
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
+    ) -> tuple[Array, AttentionTape]:
+        """What each sample's last step finds among all steps."""
+        require_steps(x)
+        own = own_lengths(x, lengths, tuple(x.shape[1:-2])).at_least(1)
+        y, tape = self.read(params, own.take_last(x)[None], x, own.values, how)
+        return y[0], tape
+
+    def _backward(
+        self, params: Mapping[str, Array], tape: AttentionTape, dy: Scaled, how: Pass
+    ) -> tuple[Scaled, ScaledParams]:
+        """Back through what was read, and through the query to the last step."""
+        dq, dx, found = self.read_back(params, tape, dy[None], how)
+        last = Scaled(tape.lengths.put_last(dq.mantissas[0], len(dx.mantissas)), dq.exponents)
+        return dx + last, found
