@@ -46,10 +46,11 @@ class Gradients:
     deltas (G + P, T, *M, B, H): dL_t/dpre_t, and dL/dp of each step, in the mantissas' scale.
     log_norms (T+1, S, *M, B): ln ||dL/dstate_t|| after clipping; -inf means exactly zero, NaN a masked step.
     log_norms_before: the same before clipping inside backpropagation. alive (T+1, *M, B): where it is neither
-    zero nor masked.
+    zero nor masked. direct: the dL_dh (T, *M, B, H) that it was given.
     """
 
     traj: Trajectory
+    direct: Scaled
     mantissas: Array
     exponents: Array
     deltas: Array
@@ -260,7 +261,7 @@ def bptt(
             require_finite("dL_dh", direct.mantissas, traj.lengths.inside)
             require_finite("dL_dfinal", traj.xp.zeros(1) if final is None else final.mantissas)
     alive = (after > -traj.xp.inf).any(axis=1)
-    return Gradients(traj, sweep.mantissas, sweep.exponents, sweep.pull_back.deltas, after, before, alive)
+    return Gradients(traj, direct, sweep.mantissas, sweep.exponents, sweep.pull_back.deltas, after, before, alive)
 
 
 def model_log_norms(traj: Trajectory, grads: Mapping[str, Array]) -> dict[str, Array]:

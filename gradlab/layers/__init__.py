@@ -24,6 +24,7 @@ from .scores import SCORES
 from .self_attention import SelfAttention, SelfAttentionTape
 from .sequential import Sequential, SequentialTape
 from .shapes import Last, LastTape, Once
+from .transformer import Positions, Transformer, TransformerBlock
 
 __all__ = [
     "OUTPUTS",
@@ -48,6 +49,7 @@ __all__ = [
     "Once",
     "Params",
     "Pass",
+    "Positions",
     "Recurrent",
     "RecurrentTape",
     "Residual",
@@ -56,5 +58,7 @@ __all__ = [
     "SelfAttentionTape",
     "Sequential",
     "SequentialTape",
+    "Transformer",
+    "TransformerBlock",
     "recurrent_tapes",
 ]

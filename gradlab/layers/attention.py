@@ -12,19 +12,20 @@ from ..arrays import Array, namespace, require_size
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
 from .attending import Reading, allowed, from_heads, scaled_from_heads, scaled_to_heads, to_heads, weights_of
-from .base import GivenLengths, Layer, Params, Pass, ScaledParams, own_lengths, parts, prefixed, require_steps
+from .base import PLAIN, GivenLengths, Layer, Params, Pass, ScaledParams, own_lengths, parts, prefixed, require_steps
 from .dense import Dense
 from .scores import SCORES
 
 
 @dataclass
 class AttentionTape:
-    """The tapes of the projections by name, that of the score, what was read, and the lengths of the memory."""
+    """The tapes of the projections by name, that of the score, what was read; lengths of the queries and the memory."""
 
     projections: dict[str, Any]
     score: Any
     reading: Reading
-    lengths: Lengths
+    queries: Lengths
+    memory: Lengths
 
 
 @dataclass(frozen=True)
@@ -62,33 +63,37 @@ class Attention(Layer):
         return None
 
     def read(
-        self, params: Mapping[str, Array], queries: Array, memory: Array, lengths: GivenLengths, how: Pass
+        self,
+        params: Mapping[str, Array],
+        queries: Array,
+        memory: Array,
+        lengths: tuple[GivenLengths, GivenLengths],
     ) -> tuple[Array, AttentionTape]:
-        """What queries (Q, *M, B, n) find in a memory (K, *M, B, F) of these lengths: (Q, *M, B, F)."""
-        own, xp = self._own(params), namespace(memory)
-        known = own_lengths(memory, lengths, tuple(memory.shape[1:-2]))
+        """What queries (Q, *M, B, n) find in a memory (K, *M, B, F): (Q, *M, B, F). lengths: of both."""
+        own, xp, models = self._own(params), namespace(memory), tuple(memory.shape[1:-2])
+        asking, known = own_lengths(queries, lengths[0], models), own_lengths(memory, lengths[1], models)
         memory = known.keep(memory)
         projected, tapes = {"query": queries, "key": memory}, {}
         for name in projected.keys() & self._layers.keys():
-            projected[name], tapes[name] = self._layers[name].forward(own[name], projected[name], None, how)
+            projected[name], tapes[name] = self._layers[name].forward(own[name], projected[name])
         q, k = (to_heads(projected[name]) for name in ("query", "key"))
         scores, tape = SCORES[self.score].forward(params, q, k)
         mask = allowed(xp, q.shape[-2], known, k.shape[-2], causal=False)
         reading = Reading(weights_of(xp, scores, mask), to_heads(memory))
-        return from_heads(reading.context), AttentionTape(tapes, tape, reading, known)
+        return from_heads(reading.context), AttentionTape(tapes, tape, reading, asking, known)
 
     def read_back(
-        self, params: Mapping[str, Array], tape: AttentionTape, dcontext: Scaled, how: Pass
+        self, params: Mapping[str, Array], tape: AttentionTape, dcontext: Scaled
     ) -> tuple[Scaled, Scaled, ScaledParams]:
         """dL/dcontext -> dL/dqueries, dL/dmemory, dL/dparams."""
         own = self._own(params)
-        ds, dvalues = tape.reading.pull_back(scaled_to_heads(dcontext))
+        ds, dvalues = tape.reading.pull_back(scaled_to_heads(dcontext.map(tape.queries.keep)))
         dq, dk, found = SCORES[self.score].backward(params, tape.score, ds)
         back = {"query": scaled_from_heads(dq), "key": scaled_from_heads(dk)}
         for name, projection in tape.projections.items():
-            back[name], grads = self._layers[name]._backward(own[name], projection, back[name], how)
+            back[name], grads = self._layers[name]._backward(own[name], projection, back[name], PLAIN)
             found |= prefixed(name, grads)
-        return back["query"], (scaled_from_heads(dvalues) + back["key"]).map(tape.lengths.keep), found
+        return back["query"], (scaled_from_heads(dvalues) + back["key"]).map(tape.memory.keep), found
 
     def _own(self, params: Mapping[str, Array]) -> dict[str, Params]:
         return dict(zip(self._layers, parts(params, [*self._layers]), strict=True))
@@ -99,13 +104,13 @@ class Attention(Layer):
         """What each sample's last step finds among all steps."""
         require_steps(x)
         own = own_lengths(x, lengths, tuple(x.shape[1:-2])).at_least(1)
-        y, tape = self.read(params, own.take_last(x)[None], x, own.values, how)
+        y, tape = self.read(params, own.take_last(x)[None], x, (None, own.values))
         return y[0], tape
 
     def _backward(
         self, params: Mapping[str, Array], tape: AttentionTape, dy: Scaled, how: Pass
     ) -> tuple[Scaled, ScaledParams]:
         """Back through what was read, and through the query to the last step."""
-        dq, dx, found = self.read_back(params, tape, dy[None], how)
-        last = Scaled(tape.lengths.put_last(dq.mantissas[0], len(dx.mantissas)), dq.exponents)
+        dq, dx, found = self.read_back(params, tape, dy[None])
+        last = Scaled(tape.memory.put_last(dq.mantissas[0], len(dx.mantissas)), dq.exponents)
         return dx + last, found

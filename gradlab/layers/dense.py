@@ -1,4 +1,4 @@
-"""The output layer y = g(W_hy x + b_y), with g identity, sigmoid or softmax."""
+"""A fully connected layer y = g(W_hy x + b_y), with g the identity, softmax, or any activation of cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..arrays import Array, Namespace, linear, namespace, outer_sum, require_siz
 from ..cells.activations import ACTIVATIONS
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled, map_rows, sum_products, sum_rows
-from ..registry import Registry
+from ..registry import Registry, unknown
 from .base import (
     GivenLengths,
     Layer,
@@ -42,10 +42,17 @@ def softmax(xp: Namespace, a: Array) -> Array:
 
 OUTPUTS: Registry[Output] = Registry("output activation")
 OUTPUTS.add("identity", Output(lambda xp, a: a, lambda xp, a, y, dy: dy))
-OUTPUTS.add(
-    "sigmoid", Output(ACTIVATIONS["sigmoid"].value, lambda xp, a, y, dy: dy * ACTIVATIONS["sigmoid"].slope(xp, a))
-)
 OUTPUTS.add("softmax", Output(softmax, lambda xp, a, y, dy: y * (dy - (y * dy).sum(axis=-1, keepdims=True))))
+
+
+def output(name: str) -> Output:
+    """The map of that name: one of `OUTPUTS`, or an activation of cells. Raises UnknownName for others."""
+    if name in OUTPUTS:
+        return OUTPUTS[name]
+    if name not in ACTIVATIONS:
+        raise unknown("activation", name, [*OUTPUTS, *ACTIVATIONS])
+    phi = ACTIVATIONS[name]
+    return Output(phi.value, lambda xp, a, y, dy: dy * phi.slope(xp, a))
 
 
 @dataclass
@@ -62,7 +69,7 @@ class DenseTape:
 class Dense(Layer):
     """y = g(W_hy x + b_y), at every step or of single vectors; W_hy (*M, O, D), b_y (*M, O), or no bias.
 
-    Losses take the identity's output (logits); sigmoid and softmax are for probabilities.
+    Losses take the identity's output (logits); sigmoid and softmax are for probabilities, others for hidden layers.
     """
 
     input_size: int
@@ -73,7 +80,7 @@ class Dense(Layer):
     def __post_init__(self) -> None:
         require_size("input_size", self.input_size)
         require_size("output_size", self.output_size)
-        OUTPUTS[self.activation]  # the name is known
+        output(self.activation)  # the name is known
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -97,7 +104,7 @@ class Dense(Layer):
         pre = linear(xp, x, params["W_hy"])
         if self.bias:
             pre += params["b_y"][..., None, :]
-        y = OUTPUTS[self.activation].value(xp, pre)
+        y = output(self.activation).value(xp, pre)
         return y, DenseTape(x, pre, y, own)
 
     def _backward(
@@ -105,8 +112,8 @@ class Dense(Layer):
     ) -> tuple[Scaled, ScaledParams]:
         """dL/dx = W_hy^T dL/da, dL/dW_hy = sum dL/da x^T, dL/db_y = sum dL/da."""
         xp = require_gradient(dy, tape.y)
-        w, output = params["W_hy"], OUTPUTS[self.activation]
-        da = map_rows(lambda m: output.pull_back(xp, tape.pre, tape.y, m), dy.map(tape.lengths.keep))
+        w, g = params["W_hy"], output(self.activation)
+        da = map_rows(lambda m: g.pull_back(xp, tape.pre, tape.y, m), dy.map(tape.lengths.keep))
         dx = map_rows(partial(linear, xp), da, (xp.swapaxes(w, -1, -2), (-2, -1)))
         da, x = as_steps(w.ndim - 2, da, tape.x)
         grads = {"W_hy": sum_products(partial(outer_sum, xp), da, x)}

@@ -16,29 +16,28 @@ from .base import GivenLengths, Layer, Params, Pass, ScaledInput, ScaledParams, 
 
 @dataclass
 class SequentialTape:
-    """One tape per layer."""
+    """The layers' tapes, by the prefix of their parameters."""
 
-    tapes: tuple[Any, ...]
-
-    @property
-    def children(self) -> dict[str, Any]:
-        """The tapes by the prefix of their layer's parameters."""
-        return {str(i): tape for i, tape in enumerate(self.tapes)}
+    children: dict[str, Any]
 
 
 @dataclass(frozen=True, init=False)
 class Sequential(Layer):
     """Each layer takes the previous one's output; parameters are named "0.W_hh", "1.W_hy", by position.
 
-    Several recurrent layers make a deep stack.
+    Layers that are given by name, behind the others, lend it to their parameters: Sequential(norm=LayerNorm(8)) has
+    "norm.gamma". Several recurrent layers make a deep stack.
     """
 
     layers: tuple[Layer, ...]
+    names: tuple[str, ...]
 
-    def __init__(self, *layers: Layer) -> None:
-        if not layers or not all(isinstance(layer, Layer) for layer in layers):
-            raise InputError(f"Sequential: expected layers such as Recurrent(cell), got {layers or 'none'}", "layers")
-        object.__setattr__(self, "layers", layers)
+    def __init__(self, *layers: Layer, **named: Layer) -> None:
+        given = (*layers, *named.values())
+        if not given or not all(isinstance(layer, Layer) for layer in given):
+            raise InputError(f"Sequential: expected layers such as Recurrent(cell), got {given or 'none'}", "layers")
+        object.__setattr__(self, "layers", given)
+        object.__setattr__(self, "names", (*map(str, range(len(layers))), *named))
 
     @property
     def stateful(self) -> bool:
@@ -50,7 +49,7 @@ class Sequential(Layer):
         return [i for i, layer in enumerate(self.layers) if layer.stateful]
 
     def _parts(self, params: Mapping[str, Array]) -> list[Params]:
-        return parts(params, [str(i) for i in range(len(self.layers))])
+        return parts(params, self.names)
 
     def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
         """Through all layers."""
@@ -61,20 +60,19 @@ class Sequential(Layer):
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Each layer's in turn."""
         drawn: dict[str, np.ndarray] = {}
-        for i, layer in enumerate(self.layers):
-            drawn |= prefixed(str(i), layer.draw(rng, models))
+        for name, layer in zip(self.names, self.layers, strict=True):
+            drawn |= prefixed(name, layer.draw(rng, models))
         return drawn
 
     def _forward(
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, SequentialTape]:
         """x through all layers; the initial state is the first recurrent layer's."""
-        tapes = []
+        tapes: dict[str, Any] = {}
         for i, (layer, own) in enumerate(zip(self.layers, self._parts(params), strict=True)):
-            x, tape = layer.forward(own, x, lengths, how if i in self._stateful[:1] else how.stateless)
+            x, tapes[self.names[i]] = layer.forward(own, x, lengths, how if i in self._stateful[:1] else how.stateless)
             lengths = layer.output_lengths(lengths)
-            tapes.append(tape)
-        return x, SequentialTape(tuple(tapes))
+        return x, SequentialTape(tapes)
 
     def _backward(
         self, params: Mapping[str, Array], tape: SequentialTape, dy: Scaled, how: Pass
@@ -83,8 +81,9 @@ class Sequential(Layer):
         grads, own, last = ScaledParams(), self._parts(params), self._stateful[-1:]
         dx: ScaledInput = dy
         for i, layer in reversed(list(enumerate(self.layers))):
-            dx, found = layer._backward(own[i], tape.tapes[i], dx, how if i in last else how.stateless)
-            grads |= prefixed(str(i), found)
+            inside = tape.children[self.names[i]]
+            dx, found = layer._backward(own[i], inside, dx, how if i in last else how.stateless)
+            grads |= prefixed(self.names[i], found)
             if dx is None:  # what is below has no parameters, as it gives whole numbers
                 break
         return dx, grads

@@ -69,6 +69,10 @@ class Recording:
         lead = values.reshape(-1, *values.shape[steps:])
         return self.traj.lengths.keep(lead, self.xp.nan, units=0).reshape(values.shape)
 
+    def masked_times(self, values: Array) -> Array:
+        """`values` (T+1, *M, B) with NaN at masked times."""
+        return self.traj.lengths.times.keep(values, self.xp.nan, units=0)
+
 
 def once(compute: Callable[[Recording], T]) -> Callable[[Recording], T]:
     """A function of a recording that is computed once for each; functions are told apart by themselves, not by name."""

@@ -250,7 +250,7 @@ def x_of(*shape):
     [
         (lambda: Dense(0, 2), "input_size: expected a positive integer, got 0"),
         (lambda: Dense(2, 1.5), "output_size: expected a positive integer, got 1.5"),
-        (lambda: Dense(2, 2, "sofmax"), "unknown output activation 'sofmax'. Did you mean 'softmax'"),
+        (lambda: Dense(2, 2, "sofmax"), "unknown activation 'sofmax'. Did you mean 'softmax'"),
         (lambda: Embedding(0, 2), "vocabulary: expected a positive integer"),
         (lambda: Embedding(2, 0), "size: expected a positive integer"),
         (lambda: LayerNorm(0), "size: expected a positive integer"),

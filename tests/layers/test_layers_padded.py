@@ -146,7 +146,7 @@ def test_a_sequence_without_steps():
     net = network("many to one")
     net = replace(net, lengths=np.array([0, 3]))
     _, tape = net.forward()
-    np.testing.assert_array_equal(tape.tapes[2].x[0], net.initial[0, 0])
+    np.testing.assert_array_equal(tape.children["2"].x[0], net.initial[0, 0])
     grads = net.gradients()
     assert not grads["x"][:, 0].any() and grads["x"][:3, 1].any()
 

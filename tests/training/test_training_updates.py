@@ -54,10 +54,10 @@ def test_clipping_inside_backpropagation_bounds_every_adjoint(mode, order):
     _, tape = run.network.forward(run.params, batch_of(run, 0).x)
     row = run.advance()
     direct = np.zeros((12, 4, 5))
-    h = tape.tapes[0].trajectory.states[-1, 0]
+    h = tape.children["0"].trajectory.states[-1, 0]
     error = h @ run_start(config)["2.W_hy"].T + run_start(config)["2.b_y"] - batch_of(run, 0).targets
     direct[-1] = 2 / 4 * error @ run_start(config)["2.W_hy"]
-    grads = gradlab.bptt(tape.tapes[0].trajectory, direct, clip=(mode, 0.01))
+    grads = gradlab.bptt(tape.children["0"].trajectory, direct, clip=(mode, 0.01))
     sizes = np.linalg.norm(grads.adjoints[:, 0], order, axis=-1)
     assert sizes.max() == pytest.approx(0.01)
     found = run_start(config)["0.W_hh"] - 0.1 * grads.params["W_hh"]
@@ -78,7 +78,7 @@ def test_omega_changes_the_recurrent_weights_alone(form):
     outputs, _ = plain.network.forward(plain.params, batch_of(plain, 0).x)
     _, dy = losses.LOSSES["mse"](outputs, batch_of(plain, 0).targets)
     plain.network.backward(plain.params, tape, dy)
-    value, derivative = omega(tape.tapes[0].trajectory, tape.tapes[0].gradients, form)
+    value, derivative = omega(tape.children["0"].trajectory, tape.children["0"].gradients, form)
     plain.advance()
     row = pulled.advance()
     assert row["omega"] == pytest.approx(float(value)) and value > 0
