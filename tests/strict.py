@@ -111,13 +111,13 @@ class StrictArray:
         self._host[_index(key)] = _host(value)
 
     def __float__(self):
-        return float(self._host)
+        return float(self.get())
 
     def __int__(self):
-        return int(self._host)
+        return int(self.get())
 
     def __bool__(self):
-        return bool(self._host)
+        return bool(self.get())
 
     shape = property(lambda self: self._host.shape)
     ndim = property(lambda self: self._host.ndim)
