@@ -13,6 +13,7 @@ from ..arrays import Namespace
 from ..version import __version__
 from ..wording import counted
 from . import agreement, crossings, machine, times
+from .basics import basics
 from .cells import cells, extremes, masks
 from .elementwise import activations
 from .learning import clippers, losses, optimizers, regularisers
@@ -40,8 +41,9 @@ class Section:
 def sections(xp: Namespace, dtypes: Sequence[str], sizes: Sequence[times.Size]) -> list[Section]:
     """All of them, what matters most first."""
     compared = [
+        ("basics", 0.05, basics),
         ("cells", 0.20, cells),
-        ("activations", 0.10, activations),
+        ("activations", 0.05, activations),
         ("layers", 0.12, layers),
         ("clippers", 0.05, clippers),
         ("losses", 0.03, losses),
