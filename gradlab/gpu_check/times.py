@@ -20,7 +20,7 @@ from .problems import moved
 Size = tuple[int, int, int, int]  # models (0: no model axis), B, H, T
 SIZES: tuple[Size, ...] = ((0, 64, 256, 200), (0, 256, 1024, 200), (64, 32, 64, 100))
 TORCH = {"lstm": "LSTM", "elman": "RNN", "gru": "GRU"}  # the same cells in PyTorch
-INPUTS, REPEATS, SECONDS = 3, 5, 6.0  # at most so many repeats, and no new one after so many seconds
+INPUTS, REPEATS, SECONDS = 3, 5, 3.0  # at most so many repeats, and no new one after so many seconds
 
 Run = Callable[[], Any]
 
