@@ -6,6 +6,7 @@
     python3 dev.py test --portable    run the numeric tests as other processors would
     python3 dev.py check              run the linter, the formatter's check and the type checker
     python3 dev.py speed [ARGS]       run the benchmark against PyTorch
+    python3 dev.py gpu [ARGS]         compare an NVIDIA GPU with NumPy and time it
 
 The first run installs what the lock file pins; the next ones need no network.
 """
@@ -16,6 +17,7 @@ from __future__ import print_function
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -27,6 +29,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "gradlab-stamp")
 PYPROJECT = os.path.join(ROOT, "pyproject.toml")
+CUDA = (12, 13)  # for which the project has extras
 # The test lock holds all that the run lock holds, in the same versions.
 LOCKS = {"run": os.path.join(ROOT, "requirements.lock"), "test": os.path.join(ROOT, "requirements-test.lock")}
 # The base executable: an environment must not be built on another one, which may be the very .venv that is rebuilt.
@@ -201,24 +204,57 @@ def check(args):
     return max(codes)
 
 
+def install_extra(name):
+    # type: (str) -> None
+    """Install what the project lists under one of its extras."""
+    import tomllib  # here, because old Pythons have none
+
+    with open(PYPROJECT, "rb") as file:
+        packages = tomllib.load(file)["project"]["optional-dependencies"][name]
+    say("installing %s (200 MB or more, a few minutes)" % " ".join(packages))
+    pip_install(packages)
+
+
 def speed(args):
     # type: (list[str]) -> int
     """Run the benchmark; PyTorch, which it compares with, is installed when first needed."""
     set_up("run")
     if subprocess.call([PYTHON, "-c", "import torch"], stderr=subprocess.DEVNULL):
-        import tomllib  # here, because old Pythons have none
-
-        with open(PYPROJECT, "rb") as file:
-            bench = tomllib.load(file)["project"]["optional-dependencies"]["bench"]
-        say("installing %s (200 MB or more, a few minutes)" % " ".join(bench))
-        pip_install(bench)
+        install_extra("bench")
     env = dict(os.environ)
     if env.pop("OPENBLAS_CORETYPE", None):
         say("OPENBLAS_CORETYPE is ignored, as it would slow down one side of the comparison")
     return hand_over([PYTHON, os.path.join("studies", "speed.py")] + args, env)
 
 
-COMMANDS = {"dashboard": dashboard, "test": test, "check": check, "speed": speed}
+def cuda_extra():
+    # type: () -> str
+    """Name the extra whose CuPy fits the GPU's driver, as nvidia-smi tells; the newest of those that it can run."""
+    try:
+        pipe = subprocess.PIPE
+        text = subprocess.Popen(["nvidia-smi"], stdout=pipe, stderr=pipe, universal_newlines=True).communicate()[0]
+    except OSError:  # there is no such command
+        text = ""
+    found = re.search(r"CUDA Version: *(\d+)", text)
+    fitting = [version for version in CUDA if found and version <= int(found.group(1))]
+    if not fitting:
+        text = (
+            "needs an NVIDIA GPU whose driver runs CUDA %d or newer, and nvidia-smi shows %s; see to the driver first."
+        )
+        raise SetupError(text % (min(CUDA), "CUDA " + found.group(1) if found else "none"))
+    return "cuda%d" % max(fitting)
+
+
+def gpu(args):
+    # type: (list[str]) -> int
+    """Compare the GPU with NumPy; CuPy is installed when first needed."""
+    set_up("run")
+    if subprocess.call([PYTHON, "-c", "import cupy"], stderr=subprocess.DEVNULL):
+        install_extra(cuda_extra())
+    return hand_over([PYTHON, "-m", "gradlab.gpu_check"] + args)
+
+
+COMMANDS = {"dashboard": dashboard, "test": test, "check": check, "speed": speed, "gpu": gpu}
 
 
 def main(argv):

@@ -1,4 +1,4 @@
-"""Nets for the tests of layers: every layer and every shape, with random parameters and inputs.
+"""The nets of `gradlab.gpu_check`, every layer and every shape, for the tests of layers.
 
 Derivatives are checked against central differences of fourth order in float64, a few entries of each array and one
 random direction through all of them.
@@ -10,65 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.cells import make_cell
-from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Pass, Residual, Sequential
-from gradlab.layers.recurrent import Recurrent, recurrent_tapes
+from gradlab.gpu_check.nets import NETS, T, random_input, random_params
+from gradlab.gpu_check.problems import moved
+from gradlab.layers import Pass
+from gradlab.layers.recurrent import recurrent_tapes
 
-T, B, D, H, OUT = 4, 2, 3, 4, 2  # steps, samples, inputs, units, outputs; none equals the number of models
-SOURCE_STEPS, SYMBOLS = 6, 7
 STEP, ENTRIES = 3e-4, 8
-
-
-def cell(name, inputs=D, units=H):
-    return Recurrent(make_cell(name, input_size=inputs, hidden_size=units))
-
-
-def stack():
-    """Two recurrent layers and an output at every step."""
-    return Sequential(cell("lstm"), cell("gru", H, H), Dense(H, OUT))
-
-
-def translator():
-    """Symbols in, symbols out; both halves are deep, and only the inner layers meet."""
-    encoder = Sequential(Embedding(SYMBOLS, D), cell("gru", D, D), cell("lstm", D, H))
-    return EncoderDecoder(encoder, Sequential(Embedding(SYMBOLS, D), cell("lstm"), cell("elman", H, H), Dense(H, OUT)))
-
-
-SEQUENCE, VECTOR, SYMBOL_SEQUENCE, SYMBOL_VECTOR = "sequence", "vector", "symbols", "symbol"
-NETS = {  # name -> (layer, what it takes)
-    "recurrent": (cell("lstm"), SEQUENCE),
-    "peepholes": (cell("peephole_lstm"), SEQUENCE),
-    "dense": (Dense(D, OUT), SEQUENCE),
-    "dense of a vector": (Dense(D, OUT), VECTOR),
-    "sigmoid": (Dense(D, OUT, "sigmoid"), SEQUENCE),
-    "softmax": (Dense(D, OUT, "softmax"), SEQUENCE),
-    "softmax of a vector": (Dense(D, OUT, "softmax"), VECTOR),
-    "embedding": (Embedding(SYMBOLS, D), SYMBOL_SEQUENCE),
-    "embedding of a vector": (Embedding(SYMBOLS, D), SYMBOL_VECTOR),
-    "dropout": (Dropout(0.4), SEQUENCE),
-    "residual": (Residual(cell("elman", D, D)), SEQUENCE),
-    "residual of a vector": (Residual(Sequential(Dense(D, H, "sigmoid"), Dense(H, D))), VECTOR),
-    "layer norm": (LayerNorm(D), SEQUENCE),
-    "layer norm of a vector": (LayerNorm(D), VECTOR),
-    "last": (Last(), SEQUENCE),
-    "once": (Once(T), VECTOR),
-    "stack": (stack(), SEQUENCE),
-    "everything": (
-        Sequential(
-            LayerNorm(D), cell("minimal_rnn"), Dropout(0.3), Residual(cell("gru", H, H)), Dense(H, OUT, "sigmoid")
-        ),
-        SEQUENCE,
-    ),
-    "one to one": (Sequential(Once(1), cell("elman"), Last(), Dense(H, OUT)), VECTOR),
-    "one to many": (Sequential(Once(T), cell("gru"), Dense(H, OUT, "softmax")), VECTOR),
-    "many to one": (Sequential(cell("lstm"), Last(), Dense(H, OUT, "sigmoid")), SEQUENCE),
-    "many to many": (Sequential(cell("elman"), Dense(H, OUT)), SEQUENCE),
-    "encoder and decoder": (
-        EncoderDecoder(cell("lstm"), Sequential(cell("lstm"), Dense(H, OUT))),
-        (SEQUENCE, SEQUENCE),
-    ),
-    "translator": (translator(), (SYMBOL_SEQUENCE, SYMBOL_SEQUENCE)),
-}
 
 
 @dataclass(frozen=True)
@@ -137,27 +84,8 @@ class Network:
 
     def moved(self, xp, dtype):
         """The same on another library, real numbers in another precision."""
-
-        def move(value):
-            if isinstance(value, tuple):
-                return tuple(move(v) for v in value)
-            if isinstance(value, dict):
-                return {name: move(v) for name, v in value.items()}
-            if value is None:
-                return None
-            return xp.asarray(value.astype(dtype) if value.dtype.kind == "f" else value)
-
         names = ("params", "x", "lengths", "initial", "dL_dfinal", "dy")
-        return replace(self, **{name: move(getattr(self, name)) for name in names})
-
-
-def random_input(rng, kind, models, steps):
-    if isinstance(kind, tuple):
-        return tuple(random_input(rng, k, models, n) for k, n in zip(kind, (SOURCE_STEPS, steps), strict=True))
-    lead = (steps,) if kind in (SEQUENCE, SYMBOL_SEQUENCE) else ()
-    if kind in (SYMBOL_SEQUENCE, SYMBOL_VECTOR):
-        return rng.integers(0, SYMBOLS, (*lead, *models, B))
-    return rng.normal(size=(*lead, *models, B, D))
+        return replace(self, **{name: moved(xp, dtype, getattr(self, name)) for name in names})
 
 
 @cache
@@ -165,8 +93,7 @@ def network(name, models=(), seed=0):
     """The net of that name with random parameters, input, initial state and loss gradients, float64 NumPy."""
     layer, kind = NETS[name]
     rng = np.random.default_rng([seed, 31])
-    params = {n: p + 0.3 * rng.normal(size=p.shape) for n, p in layer.init(rng, models=models).items()}
-    net = Network(layer, params, random_input(rng, kind, models, T))
+    net = Network(layer, random_params(layer, rng, models), random_input(rng, kind, models, T))
     y, tape = net.forward()
     net = replace(net, dy=rng.normal(size=y.shape))
     if layer.stateful:

@@ -1,8 +1,9 @@
 """A stand-in for CuPy that needs no GPU: arrays that refuse every implicit way to the host.
 
 `strict` is the namespace. It knows only functions that CuPy has, with the keywords that CuPy takes. `StrictArray` wraps
-a NumPy array, which only `.get()`, `float()`, `int()` and `bool()` bring back. `fuse` refuses what cupy.fuse refuses:
-indexing, creating arrays, and returning anything but arrays.
+a NumPy array, which only `.get()`, `float()`, `int()` and `bool()` bring back. `fuse` refuses what cupy.fuse
+refuses: indexing, creating arrays, some operators, and returning anything but arrays; numbers that it makes of truth
+values alone have half precision.
 """
 
 import operator
@@ -111,13 +112,13 @@ class StrictArray:
         self._host[_index(key)] = _host(value)
 
     def __float__(self):
-        return float(self._host)
+        return float(self.get())
 
     def __int__(self):
-        return int(self._host)
+        return int(self.get())
 
     def __bool__(self):
-        return bool(self._host)
+        return bool(self.get())
 
     shape = property(lambda self: self._host.shape)
     ndim = property(lambda self: self._host.ndim)
@@ -135,6 +136,7 @@ class Traced(StrictArray):
         raise TypeError("a fused function may use elementwise functions and operators only")
 
     __getitem__ = __setitem__ = __len__ = __iter__ = __float__ = __int__ = __bool__ = get = _refuse
+    __abs__ = __pos__ = __rpow__ = _refuse
     shape = ndim = size = T = property(_refuse)
 
 
@@ -161,6 +163,19 @@ def _traced(values):
     return any(isinstance(v, Traced) or (isinstance(v, list | tuple) and _traced(v)) for v in values)
 
 
+def _in_a_kernel(result, args):
+    """A fused kernel takes the first type that holds a Python number, unless an array has a larger one."""
+    arrays = [a for a in args if isinstance(a, StrictArray)]
+    alone = not isinstance(result, tuple) and all(a.dtype == bool for a in arrays)
+    return result.astype(np.float16) if alone and result.dtype.kind == "f" else result
+
+
+def _require_plain_out(args, out):
+    """What cupy.dot asks of the array for its result."""
+    if out is not None and not (out._host.flags.c_contiguous and out.dtype == np.result_type(*map(_host, args))):
+        raise ValueError("dot: the output array must be C-contiguous and of the result's dtype")
+
+
 def _function(name, function, keywords, elementwise=False):
     """`function` on strict arrays, with CuPy's keywords only."""
 
@@ -172,7 +187,10 @@ def _function(name, function, keywords, elementwise=False):
             raise TypeError(f"cupy.{name} cannot be fused")
         if isinstance(kwargs.get("out"), tuple):
             raise TypeError("out: expected one array")
+        if name == "dot":
+            _require_plain_out(args, kwargs.get("out"))
         result = function(*map(_host, args), **{key: _host(value) for key, value in kwargs.items()})
+        result = _in_a_kernel(result, args) if traced else result
         return kwargs["out"] if kwargs.get("out") is not None else _wrap(result, Traced if traced else StrictArray)
 
     call.__name__ = name
@@ -185,7 +203,8 @@ def _operator(name, mirrored=False):
     def apply(self, other):
         kind = Traced if _traced((self, other)) else StrictArray
         pair = (_host(other), self._host) if mirrored else (self._host, _host(other))
-        return kind(function(*pair))
+        result = function(*pair)
+        return kind(_in_a_kernel(result, (self, other)) if kind is Traced else result)
 
     return apply
 

@@ -31,7 +31,8 @@ case "$*" in
   "-m pip"*) if [ -e {folder}/offline ]; then echo "Could not fetch numpy"; exit 1; fi ;;
   "-m ruff check"*) exit 3 ;;
   "-m dashboard"*) echo "app in $(pwd) with $*"; exit 7 ;;
-  "-c import torch") exit 1 ;;
+  "-c import torch"|"-c import cupy") exit 1 ;;
+  "-m gradlab.gpu_check"*) echo "checked with $*"; exit 1 ;;
   "studies/speed.py"*) echo "core=${{OPENBLAS_CORETYPE-none}}" ;;
 esac
 """
@@ -241,6 +242,49 @@ def test_speed_installs_torch_and_drops_the_blas_setting(dev, tmp_path):
     assert done.returncode == 0 and done.stdout == "core=none\n"
     assert "OPENBLAS_CORETYPE is ignored" in done.stderr
     assert re.search(r"pip install .* torch==\d", (tmp_path / "log").read_text())
+
+
+def with_nvidia_smi(folder: Path, shows: str) -> dict[str, str]:
+    """An environment in which nvidia-smi, the first on PATH, shows that."""
+    command = folder / "smi" / "nvidia-smi"
+    command.parent.mkdir(exist_ok=True)
+    command.write_text(f"#!/bin/sh\necho '{shows}'\n")
+    command.chmod(0o755)
+    return os.environ | {"PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    ("version", "package"), [("12.4", "cupy-cuda12x"), ("13.0", "cupy-cuda13x"), ("14.2", "cupy-cuda13x")]
+)
+def test_gpu_installs_the_cupy_that_fits_the_driver(dev, tmp_path, version, package):
+    dev.set_up("run")
+    env = with_nvidia_smi(tmp_path, f"| NVIDIA-SMI 580.1    Driver Version: 580.1    CUDA Version: {version}  |")
+    command = [sys.executable, dev.__file__, "gpu", "--out", "here.json"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == "checked with -m gradlab.gpu_check --out here.json\n"
+    assert f"installing {package}[ctk]>=14" in done.stderr
+    assert re.search(rf"pip install .* {package}\[ctk\]>=14", (tmp_path / "log").read_text())
+
+
+@pytest.mark.parametrize(("shows", "got"), [("CUDA Version: 11.8", "CUDA 11"), ("NVIDIA-SMI has failed", "none")])
+def test_gpu_without_a_driver_that_fits_is_one_sentence(dev, monkeypatch, capsys, tmp_path, shows, got):
+    dev.set_up("run")
+    capsys.readouterr()
+    monkeypatch.setenv("PATH", with_nvidia_smi(tmp_path, shows)["PATH"])
+    assert dev.main(["gpu"]) == 1
+    expected = f"needs an NVIDIA GPU whose driver runs CUDA 12 or newer, and nvidia-smi shows {got}; see to the driver"
+    assert expected in capsys.readouterr().err
+
+
+def test_gpu_without_nvidia_smi_is_one_sentence(dev, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(dev.SetupError, match="and nvidia-smi shows none"):
+        dev.cuda_extra()
+
+
+def test_every_cuda_has_its_extra(dev):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {f"cuda{version}" for version in dev.CUDA} == {name for name in extras if name.startswith("cuda")}
 
 
 @pytest.mark.parametrize(("argv", "code"), [([], 2), (["tset"], 2), (["--help"], 0)])

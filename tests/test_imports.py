@@ -15,7 +15,7 @@ import gradlab
 
 ROOT = Path(__file__).parents[1]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-FLOOR = re.compile(r"^ *(\d+) {2}((?: ?[a-z]+)+)", re.MULTILINE)  # "12  diagnosis training   ..." of the picture
+FLOOR = re.compile(r"^ *(\d+) {2}((?: ?[a-z_]+)+)", re.MULTILINE)  # "12  diagnosis training   ..." of the picture
 FACES = {"__init__", "__main__"}  # they hand on what is inside and stand above all
 LEVEL = {name: int(number) for number, names in FLOOR.findall(CONTRIBUTING) for name in names.split()}
 HEAVY = (

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..arrays import erf
 
-OPERATORS = (
+OPERATORS = (  # those of CuPy's traced arrays, which know no abs() and no unary plus
     *(np.add, np.subtract, np.multiply, np.divide, np.floor_divide, np.remainder, np.power),
-    *(np.negative, np.positive, np.absolute, np.invert, np.bitwise_and, np.bitwise_or, np.bitwise_xor),
+    *(np.negative, np.invert, np.bitwise_and, np.bitwise_or, np.bitwise_xor),
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
 )
 
@@ -67,6 +67,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     __len__ = __iter__ = _refusing("goes through an array")
     __bool__ = _refusing("decides by an array's value")
     __float__ = __int__ = __index__ = __array__ = _refusing("converts an array")
+    __rpow__ = _refusing("raises a number to a power: take xp.power")
     __hash__ = None  # type: ignore[assignment]
 
 
@@ -84,8 +85,11 @@ def applied(function: Any, inputs: tuple[Any, ...]) -> Any:
     plain = [value.values if isinstance(value, Traced) else value for value in inputs]
     with np.errstate(all="ignore"):
         result = function(*plain)
-    if not any(isinstance(value, Traced) for value in inputs):
+    traced = [value.values for value in inputs if isinstance(value, Traced)]
+    if not traced:
         return result
+    if all(values.dtype == bool for values in traced) and np.result_type(result).kind == "f":
+        raise NotElementwise("makes numbers of truth values alone, in half precision: use xp.where with an array")
     return tuple(map(Traced, result)) if isinstance(result, tuple) else Traced(result)
 
 

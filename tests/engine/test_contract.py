@@ -135,6 +135,10 @@ def test_arrays_of_two_libraries_do_not_mix():
         lambda a: strict.fuse(lambda x: x.shape)(a),
         lambda a: strict.fuse(lambda x: {"y": x})(a),
         lambda a: strict.fuse(lambda x: (x, 1.0))(a),
+        lambda a: strict.fuse(abs)(a),
+        lambda a: strict.fuse(lambda x: 2.0**x)(a),
+        lambda a: strict.dot(a, strict.ones((3, 4)), out=strict.zeros((4, 2))[:, 0]),
+        lambda a: strict.dot(a, strict.ones((3, 4)), out=strict.zeros(4, dtype="float32")),
     ],
 )
 def test_the_stand_in_refuses_what_cupy_refuses(mistake):
@@ -152,3 +156,5 @@ def test_the_stand_in_computes():
     assert float(a[1, 2]) == 6.0
     assert str((a * 0.5).dtype) == "float32"
     assert bool((strict.fuse(lambda x, y: (x + y, -x))(a, a)[1] == -a).all())
+    assert str(strict.fuse(lambda x: 0.1 * (x > 0))(a).dtype) == "float16"
+    assert str(strict.fuse(lambda x: strict.where(x > 0, x, 0.1))(a).dtype) == "float32"

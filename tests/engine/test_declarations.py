@@ -173,6 +173,14 @@ OUTSIDE = {
     "numpy": (lambda self, xp, g, h: (np.tanh(g),), "uses numpy.tanh: take it from xp"),
     "numpy's where": (lambda self, xp, g, h: (np.where(g > 0, g, h),), "uses numpy.where: take it from xp"),
     "numpy's sum": (lambda self, xp, g, h: (np.sum(g) + h,), "uses numpy.sum: it is no elementwise function"),
+    "absolute value": (lambda self, xp, g, h: (abs(g),), "uses numpy.absolute: take it from xp"),
+    "plus": (lambda self, xp, g, h: (+g,), "uses numpy.positive: take it from xp"),
+    "power": (lambda self, xp, g, h: (2.0**g,), "raises a number to a power: take xp.power"),
+    "choice of numbers": (
+        lambda self, xp, g, h: (g * xp.where(h > 0, 1.0, 0.01),),
+        "makes numbers of truth values alone, in half precision: use xp.where with an array",
+    ),
+    "mask": (lambda self, xp, g, h: (g * (0.3 * (h > 0)),), "makes numbers of truth values alone, in half precision"),
     "unknown": (lambda self, xp, g, h: (xp.tan_h(g),), "uses xp.tan_h: it is no elementwise function"),
 }
 

@@ -9,12 +9,13 @@ import gradlab
 from gradlab.arrays import namespace
 from gradlab.cells import make_cell
 from gradlab.errors import InputError
+from gradlab.gpu_check.nets import NETS, OUT, B, D, H, T, cell, translator
 from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Pass, Residual, Sequential
 from gradlab.layers.recurrent import Recurrent, recurrent_tapes
 from gradlab.quantities import Recorder
 
 from ..contract import LIBRARIES, each_dtype, each_library, each_models
-from ..networks import NETS, OUT, B, D, H, Network, T, cell, network, slope, slopes, translator
+from ..networks import Network, network, slope, slopes
 from ..strict import strict
 
 NEAR = {"float64": 1e-8, "float32": 2e-5}  # of the largest derivative of an array

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gradlab import to_numpy as host
+from gradlab.gpu_check.nets import OUT, D, H, cell, stack, translator
 from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, LayerNorm, Once, Residual, Sequential
 from gradlab.layers.recurrent import recurrent_tapes
 from gradlab.learning.losses import step_weights
@@ -14,7 +15,7 @@ from gradlab.quantities.every_run import jacobian_frobenius
 from gradlab.training.history import recording_of
 
 from ..contract import LIBRARIES, each_dtype, each_library
-from ..networks import OUT, D, H, Network, cell, network, stack, translator
+from ..networks import Network, network
 
 ALONE = {"float64": 1e-12, "float32": 5e-5}  # sums over samples in which much cancels
 LENGTHS, SOURCE_LENGTHS = (4, 1, 3), (2, 6, 5)

@@ -10,6 +10,7 @@ import pytest
 import gradlab
 from gradlab.cells import make_cell
 from gradlab.errors import InputError
+from gradlab.gpu_check.nets import NETS, OUT, D, H, cell, random_input
 from gradlab.layers import (
     Dense,
     Dropout,
@@ -27,7 +28,7 @@ from gradlab.layers import (
 
 from ..contract import LIBRARIES, each_dtype, each_library
 from ..engine.test_numbers import log
-from ..networks import NETS, OUT, D, H, Network, cell, network, random_input
+from ..networks import Network, network
 
 STEPS = 9
 LENGTHS, SOURCE_LENGTHS = np.array([STEPS, 4]), np.array([6, 3])

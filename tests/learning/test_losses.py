@@ -10,10 +10,11 @@ import pytest
 from gradlab import to_numpy as host
 from gradlab.arrays import namespace
 from gradlab.errors import InputError
+from gradlab.gpu_check.nets import NETS, T
 from gradlab.learning.losses import LOSSES, step_weights
 
 from ..contract import EPS, LIBRARIES, assert_array, each_dtype, each_library, each_models
-from ..networks import NETS, T, network, slope
+from ..networks import network, slope
 
 STEPS, SAMPLES, OUTPUTS = 5, 2, 4
 NEAR = {"float64": {"rel": 1e-7, "abs": 1e-9}, "float32": {"rel": 1e-4, "abs": 1e-5}}

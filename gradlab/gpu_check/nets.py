@@ -1,0 +1,128 @@
+"""A net for every layer and every shape of net, and whether all of them find what NumPy finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, Namespace
+from ..cells import make_cell
+from ..layers import (
+    Dense,
+    Dropout,
+    Embedding,
+    EncoderDecoder,
+    Last,
+    Layer,
+    LayerNorm,
+    Once,
+    Pass,
+    Recurrent,
+    Residual,
+    Sequential,
+)
+from .agreement import Found, Item
+from .problems import MODELS, moved
+
+T, B, D, H, OUT = 4, 2, 3, 4, 2  # steps, samples, inputs, units, outputs; none equals a number of models, 3
+SOURCE_STEPS, SYMBOLS = 6, 7
+
+
+def cell(name: str, inputs: int = D, units: int = H) -> Recurrent:
+    """A recurrent layer."""
+    return Recurrent(make_cell(name, input_size=inputs, hidden_size=units))
+
+
+def stack() -> Sequential:
+    """Two recurrent layers and an output at every step."""
+    return Sequential(cell("lstm"), cell("gru", H, H), Dense(H, OUT))
+
+
+def translator() -> EncoderDecoder:
+    """Symbols in, symbols out; both halves are deep, and only the inner layers meet."""
+    encoder = Sequential(Embedding(SYMBOLS, D), cell("gru", D, D), cell("lstm", D, H))
+    return EncoderDecoder(encoder, Sequential(Embedding(SYMBOLS, D), cell("lstm"), cell("elman", H, H), Dense(H, OUT)))
+
+
+SEQUENCE, VECTOR, SYMBOL_SEQUENCE, SYMBOL_VECTOR = "sequence", "vector", "symbols", "symbol"
+Kind = str | tuple[str, str]  # one of these, or a pair for an encoder and a decoder
+NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
+    "recurrent": (cell("lstm"), SEQUENCE),
+    "peepholes": (cell("peephole_lstm"), SEQUENCE),
+    "dense": (Dense(D, OUT), SEQUENCE),
+    "dense of a vector": (Dense(D, OUT), VECTOR),
+    "sigmoid": (Dense(D, OUT, "sigmoid"), SEQUENCE),
+    "softmax": (Dense(D, OUT, "softmax"), SEQUENCE),
+    "softmax of a vector": (Dense(D, OUT, "softmax"), VECTOR),
+    "embedding": (Embedding(SYMBOLS, D), SYMBOL_SEQUENCE),
+    "embedding of a vector": (Embedding(SYMBOLS, D), SYMBOL_VECTOR),
+    "dropout": (Dropout(0.4), SEQUENCE),
+    "residual": (Residual(cell("elman", D, D)), SEQUENCE),
+    "residual of a vector": (Residual(Sequential(Dense(D, H, "sigmoid"), Dense(H, D))), VECTOR),
+    "layer norm": (LayerNorm(D), SEQUENCE),
+    "layer norm of a vector": (LayerNorm(D), VECTOR),
+    "last": (Last(), SEQUENCE),
+    "once": (Once(T), VECTOR),
+    "stack": (stack(), SEQUENCE),
+    "everything": (
+        Sequential(
+            LayerNorm(D), cell("minimal_rnn"), Dropout(0.3), Residual(cell("gru", H, H)), Dense(H, OUT, "sigmoid")
+        ),
+        SEQUENCE,
+    ),
+    "one to one": (Sequential(Once(1), cell("elman"), Last(), Dense(H, OUT)), VECTOR),
+    "one to many": (Sequential(Once(T), cell("gru"), Dense(H, OUT, "softmax")), VECTOR),
+    "many to one": (Sequential(cell("lstm"), Last(), Dense(H, OUT, "sigmoid")), SEQUENCE),
+    "many to many": (Sequential(cell("elman"), Dense(H, OUT)), SEQUENCE),
+    "encoder and decoder": (
+        EncoderDecoder(cell("lstm"), Sequential(cell("lstm"), Dense(H, OUT))),
+        (SEQUENCE, SEQUENCE),
+    ),
+    "translator": (translator(), (SYMBOL_SEQUENCE, SYMBOL_SEQUENCE)),
+}
+
+
+def random_params(layer: Layer, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Parameters as they are drawn, and some noise, so that none is zero."""
+    return {name: p + 0.3 * rng.normal(size=p.shape) for name, p in layer.init(rng, models=models).items()}
+
+
+def random_input(rng: np.random.Generator, kind: Kind, models: tuple[int, ...], steps: int) -> Any:
+    """What a net of that kind takes: numbers or symbols, of steps or without, or a pair of these."""
+    if isinstance(kind, tuple):
+        return tuple(random_input(rng, k, models, n) for k, n in zip(kind, (SOURCE_STEPS, steps), strict=True))
+    lead = (steps,) if kind in (SEQUENCE, SYMBOL_SEQUENCE) else ()
+    if kind in (SYMBOL_SEQUENCE, SYMBOL_VECTOR):
+        return rng.integers(0, SYMBOLS, (*lead, *models, B))
+    return rng.normal(size=(*lead, *models, B, D))
+
+
+def layers() -> Iterator[Item]:
+    """Each net, alone and with a model axis, and on samples of different lengths where it takes sequences."""
+    for name, (_, kind) in NETS.items():
+        for models in MODELS:
+            label = f"{name}{' with models' if models else ''}"
+            yield Item(label, partial(_passed, name, models, False))
+            if kind in (SEQUENCE, SYMBOL_SEQUENCE) or isinstance(kind, tuple):
+                yield Item(f"{label}, padded", partial(_passed, name, models, True))
+
+
+def _passed(name: str, models: tuple[int, ...], padded: bool, xp: Namespace, dtype: str) -> Found:
+    """Outputs, and the gradients by inputs and parameters."""
+    (layer, kind), rng = NETS[name], np.random.default_rng(8)
+    params = moved(xp, dtype, random_params(layer, rng, models))
+    x = moved(xp, dtype, random_input(rng, kind, models, T))
+    y, tape = layer.forward(params, x, _lengths(xp, kind) if padded else None, Pass(np.random.default_rng(9)))
+    dx, grads = layer.backward(params, tape, moved(xp, dtype, rng.normal(size=y.shape)))
+    inputs: dict[str, Array | None] = dict(zip("12", dx, strict=True)) if isinstance(dx, tuple) else {"": dx}
+    found = {f"dL/dx{which}": d for which, d in inputs.items() if d is not None}
+    return found | {f"dL/d{key}": g for key, g in grads.items()} | {"y": y}
+
+
+def _lengths(xp: Namespace, kind: Kind) -> Any:
+    """Of two samples, one of which ends early; a pair for a pair of sequences."""
+    lengths = xp.asarray(np.array([T, T - 2]))
+    return (lengths + 1, lengths) if isinstance(kind, tuple) else lengths
