@@ -11,6 +11,8 @@ import numpy as np
 from ..arrays import Array, Namespace
 from ..cells import make_cell
 from ..layers import (
+    Attention,
+    Bidirectional,
     Dense,
     Dropout,
     Embedding,
@@ -20,9 +22,13 @@ from ..layers import (
     LayerNorm,
     Once,
     Pass,
+    Positions,
     Recurrent,
     Residual,
+    SelfAttention,
     Sequential,
+    Transformer,
+    TransformerBlock,
 )
 from .agreement import Found, Item
 from .problems import MODELS, moved
@@ -82,6 +88,44 @@ NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
         (SEQUENCE, SEQUENCE),
     ),
     "translator": (translator(), (SYMBOL_SEQUENCE, SYMBOL_SEQUENCE)),
+    "bidirectional": (Bidirectional(make_cell("lstm", input_size=D, hidden_size=H)), SEQUENCE),
+    "bidirectional stack": (
+        Sequential(
+            Bidirectional(make_cell("gru", input_size=D, hidden_size=H), "sum"),
+            Bidirectional(make_cell("elman", input_size=H, hidden_size=H)),
+            Dense(2 * H, OUT),
+        ),
+        SEQUENCE,
+    ),
+    "pooled": (Sequential(cell("gru"), Attention(H), Dense(H, OUT)), SEQUENCE),
+    "pooled by products": (Attention(D, "dot"), SEQUENCE),
+    "encoder, decoder and attention": (EncoderDecoder(cell("gru"), cell("gru"), Attention(H)), (SEQUENCE, SEQUENCE)),
+    "attention of another width": (
+        Sequential(
+            EncoderDecoder(
+                Sequential(cell("lstm"), Dense(H, 5)), cell("lstm"), Attention(5, "dot", query_size=H, size=6)
+            ),
+            Dense(H + 5, OUT),
+        ),
+        (SEQUENCE, SEQUENCE),
+    ),
+    "self-attention": (SelfAttention(D), SEQUENCE),
+    "heads": (Sequential(Dense(D, 6), SelfAttention(6, heads=2, causal=True), Dense(6, OUT)), SEQUENCE),
+    "positions": (Positions(D), SEQUENCE),
+    "learned positions": (Positions(D, steps=T + 2), SEQUENCE),
+    "block": (Sequential(Dense(D, 6), TransformerBlock(6, 2, 5, "gelu"), Dense(6, OUT)), SEQUENCE),
+    "transformer": (
+        Sequential(
+            Embedding(SYMBOLS, 6), Transformer(6, 2, 3, hidden=5, activation="tanh", causal=True), Last(), Dense(6, OUT)
+        ),
+        SYMBOL_SEQUENCE,
+    ),
+    "transformer that normalises sums": (
+        Sequential(
+            Dense(D, 6), Transformer(6, 1, 3, T, "post", hidden=5, activation="silu", dropout=0.2), Dense(6, OUT)
+        ),
+        SEQUENCE,
+    ),
 }
 
 
