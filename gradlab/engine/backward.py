@@ -46,11 +46,13 @@ class Gradients:
     deltas (G + P, T, *M, B, H): dL_t/dpre_t, and dL/dp of each step, in the mantissas' scale.
     log_norms (T+1, S, *M, B): ln ||dL/dstate_t|| after clipping; -inf means exactly zero, NaN a masked step.
     log_norms_before: the same before clipping inside backpropagation. alive (T+1, *M, B): where it is neither
-    zero nor masked. direct: the dL_dh (T, *M, B, H) that it was given.
+    zero nor masked. direct, final: the dL_dh (T, *M, B, H) that it was given,
+    and the dL_dfinal (S, *M, B, H).
     """
 
     traj: Trajectory
     direct: Scaled
+    final: Scaled | None
     mantissas: Array
     exponents: Array
     deltas: Array
@@ -261,7 +263,8 @@ def bptt(
             require_finite("dL_dh", direct.mantissas, traj.lengths.inside)
             require_finite("dL_dfinal", traj.xp.zeros(1) if final is None else final.mantissas)
     alive = (after > -traj.xp.inf).any(axis=1)
-    return Gradients(traj, direct, sweep.mantissas, sweep.exponents, sweep.pull_back.deltas, after, before, alive)
+    found = sweep.mantissas, sweep.exponents, sweep.pull_back.deltas
+    return Gradients(traj, direct, final, *found, after, before, alive)
 
 
 def model_log_norms(traj: Trajectory, grads: Mapping[str, Array]) -> dict[str, Array]:

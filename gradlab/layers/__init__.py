@@ -19,7 +19,7 @@ from .embedding import Embedding, EmbeddingTape
 from .encoder_decoder import EncoderDecoder, EncoderDecoderTape
 from .layer_norm import LayerNorm, LayerNormTape
 from .recurrent import Recurrent, RecurrentTape, recurrent_tapes
-from .residual import Residual
+from .residual import Residual, ResidualTape
 from .scores import SCORES
 from .self_attention import SelfAttention, SelfAttentionTape
 from .sequential import Sequential, SequentialTape
@@ -53,6 +53,7 @@ __all__ = [
     "Recurrent",
     "RecurrentTape",
     "Residual",
+    "ResidualTape",
     "Scaled",
     "SelfAttention",
     "SelfAttentionTape",

@@ -141,6 +141,11 @@ class Layer(ABC):
                 raise InputError(f"{name}: no layer of {self} takes one; leave it out", name)
 
     @property
+    def children(self) -> Mapping[str, Layer]:
+        """The layers within, by the prefix of their parameters and tapes; a prefix may be empty."""
+        return {}
+
+    @property
     def stateful(self) -> bool:
         """Whether there is a recurrent layer that takes the initial_state and the dL_dfinal of a `Pass`."""
         return False

@@ -50,6 +50,11 @@ class Bidirectional(Layer):
         object.__setattr__(self, "layer", Recurrent(cell, **options))
         object.__setattr__(self, "merge", merge)
 
+    @property
+    def children(self) -> dict[str, Layer]:
+        """The cell's layer in each direction."""
+        return dict.fromkeys(DIRECTIONS, self.layer)
+
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Each direction's, the forward one's first."""
         onward, back = (prefixed(name, self.layer.draw(rng, models)) for name in DIRECTIONS)

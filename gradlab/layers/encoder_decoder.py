@@ -70,16 +70,17 @@ class EncoderDecoder(Layer):
 
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Both nets'."""
-        drawn = (prefixed(name, layer.draw(rng, models)) for name, layer in self._layers.items())
+        drawn = (prefixed(name, layer.draw(rng, models)) for name, layer in self.children.items())
         return {key: value for found in drawn for key, value in found.items()}
 
     @property
-    def _layers(self) -> dict[str, Layer]:
+    def children(self) -> dict[str, Layer]:
+        """Both nets, and the attention between them."""
         read = {} if self.attention is None else {"attention": self.attention}
         return {"encoder": self.encoder, "decoder": self.decoder, **read}
 
     def _own(self, params: Mapping[str, Array]) -> dict[str, Params]:
-        return dict(zip(self._layers, parts(params, [*self._layers]), strict=True))
+        return dict(zip(self.children, parts(params, [*self.children]), strict=True))
 
     def _forward(
         self, params: Mapping[str, Array], x: tuple[Array, Array], lengths: GivenLengths, how: Pass

@@ -94,4 +94,4 @@ def recurrent_tapes(tape: Any) -> dict[str, RecurrentTape]:
     if isinstance(tape, RecurrentTape):
         return {"": tape}
     inside = {name: recurrent_tapes(child) for name, child in getattr(tape, "children", {}).items()}
-    return {f"{name}.{inner}".rstrip("."): t for name, found in inside.items() for inner, t in found.items()}
+    return {f"{name}.{inner}".strip("."): t for name, found in inside.items() for inner, t in found.items()}

@@ -14,15 +14,34 @@ from ..errors import InputError
 from .base import GivenLengths, Layer, Pass, ScaledInput, ScaledParams
 
 
+@dataclass
+class ResidualTape:
+    """The layer's tape; of a backward pass that is observed dL/dx on both ways, past the layer and through it."""
+
+    layer: Any
+    skip: Scaled | None = None
+    branch: Scaled | None = None
+
+    @property
+    def children(self) -> dict[str, Any]:
+        """The layer's tape, whose parameters have no prefix."""
+        return {"": self.layer}
+
+
 @dataclass(frozen=True)
 class Residual(Layer):
-    """y = x + layer(x); parameters and tape are the layer's own (He et al. 2016)."""
+    """y = x + layer(x); parameters are the layer's own (He et al. 2016)."""
 
     layer: Layer
 
     def __post_init__(self) -> None:
         if not isinstance(self.layer, Layer):
             raise InputError(f"Residual: expected a layer such as Recurrent(cell), got {self.layer!r}", "layer")
+
+    @property
+    def children(self) -> dict[str, Layer]:
+        """The layer, without a prefix."""
+        return {"": self.layer}
 
     @property
     def stateful(self) -> bool:
@@ -33,7 +52,9 @@ class Residual(Layer):
         """The layer's."""
         return self.layer.draw(rng, models)
 
-    def _forward(self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass) -> tuple[Array, Any]:
+    def _forward(
+        self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
+    ) -> tuple[Array, ResidualTape]:
         """The layer has to give what has x's shape."""
         y, tape = self.layer.forward(params, x, lengths, how)
         if y.shape != x.shape:
@@ -41,11 +62,13 @@ class Residual(Layer):
                 f"Residual: expected a layer whose output has its input's shape {tuple(x.shape)}, got {tuple(y.shape)}",
                 "layer",
             )
-        return x + y, tape
+        return x + y, ResidualTape(tape)
 
     def _backward(
-        self, params: Mapping[str, Array], tape: Any, dy: Scaled, how: Pass
+        self, params: Mapping[str, Array], tape: ResidualTape, dy: Scaled, how: Pass
     ) -> tuple[ScaledInput, ScaledParams]:
         """dL/dy reaches x on both ways."""
-        dx, grads = self.layer._backward(params, tape, dy, how)
+        dx, grads = self.layer._backward(params, tape.layer, dy, how)
+        if how.observe is not None:
+            tape.skip, tape.branch = dy, dx
         return None if dx is None else dy + dx, grads

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, namespace, require_size
+from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
 from ..errors import InputError
 from .attending import (
@@ -32,12 +33,13 @@ PROJECTIONS = ("query", "key", "value", "output")
 
 @dataclass
 class SelfAttentionTape:
-    """The projections' tapes by name, queries and keys (*M, B, h, T, n), and what was read."""
+    """The projections' tapes by name, queries and keys (*M, B, h, T, n), what was read, and the samples' lengths."""
 
     projections: dict[str, Any]
     queries: Array
     keys: Array
     reading: Reading
+    lengths: Lengths
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,13 @@ class SelfAttention(Layer):
             name: dense.forward(own[name], x, lengths, how) for name, dense in zip(PROJECTIONS, inner, strict=False)
         }
         q, k, v = (to_heads(y, self.heads) for y, _ in made.values())
-        keys = own_lengths(made["key"][0], lengths, tuple(v.shape[:-4]))
-        mask = allowed(xp, q.shape[-2], keys, k.shape[-2], self.causal)
+        known = own_lengths(made["key"][0], lengths, tuple(v.shape[:-4]))
+        mask = allowed(xp, q.shape[-2], known, k.shape[-2], self.causal)
         scores = xp.matmul(q, xp.swapaxes(k, -1, -2)) / math.sqrt(q.shape[-1])
         reading = Reading(weights_of(xp, scores, mask), v)
         y, output = outer.forward(own["output"], from_heads(reading.context), lengths, how)
         tapes = {name: tape for name, (_, tape) in made.items()} | {"output": output}
-        return y, SelfAttentionTape(tapes, q, k, reading)
+        return y, SelfAttentionTape(tapes, q, k, reading, known)
 
     def _backward(
         self, params: Mapping[str, Array], tape: SelfAttentionTape, dy: Scaled, how: Pass

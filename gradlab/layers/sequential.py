@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,14 @@ from .base import GivenLengths, Layer, Params, Pass, ScaledInput, ScaledParams, 
 
 @dataclass
 class SequentialTape:
-    """The layers' tapes, by the prefix of their parameters."""
+    """The input, and the layers' tapes by the prefix of their parameters.
 
+    gradients: dL/d output of each layer, kept of a backward pass that is observed.
+    """
+
+    x: Any
     children: dict[str, Any]
+    gradients: dict[str, Scaled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, init=False)
@@ -38,6 +43,11 @@ class Sequential(Layer):
             raise InputError(f"Sequential: expected layers such as Recurrent(cell), got {given or 'none'}", "layers")
         object.__setattr__(self, "layers", given)
         object.__setattr__(self, "names", (*map(str, range(len(layers))), *named))
+
+    @property
+    def children(self) -> dict[str, Layer]:
+        """By their names."""
+        return dict(zip(self.names, self.layers, strict=True))
 
     @property
     def stateful(self) -> bool:
@@ -60,7 +70,7 @@ class Sequential(Layer):
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Each layer's in turn."""
         drawn: dict[str, np.ndarray] = {}
-        for name, layer in zip(self.names, self.layers, strict=True):
+        for name, layer in self.children.items():
             drawn |= prefixed(name, layer.draw(rng, models))
         return drawn
 
@@ -68,11 +78,13 @@ class Sequential(Layer):
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, SequentialTape]:
         """x through all layers; the initial state is the first recurrent layer's."""
-        tapes: dict[str, Any] = {}
+        tape = SequentialTape(x, {})
         for i, (layer, own) in enumerate(zip(self.layers, self._parts(params), strict=True)):
-            x, tapes[self.names[i]] = layer.forward(own, x, lengths, how if i in self._stateful[:1] else how.stateless)
+            x, tape.children[self.names[i]] = layer.forward(
+                own, x, lengths, how if i in self._stateful[:1] else how.stateless
+            )
             lengths = layer.output_lengths(lengths)
-        return x, SequentialTape(tapes)
+        return x, tape
 
     def _backward(
         self, params: Mapping[str, Array], tape: SequentialTape, dy: Scaled, how: Pass
@@ -82,6 +94,8 @@ class Sequential(Layer):
         dx: ScaledInput = dy
         for i, layer in reversed(list(enumerate(self.layers))):
             inside = tape.children[self.names[i]]
+            if how.observe is not None:
+                tape.gradients[self.names[i]] = dx
             dx, found = layer._backward(own[i], inside, dx, how if i in last else how.stateless)
             grads |= prefixed(self.names[i], found)
             if dx is None:  # what is below has no parameters, as it gives whole numbers

@@ -19,18 +19,22 @@ def comes_at_many_steps(run: Recording) -> bool:
 def parts(run: Recording) -> tuple[Scaled, Scaled]:
     """The probe's gradient at times 0..T (T+1, S, *M, B, H), split into what comes at once and through the recurrence.
 
-    The recurrence's part is J^T of the next state's gradient: a difference would lose it beside a large direct one.
+    The recurrence's part is J^T of the next state's gradient, and at the end what the last state is handed: a
+    difference would lose it beside a large direct one.
     """
     xp, whole = run.xp, run.probe.scaled
     given = run.probe.direct.map(run.traj.lengths.keep)
     at_once, passed = (xp.zeros_like(whole.mantissas) for _ in range(2))
     at_once[1:, 0] = given.mantissas
     passed[:-1] = run.jacobian.apply_transpose(whole.mantissas[1:])
-    none = xp.zeros_like(whole.exponents[:1])
+    last = none = xp.zeros_like(whole.exponents[:1])
+    if run.probe.final is not None:
+        passed[-1] = run.probe.final.mantissas
+        last = xp.broadcast_to(run.probe.final.exponents[None], none.shape)
     exponents = xp.broadcast_to(given.exponents[:, None], (*whole.exponents[1:].shape,))
     return (
         Scaled(at_once, xp.concatenate([none, exponents])),
-        Scaled(passed, xp.concatenate([whole.exponents[1:], none])),
+        Scaled(passed, xp.concatenate([whole.exponents[1:], last])),
     )
 
 

@@ -19,10 +19,12 @@ from ..quantities import QUANTITIES, Recorder, Recording, require_names
 from ..quantities.inputs import by_lag
 from ..wording import counted
 from .labels import circumstances, labelled, variable
+from .layer_nodes import Place, recorded
 from .probe import unit_vectors
 
 OF_THE_WHOLE = ("log_input_grad_norm", "log_input_share")  # these stand at the root
-SINGLE = "recurrent"  # the node of a network that is one recurrent layer
+SINGLE = "layer"  # the node of a network that is one layer
+OF_LAYERS = ("influence",)  # can be asked for beside the quantities
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def analyze_network(given: Network) -> xr.DataTree:
 
     Raises InputError for anything that cannot be used, a forward pass that leaves the finite numbers included.
     """
-    require_names(given.record, given.without)
+    require_names([name for name in given.record if name not in OF_LAYERS], given.without)
     if not isinstance(given.net, Layer):
         raise InputError(f"net: expected a layer such as gradlab.layers.Recurrent(cell), got {echo(given.net)}", "net")
     y, tape = given.net.forward(given.params, given.x, given.lengths)
@@ -60,7 +62,18 @@ def analyze_network(given: Network) -> xr.DataTree:
     with quiet():
         leave_out = (*given.without, *OF_THE_WHOLE)
         nodes = {name.replace(".", "/") or SINGLE: labelled(run, [], leave_out) for name, run in runs.items()}
+        for place in Place("", given.net, given.params, tape).within():
+            if found := recorded(place, _lengths_at(place.path, given.lengths), given.record):
+                path = place.path or SINGLE
+                nodes[path] = nodes.get(path, xr.Dataset()).assign(found)
     return xr.DataTree.from_dict({"/": _root(given, y, tape, dx), **_with_parents(nodes)})
+
+
+def _lengths_at(path: str, lengths: Any) -> Array | None:
+    """Those of the sequences that a layer sees: of a pair the encoder's or the decoder's."""
+    if isinstance(lengths, tuple | list):
+        return lengths[0 if "encoder" in path.split("/") else 1]
+    return lengths
 
 
 def _with_parents(nodes: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
@@ -124,7 +137,7 @@ def _inputs(given: Network, y: Array, tape: Any, dx: Any) -> tuple[np.ndarray, n
     """ln ||dL/dx|| (T, B) of every place and which are a sample's own; of a pair, the source before the target."""
     if isinstance(dx, tuple):
         lengths = given.lengths or (None, None)
-        both = zip(tape.children.values(), dx, lengths, strict=True)
+        both = zip((tape.encoder, tape.decoder), dx, lengths, strict=True)
         logs, inside = zip(*(_stretch(_gradient(*part[:2]), part[2]) for part in both), strict=True)
         return np.concatenate(logs), np.concatenate(inside)
     logs, inside = _stretch(_gradient(tape, dx), given.lengths)

@@ -65,4 +65,4 @@ def test_where_only_the_end_gets_something_there_is_no_split():
     x = np.random.default_rng(1).normal(size=(T, B, D))
     assert not {*OWN} & {*gradlab.analyze(cell=cell, params=cell.init(0), x=x, lengths=LENGTHS).data_vars}
     net = Recurrent(cell)
-    assert not {*OWN} & {*gradlab.analyze(net=net, params=net.init(0), x=x)["recurrent"].data_vars}
+    assert not {*OWN} & {*gradlab.analyze(net=net, params=net.init(0), x=x)["layer"].data_vars}

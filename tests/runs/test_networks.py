@@ -54,7 +54,7 @@ def test_one_recurrent_layer_is_its_cell(lengths):
     params = net.init(3)
     given = {"params": params, "x": x, "lengths": lengths, "seed": 5}
     single, tree = gradlab.analyze(cell=net.cell, **given), gradlab.analyze(net=net, **given)
-    node = tree["recurrent"].to_dataset().drop_vars(["lag", "input_time"])
+    node = tree["layer"].to_dataset().drop_vars(["lag", "input_time"])
     assert set(single.data_vars) - set(node.data_vars) == set(OF_THE_WHOLE)
     xr.testing.assert_allclose(node, single.drop_vars([*OF_THE_WHOLE, "lag", "input_time"]), rtol=1e-12)
     for name in OF_THE_WHOLE:
@@ -68,7 +68,7 @@ def test_nodes_and_root_are_the_layers_own_gradients(lengths):
     net, x = deep(), inputs(T, B, D)
     params = net.init(4)
     tree = gradlab.analyze(net=net, params=params, x=x, lengths=lengths, seed=2)
-    assert [node.path for node in tree.subtree] == ["/", "/0", "/1", "/0/forward", "/0/backward"]
+    assert [node.path for node in tree.subtree] == ["/", "/0", "/1", "/2", "/0/forward", "/0/backward"]
     y, tape = net.forward(params, x, lengths)
     probe = np.zeros_like(y)
     ends = np.full(B, T) if lengths is None else lengths
@@ -88,7 +88,7 @@ def test_places_of_a_pair_are_those_of_the_source_then_of_the_target():
     x, lengths = (inputs(T, B, D), inputs(6, B, D, seed=1)), (LENGTHS, np.array([6, 6, 2]))
     tree = gradlab.analyze(net=net, params=net.init(0), x=x, lengths=lengths)
     assert tree.sizes["input_time"] == tree.sizes["lag"] == T + 6
-    assert [node.path for node in tree.subtree] == ["/", "/encoder", "/decoder", "/decoder/0"]
+    assert [node.path for node in tree.subtree] == ["/", "/encoder", "/decoder", "/decoder/0", "/decoder/1"]
     norms, share = tree.log_input_grad_norm.values, tree.log_input_share.values
     for sample, (source, target) in enumerate(zip(*lengths, strict=True)):
         line = np.concatenate([norms[:source, sample], norms[T : T + target, sample]])[::-1]
