@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from ..arrays import Array, Namespace, namespace
 from ..engine.lengths import Lengths
-from ..engine.scaled import EMPTY, Scaled
+from ..engine.scaled import EMPTY, Scaled, are_exact
+from ..engine.threads import few_threads
 
 
 def to_heads(x: Array, heads: int = 1) -> Array:
@@ -26,14 +27,21 @@ def from_heads(x: Array) -> Array:
 
 
 def scaled_to_heads(x: Scaled, heads: int = 1) -> Scaled:
-    """The same of a gradient, the largest number of each row brought near 1."""
-    x = Scaled.of(x, -1)
-    return Scaled(to_heads(x.mantissas, heads), to_heads(x.exponents))
+    """The same of a gradient; where it is not plain and moderate, the largest number of each row is brought near 1."""
+    if not (x.is_plain and are_exact(x)):
+        x = Scaled.of(x, -1)
+    exponents = x.xp.broadcast_to(x.exponents, (*x.shape[:-1], 1))
+    return Scaled(to_heads(x.mantissas, heads), to_heads(exponents))
 
 
 def scaled_from_heads(x: Scaled) -> Scaled:
     """And back."""
     return Scaled(from_heads(x.mantissas), from_heads(x.exponents))
+
+
+def product_size(weights: Array, values: Array) -> int:
+    """Multiply-adds of the product of one head's weights (Q, K) with its values (K, n)."""
+    return int(weights.shape[-2] * weights.shape[-1] * values.shape[-1])
 
 
 def allowed(xp: Namespace, queries: int, keys: Lengths, count: int, causal: bool) -> Array | None:
@@ -70,14 +78,16 @@ class Reading:
     @property
     def context(self) -> Array:
         """What is read at each query (*M, B, h, Q, n)."""
-        return namespace(self.weights).matmul(self.weights, self.values)
+        with few_threads(product_size(self.weights, self.values)):
+            return namespace(self.weights).matmul(self.weights, self.values)
 
     def pull_back(self, dcontext: Scaled) -> tuple[Scaled, Scaled]:
         """dL/dcontext -> (dL/dscores (*M, B, h, Q, K) with one exponent per query, dL/dvalues)."""
         xp, a = namespace(self.weights), self.weights
-        da = xp.matmul(dcontext.mantissas, xp.swapaxes(self.values, -1, -2))
-        ds = a * (da - xp.einsum("...k,...k->...", a, da)[..., None])
-        return Scaled(ds, dcontext.exponents), onto_keys(a, dcontext)
+        with few_threads(product_size(a, self.values)):
+            da = xp.matmul(dcontext.mantissas, xp.swapaxes(self.values, -1, -2))
+            ds = a * (da - xp.einsum("...k,...k->...", a, da)[..., None])
+            return Scaled(ds, dcontext.exponents), onto_keys(a, dcontext)
 
 
 def onto_keys(weights: Array, x: Scaled) -> Scaled:

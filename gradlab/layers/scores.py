@@ -12,8 +12,9 @@ from typing import Any
 
 from ..arrays import Array, namespace
 from ..engine.scaled import Scaled, sum_rows
+from ..engine.threads import few_threads
 from ..registry import Registry
-from .attending import by_key, onto_keys, scaled_from_heads
+from .attending import by_key, onto_keys, product_size, scaled_from_heads
 from .base import ScaledParams
 from .dense import Dense
 
@@ -40,15 +41,17 @@ SCORES: Registry[Score] = Registry("score")
 
 def dot(own: Mapping[str, Array], queries: Array, keys: Array) -> tuple[Array, tuple[Array, Array]]:
     """q . k / sqrt(n) (Vaswani et al. 2017)."""
-    xp = namespace(queries)
-    return xp.matmul(queries, xp.swapaxes(keys, -1, -2)) / math.sqrt(queries.shape[-1]), (queries, keys)
+    xp, transposed = namespace(queries), namespace(keys).swapaxes(keys, -1, -2)
+    with few_threads(product_size(queries, transposed)):
+        return xp.matmul(queries, transposed) / math.sqrt(queries.shape[-1]), (queries, keys)
 
 
 def dot_back(own: Mapping[str, Array], tape: tuple[Array, Array], ds: Scaled) -> tuple[Scaled, Scaled, ScaledParams]:
     """Both factors of the product."""
     (queries, keys), xp = tape, ds.xp
     ds = ds.map(lambda m: m / math.sqrt(queries.shape[-1]))
-    return ds.map(lambda m: xp.matmul(m, keys)), onto_keys(ds.mantissas, Scaled(queries, ds.exponents)), {}
+    with few_threads(product_size(ds.mantissas, keys)):
+        return ds.map(lambda m: xp.matmul(m, keys)), onto_keys(ds.mantissas, Scaled(queries, ds.exponents)), {}
 
 
 def additive(own: Mapping[str, Array], queries: Array, keys: Array) -> tuple[Array, Array]:

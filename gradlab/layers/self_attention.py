@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -19,7 +18,6 @@ from .attending import (
     Reading,
     allowed,
     from_heads,
-    onto_keys,
     scaled_from_heads,
     scaled_to_heads,
     to_heads,
@@ -27,6 +25,7 @@ from .attending import (
 )
 from .base import GivenLengths, Layer, Pass, ScaledParams, own_lengths, parts, prefixed
 from .dense import Dense
+from .scores import dot, dot_back
 
 PROJECTIONS = ("query", "key", "value", "output")
 
@@ -36,8 +35,7 @@ class SelfAttentionTape:
     """The projections' tapes by name, queries and keys (*M, B, h, T, n), what was read, and the samples' lengths."""
 
     projections: dict[str, Any]
-    queries: Array
-    keys: Array
+    products: tuple[Array, Array]
     reading: Reading
     lengths: Lengths
 
@@ -82,11 +80,11 @@ class SelfAttention(Layer):
         q, k, v = (to_heads(y, self.heads) for y, _ in made.values())
         known = own_lengths(made["key"][0], lengths, tuple(v.shape[:-4]))
         mask = allowed(xp, q.shape[-2], known, k.shape[-2], self.causal)
-        scores = xp.matmul(q, xp.swapaxes(k, -1, -2)) / math.sqrt(q.shape[-1])
+        scores, products = dot({}, q, k)
         reading = Reading(weights_of(xp, scores, mask), v)
         y, output = outer.forward(own["output"], from_heads(reading.context), lengths, how)
         tapes = {name: tape for name, (_, tape) in made.items()} | {"output": output}
-        return y, SelfAttentionTape(tapes, q, k, reading, known)
+        return y, SelfAttentionTape(tapes, products, reading, known)
 
     def _backward(
         self, params: Mapping[str, Array], tape: SelfAttentionTape, dy: Scaled, how: Pass
@@ -97,9 +95,7 @@ class SelfAttention(Layer):
         read, grads = dense["output"]._backward(own["output"], tape.projections["output"], dy, how)
         found = prefixed("output", grads)
         ds, dv = tape.reading.pull_back(scaled_to_heads(read, self.heads))
-        ds = ds.map(lambda m: m / math.sqrt(tape.queries.shape[-1]))
-        dq = ds.map(lambda m: namespace(m).matmul(m, tape.keys))
-        dk = onto_keys(ds.mantissas, Scaled(tape.queries, ds.exponents))
+        dq, dk, _ = dot_back({}, tape.products, ds)
         reached = []
         for name, d in {"query": dq, "key": dk, "value": dv}.items():
             dx, grads = dense[name]._backward(own[name], tape.projections[name], scaled_from_heads(d), how)
