@@ -25,6 +25,8 @@ from .self_attention import SelfAttention, SelfAttentionTape
 from .sequential import Sequential, SequentialTape
 from .shapes import Last, LastTape, Once
 from .transformer import Positions, Transformer, TransformerBlock
+from .tree import Tree, TreeTape
+from .trees import Trees
 
 __all__ = [
     "OUTPUTS",
@@ -60,5 +62,8 @@ __all__ = [
     "SequentialTape",
     "Transformer",
     "TransformerBlock",
+    "Tree",
+    "TreeTape",
+    "Trees",
     "recurrent_tapes",
 ]
