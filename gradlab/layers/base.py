@@ -226,6 +226,14 @@ def _plain(dx: ScaledInput) -> Any:
     return None if dx is None else dx.plain()
 
 
+def tapes_within(tape: Any, kind: type[T] | tuple[type[T], ...]) -> dict[str, T]:
+    """The tapes of some kind within a tape, in order, by the prefix of their layer's parameters ("" without one)."""
+    if isinstance(tape, kind):
+        return {"": tape}
+    inside = {name: tapes_within(child, kind) for name, child in getattr(tape, "children", {}).items()}
+    return {f"{name}.{inner}".rstrip("."): t for name, found in inside.items() for inner, t in found.items()}
+
+
 def prefixed(name: str, params: Mapping[str, T]) -> dict[str, T]:
     """{"W": w} -> {"name.W": w}."""
     return {f"{name}.{key}": value for key, value in params.items()}

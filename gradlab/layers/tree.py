@@ -55,6 +55,14 @@ class TreeTape:
         place, sample = divmod(int(self.record.levels.places[bad.argmax()]), self.trees.samples)
         return place, sample
 
+    def require_finite(self) -> None:
+        """Raise InputError where the forward pass has left the finite numbers."""
+        if self.overflow is not None:
+            place, sample = self.overflow
+            raise InputError(
+                f"the forward pass overflowed at node {place} of tree {sample}; use smaller weights", "params"
+            )
+
     @property
     def adjoints(self) -> Scaled:
         """dL/d states of every node (S, T, *M, B, H), with one exponent each; zeros beyond a tree's own nodes.
@@ -131,9 +139,7 @@ class Tree(Layer):
         """From the roots to the leaves."""
         if how.clip is not None:
             raise InputError("clip: nothing is clipped inside a tree; clip the update instead", "clip")
-        if tape.overflow is not None:
-            place, sample = tape.overflow
-            raise InputError(f"the forward pass overflowed at node {place} of tree {sample}; use smaller weights")
+        tape.require_finite()
         xp, record = require_gradient(dy, tape.y), tape.record
         exponents = xp.broadcast_to(dy.exponents, (*dy.shape[:-1], 1))
         direct = Scaled(*(record.levels.to_rows(a) for a in (dy.mantissas.astype(tape.y.dtype), exponents)))
