@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, namespace, quiet, require_namespace, require_size, require_type
+from ..arrays import Array, namespace, quiet, require_finite, require_namespace, require_size, require_type
 from ..cells import Cell
 from ..engine.forward import full_inputs
 from ..engine.scaled import Scaled
@@ -140,7 +140,8 @@ class Tree(Layer):
         if how.clip is not None:
             raise InputError("clip: nothing is clipped inside a tree; clip the update instead", "clip")
         tape.require_finite()
-        xp, record = require_gradient(dy, tape.y), tape.record
+        xp, record, own = require_gradient(dy, tape.y), tape.record, tape.trees.own
+        require_finite("dy", dy.mantissas, own.reshape(len(own), *(1,) * len(tape.models), -1))
         exponents = xp.broadcast_to(dy.exponents, (*dy.shape[:-1], 1))
         direct = Scaled(*(record.levels.to_rows(a) for a in (dy.mantissas.astype(tape.y.dtype), exponents)))
         with few_threads(self._product_size(tape.trees)):

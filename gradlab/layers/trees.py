@@ -213,8 +213,7 @@ def _post_order(parents: np.ndarray, b: int) -> np.ndarray:
 
 def _cycle(parents: np.ndarray, node: int) -> str:
     """The cycle that a node leads to, which has no root above it."""
-    way = [node]
-    while parents[way[-1]] not in way:
-        way.append(int(parents[way[-1]]))
-    around = way[way.index(int(parents[way[-1]])) :]
-    return " -> ".join(f"node {n}" for n in [*around, around[0]])
+    way = {node: 0}  # node -> how many steps it takes to come there
+    while (node := int(parents[node])) not in way:
+        way[node] = len(way)
+    return " -> ".join(f"node {n}" for n in [*list(way)[way[node] :], node])

@@ -83,7 +83,8 @@ def analyze(
     Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms. Of a net, an
     xarray.DataTree with such a Dataset for every recurrent layer, under the name of its parameters ("1/forward"), and
     at the root, of the whole, `log_input_grad_norm` (input_time, sample) and `log_input_share` (lag, sample). Of a Tree
-    the Dataset has `log_grad_norm` (state, node, sample), `depth` and `parent`, and lags are depths below the root.
+    the Dataset has `log_grad_norm` (state, node, sample), `node_depth` and `node_parent`, and a lag is a depth below
+    the root.
     Raises InputError for anything that cannot be used.
     """
     extra = Extra(record, without, on_progress)

@@ -19,16 +19,19 @@ LAG = "depth below the root; root mean square over the nodes there"
 
 
 def tree_dataset(tape: TreeTape, probe: Scaled, loss: Scaled | None = None) -> xr.Dataset:
-    """`log_grad_norm` (state, node, sample) of the probe, `log_loss_grad_norm` of another loss; `depth` and `parent`.
+    """`log_grad_norm` (state, node, sample) of the probe, `log_loss_grad_norm` of another loss, and where nodes are.
 
-    probe, loss: the nodes' adjoints, as a tape has them after its backward pass. Nodes are counted from 0 as they stand
-    in `Trees`; beyond a tree's own ones logarithms are NaN, depth and parent -1.
+    probe, loss: the nodes' adjoints, as a tape has them after its backward pass. Where nodes are, `node_depth` and
+    `node_parent` (node, sample) say, counted from 0 as in `Trees`; beyond a tree's own nodes -1, and logarithms NaN.
     """
     trees, cell = tape.trees, tape.cell
     found = {"log_grad_norm": probe} | ({} if loss is None else {"log_loss_grad_norm": loss})
     logs = {name: np.where(trees.own, to_numpy(adjoints.log_norm(-1)), np.nan) for name, adjoints in found.items()}
     variables = {name: variable(replace(QUANTITIES[name], dims=NODES), array, 0) for name, array in logs.items()}
-    about = {"depth": ("Steps below the root", trees.depths), "parent": ("Parent, -1 at the root", trees.parents)}
+    about = {
+        "node_depth": ("Steps below the root", trees.depths),
+        "node_parent": ("The node above, -1 at the root", trees.parents),
+    }
     for name, (text, array) in about.items():
         variables[name] = xr.Variable(NODES[1:], array, {"long_name": text, "units": "1"})
     coords = {"state": list(cell.states), "node": range(trees.steps), "sample": range(trees.samples)}
