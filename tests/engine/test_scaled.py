@@ -78,9 +78,7 @@ def test_numbers_beside_and_on_each_other():
     """Whatever is not far below the largest of its row, or of its block, is still there."""
     rows = [Scaled(RNG.normal(size=(3, n)), np.array([[k], [0], [-4000]], np.int32)) for n, k in ((2, 3000), (4, 2990))]
     joined = side_by_side(*rows)
-    assert exact(joined) == [
-        x for pair in zip(*(map(tuple, parts(r)) for r in rows), strict=True) for y in pair for x in y
-    ]
+    assert exact(joined) == [x for n in range(3) for row in rows for x in exact(row[n : n + 1])]
     blocks = [Scaled(RNG.normal(size=(2, 3)), np.full((1, 1), k, np.int32)) for k in (-5000, -5010, EMPTY)]
     whole = stacked(blocks)
     assert whole.shape == (3, 2, 3) and whole.exponents.shape == (1, 1, 1)
