@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.gpu_check.nets import NETS, T, random_input, random_params
+from gradlab.gpu_check.nets import NETS, T, lengths_of, random_input, random_params
 from gradlab.gpu_check.problems import moved
 from gradlab.layers import Pass
 from gradlab.layers.recurrent import recurrent_tapes
@@ -93,7 +93,8 @@ def network(name, models=(), seed=0):
     """The net of that name with random parameters, input, initial state and loss gradients, float64 NumPy."""
     layer, kind = NETS[name]
     rng = np.random.default_rng([seed, 31])
-    net = Network(layer, random_params(layer, rng, models), random_input(rng, kind, models, T))
+    params, x = random_params(layer, rng, models), random_input(rng, kind, models, T)
+    net = Network(layer, params, x, lengths_of(np, kind, padded=False))
     y, tape = net.forward()
     net = replace(net, dy=rng.normal(size=y.shape))
     if layer.stateful:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,14 +110,18 @@ def _stack(
 
 
 def _slope(traj: Trajectory, g: int, steps: slice) -> Array | None:
-    """phi' of gate g's engine-applied nonlinearity, None where it is 1; from the value unless that loses digits."""
-    activation, y = traj.cell.nonlinearities[g], traj.gate_inputs[steps, g]
+    """phi' of gate g's engine-applied nonlinearity, None where it is 1."""
+    return slope_at(traj.xp, traj.cell.nonlinearities[g], traj.gate_inputs[steps, g], lambda: traj.pre[steps, g])
+
+
+def slope_at(xp: Namespace, activation: Activation, y: Array, pre: Callable[[], Array]) -> Array | None:
+    """phi' where phi has the values y, None where it is 1; from y unless that loses digits, else from `pre`."""
     if activation.name == "identity":
         return None
     lost = activation.saturates and exceeds(y, 1 - SATURATED[y.dtype.itemsize])
     if activation.slope_from_value is None or lost:
-        return activation.slope(traj.xp, traj.pre[steps, g])
-    return activation.slope_from_value(traj.xp, y)
+        return activation.slope(xp, pre())
+    return activation.slope_from_value(xp, y)
 
 
 def _of_own_steps(traj: Trajectory, lin: Linearization) -> Linearization:

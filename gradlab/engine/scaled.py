@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from ..arrays import LN2, Array, Namespace, log_norm, namespace, quiet, require_type, row_dots
@@ -171,6 +172,21 @@ def largest_by_model(array: Array, models: int, before: int = 1) -> Array:
         return xp.zeros(array.shape[before : before + models], dtype=array.dtype)
     axes = (*range(before), *range(before + models, array.ndim))
     return xp.maximum(xp.max(array, axis=axes), -xp.min(array, axis=axes))
+
+
+def side_by_side(*parts: Scaled) -> Scaled:
+    """Numbers beside each other along the last axis, each row at the largest exponent of its parts."""
+    join = parts[0].xp.concatenate
+    if all(x.is_plain for x in parts):
+        return Scaled(join([x.mantissas for x in parts], axis=-1), parts[0].exponents)
+    e = reduce(parts[0].xp.maximum, [x.sizes(-1) for x in parts])
+    return Scaled(join([x.over(e) for x in parts], axis=-1), e)
+
+
+def stacked(blocks: Sequence[Scaled]) -> Scaled:
+    """Blocks of numbers of one shape on a new first axis, at the largest of their exponents."""
+    e = reduce(blocks[0].xp.maximum, [x.exponents for x in blocks])
+    return Scaled(blocks[0].xp.stack([x.over(e) for x in blocks]), e[None])
 
 
 def require_exponents(name: str, x: Scaled, axes: Axes) -> None:

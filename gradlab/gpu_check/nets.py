@@ -29,6 +29,8 @@ from ..layers import (
     Sequential,
     Transformer,
     TransformerBlock,
+    Tree,
+    Trees,
 )
 from .agreement import Found, Item
 from .problems import MODELS, moved
@@ -53,7 +55,14 @@ def translator() -> EncoderDecoder:
     return EncoderDecoder(encoder, Sequential(Embedding(SYMBOLS, D), cell("lstm"), cell("elman", H, H), Dense(H, OUT)))
 
 
+def tree(name: str, form: str = "child-sum", inputs: int = D, **options: Any) -> Tree:
+    """A layer over trees."""
+    positions = 3 if form == "ordered" else None
+    return Tree(make_cell(name, input_size=inputs, hidden_size=H, **options), form, positions)
+
+
 SEQUENCE, VECTOR, SYMBOL_SEQUENCE, SYMBOL_VECTOR = "sequence", "vector", "symbols", "symbol"
+TREES, SYMBOL_TREES = "trees", "trees of symbols"
 Kind = str | tuple[str, str]  # one of these, or a pair for an encoder and a decoder
 NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
     "recurrent": (cell("lstm"), SEQUENCE),
@@ -126,7 +135,24 @@ NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
         ),
         SEQUENCE,
     ),
+    "recursive net": (tree("elman"), TREES),
+    "leaky recursive net": (tree("elman", leak=0.4, activation="identity"), TREES),
+    "recursive net of three positions": (tree("elman", "ordered", activation="softplus"), TREES),
+    "tree-lstm": (tree("lstm"), TREES),
+    "trees to one": (
+        Sequential(
+            Embedding(SYMBOLS, D),
+            Dropout(0.3),
+            tree("lstm"),
+            Residual(tree("elman", "ordered", H)),
+            Last(),
+            Dense(H, OUT),
+        ),
+        SYMBOL_TREES,
+    ),
 }
+PADDED_TREES = Trees.of([[2, 2, 3, -1], [1, -1]])
+FULL_TREES = Trees.of([[2, 2, 3, -1], [3, 3, 3, -1]])
 
 
 def random_params(layer: Layer, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -138,8 +164,8 @@ def random_input(rng: np.random.Generator, kind: Kind, models: tuple[int, ...], 
     """What a net of that kind takes: numbers or symbols, of steps or without, or a pair of these."""
     if isinstance(kind, tuple):
         return tuple(random_input(rng, k, models, n) for k, n in zip(kind, (SOURCE_STEPS, steps), strict=True))
-    lead = (steps,) if kind in (SEQUENCE, SYMBOL_SEQUENCE) else ()
-    if kind in (SYMBOL_SEQUENCE, SYMBOL_VECTOR):
+    lead = () if kind in (VECTOR, SYMBOL_VECTOR) else (steps,)
+    if kind in (SYMBOL_SEQUENCE, SYMBOL_VECTOR, SYMBOL_TREES):
         return rng.integers(0, SYMBOLS, (*lead, *models, B))
     return rng.normal(size=(*lead, *models, B, D))
 
@@ -150,7 +176,7 @@ def layers() -> Iterator[Item]:
         for models in MODELS:
             label = f"{name}{' with models' if models else ''}"
             yield Item(label, partial(_passed, name, models, False))
-            if kind in (SEQUENCE, SYMBOL_SEQUENCE) or isinstance(kind, tuple):
+            if kind not in (VECTOR, SYMBOL_VECTOR):
                 yield Item(f"{label}, padded", partial(_passed, name, models, True))
 
 
@@ -159,14 +185,18 @@ def _passed(name: str, models: tuple[int, ...], padded: bool, xp: Namespace, dty
     (layer, kind), rng = NETS[name], np.random.default_rng(8)
     params = moved(xp, dtype, random_params(layer, rng, models))
     x = moved(xp, dtype, random_input(rng, kind, models, T))
-    y, tape = layer.forward(params, x, _lengths(xp, kind) if padded else None, Pass(np.random.default_rng(9)))
+    y, tape = layer.forward(params, x, lengths_of(xp, kind, padded), Pass(np.random.default_rng(9)))
     dx, grads = layer.backward(params, tape, moved(xp, dtype, rng.normal(size=y.shape)))
     inputs: dict[str, Array | None] = dict(zip("12", dx, strict=True)) if isinstance(dx, tuple) else {"": dx}
     found = {f"dL/dx{which}": d for which, d in inputs.items() if d is not None}
     return found | {f"dL/d{key}": g for key, g in grads.items()} | {"y": y}
 
 
-def _lengths(xp: Namespace, kind: Kind) -> Any:
-    """Of two samples, one of which ends early; a pair for a pair of sequences."""
+def lengths_of(xp: Namespace, kind: Kind, padded: bool) -> Any:
+    """Of two samples, one of which ends early where they are padded; a pair for a pair of sequences, or trees."""
+    if kind in (TREES, SYMBOL_TREES):
+        return PADDED_TREES if padded else FULL_TREES
+    if not padded:
+        return None
     lengths = xp.asarray(np.array([T, T - 2]))
     return (lengths + 1, lengths) if isinstance(kind, tuple) else lengths

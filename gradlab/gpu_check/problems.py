@@ -12,6 +12,7 @@ from ..cells import Cell, make_cell
 from ..engine.backward import Gradients, bptt
 from ..engine.forward import unroll
 from ..engine.trajectory import Trajectory
+from ..layers import Trees
 
 Sizes = tuple[int, int, int, int]
 SIZES: Sizes = (12, 3, 2, 5)  # T, B, D, H
@@ -55,11 +56,11 @@ def random_problem(name: str, models: tuple[int, ...] = (), sizes: Sizes = SIZES
 
 
 def moved(xp: Namespace, dtype: str, value: Any) -> Any:
-    """NumPy arrays, alone or within tuples and dicts, in a namespace; real numbers in a precision."""
+    """NumPy arrays, alone or in tuples and dicts, in a namespace, real numbers in a precision; trees as they are."""
     if isinstance(value, tuple):
         return tuple(moved(xp, dtype, v) for v in value)
     if isinstance(value, dict):
         return {name: moved(xp, dtype, v) for name, v in value.items()}
-    if value is None:
-        return None
+    if value is None or isinstance(value, Trees):
+        return value
     return xp.asarray(value.astype(dtype) if value.dtype.kind == "f" else value)

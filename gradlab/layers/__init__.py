@@ -3,7 +3,7 @@
 Sequences are (T, *M, B, F), time first; single vectors (*M, B, F). Parameters are flat dicts of arrays that
 containers name by position: "0.W_hh". One-to-one and many-to-many nets are `Sequential(Recurrent(cell), Dense(...))`,
 many-to-one nets have `Last()` in between, one-to-many nets begin with `Once(steps)`; for many-to-many by way of a state
-there is `EncoderDecoder`.
+there is `EncoderDecoder`. Nets with a `Tree` take `Trees` where others take lengths.
 
 From layer to layer gradients go as `Scaled` numbers, mantissas times powers of two, so that none under- or overflows on
 the way; `backward` returns plain arrays of them, `backward_scaled` the numbers as they are.
@@ -25,6 +25,8 @@ from .self_attention import SelfAttention, SelfAttentionTape
 from .sequential import Sequential, SequentialTape
 from .shapes import Last, LastTape, Once
 from .transformer import Positions, Transformer, TransformerBlock
+from .tree import Tree, TreeTape
+from .trees import Trees
 
 __all__ = [
     "OUTPUTS",
@@ -61,5 +63,8 @@ __all__ = [
     "SequentialTape",
     "Transformer",
     "TransformerBlock",
+    "Tree",
+    "TreeTape",
+    "Trees",
     "recurrent_tapes",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from ..engine.linearize import Linearization
 from ..engine.scaled import Scaled, require_exponents
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
+from .trees import Trees
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -34,7 +35,7 @@ T = TypeVar("T")
 Params = dict[str, Array]
 ScaledParams = dict[str, Scaled]
 ScaledInput = Any  # a Scaled; None where x is no real number; for an EncoderDecoder a pair of these
-GivenLengths = Any  # None, (B,) or (*M, B); for an EncoderDecoder a pair of these
+GivenLengths = Any  # None, (B,), (*M, B) or Trees; for an EncoderDecoder a pair of these
 Observer = Callable[[Linearization], None]
 
 
@@ -70,8 +71,11 @@ class Layer(ABC):
 
     lengths (B,) or (*M, B): steps beyond a sample's length may hold anything on the way in, count for nothing, and get
     no gradient, but that Dropout and Residual hand on what came for them to the layer below, where it counts for
-    nothing. All layers raise InputError for shapes, types and values that they cannot use.
+    nothing. `Trees` may stand in their place: to a layer without `takes_trees` a tree is the sequence of its nodes, of
+    which the root is the last. All layers raise InputError for shapes, types and values that they cannot use.
     """
+
+    takes_trees: ClassVar[bool] = False
 
     def init(
         self,
@@ -96,6 +100,8 @@ class Layer(ABC):
     ) -> tuple[Array, Any]:
         """x -> (y, tape)."""
         self._require_use(initial_state=how.initial_state)
+        if not self.takes_trees:
+            lengths = plain_lengths(lengths, x)
         return self._forward(params, x, lengths, how)
 
     def backward(
@@ -205,6 +211,11 @@ def as_steps(models: int, dy: Scaled, x: Array) -> tuple[Scaled, Array]:
     return (dy, x) if dy.mantissas.ndim > models + 2 else (dy[None], x[None])
 
 
+def plain_lengths(lengths: GivenLengths, x: Array) -> GivenLengths:
+    """The lengths of trees in the library of x; other lengths as they are."""
+    return namespace(x, "x").asarray(lengths.lengths) if isinstance(lengths, Trees) else lengths
+
+
 def own_lengths(x: Array, lengths: GivenLengths, models: tuple[int, ...]) -> Lengths:
     """The lengths of the samples of x (T, *M, B, F); single vectors have none."""
     if lengths is None or x.ndim < 3 + len(models):
@@ -218,6 +229,14 @@ def _plain(dx: ScaledInput) -> Any:
     if isinstance(dx, tuple):
         return tuple(map(_plain, dx))
     return None if dx is None else dx.plain()
+
+
+def tapes_within(tape: Any, kind: type[T] | tuple[type[T], ...]) -> dict[str, T]:
+    """The tapes of some kind within a tape, in order, by the prefix of their layer's parameters ("" without one)."""
+    if isinstance(tape, kind):
+        return {"": tape}
+    inside = {name: tapes_within(child, kind) for name, child in getattr(tape, "children", {}).items()}
+    return {f"{name}.{inner}".strip("."): t for name, found in inside.items() for inner, t in found.items()}
 
 
 def prefixed(name: str, params: Mapping[str, T]) -> dict[str, T]:

@@ -13,7 +13,7 @@ from ..engine.scaled import Scaled
 from ..errors import InputError
 from ..wording import counted
 from .attention import Attention, AttentionTape
-from .base import GivenLengths, Layer, Params, Pass, ScaledInput, ScaledParams, parts, prefixed
+from .base import GivenLengths, Layer, Params, Pass, ScaledInput, ScaledParams, parts, plain_lengths, prefixed
 from .recurrent import RecurrentTape, recurrent_tapes
 
 
@@ -56,6 +56,7 @@ class EncoderDecoder(Layer):
     encoder: Layer
     decoder: Layer
     attention: Attention | None = None
+    takes_trees = True
 
     def __post_init__(self) -> None:
         for name, layer in (("encoder", self.encoder), ("decoder", self.decoder)):
@@ -95,7 +96,8 @@ class EncoderDecoder(Layer):
         if self.attention is None:
             return y, tape
         ends = self.decoder.output_lengths(target_lengths), self.encoder.output_lengths(source_lengths)
-        read, tape.attention = self.attention.read(own["attention"], y, encoded, ends)
+        known = (plain_lengths(ends[0], y), plain_lengths(ends[1], y))
+        read, tape.attention = self.attention.read(own["attention"], y, encoded, known)
         return namespace(y).concatenate([y, read], axis=-1), tape
 
     def _backward(

@@ -17,7 +17,7 @@ from ..engine.scaled import Scaled
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from ..registry import unknown
-from .base import GivenLengths, Layer, Observer, Pass, ScaledParams
+from .base import GivenLengths, Layer, Observer, Pass, ScaledParams, tapes_within
 
 ELSEWHERE = {"seed", "models", "dtype", "device"}  # arguments of a cell's init that those of the layer's decide
 
@@ -91,7 +91,4 @@ class Recurrent(Layer):
 
 def recurrent_tapes(tape: Any) -> dict[str, RecurrentTape]:
     """The recurrent layers' tapes within a tape, in order, by the prefix of their parameters ("" without one)."""
-    if isinstance(tape, RecurrentTape):
-        return {"": tape}
-    inside = {name: recurrent_tapes(child) for name, child in getattr(tape, "children", {}).items()}
-    return {f"{name}.{inner}".strip("."): t for name, found in inside.items() for inner, t in found.items()}
+    return tapes_within(tape, RecurrentTape)

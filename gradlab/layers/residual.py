@@ -33,6 +33,7 @@ class Residual(Layer):
     """y = x + layer(x); parameters are the layer's own (He et al. 2016)."""
 
     layer: Layer
+    takes_trees = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.layer, Layer):

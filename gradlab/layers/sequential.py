@@ -36,6 +36,7 @@ class Sequential(Layer):
 
     layers: tuple[Layer, ...]
     names: tuple[str, ...]
+    takes_trees = True
 
     def __init__(self, *layers: Layer, **named: Layer) -> None:
         given = (*layers, *named.values())

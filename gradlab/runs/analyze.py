@@ -57,7 +57,7 @@ def analyze(
     dL_dh: Array | None = None,
     dL_dy: Array | None = None,
     initial_state: Array | None = None,
-    lengths: Array | None = None,
+    lengths: Any = None,
     record: Sequence[str] = (),
     without: Sequence[str] = (),
     on_progress: Callable[[float], None] | None = None,
@@ -71,8 +71,8 @@ def analyze(
     last step; another loss adds `log_loss_grad_norm`.
 
     net: a network of `gradlab.layers` of one model, with `params`, `x`, and optionally `lengths`, `dL_dy` (shaped as
-    its output) and seed. A pair (source, what the decoder reads) is x, and a pair lengths, where the net takes one. The
-    unit cotangent is then at each sample's last place of the output.
+    its output) and seed. A pair (source, what the decoder reads) is x, and a pair lengths, where the net takes one;
+    `Trees` are lengths where it has a Tree. The unit cotangent is then at each sample's last place of the output.
 
     record: what to measure besides, such as "products" (`gradlab list` shows all). Spectral norms of the one-step
     Jacobians and eigenvalues of the weights cost far more than the run itself: of a large one they are computed for as
@@ -82,7 +82,9 @@ def analyze(
 
     Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms. Of a net, an
     xarray.DataTree with such a Dataset for every recurrent layer, under the name of its parameters ("1/forward"), and
-    at the root, of the whole, `log_input_grad_norm` (input_time, sample) and `log_input_share` (lag, sample).
+    at the root, of the whole, `log_input_grad_norm` (input_time, sample) and `log_input_share` (lag, sample). Of a Tree
+    the Dataset has `log_grad_norm` (state, node, sample), `node_depth` and `node_parent`, and a lag is a depth below
+    the root.
     Raises InputError for anything that cannot be used.
     """
     extra = Extra(record, without, on_progress)

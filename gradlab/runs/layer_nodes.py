@@ -15,7 +15,16 @@ import xarray as xr
 from ..arrays import Array, namespace, quiet, to_numpy
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
-from ..layers import AttentionTape, DropoutTape, Layer, RecurrentTape, ResidualTape, SelfAttentionTape, TransformerBlock
+from ..layers import (
+    AttentionTape,
+    DropoutTape,
+    Layer,
+    RecurrentTape,
+    ResidualTape,
+    SelfAttentionTape,
+    TransformerBlock,
+    TreeTape,
+)
 from .influence import influence
 
 SHOWN = 4  # samples whose attention weights are kept: they are as many as the square of the steps
@@ -57,7 +66,7 @@ def recorded(place: Place, lengths: Array | None, wanted: Collection[str]) -> Va
         found = attention(tape.reading.weights, tape.queries)
     elif isinstance(tape, ResidualTape) and tape.skip is not None and tape.branch is not None:
         found = residual(tape.skip, tape.branch, lengths)
-    elif isinstance(tape, RecurrentTape | DropoutTape):
+    elif isinstance(tape, RecurrentTape | TreeTape | DropoutTape):
         return found
     if place.gradient is not None and len(place.gradient.shape) == 3:
         found["log_output_grad_norm"] = curve(place.gradient, lengths, "Gradient of the layer's output")

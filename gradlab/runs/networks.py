@@ -1,4 +1,4 @@
-"""A network of layers and data -> one labelled tree: a node for every recurrent layer, at the root the whole."""
+"""A network of layers and data -> one labelled tree: a node for every layer with a cell, at the root the whole."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
 from ..errors import InputError, echo
-from ..layers import EmbeddingTape, Layer, Pass, RecurrentTape, recurrent_tapes
+from ..layers import EmbeddingTape, Layer, Pass, RecurrentTape, Trees, TreeTape
+from ..layers.base import plain_lengths, tapes_within
 from ..quantities import QUANTITIES, Recorder, Recording, require_names
 from ..quantities.inputs import by_lag
 from ..wording import counted
 from .labels import circumstances, labelled, variable
 from .layer_nodes import Place, recorded
 from .probe import unit_vectors
+from .tree_nodes import LAG, by_depth, tree_dataset
 
 OF_THE_WHOLE = ("log_input_grad_norm", "log_input_share")  # these stand at the root
 SINGLE = "layer"  # the node of a network that is one layer
@@ -43,7 +45,7 @@ class Network:
 
 
 def analyze_network(given: Network) -> xr.DataTree:
-    """A Dataset as of a single cell for each recurrent layer, and at the root what reaches the inputs.
+    """A Dataset for each recurrent layer, as of a single cell, and for each Tree; at the root what reaches the inputs.
 
     Raises InputError for anything that cannot be used, a forward pass that leaves the finite numbers included.
     """
@@ -51,29 +53,46 @@ def analyze_network(given: Network) -> xr.DataTree:
     if not isinstance(given.net, Layer):
         raise InputError(f"net: expected a layer such as gradlab.layers.Recurrent(cell), got {echo(given.net)}", "net")
     y, tape = given.net.forward(given.params, given.x, given.lengths)
-    tapes = recurrent_tapes(tape)
+    tapes: dict[str, Any] = tapes_within(tape, (RecurrentTape, TreeTape))
     _require_usable(tapes, y)
     dx, _ = given.net.backward_scaled(given.params, tape, _probe(given, y), Pass(observe=Recorder))
-    runs = {name: _recording(t, given) for name, t in tapes.items()}
+    probed = acting = {name: _found(t, given) for name, t in tapes.items()}
     if given.dL_dy is not None:
         require_shape("dL_dy", given.dL_dy, tuple(y.shape))
         given.net.backward_scaled(given.params, tape, given.dL_dy, Pass(observe=Recorder))
-        runs = {name: replace(run, loss=_recording(tapes[name], given).probe) for name, run in runs.items()}
+        acting = {name: _found(t, given) for name, t in tapes.items()}
     with quiet():
-        leave_out = (*given.without, *OF_THE_WHOLE)
-        nodes = {name.replace(".", "/") or SINGLE: labelled(run, [], leave_out) for name, run in runs.items()}
+        cells = {_path(name): _node(t, probed[name], acting[name], given) for name, t in tapes.items()}
+        nodes: dict[str, xr.Dataset] = {}
         for place in Place("", given.net, given.params, tape).within():
-            if found := recorded(place, _lengths_at(place.path, given.lengths), given.record):
-                path = place.path or SINGLE
-                nodes[path] = nodes.get(path, xr.Dataset()).assign(found)
+            path, found = _path(place.path), recorded(place, _lengths_at(place.path, given.lengths, y), given.record)
+            if found or path in cells:
+                nodes[path] = nodes.get(path, cells.get(path, xr.Dataset())).assign(found)
     return xr.DataTree.from_dict({"/": _root(given, y, tape, dx), **_with_parents(nodes)})
 
 
-def _lengths_at(path: str, lengths: Any) -> Array | None:
+def _path(name: str) -> str:
+    """Where the Dataset of a layer stands, by the prefix of its parameters."""
+    return name.replace(".", "/") or SINGLE
+
+
+def _lengths_at(path: str, lengths: Any, y: Array) -> Array | None:
     """Those of the sequences that a layer sees: of a pair the encoder's or the decoder's."""
     if isinstance(lengths, tuple | list):
-        return lengths[0 if "encoder" in path.split("/") else 1]
-    return lengths
+        lengths = lengths[0 if "encoder" in path.split("/") else 1]
+    return plain_lengths(lengths, y)
+
+
+def _found(tape: RecurrentTape | TreeTape, given: Network) -> Any:
+    """What the last backward pass found in a layer: the adjoints of a Tree's nodes, or a recording."""
+    return tape.adjoints if isinstance(tape, TreeTape) else _recording(tape, given)
+
+
+def _node(tape: RecurrentTape | TreeTape, probe: Any, acting: Any, given: Network) -> xr.Dataset:
+    """The Dataset of a layer, from what the passes of the probe and of the loss that acts have found."""
+    if isinstance(tape, TreeTape):
+        return tree_dataset(tape, probe, None if acting is probe else acting)
+    return labelled(replace(probe, loss=acting.probe), [], (*given.without, *OF_THE_WHOLE))
 
 
 def _with_parents(nodes: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
@@ -87,12 +106,14 @@ def _with_parents(nodes: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     return tree
 
 
-def _require_usable(tapes: Mapping[str, RecurrentTape], y: Array) -> None:
-    """Raise InputError for several models, and where a recurrent layer has left the finite numbers."""
+def _require_usable(tapes: Mapping[str, RecurrentTape | TreeTape], y: Array) -> None:
+    """Raise InputError for several models, and where a layer has left the finite numbers."""
     for name, tape in tapes.items():
-        if tape.trajectory.models:
+        if tape.models if isinstance(tape, TreeTape) else tape.trajectory.models:
             raise InputError("net: a network is analysed one model at a time; give one model's params", "params")
-        if overflow := tape.trajectory.overflow:
+        if isinstance(tape, TreeTape):
+            tape.require_finite()
+        elif overflow := tape.trajectory.overflow:
             first = min(overflow, key=lambda place: place.step)
             where = f"step {first.step} of layer {name or SINGLE} (gate {first.gate}, sample {first.sample})"
             raise InputError(f"the forward pass overflowed at {where}; use smaller weights, or fewer steps", "params")
@@ -112,7 +133,7 @@ def _probe(given: Network, y: Array) -> Array:
     """dL/dy of L = u . y at each sample's last place, u a random unit vector per sample."""
     if y.ndim == 2:
         return unit_vectors(y, given.seed, tuple(y.shape))
-    lengths = given.net.output_lengths(given.lengths)
+    lengths = plain_lengths(given.net.output_lengths(given.lengths), y)
     own = checked_lengths(lengths, y, tuple(y.shape[1:-1]))
     return own.put_last(unit_vectors(y, given.seed, tuple(y.shape[1:])), len(y))
 
@@ -123,12 +144,13 @@ def _probe(given: Network, y: Array) -> Array:
 def _root(given: Network, y: Array, tape: Any, dx: Any) -> xr.Dataset:
     """What reaches the inputs, over their places and by lag, and what the network was."""
     logs, inside = _inputs(given, y, tape, dx)
-    share, of = by_lag(logs, inside)
+    trees = given.lengths if isinstance(given.lengths, Trees) else None
+    share, of = by_lag(logs, inside) if trees is None else by_depth(logs, trees)
     arrays = {"log_input_grad_norm": logs, "log_input_share": share}
-    about = {"log_input_share": {"relative_to": of}}
+    about = {"log_input_share": {"relative_to": of} | ({} if trees is None else {"lag": LAG})}
     variables = {name: variable(QUANTITIES[name], array, 0, about.get(name, {})) for name, array in arrays.items()}
     places, samples = logs.shape
-    coords = {"input_time": range(1, places + 1), "lag": range(places), "sample": range(samples)}
+    coords = {"input_time": range(1, places + 1), "lag": range(len(share)), "sample": range(samples)}
     title = f"Gradient dynamics of a network over {counted(places, 'place')}"
     return xr.Dataset(variables, coords, {"title": title, "net": repr(given.net), **circumstances(y)})
 
@@ -160,6 +182,7 @@ def _stretch(gradient: Scaled, lengths: Array | None) -> tuple[np.ndarray, np.nd
     """ln of the norms (T, B) of a stretch of inputs, NaN beyond a sample's own, and which are its own."""
     logs = to_numpy(gradient.log_norm(-1))
     logs = logs[None] if logs.ndim == 1 else logs
+    lengths = plain_lengths(lengths, logs)
     inside = Lengths.of(None if lengths is None else to_numpy(lengths), len(logs), 0).inside
     inside = np.ones(logs.shape, dtype=bool) if inside is None else np.broadcast_to(inside, logs.shape)
     return np.where(inside, logs, np.nan), inside

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradlab.engine.scaled import EMPTY, Scaled, bring_near_one, powers_of_two, size_exponents
+from gradlab.engine.scaled import EMPTY, Scaled, bring_near_one, powers_of_two, side_by_side, size_exponents, stacked
 
 RNG = np.random.default_rng(0)
 
@@ -72,3 +72,16 @@ def test_numbers_are_brought_near_one_in_place():
     assert exponents[1] == 0 and (np.abs(x[[0, 2]]).max(axis=-1) >= 0.5).all() and np.abs(x).max() < 1
     assert size_exponents(np, before, -1).tolist() == [exponents[0], EMPTY, exponents[2]]
     assert powers_of_two(np, np.array([-2, 3]), "float32").tolist() == [0.25, 8.0]
+
+
+def test_numbers_beside_and_on_each_other():
+    """Whatever is not far below the largest of its row, or of its block, is still there."""
+    rows = [Scaled(RNG.normal(size=(3, n)), np.array([[k], [0], [-4000]], np.int32)) for n, k in ((2, 3000), (4, 2990))]
+    joined = side_by_side(*rows)
+    assert exact(joined) == [x for n in range(3) for row in rows for x in exact(row[n : n + 1])]
+    blocks = [Scaled(RNG.normal(size=(2, 3)), np.full((1, 1), k, np.int32)) for k in (-5000, -5010, EMPTY)]
+    whole = stacked(blocks)
+    assert whole.shape == (3, 2, 3) and whole.exponents.shape == (1, 1, 1)
+    assert exact(whole)[:12] == exact(blocks[0]) + exact(blocks[1]) and not whole.mantissas[2].any()
+    plain = side_by_side(*(Scaled.of(r.mantissas) for r in rows))
+    np.testing.assert_array_equal(plain.mantissas, np.concatenate([r.mantissas for r in rows], axis=-1))
