@@ -23,6 +23,7 @@ from ..engine.backward import Gradients
 from ..engine.jacobian import jacobian
 from ..engine.lanczos import unit
 from ..engine.trajectory import Trajectory, read
+from ..errors import InputError
 from ..registry import unknown
 
 FORMS = ("paper", "code")
@@ -66,6 +67,10 @@ def _derivative(gradients: Gradients, deltas: Array, pulled: Array) -> dict[str,
     """
     traj = gradients.traj
     xp, cell = traj.xp, traj.cell
+    if cell.late:
+        raise InputError(
+            f"omega: {cell.title} has a gate whose weights do not see the states; choose another cell", "omega"
+        )
     read_part = read(cell, pulled)
     grads = [outer_sum(xp, d, read_part) for d in deltas[: len(cell.gates)][cell.recurrent]]
     by_weights = {name: xp.zeros_like(array) for name, array in traj.params.items()}
