@@ -67,6 +67,13 @@ class StateJacobian:
         """J_t^T u_t at every step."""
         return self._map(u, "u", transpose=True)
 
+    def seen_late(self, v: Array) -> Array:
+        """What a late gate's weights see of tangents v_t (T, S, *M, B, H) at every step: (T, *M, B, H)."""
+        out = self.traj.xp.empty((len(v), *v.shape[2:]), dtype=v.dtype)
+        for part in self._parts():
+            out[part.start : part.stop] = part.seen_late(v[part.start : part.stop])
+        return out
+
     def each_step(self, start: int = 0, stop: int | None = None, backwards: bool = False) -> Iterator[StepJacobian]:
         """The Jacobians of steps start+1 ... stop one after the other, the last first if `backwards`."""
         stop = self.traj.steps if stop is None else stop
