@@ -111,7 +111,11 @@ def naive_step(cell, params, x_t, old):
     for w, name in zip(params["W_xh"], cell.driven_gates, strict=True):
         pre[cell.gates.index(name)] = pre[cell.gates.index(name)] + x_t @ w.T
     for w, name in zip(params["W_hh"], cell.recurrent_gates, strict=True):
-        pre[cell.gates.index(name)] = pre[cell.gates.index(name)] + r @ w.T
+        seen = r
+        if cell.late and name == cell.gates[-1]:
+            others = [phi.value(np, a) for phi, a in zip(cell.nonlinearities, pre, strict=True)][:-1]
+            seen = cell.middle(np, *others, *old)
+        pre[cell.gates.index(name)] = pre[cell.gates.index(name)] + seen @ w.T
     gates = [phi.value(np, a) for phi, a in zip(cell.nonlinearities, pre, strict=True)]
     return np.stack(gates), np.stack(cell.step(np, *gates, *old, *params.get("p", ())))
 

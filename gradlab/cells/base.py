@@ -3,7 +3,10 @@
     pre_t   = V x_t + W r_{t-1} + b          one pre-activation per gate; r = the states named in `reads`, side by side
     state_t = F(gate_t, state_{t-1}, p)      elementwise; gate = the gate's nonlinearity of pre
 
-A cell declares its states, gates and nonlinearities and writes F (`step`) and its partial derivatives (`partials`).
+The last gate may be `late`: its weights see q_t = Q(other gates_t, state_{t-1}), elementwise as well, instead of r.
+
+A cell declares its states, gates and nonlinearities and writes F (`step`) and its partial derivatives (`partials`), and
+where there is a late gate Q (`middle`) and its own (`middle_partials`).
 Unrolling, backpropagation through time, Jacobians, norms and parameter gradients are written once, for every cell.
 """
 
@@ -74,6 +77,7 @@ class Cell(ABC):
     candidate: ClassVar[str]  # the gate whose nonlinearity is `activation`
     forget_gate: ClassVar[str | None] = None  # the gate whose opening carries the state on
     input_gate: ClassVar[str | None] = None  # the gate that chrono initialisation closes in turn
+    late: ClassVar[bool] = False  # whether the last gate's recurrent weights see what `middle` makes of the others
 
     def __post_init__(self) -> None:
         for field in ("input_size", "hidden_size"):
@@ -101,6 +105,14 @@ class Cell(ABC):
         Takes what `step` takes, with the new states after the states. The engine multiplies in the gates' slopes.
         """
 
+    def middle(self, xp: Namespace, *arrays: Array) -> Array:
+        """Q: values of all gates but the late one, states -> what the late gate's weights see."""
+        raise NotImplementedError(f"{self.title} has no late gate")
+
+    def middle_partials(self, xp: Namespace, *arrays: Array) -> Mapping[str, Any]:
+        """dQ/d gate value and dQ/d state by name; what is absent is zero. Takes what `middle` takes."""
+        raise NotImplementedError(f"{self.title} has no late gate")
+
     def completed(self, xp: Namespace, *arrays: Array) -> Mapping[str, tuple[Array, Activation]]:
         """Gates whose nonlinearity `step` applies: name -> (pre-activation, activation). Takes what `partials` does."""
         return {}
@@ -122,6 +134,12 @@ class Cell(ABC):
     def driven_gates(self) -> tuple[str, ...]:
         """Names of the gates with input weights."""
         return self.gates[self.driven]
+
+    @property
+    def early(self) -> slice:
+        """The gates whose recurrent weights see the states: all of the recurrent ones but a late one."""
+        first, stop, _ = self.recurrent.indices(len(self.gates))
+        return slice(first, stop - self.late)
 
     @property
     def recurrent_gates(self) -> tuple[str, ...]:

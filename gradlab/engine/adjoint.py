@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..arrays import LN2, Array, empty, exceeds, log_norm, row_dots
 from .linearize import Linearization
-from .operator import PullBack
+from .pull_back import PullBack
 from .scaled import EMPTY, Scaled, scale_range, size_exponents
 from .steps import Plan, carry_out
 from .trajectory import Trajectory

@@ -31,7 +31,7 @@ from .linearize import Linearization, linearizations
 from .scaled import EMPTY, Scaled, are_exact, largest_by_model, map_rows, powers_of_two, require_exponents, scale_range
 from .step_clipping import STEP_MODES
 from .threads import few_threads, spare_threads
-from .trajectory import Trajectory, read
+from .trajectory import Trajectory
 
 TINY = 1e-15  # below this, the largest entry of a gradient is computed again from scaled factors
 FLUSHED = -1.5  # ranges below the largest exponent: subnormal numbers would slow the products down a hundredfold
@@ -91,7 +91,7 @@ class Gradients:
         top = xp.max(exponents, axis=(0, -1))
         top = xp.where(top > EMPTY, top, 0)
         shift = xp.where(self.alive[1:], exponents - top[..., None], 0)
-        r = xp.ascontiguousarray(read(traj.cell, traj.states[:-1]))
+        r = xp.ascontiguousarray(xp.concatenate([a for a in traj.seen(slice(None)) if a is not None], axis=-1))
         x = xp.concatenate([traj.x, xp.ones_like(traj.x[..., :1])], axis=-1)  # the bias weighs a constant input
         with quiet(), few_threads(traj.product_size):
             grads = self.products(self.deltas, *self._weighted(shift, r, x))
@@ -160,10 +160,17 @@ class Gradients:
         inputs = [outer_sum(xp, d, x) for d in gates]
         grads = {
             "W_xh": self._stacked("W_xh", [g[..., :-1] for g in inputs[cell.driven]]),
-            "W_hh": self._stacked("W_hh", [outer_sum(xp, d, r) for d in gates[cell.recurrent]]),
+            "W_hh": self._stacked("W_hh", self._by_weights(gates, r)),
             "b_h": xp.stack([g[..., -1] for g in inputs]),
         }
         return grads | ({"p": own.sum(axis=(1, -2))} if cell.elementwise else {})
+
+    def _by_weights(self, gates: Array, r: Array) -> list[Array]:
+        """sum_t delta_t r^T of each recurrent gate; r (T, *M, B, n): what weights see, then what a late gate's do."""
+        cell, xp = self.traj.cell, self.traj.xp
+        width = len(cell.reads) * cell.hidden_size
+        found = [outer_sum(xp, d, r[..., :width]) for d in gates[cell.early]]
+        return found + ([outer_sum(xp, gates[-1], r[..., width:])] if cell.late else [])
 
     def pull_back(self, grads: Mapping[str, Array]) -> dict[str, Array]:
         """Gradients by what the recurrence multiplies by -> by the parameters, in the order of the cell's `shapes`."""

@@ -29,11 +29,13 @@ def check_declaration(cell: Cell) -> None:
     _check_names(cell)
     _check_references(cell)
     _check_slices(cell)
+    _check_late_gate(cell)
     _check_nonlinearities(cell)
     for models in MODELS:
         _check_step(cell, models)
         _check_partials(cell, models)
         _check_completed(cell, models)
+        _check_late(cell, models)
         _check_weights(cell, models)
 
 
@@ -89,6 +91,15 @@ def _check_slices(cell: Cell) -> None:
         bounds = (value.start, value.stop) if isinstance(value, slice) else ("none",)
         right = all(b is None or (isinstance(b, int) and -count <= b <= count) for b in bounds)
         expect(cell, right, what, f"a slice of the {count} gates {_listed(cell.gates)}", repr(value))
+
+
+def _check_late_gate(cell: Cell) -> None:
+    """That a late gate is the last one, recurrent, and sees as much as the others do."""
+    expect(cell, isinstance(cell.late, bool), "late", "True or False", repr(cell.late))
+    if cell.late:
+        last = cell.recurrent.indices(len(cell.gates))[1] == len(cell.gates)
+        expect(cell, last, "late", "a last gate that the recurrent weights feed", f"recurrent = {cell.recurrent}")
+        expect(cell, len(cell.reads) == 1, "late", "weights that read one state", repr(cell.reads))
 
 
 def _check_nonlinearities(cell: Cell) -> None:
@@ -152,6 +163,23 @@ def _check_completed(cell: Cell, models: tuple[int, ...]) -> None:
         right = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Activation)
         expect(cell, right, f"completed, {name}", "(pre-activation, activation)", _described(pair))
         _check_array(cell, f"completed, {name}", pair[0], [gates[0].values.shape])
+
+
+def _check_late(cell: Cell, models: tuple[int, ...]) -> None:
+    """What a late gate's weights see, and its derivatives: keys, shapes, types."""
+    if not cell.late:
+        return
+    names = (*cell.gates[:-1], *cell.states)
+    gates, states, _ = _arguments(cell, models, STEPS)
+    given, shape = [*gates[:-1], *states], [gates[0].values.shape]
+    seen = _called(cell, f"middle(xp, {_listed(names)})", lambda: cell.middle(ELEMENTWISE, *given))
+    _check_array(cell, "middle", seen, shape)
+    others = _called(cell, "middle_partials", lambda: cell.middle_partials(ELEMENTWISE, *given))
+    expect(cell, isinstance(others, Mapping), "middle_partials", "a mapping of names", _described(others))
+    for name, value in others.items():
+        expect(cell, name in names, "middle_partials", f"names of {_listed(names)}", repr(name))
+        if not _is_number(value):
+            _check_array(cell, f"middle_partials, by {name}", value, [*shape, (*models, 1, UNITS)], "a number, or ")
 
 
 def _arguments(cell: Cell, models: tuple[int, ...], steps: int) -> tuple[list[Traced], list[Traced], list[Traced]]:

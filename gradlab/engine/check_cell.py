@@ -60,7 +60,9 @@ def check_cell(cell: Cell | str, *, steps: int = 6, batch_size: int = 2, seed: i
     check_declaration(cell)
     case = _case(cell, steps, batch_size, np.random.default_rng(seed))
     errors: dict[str, float] = {}
-    for name, found, expected in chain(*(check(case, seed) for check in (_partials, _made, _gradients, _operator))):
+    for name, found, expected in chain(
+        *(check(case, seed) for check in (_partials, _middle, _made, _gradients, _operator))
+    ):
         errors[name] = _compare(f"{cell!r}: {name}", found, expected)
     return errors
 
@@ -99,6 +101,20 @@ def _partials(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndar
         for state, expected in zip(cell.states, differences, strict=True):
             found = declared.get((state, name), 0.0)
             yield f"d {state} / d {name}", np.broadcast_to(np.asarray(found), expected.shape), expected
+
+
+def _middle(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Each dq/d argument of what a late gate's weights see against central differences."""
+    cell, traj = case.cell, case.unroll(case.arrays)
+    if not cell.late:
+        return
+    arguments = [a[0] for a in traj.middle_arguments(slice(0, 1))]
+    declared = cell.middle_partials(np, *arguments)
+    for column, name in enumerate((*cell.gates[:-1], *cell.states)):
+        before, after = arguments[:column], arguments[column + 1 :]
+        above, below = (cell.middle(np, *before, arguments[column] + h, *after) for h in (STEP, -STEP))
+        expected = (above - below) / (2 * STEP)
+        yield f"d middle / d {name}", np.broadcast_to(np.asarray(declared.get(name, 0.0)), expected.shape), expected
 
 
 def _made(case: _Case, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -56,7 +56,8 @@ def unroll(
     x = own.keep(x)  # padding may hold anything, NaN too
     shared = cell.state_is_gate and not own.padded
     gates = states[1:] if shared else empty(xp, (x.shape[0], len(cell.gates), *size), states.dtype)
-    traj = Trajectory(cell, dict(params), x, states, gates, own)
+    middle = empty(xp, (x.shape[0], *size), states.dtype) if cell.late else None
+    traj = Trajectory(cell, dict(params), x, states, gates, own, middle=middle)
     with quiet(), few_threads(traj.product_size):
         finite = _run(traj, shared)
     return replace(traj, finite=finite)
@@ -114,12 +115,14 @@ def _run(traj: Trajectory, shared: bool) -> bool:
         steps = slice(start, min(start + chunk, traj.steps))
         project(steps, gates)
         gate, old, new = gates[steps], states[steps], states[start + 1 : steps.stop + 1]
-        plan, activations = recur(old, gate), _activations(cell, gate)
+        plan, activations = recur(old, gate), _activations(cell, gate, slice(0, len(cell.gates) - cell.late))
         arguments, targets = [*_columns(gate), *_columns(old)], _columns(new)
+        late = _late_gate(traj, start, gate) if cell.late else _nothing
         for i in range(len(gate)):
             carry_out(plan, i)
             for in_place, values in activations:
                 in_place(xp, values[i])
+            late(i, arguments)
             if shared:
                 continue
             for target, value in zip(targets, step(*[a[i] for a in arguments], *p), strict=True):
@@ -150,9 +153,10 @@ class _Step:
 def _recurrence(traj: Trajectory) -> Callable[[Array, Array], Plan]:
     """(old states, pre-activations) of a chunk -> what adds W r to the pre-activations of the recurrent gates."""
     xp, cell, states = traj.xp, traj.cell, traj.states
-    if not cell.recurrent_gates:
+    own = traj.weights["W_hh"][: len(cell.gates[cell.early])]
+    if not len(own):
         return lambda old, pre: []
-    weights = xp.stack([xp.swapaxes(w, -1, -2) for w in traj.weights["W_hh"]])
+    weights = xp.stack([xp.swapaxes(w, -1, -2) for w in own])
     products = empty(xp, (len(weights), *states.shape[2:]), states.dtype)
     if len(weights) == 1:
         weights, products = weights[0], products[0]
@@ -161,7 +165,7 @@ def _recurrence(traj: Trajectory) -> Callable[[Array, Array], Plan]:
 
     def plan(old: Array, pre: Array) -> Plan:
         copies, reads = _reads(cell, old)
-        steps, fed = len(old), by_step(xp.swapaxes(pre, 0, 1)[cell.recurrent])
+        steps, fed = len(old), by_step(xp.swapaxes(pre, 0, 1)[cell.early])
         rows, summand = [product.factor(r) for r in reads], [products] * steps
         multiplied = (product.multiply, rows, [product.weights] * steps, [out] * steps)
         return [*copies, multiplied, (xp.add, fed, summand, fed)]
@@ -183,11 +187,45 @@ def _reads(cell: Cell, old: Array) -> tuple[Plan, Views]:
     return copies, [together] * steps
 
 
-def _activations(cell: Cell, gates: Array) -> list[tuple[Callable[[Namespace, Array], None], Views]]:
+def _nothing(i: int, arguments: list[Array]) -> None:
+    """A cell without a late gate."""
+
+
+@dataclass(frozen=True)
+class _Middle:
+    """A cell's `middle` as a function that compares equal for equal cells, so that its kernel is made once."""
+
+    cell: Cell
+
+    def __call__(self, xp: Namespace, *arrays: Array) -> tuple[Array, ...]:
+        return (self.cell.middle(xp, *arrays),)
+
+
+def _late_gate(traj: Trajectory, start: int, gate: Array) -> Callable[[int, list[Array]], None]:
+    """(step of the chunk, gates and states of the chunk) -> None, completing the late gate from the others."""
+    xp, cell, count, middle = traj.xp, traj.cell, len(traj.cell.gates), traj.middle
+    assert middle is not None
+    make, own = fused(xp, _Middle(cell)), middle[start : start + len(gate)]
+    product = StepProduct(xp, gate.shape[-2], xp.ascontiguousarray(xp.swapaxes(traj.weights["W_hh"][-1], -1, -2)))
+    out = empty(xp, gate.shape[2:], gate.dtype)
+    last, activations = _columns(gate)[-1], _activations(cell, gate, slice(count - 1, count))
+
+    def complete(i: int, arguments: list[Array]) -> None:
+        others = [a[i] for a in (*arguments[: count - 1], *arguments[count:])]
+        (own[i],) = make(*others)
+        product.multiply(product.factor(own[i]), product.weights, out=product.target(out))
+        xp.add(last[i], out, out=last[i])
+        for in_place, values in activations:
+            in_place(xp, values[i])
+
+    return complete
+
+
+def _activations(cell: Cell, gates: Array, chosen: slice) -> list[tuple[Callable[[Namespace, Array], None], Views]]:
     """Nonlinearities and what they act on at each step of a chunk; neighbours with the same one in a single call."""
-    columns, start = namespace(gates).swapaxes(gates, 0, 1), 0
+    columns, start = namespace(gates).swapaxes(gates, 0, 1), chosen.start
     calls: list[tuple[Callable[[Namespace, Array], None], Views]] = []
-    for phi, group in groupby(cell.nonlinearities):
+    for phi, group in groupby(cell.nonlinearities[chosen]):
         stop = start + len(list(group))
         calls.append((phi.in_place, by_step(columns[start:stop])))
         start = stop

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..lazy import lazy
 from .lanczos import largest_singular_values
 from .linearize import Linearization, linearizations, linearize
-from .operator import Operator, RowProducts, Weights
+from .operator import LateGate, Operator, RowProducts, Weights
 from .steps import chunk_steps
 from .threads import spare_threads
 from .trajectory import Trajectory
@@ -66,6 +66,13 @@ class StateJacobian:
     def apply_transpose(self, u: Array) -> Array:
         """J_t^T u_t at every step."""
         return self._map(u, "u", transpose=True)
+
+    def seen_late(self, v: Array) -> Array:
+        """What a late gate's weights see of tangents v_t (T, S, *M, B, H) at every step: (T, *M, B, H)."""
+        out = self.traj.xp.empty((len(v), *v.shape[2:]), dtype=v.dtype)
+        for part in self._parts():
+            out[part.start : part.stop] = part.seen_late(v[part.start : part.stop])
+        return out
 
     def each_step(self, start: int = 0, stop: int | None = None, backwards: bool = False) -> Iterator[StepJacobian]:
         """The Jacobians of steps start+1 ... stop one after the other, the last first if `backwards`."""
@@ -177,18 +184,28 @@ class StateJacobian:
         rounding = ROUNDINGS * float(np.finfo(dtype).eps)
         return values, xp.where(values > 0, bounds + rounding, bounds)
 
+    @property
+    def _chosen(self) -> tuple[str, ...]:
+        return self.traj.cell.recurrent_gates if self.gates is None else self.gates
+
     @lazy
     def _weights(self) -> Weights:
         cell = self.traj.cell
-        names = cell.recurrent_gates if self.gates is None else self.gates
-        chosen = [(cell.gates.index(name), k) for k, name in enumerate(cell.recurrent_gates) if name in names]
+        chosen = [(cell.gates.index(name), k) for k, name in enumerate(cell.gates[cell.early]) if name in self._chosen]
         return Weights(self.traj.xp, [g for g, _ in chosen], [self.traj.weights["W_hh"][k] for _, k in chosen])
+
+    @lazy
+    def _late_weights(self) -> Weights:
+        return Weights(self.traj.xp, [len(self.traj.cell.gates) - 1], [self.traj.weights["W_hh"][-1]])
 
     def _parts(self, chunk: int | None = None, every: int = 1) -> Iterator[Operator]:
         return (self._part(lin) for lin in linearizations(self.traj, chunk, every))
 
     def _part(self, lin: Linearization) -> Operator:
-        return Operator(self.traj, lin, self._weights, self.carries)
+        late = None
+        if (cell := self.traj.cell).late:
+            late = LateGate(lin, self._late_weights, cell.gates[-1] in self._chosen, self._weights.gates)
+        return Operator(self.traj, lin, self._weights, self.carries, late)
 
 
 def _dots(u: Array, v: Array) -> Array:

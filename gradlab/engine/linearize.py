@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..arrays import Array, Namespace, empty, exceeds, fused, quiet
@@ -23,6 +23,7 @@ class Linearization:
     carry: (new state, state) -> dF/d state, (C, *M, B, H).
     gates: new state -> (slice of the cell's gates and elementwise parameters, dF/d pre-activation (n, C, *M, B, H)).
     slopes: phi' of each gate's engine-applied nonlinearity (C, *M, B, H), None where it is 1.
+    middle_carry, middle_gates: what a late gate's weights see, by state and, slopes included, by gate (C, *M, B, H).
     """
 
     start: int
@@ -31,6 +32,8 @@ class Linearization:
     gates: Mapping[int, tuple[slice, Array]]
     slopes: list[Array | None]
     every: int = 1
+    middle_carry: Mapping[int, Array] = field(default_factory=dict)
+    middle_gates: Mapping[int, Array] = field(default_factory=dict)
 
     @property
     def steps(self) -> slice:
@@ -47,7 +50,9 @@ class Linearization:
         steps = slice(start - self.start, stop - self.start)
         carry = {key: e[steps] for key, e in self.carry.items()}
         gates = {s: (span, d[:, steps]) for s, (span, d) in self.gates.items()}
-        return Linearization(start, stop, carry, gates, [None if s is None else s[steps] for s in self.slopes])
+        slopes = [None if s is None else s[steps] for s in self.slopes]
+        middle = ({key: d[steps] for key, d in part.items()} for part in (self.middle_carry, self.middle_gates))
+        return Linearization(start, stop, carry, gates, slopes, 1, *middle)
 
 
 def linearizations(traj: Trajectory, chunk: int | None = None, every: int = 1) -> Iterator[Linearization]:
@@ -74,7 +79,24 @@ def linearize(traj: Trajectory, start: int, stop: int, every: int = 1) -> Linear
                 columns[row][column] = value
         slopes = [_slope(traj, g, steps) for g in range(len(traj.cell.gates))]
         gates = {states.index(s): _stack(traj, c, slopes, shape) for s, c in columns.items() if c}
-    return _of_own_steps(traj, Linearization(start, stop, carry, gates, slopes, every))
+        middle = _middle(traj, steps, slopes, shape) if traj.cell.late else ({}, {})
+    return _of_own_steps(traj, Linearization(start, stop, carry, gates, slopes, every, *middle))
+
+
+def _middle(
+    traj: Trajectory, steps: slice, slopes: list[Array | None], shape: tuple[int, ...]
+) -> tuple[dict[int, Array], dict[int, Array]]:
+    """dq / d state, and dq / d pre-activation of each gate, of what a late gate's weights see."""
+    cell, xp = traj.cell, traj.xp
+    by_state, by_gate = {}, {}
+    for name, value in cell.middle_partials(xp, *traj.middle_arguments(steps)).items():
+        if name in cell.states:
+            by_state[cell.states.index(name)] = _full(traj, value, shape)
+        else:
+            g = cell.gates.index(name)
+            slope = slopes[g]
+            by_gate[g] = _full(traj, value if slope is None else value * slope, shape)
+    return by_state, by_gate
 
 
 def gate_slopes(traj: Trajectory, lin: Linearization) -> list[tuple[Array | None, Activation]]:

@@ -6,17 +6,18 @@ one step after the other, by plans that are made for a whole chunk.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
 from ..arrays import Array, Namespace, empty, linear, row_dots
 from ..lazy import lazy
 from .linearize import Linearization
-from .step_product import StepProduct
-from .steps import Plan, Views, by_step
 from .trajectory import Trajectory
 
 Key = TypeVar("Key", bound=Hashable)
+
+
+DENSE = 1.5e9  # multiply-adds of the matrices whose norms a run may take
 
 
 class Weights:
@@ -46,13 +47,44 @@ class Weights:
         return Weights(self.xp, list(self.gates), [w.astype(dtype) for w in self.gates.values()])
 
 
+class LateGate:
+    """What a late gate adds to an operator, D_l W_l (E_q + D_q W): its weights see q, made of states and other gates.
+
+    rows: D_l by new state. carry: E_q by state, nothing where the gate's own path is left out. gates: D_q of those
+    gates that the operator has.
+    """
+
+    def __init__(self, lin: Linearization, weights: Weights, own: bool, others: Iterable[int]) -> None:
+        (self.gate,) = weights.gates
+        self.weights, self.carry = weights, dict(lin.middle_carry) if own else {}
+        self.rows = {s: d[self.gate - span.start] for s, (span, d) in lin.gates.items() if span.stop > self.gate}
+        self.gates = {k: lin.middle_gates[k] for k in others if k in lin.middle_gates}
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing of it is left."""
+        return not self.carry and not self.gates
+
+    def map(self, function: Callable[[Array], Array], weights: Weights | None = None) -> LateGate:
+        """The same with a function of the arrays."""
+        part = object.__new__(LateGate)
+        part.gate, part.weights = self.gate, weights or self.weights
+        for name in ("rows", "carry", "gates"):
+            setattr(part, name, {key: function(d) for key, d in getattr(self, name).items()})
+        return part
+
+
 class Operator:
     """The operator on a range of steps: E and D of the chosen paths, with the weights."""
 
-    def __init__(self, traj: Trajectory, lin: Linearization, weights: Weights, carries: bool) -> None:
+    def __init__(
+        self, traj: Trajectory, lin: Linearization, weights: Weights, carries: bool, late: LateGate | None = None
+    ) -> None:
         self.xp, self.cell, self.start, self.stop = traj.xp, traj.cell, lin.start, lin.stop
         self.length = len(lin)
         self.weights, self.carry = weights, lin.carry if carries else {}
+        self.late = None if late is None or late.is_zero else late
+        self.steps = traj.steps
         self.gates = {
             (s, k): d[k - span.start]
             for s, (span, d) in lin.gates.items()
@@ -75,7 +107,12 @@ class Operator:
     @property
     def is_zero(self) -> bool:
         """Whether it has no term at all, as the carry of a cell that keeps nothing."""
-        return not self.gates and not self.carry
+        return not self.gates and not self.carry and self.late is None
+
+    @property
+    def _is_fed(self) -> bool:
+        """Whether the weights that see the states have a part in it."""
+        return bool(self.gates) or (self.late is not None and bool(self.late.gates))
 
     def _copy(self) -> Operator:
         """A shallow copy; the module `copy` takes ten times as long, and there is one for every step."""
@@ -89,6 +126,19 @@ class Operator:
         part.weights = self.weights.astype(dtype)
         part.carry = {key: e.astype(dtype) for key, e in self.carry.items()}
         part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
+        if self.late is not None:
+            part.late = self.late.map(lambda d: d.astype(dtype), self.late.weights.astype(dtype))
+        return part
+
+    def _of_samples(self, count: int) -> Operator:
+        """The operator of the first samples alone."""
+        part = self._copy()
+        part.shape = (*self.shape[:-1], count)
+        part.carry, part.gates = (
+            {key: d[..., :count, :] for key, d in terms.items()} for terms in (self.carry, self.gates)
+        )
+        part.late = None if self.late is None else self.late.map(lambda d: d[..., :count, :])
+        part.whole = None
         return part
 
     def step(self, t: int) -> Operator:
@@ -97,6 +147,8 @@ class Operator:
         part.start, part.stop, part.length, part.whole, part.within = t, t + 1, 1, self, slice(i, i + 1)
         part.carry = {key: e[i : i + 1] for key, e in self.carry.items()}
         part.gates = {key: d[i : i + 1] for key, d in self.gates.items()}
+        if self.late is not None:
+            part.late = self.late.map(lambda d: d[i : i + 1])
         return part
 
     def _state(self, vectors: Array, s: int) -> Array:
@@ -106,32 +158,68 @@ class Operator:
     def apply(self, v: Array, out: Array | None = None) -> Array:
         """E v + D W v."""
         xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(v) if out is None else out)
-        if self.gates:
-            parts = [self._state(v, s) for s, _ in self.reads]
-            pre = _rows_times(xp, parts[0] if len(parts) == 1 else xp.concatenate(parts, axis=-1), self.weights.columns)
+        pre = self._pre(v)
         for (s, k), d in self.gates.items():
-            terms.add(self._state(terms.out, s), s, d, pre[..., self.places[k]])
+            terms.add(self._state(terms.out, s), s, d, pre[..., self.places[k]])  # type: ignore[index]
+        if self.late is not None:
+            late = _rows_times(xp, self._middle(v, pre), self.late.weights.columns)
+            for s, d in self.late.rows.items():
+                terms.add(self._state(terms.out, s), s, d, late)
         for (row, column), e in self.carry.items():
             terms.add(self._state(terms.out, row), row, e, self._state(v, column))
         return self._complete(terms)
 
+    def _pre(self, v: Array) -> Array | None:
+        """W v (..., C, *M, B, n*H), the gates side by side; None where they have no part in it."""
+        if not self._is_fed:
+            return None
+        parts = [self._state(v, s) for s, _ in self.reads]
+        seen = parts[0] if len(parts) == 1 else self.xp.concatenate(parts, axis=-1)
+        return _rows_times(self.xp, seen, self.weights.columns)
+
+    def seen_late(self, v: Array) -> Array:
+        """E_q v + D_q W v (..., C, *M, B, H): what a late gate's weights see of it."""
+        return self._middle(v, self._pre(v))
+
+    def _middle(self, v: Array, pre: Array | None) -> Array:
+        assert self.late is not None
+        terms = _Terms(self.xp, self.xp.empty_like(self._state(v, 0)))
+        for s, e in self.late.carry.items():
+            terms.add(terms.out, 0, e, self._state(v, s))
+        for k, d in self.late.gates.items():
+            terms.add(terms.out, 0, d, pre[..., self.places[k]])  # type: ignore[index]
+        return terms.out
+
     def apply_transpose(self, u: Array, out: Array | None = None) -> Array:
         """E^T u + W^T D^T u."""
         xp, terms = self.xp, _Terms(self.xp, self.xp.empty_like(u) if out is None else out)
-        if self.gates:
-            pulled = _rows_times(xp, self._deltas(u), self.weights.rows)
+        seen = None if self.late is None else _rows_times(xp, self._late_delta(u), self.late.weights.rows)
+        if self._is_fed:
+            pulled = _rows_times(xp, self._deltas(u, seen), self.weights.rows)
             for s, columns in self.reads:
                 terms.put(self._state(terms.out, s), s, pulled[..., columns])
         for (row, column), e in self.carry.items():
             terms.add(self._state(terms.out, column), column, e, self._state(u, row))
+        for column, e in (self.late.carry if self.late is not None else {}).items():
+            terms.add(self._state(terms.out, column), column, e, seen)
         return self._complete(terms)
 
-    def _deltas(self, u: Array) -> Array:
-        """D^T u (..., C, *M, B, n*H), the gates side by side."""
+    def _late_delta(self, u: Array) -> Array:
+        """D_l^T u (..., C, *M, B, H)."""
+        assert self.late is not None
+        terms = _Terms(self.xp, self.xp.empty_like(self._state(u, 0)))
+        for s, d in self.late.rows.items():
+            terms.add(terms.out, 0, d, self._state(u, s))
+        return terms.out
+
+    def _deltas(self, u: Array, seen: Array | None) -> Array:
+        """D^T u (..., C, *M, B, n*H), the gates side by side, with what comes to them through `seen` by a late one."""
         first = self._state(u, 0)
         deltas = _Terms(self.xp, self.xp.empty((*first.shape[:-1], self.weights.rows.shape[-2]), dtype=u.dtype))
         for (s, k), d in self.gates.items():
             deltas.add(deltas.out[..., self.places[k]], k, d, self._state(u, s))
+        for k, d in (self.late.gates if self.late is not None else {}).items():
+            deltas.add(deltas.out[..., self.places[k]], k, d, seen)
         for k in deltas.missing(self.places):
             deltas.out[..., self.places[k]] = 0
         return deltas.out
@@ -156,7 +244,23 @@ class Operator:
         for (row, column), e in self.carry.items():
             first = row * h * side + column * h
             entries[..., first : first + h * (side + 1) : side + 1] += e
+        if self.late is not None:
+            self._add_late(self.late, out)
         return out
+
+    def _add_late(self, late: LateGate, out: Array) -> None:
+        """out += D_l W_l (E_q + D_q W), the matrices."""
+        xp, h, side = self.xp, self.cell.hidden_size, out.shape[-1]
+        seen = xp.zeros((*out.shape[:-2], h, side), dtype=out.dtype)
+        for k, d in late.gates.items():
+            for s, columns in self.reads:
+                seen[..., s * h : (s + 1) * h] += d[..., None] * self.weights.gates[k][..., None, :, columns]
+        entries = seen.reshape(*seen.shape[:-2], h * side)
+        for s, e in late.carry.items():
+            entries[..., s * h : h * side : side + 1] += e
+        product = xp.matmul(late.weights.rows[..., None, :, :], seen)
+        for s, d in late.rows.items():
+            out[..., s * h : (s + 1) * h, :] += d[..., None] * product
 
     @lazy
     def by_unit(self) -> Array:
@@ -168,7 +272,9 @@ class Operator:
         return xp.ascontiguousarray(xp.moveaxis(d.reshape(*d.shape[:-4], -1, *d.shape[-2:]), -1, -3))
 
     def squares(self, products: RowProducts) -> Array:
-        """||J||_F^2 (C, *M, B)."""
+        """||J||_F^2 (C, *M, B); with a late gate by the matrices, NaN beyond the samples that DENSE allows."""
+        if self.late is not None:
+            return self._dense_squares()
         total = self.xp.zeros((len(self), *self.shape), dtype=self.dtype)
         for row in range(len(self.cell.states)):
             d = {k: array for (s, k), array in self.gates.items() if s == row}
@@ -178,6 +284,16 @@ class Operator:
                 if s == row:
                     total += self._carry_squares(e, column, d)
         return total
+
+    def _dense_squares(self) -> Array:
+        side = len(self.cell.states) * self.cell.hidden_size
+        count = max(1, int(DENSE / (self.steps * side * self.cell.hidden_size**2)))
+        part, total = self._of_samples(min(count, self.shape[-1])), self.xp.full((len(self), *self.shape), self.xp.nan)
+        matrices = self.xp.empty((1, *part.shape, side, side), dtype=self.dtype)
+        for i in range(len(self)):
+            one = part.step(self.start + i).dense(matrices)
+            total[i, ..., : part.shape[-1]] = (one * one).sum(axis=(-2, -1))[0]
+        return total.astype(self.dtype)
 
     def _carry_squares(self, e: Array, column: int, d: dict[int, Array]) -> Array:
         """One carry's share of its row: e^2, and the cross terms with the weights' diagonals where they meet."""
@@ -248,77 +364,3 @@ def _rows_times(xp: Namespace, x: Array, w: Array) -> Array:
     if w.ndim == 2:
         return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
     return xp.matmul(x, w)
-
-
-class PullBack:
-    """lambda_t -> delta_t = D_t^T lambda_t -> E_t^T lambda_t + [reads] W^T delta_t, one step after the other.
-
-    deltas (G + P, T, *M, B, H): what each step leaves for the gradients of the parameters.
-    """
-
-    def __init__(self, traj: Trajectory) -> None:
-        xp, cell, shape, weights = traj.xp, traj.cell, traj.states.shape, traj.weights["W_hh"]
-        self.xp, self.cell, self.reads = xp, cell, [traj.cell.states.index(name) for name in cell.reads]
-        columns = len(cell.gates) + len(cell.elementwise)
-        self.deltas = empty(xp, (columns, traj.steps, *shape[2:]), traj.states.dtype)
-        self.scratch = empty(xp, (columns, *shape[2:]), traj.states.dtype)
-        self.products = empty(xp, (*weights.shape[:-2], shape[-2], weights.shape[-1]), traj.states.dtype)
-        self.alone = len(weights) == len(cell.reads) == 1  # then the product is the new adjoint
-        self.product = StepProduct(xp, shape[-2], weights[0] if self.alone else weights)
-
-    def plans(self, lin: Linearization, adjoints: Array) -> tuple[Plan, Plan]:
-        """The plans of a chunk on adjoints (T+1, S, *M, B, H): into the deltas, and on to the adjoints below."""
-        times = [list(adjoints[lin.start : lin.stop + 1, s]) for s in range(len(self.cell.states))]
-        above, below = [at[1:] for at in times], [at[:-1] for at in times]
-        into_states = self._through_weights(lin, adjoints, below)
-        written = set(self.reads if into_states else [])
-        into_states += self._carry(lin, above, below, written)
-        for s in set(range(len(below))) - written:
-            adjoints[lin.steps, s] = 0
-        return self._into_deltas(lin, above), into_states
-
-    def _into_deltas(self, lin: Linearization, above: list[Views]) -> Plan:
-        """delta = D^T lambda."""
-        xp, steps, deltas = self.xp, lin.stop - lin.start, self.deltas[:, lin.steps]
-        gates = sorted(lin.gates.items(), key=lambda item: -item[1][1].shape[0])
-        plan: Plan = []
-        if gates and gates[0][1][1].shape[0] == deltas.shape[0]:
-            s, (_, d) = gates.pop(0)
-            plan.append((xp.multiply, by_step(d), above[s], by_step(deltas)))
-        else:
-            deltas[...] = 0
-        for s, (span, d) in gates:
-            target, product = by_step(deltas[span]), by_step(self.scratch[span, None]) * steps
-            plan += [(xp.multiply, by_step(d), above[s], product), (xp.add, target, product, target)]
-        return plan
-
-    def _through_weights(self, lin: Linearization, adjoints: Array, below: list[Views]) -> Plan:
-        """lambda of the states that the weights read = W^T delta, summed over the recurrent gates."""
-        add, h, steps = self.xp.add, self.cell.hidden_size, lin.stop - lin.start
-        deltas = self.deltas[: len(self.cell.gates), lin.steps][self.cell.recurrent]
-        if not len(deltas):
-            return []
-        out = [self.product.target(self.products)] * steps
-        if self.alone:
-            out = list(self.product.target(adjoints[lin.steps, self.reads[0]]))
-        factors = by_step(self.product.factor(deltas))
-        plan: Plan = [(self.product.multiply, factors, [self.product.weights] * steps, out)]
-        if self.alone:
-            return plan
-        for n, s in enumerate(self.reads):
-            first, *rest = self.products[..., n * h : (n + 1) * h]
-            plan.append((add, [first] * steps, [rest.pop(0) if rest else 0.0] * steps, below[s]))
-            plan += [(add, below[s], [gate] * steps, below[s]) for gate in rest]
-        return plan
-
-    def _carry(self, lin: Linearization, above: list[Views], below: list[Views], written: set[int]) -> Plan:
-        """lambda += E^T lambda; what it writes first joins `written`."""
-        multiply, add, product = self.xp.multiply, self.xp.add, [self.scratch[0]] * (lin.stop - lin.start)
-        plan: Plan = []
-        for (row, column), e in lin.carry.items():
-            if column in written:
-                plan += [(multiply, list(e), above[row], product), (add, below[column], product, below[column])]
-            else:
-                plan.append((multiply, list(e), above[row], below[column]))
-                written.add(column)
-        return plan

@@ -28,7 +28,8 @@ class Trajectory:
     """What `unroll` recorded; everything else is derived from it.
 
     states (T+1, S, *M, B, H), index 0 the initial state. gate_inputs (T, G, *M, B, H): what the cell's `step` received.
-    x (T, *M, B, D) with model axes of length 1 where all models see one input. lengths: steps beyond a sample's length
+    x (T, *M, B, D) with model axes of length 1 where all models see one input. middle (T, *M, B, H): what a late gate's
+    weights saw. lengths: steps beyond a sample's length
     are the identity. finite: whether every number is known to be finite.
     """
 
@@ -39,6 +40,7 @@ class Trajectory:
     gate_inputs: Array
     lengths: Lengths = Lengths()
     finite: bool = False
+    middle: Array | None = None
 
     def __repr__(self) -> str:
         return f"Trajectory({self.cell!r}, T={self.steps}, B={self.states.shape[-2]})"
@@ -77,7 +79,8 @@ class Trajectory:
 
     def of_samples(self, samples: slice | list[int]) -> Trajectory:
         """The same for some of the samples."""
-        arrays = {name: getattr(self, name)[..., samples, :] for name in ("x", "states", "gate_inputs")}
+        names = ("x", "states", "gate_inputs", *(("middle",) if self.middle is not None else ()))
+        arrays = {name: getattr(self, name)[..., samples, :] for name in names}
         return replace(self, lengths=self.lengths.of_samples(samples), **arrays)
 
     @lazy
@@ -85,10 +88,22 @@ class Trajectory:
         """Pre-activations (T, G, *M, B, H), recomputed by one product over all steps when a slope needs them."""
         pre = self.xp.empty(self.gate_inputs.shape, dtype=self.states.dtype)
         input_projection(self.cell, self.weights, self.x)(slice(None), pre)
-        r = read(self.cell, self.states[:-1])
+        early, late = self.seen(slice(None))
         for k, g in enumerate(range(len(self.cell.gates))[self.cell.recurrent]):
-            pre[:, g] += linear(self.xp, r, self.weights["W_hh"][k])
+            pre[:, g] += linear(
+                self.xp, late if self.cell.late and g == len(pre[0]) - 1 else early, self.weights["W_hh"][k]
+            )
         return pre
+
+    def seen(self, steps: slice) -> tuple[Array, Array | None]:
+        """What the recurrent weights see at some steps: the states (C, *M, B, R*H), and what a late gate's see."""
+        return read(self.cell, self.states[:-1][steps]), None if self.middle is None else self.middle[steps]
+
+    def middle_arguments(self, steps: slice) -> list[Array]:
+        """What `middle` and its partials take, for a range of steps at once."""
+        old = self.states[:-1][steps]
+        gates = [self.gate_inputs[steps, g] for g in range(len(self.cell.gates) - 1)]
+        return gates + [old[:, s] for s in range(len(self.cell.states))]
 
     @lazy
     def gates(self) -> Array:

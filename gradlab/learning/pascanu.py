@@ -62,11 +62,12 @@ def _weights(gradients: Gradients, sizes: Array, form: str) -> Array:
 def _derivative(gradients: Gradients, deltas: Array, pulled: Array) -> dict[str, Array]:
     """sum over steps and samples of delta_k r(u)^T for every recurrent gate k, pulled back to the parameters.
 
-    u = E^T lambda + W^T delta.
+    u = E^T lambda + W^T delta; the weights of a late gate act on what they see of u, not on r(u).
     """
     traj = gradients.traj
     xp, cell = traj.xp, traj.cell
-    read_part = read(cell, pulled)
-    grads = [outer_sum(xp, d, read_part) for d in deltas[: len(cell.gates)][cell.recurrent]]
+    gates, read_part = deltas[: len(cell.gates)], read(cell, pulled)
+    grads = [outer_sum(xp, d, read_part) for d in gates[cell.early]]
+    grads += [outer_sum(xp, gates[-1], jacobian(traj).seen_late(pulled))] if cell.late else []
     by_weights = {name: xp.zeros_like(array) for name, array in traj.params.items()}
     return gradients.pull_back(by_weights | ({"W_hh": xp.stack(grads)} if grads else {}))

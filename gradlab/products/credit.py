@@ -14,7 +14,7 @@ from ..engine.backward import Gradients, check_gradients, model_log_norms
 from ..engine.jacobian import jacobian
 from ..engine.scaled import Scaled
 from ..engine.threads import spare_threads
-from ..engine.trajectory import Trajectory, read
+from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from .scaled_vectors import ScaledVectors
 
@@ -131,7 +131,8 @@ def _pulled_norms(grads: Gradients, steps: slice) -> Array:
     """(parameter, C, *M): ln of the norm of each step's gradient, formed and pulled back to the parameters."""
     traj, cell, xp = grads.traj, grads.traj.cell, grads.traj.xp
     scaled, x = _scaled_deltas(grads, steps), traj.x[steps]
-    factors = [read(cell, traj.states[:-1][steps]), xp.concatenate([x, xp.ones_like(x[..., :1])], axis=-1)]
+    seen = xp.concatenate([a for a in traj.seen(steps) if a is not None], axis=-1)
+    factors = [seen, xp.concatenate([x, xp.ones_like(x[..., :1])], axis=-1)]
     size = xp.maximum(*(xp.max(xp.abs(factor), axis=(-2, -1), keepdims=True) for factor in factors))
     with quiet():
         r, x, own = (factor / size for factor in (*factors, scaled.mantissas[len(cell.gates) :]))
@@ -150,11 +151,19 @@ def _step_norms(grads: Gradients, steps: slice) -> Array:
         gates, rest = deltas[: len(cell.gates)], deltas[len(cell.gates) :]
         logs = [
             _outer_logs(xp, gates[cell.driven], traj.x[steps]),
-            _outer_logs(xp, gates[cell.recurrent], read(cell, traj.states[:-1][steps])),
+            _recurrent_logs(grads, gates, steps),
             0.5 * xp.log(xp.square(gates.sum(axis=-2)).sum(axis=(0, -1))),
         ]
         logs += [0.5 * xp.log(xp.square(rest.sum(axis=-2)).sum(axis=(0, -1)))] if cell.elementwise else []
         return xp.stack(logs).astype(xp.float64) + LN2 * scaled.exponents[0, ..., 0, 0]
+
+
+def _recurrent_logs(grads: Gradients, gates: Array, steps: slice) -> Array:
+    """The same of W_hh: what the weights see differs for a late gate."""
+    traj, cell, xp = grads.traj, grads.traj.cell, grads.traj.xp
+    early, late = traj.seen(steps)
+    logs = _outer_logs(xp, gates[cell.early], early)
+    return logs if late is None else xp.logaddexp(2 * logs, 2 * _outer_logs(xp, gates[-1:], late)) / 2
 
 
 def _outer_logs(xp: Namespace, deltas: Array, r: Array) -> Array:

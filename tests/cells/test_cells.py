@@ -57,7 +57,24 @@ def antisymmetric(params, x, h):
     return (h + 0.01 * np.tanh(x @ params["W_xh"][0].T + h @ w.T + params["b_h"][0]),)
 
 
-EQUATIONS = {f.__name__: f for f in (elman, lstm, peephole_lstm, gru, minimal_rnn, antisymmetric)}
+def gru_v1(params, x, h):
+    r, z = (sigmoid(affine(params, k, k, k, x, h)) for k in range(2))
+    return ((1 - z) * np.tanh(affine(params, 2, 2, 2, x, r * h)) + z * h,)
+
+
+def mgu(params, x, h):
+    f = sigmoid(affine(params, 0, 0, 0, x, h))
+    return ((1 - f) * h + f * np.tanh(affine(params, 1, 1, 1, x, f * h)),)
+
+
+def lem(params, x, y, z):
+    s, r = (sigmoid(affine(params, k, k, k, x, y)) for k in range(2))
+    z = (1 - s) * z + s * np.tanh(affine(params, 2, 2, 2, x, y))
+    return (1 - r) * y + r * np.tanh(affine(params, 3, 3, 3, x, z)), z
+
+
+SINGLE = (elman, lstm, peephole_lstm, gru, minimal_rnn, antisymmetric)
+EQUATIONS = {f.__name__: f for f in (*SINGLE, gru_v1, mgu, lem)}
 
 
 def test_every_cell_has_its_equations_here():
@@ -252,8 +269,7 @@ def make(**wrong):
     [
         (
             {"name": "lsmt"},
-            "unknown cell 'lsmt'. Did you mean 'lstm'\\? Valid: antisymmetric, elman, gru, lstm, minimal_rnn, "
-            "peephole_lstm",
+            "unknown cell 'lsmt'. Did you mean 'lstm'\\? Valid: antisymmetric, .*elman, gru, .*lstm, .*peephole_lstm",
         ),
         ({"activation": "tanhh"}, "unknown activation 'tanhh'. Did you mean 'tanh'\\?"),
         ({"activation": 3}, "unknown activation '3'"),

@@ -76,9 +76,11 @@ def test_the_parts_sum_to_the_parameters_gradient(name, truncate):
         np.testing.assert_allclose(parts.sum(axis=0), grads.adjoints[k], atol=1e-12)
         if k > 0:
             step = np.stack([outer(traj, k, part, r[k - 1]) for part in parts])
-            np.testing.assert_allclose(
-                step.sum(axis=0), np.einsum("gbi,bj->gij", deltas[:, k - 1], r[k - 1]), atol=1e-12
-            )
+            seen = [
+                traj.middle[k - 1] if traj.cell.late and g == len(deltas) - 1 else r[k - 1] for g in range(len(deltas))
+            ]
+            found = np.stack([d.T @ s for d, s in zip(deltas[:, k - 1], seen, strict=True)])
+            np.testing.assert_allclose(step.sum(axis=0), found, atol=1e-12)
             total = total + step.sum(axis=0)
     pulled = traj.cell.pull_back(traj.params, traj.params | {"W_hh": total})
     np.testing.assert_allclose(pulled["W_hh"], grads.params["W_hh"], rtol=1e-10, atol=1e-12)
@@ -90,7 +92,13 @@ def outer(traj, k, adjoint, r):
     deltas = np.zeros((len(traj.cell.gates) + len(traj.cell.elementwise), *adjoint.shape[1:]))
     for s, (span, d) in lin.gates.items():
         deltas[span] += d[:, 0] * adjoint[s]
-    return np.einsum("gbi,bj->gij", deltas[: len(traj.cell.gates)][traj.cell.recurrent], r)
+    seen = [r] * len(traj.cell.recurrent_gates)
+    if traj.cell.late:
+        seen[-1] = traj.middle[k - 1]
+        back = deltas[len(traj.cell.gates) - 1] @ traj.weights["W_hh"][-1]
+        for g, d in lin.middle_gates.items():
+            deltas[g] += d[0] * back
+    return np.stack([d.T @ s for d, s in zip(deltas[: len(traj.cell.gates)][traj.cell.recurrent], seen, strict=True)])
 
 
 @each_cell
