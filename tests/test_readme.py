@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -21,7 +22,7 @@ def blocks(text, language):
 
 
 def test_the_library_example_runs():
-    first, second, _ = blocks(README, "python")
+    first, second, *_ = blocks(README, "python")
     names = {}
     exec(first, names)  # noqa: S102
     assert names["traj"].states.shape == (101, 2, 8, 64)
@@ -31,6 +32,14 @@ def test_the_library_example_runs():
     assert names["chaos"].exponents[0] == pytest.approx(0.693, abs=0.01)
     assert names["spectrum"].exponents.shape == (8,)
     assert names["ds"].surface.sizes == {"snapshot": 4, "layer": 1, "time": 31}
+
+
+def test_the_example_of_recurrence_and_attention_runs():
+    names = {}
+    exec(blocks(README, "python")[3], names)  # noqa: S102
+    reached = {name: float(tree.log_input_grad_norm[-101].median()) for name, tree in names["trees"].items()}
+    assert max(reached["LSTM"], reached["both directions"]) < np.log(1e-8)
+    assert min(reached["LSTM, attention"], reached["transformer"]) > np.log(1e-4)
 
 
 def test_the_example_of_a_network_of_ones_own_lowers_its_loss():
