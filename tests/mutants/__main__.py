@@ -1,15 +1,19 @@
 """Does a test notice when a line is wrong? `python -m tests.mutants [--number N] [--seed N] [FILE ...]`, run by hand.
 
 Draws mutants of the files below, or of those that are named, runs the tests of their room on each in a copy of the
-project, and lists the survivors: lines that no test needs, or changes that make no difference. Half a minute each.
+project until one fails, and lists the survivors: lines that no test needs, or changes that make no difference, as those
+in README.md. First come the tests that noticed a mutant of the file before, then those that are called like it. A few
+seconds for a mutant that is noticed, a minute for one that survives.
 """
 
 import argparse
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +24,8 @@ from .mutate import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
+PYTEST = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-n", "0"]
+PYTEST += ["-p", "no:cacheprovider", "-p", "tests.mutants.order"]
 LIMIT = 300.0  # s; a mutant that takes longer has been noticed
 FILES = {
     "gradlab/engine/*.py": "tests/engine",
@@ -49,31 +55,56 @@ def cases(named: list[str]) -> Iterator[Case]:
                 yield from (Case(path, tests, mutant) for mutant in mutants(file.read_text("utf-8")))
 
 
-def survives(case: Case, copies: "SimpleQueue[Path]") -> bool:
-    """Whether all tests pass on a mutant: those that are called like the file first, then those of its room."""
-    copy = copies.get()
-    original = (ROOT / case.path).read_text("utf-8")
-    try:
-        (copy / case.path).write_text(case.mutant.source, "utf-8")
-        own = sorted(map(str, (copy / "tests").rglob(f"test_{Path(case.path).stem}*.py")))
-        return all(passes(tests, copy) for tests in (own, [case.tests]) if tests)
-    finally:
-        (copy / case.path).write_text(original, "utf-8")
-        copies.put(copy)
+class Room:
+    """The copies of the project, and which tests have noticed a mutant: file -> test -> how many."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.copies: SimpleQueue[Path] = SimpleQueue()
+        self.noticed: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for n in range(AT_ONCE):
+            self.copies.put(copied(scratch / str(n)))
+
+    def survives(self, case: Case) -> bool:
+        """Whether all tests pass on a mutant."""
+        copy = self.copies.get()
+        original = (ROOT / case.path).read_text("utf-8")
+        try:
+            (copy / case.path).write_text(case.mutant.source, "utf-8")
+            noticed = self.noticed[case.path]
+            first = [*(test for test, _ in noticed.most_common()), f"test_{Path(case.path).stem}"]
+            passed, failed = outcome(case.tests, copy, first)
+            noticed.update([failed] if failed else [])
+            return passed
+        finally:
+            (copy / case.path).write_text(original, "utf-8")
+            self.copies.put(copy)
+
+    def require_passes(self, tests: str) -> None:
+        """Raise unless the tests pass on what is right, as they would notice everything."""
+        copy = self.copies.get()
+        passed, failed = outcome(tests, copy, [])
+        self.copies.put(copy)
+        if not passed:
+            raise RuntimeError(f"{tests} fails without a change: {failed}")
 
 
-def passes(tests: list[str], copy: Path) -> bool:
-    """Whether these tests pass there."""
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+def outcome(tests: str, copy: Path, first: list[str]) -> tuple[bool, str]:
+    """Whether these tests pass there, and the first that fails, if it is known."""
+    failed = copy / "failed"
+    failed.write_text("", "utf-8")
+    settings = os.environ | {"MUTANTS_FIRST": "\n".join(first), "MUTANTS_FAILED": str(failed)}
     try:
-        return subprocess.run(command, cwd=copy, capture_output=True, timeout=LIMIT, check=False).returncode == 0
+        code = subprocess.run([*PYTEST, tests], cwd=copy, env=settings, capture_output=True, timeout=LIMIT).returncode
     except subprocess.TimeoutExpired:
-        return False
+        return False, ""
+    return code == 0, failed.read_text("utf-8")
 
 
 def copied(folder: Path) -> Path:
     """The project's files in a folder of their own."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for name in listed.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -90,12 +121,10 @@ def main() -> int:
     asked = parser.parse_args()
     found = [*cases(asked.files)]
     drawn = random.Random(asked.seed).sample(found, min(asked.number, len(found)))
-    copies: SimpleQueue[Path] = SimpleQueue()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(AT_ONCE) as pool:
-        for n in range(AT_ONCE):
-            copies.put(copied(Path(scratch) / str(n)))
-        left = 0
-        for case, survived in zip(drawn, pool.map(lambda case: survives(case, copies), drawn), strict=True):
+        room, left = Room(Path(scratch)), 0
+        list(pool.map(room.require_passes, sorted({case.tests for case in drawn})))
+        for case, survived in zip(drawn, pool.map(room.survives, drawn), strict=True):
             left += survived
             mark = "SURVIVES" if survived else "noticed "
             print(f"{mark} {case.path}:{case.mutant.line}  {case.mutant.text}", flush=True)
