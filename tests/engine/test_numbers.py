@@ -8,6 +8,7 @@ import pytest
 
 import gradlab
 from gradlab.cells import make_cell
+from gradlab.engine.adjoint import AdjointSweep
 from gradlab.learning.clipping import clip_update
 
 from ..contract import EPS
@@ -121,6 +122,36 @@ def test_what_falls_out_of_range_at_the_lowest_step_is_not_zero(steps, truncate)
     traj = gradlab.unroll(cell, params, np.zeros((steps, 1, 1), "float32"))
     logs = gradlab.bptt(traj, direct, truncate=truncate).log_norms.ravel()
     np.testing.assert_allclose(logs[t - 1 : t + 1], np.array([-155, -55]) * math.log(2), rtol=1e-6)
+
+
+def forbid_single_steps(monkeypatch):
+    def refuse(self, t):
+        raise AssertionError(f"step {t} is rescaled by itself")
+
+    monkeypatch.setattr(AdjointSweep, "_inject_rescaling", refuse)
+
+
+@each_dtype
+@pytest.mark.parametrize("rate", [0.5, 0.25, 1.0, 2.0])
+def test_a_steady_rate_needs_no_step_by_itself(rate, dtype, monkeypatch):
+    """However far it leads, a chunk begins near 1 and its steps share an exponent."""
+    forbid_single_steps(monkeypatch)
+    steps = 2000
+    logs = long_run(np.array([[rate]], dtype), dtype, steps)
+    assert_exponential(logs, np.log(rate))
+
+
+@each_dtype
+@pytest.mark.parametrize("block", [5, 8, 20, 64])
+def test_a_cut_needs_no_step_by_itself(block, dtype, monkeypatch):
+    """The last step of a block is zero until the loss there is added: nothing has been lost."""
+    forbid_single_steps(monkeypatch)
+    cell, params = net(np.array([[0.9]], dtype), dtype)
+    traj = gradlab.unroll(cell, params, np.zeros((200, 1, 1), dtype))
+    grads = gradlab.bptt(traj, np.ones((200, 1, 1), dtype), truncate=block)
+    t = np.arange(1, 201)
+    end = np.minimum(-(-t // block) * block, 200)  # of its block
+    np.testing.assert_allclose(grads.adjoints[1:, 0, 0, 0], (1 - 0.9 ** (end - t + 1)) / 0.1, rtol=1e-5)
 
 
 # a loss at every step, against fractions

@@ -164,6 +164,14 @@ def test_step_value_cuts_each_entry(models):
     np.testing.assert_array_equal(STEP_MODES["step_value"](np, adjoint, threshold), np.clip(adjoint, -limit, limit))
 
 
+@pytest.mark.parametrize("size", [-300, 0, 300])
+@pytest.mark.parametrize("mode", STEP_MODES)
+def test_an_adjoint_at_the_threshold_stays_bit_for_bit(mode, size):
+    rows = np.array([[3.0, 4.0, 0.0], [5.0, 0.0, 12.0], [0.0, 8.0, 15.0], [20.0, 21.0, 0.0]]) * 2.0**size
+    threshold = {"step_norm": np.array([5.0, 13.0, 17.0, 29.0]) * 2.0**size, "step_value": rows.max(axis=-1)}[mode]
+    np.testing.assert_array_equal(STEP_MODES[mode](np, rows[None], threshold)[0], rows)
+
+
 @pytest.mark.parametrize("mode", STEP_MODES)
 def test_zero_adjoints_and_boundless_thresholds(mode):
     clip, adjoint = STEP_MODES[mode], np.ones((1, 2, 3))

@@ -183,6 +183,15 @@ def test_probes_estimate_the_norm_within_their_error(library):
     assert 0.8 < np.std(scores) < 1.5
 
 
+def test_the_error_of_two_probes_is_half_their_difference():
+    """Under the identity, g itself at every time: ln sqrt((a + b) / 2), with d ln = dm / 2m and dm = |a - b| / 2."""
+    jacobian = gradlab.jacobian(linear_net(np.eye(3), steps=4))
+    found = log_norms(jacobian, method="probes", probes=2, seed=5)
+    a, b = (np.random.default_rng(5).normal(size=(2, 1, 2, 3)) ** 2).sum(axis=(1, -1))
+    np.testing.assert_allclose(found.frobenius, np.tile(0.5 * np.log((a + b) / 2), (5, 1)), rtol=1e-12)
+    np.testing.assert_allclose(found.stderr, np.tile(0.5 * np.abs(a - b) / (a + b), (5, 1)), rtol=1e-12)
+
+
 def test_an_estimate_of_zero_has_no_error():
     found = log_norms(gradlab.jacobian(linear_net(np.diag([1.0, 1.0], 1), steps=6)), method="probes")
     assert (found.frobenius[:4] == -np.inf).all()
