@@ -105,6 +105,17 @@ def test_parameter_gradients_of_extreme_factors_have_exact_norms(dtype, h, loss)
     assert float(gradlab.bptt(traj, direct).log_update_norm) >= float(norms["W_hh"]) - 1e-9
 
 
+def test_a_model_without_a_gradient_has_no_scale_beside_one_of_extreme_factors():
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=1, activation="identity")
+    params = cell.init(0, models=(2,), recurrent_init="identity", input_scale=0.0, dtype="float32")
+    traj = gradlab.unroll(cell, params, np.zeros((5, 2, 1, 1), "float32"), np.full((1, 2, 1, 1), 1e35, "float32"))
+    direct = np.zeros((5, 2, 1, 1), "float32")
+    direct[-1, 1] = 1e8
+    grads = gradlab.bptt(traj, direct)
+    assert grads.param_exponent[0] == 0 and not any(g[:, 0].any() for g in grads.params.values())
+    np.testing.assert_allclose(grads.log_param_norms["W_hh"], [-np.inf, np.log(5) + 43 * np.log(10)], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("activation", "gain", "steps", "scale"),
     [("relu", 6, 45, 1.0), ("identity", 4, 60, 1e-15), ("relu", 8, 60, 1e-20), ("identity", 0.02, 40, 1e-20)],

@@ -9,6 +9,7 @@ import pytest
 import gradlab
 from gradlab.cells import make_cell
 from gradlab.engine.adjoint import AdjointSweep
+from gradlab.engine.scaled import Scaled
 from gradlab.learning.clipping import clip_update
 
 from ..contract import EPS
@@ -154,6 +155,18 @@ def test_a_cut_needs_no_step_by_itself(block, dtype, monkeypatch):
     np.testing.assert_allclose(grads.adjoints[1:, 0, 0, 0], (1 - 0.9 ** (end - t + 1)) / 0.1, rtol=1e-5)
 
 
+@each_dtype
+def test_a_scaled_loss_that_is_zero_at_late_steps_needs_no_step_by_itself(dtype, monkeypatch):
+    forbid_single_steps(monkeypatch)
+    cell, params = net(np.array([[0.9]], dtype), dtype)
+    direct = np.zeros((200, 1, 1), dtype)
+    direct[:100:30] = 1.0
+    traj = gradlab.unroll(cell, params, np.zeros((200, 1, 1), dtype))
+    found = gradlab.bptt(traj, Scaled(direct, np.full((1, 1, 1), 7, np.int32))).adjoints
+    np.testing.assert_allclose(found, 2.0**7 * gradlab.bptt(traj, direct).adjoints, rtol=1e-6)
+    assert found[1:92].all() and not found[92:].any()
+
+
 # a loss at every step, against fractions
 
 
@@ -284,6 +297,7 @@ def test_zero_gradients_are_minus_infinity_and_never_nan(name, clip):
     assert grads.log_update_norm == -np.inf
     assert not any(g.any() for g in grads.params.values())
     assert not grads.inputs.any()
+    assert not grads.exponents.any() and not grads.param_exponent.any()  # zero has no scale
 
 
 def test_one_dead_sample_does_not_disturb_the_others():
@@ -297,6 +311,16 @@ def test_one_dead_sample_does_not_disturb_the_others():
     np.testing.assert_allclose(grads.log_norms[:, :, [0, 2]], others.log_norms, rtol=1e-13)
     for name, gradient in grads.params.items():
         np.testing.assert_allclose(gradient, others.params[name], rtol=1e-12)
+
+
+@each_dtype
+def test_a_sample_without_a_loss_has_no_scale_beside_one_that_is_rescaled_at_every_step(dtype):
+    cell, params = net([[1e30]], dtype)
+    direct = np.zeros((20, 2, 1), dtype)
+    direct[-1, 1] = 1.0
+    grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((20, 2, 1), dtype)), direct)
+    assert (grads.log_norms[:, 0, 0] == -np.inf).all() and not grads.exponents[:, 0].any()
+    np.testing.assert_allclose(grads.log_norms[:, 0, 1], np.arange(20, -1, -1) * np.log(1e30), rtol=1e-6)
 
 
 @each_dtype
