@@ -8,8 +8,6 @@ import pytest
 
 import gradlab
 from gradlab.cells import make_cell
-from gradlab.engine.adjoint import AdjointSweep
-from gradlab.engine.scaled import Scaled
 from gradlab.learning.clipping import clip_update
 
 from ..contract import EPS
@@ -123,48 +121,6 @@ def test_what_falls_out_of_range_at_the_lowest_step_is_not_zero(steps, truncate)
     traj = gradlab.unroll(cell, params, np.zeros((steps, 1, 1), "float32"))
     logs = gradlab.bptt(traj, direct, truncate=truncate).log_norms.ravel()
     np.testing.assert_allclose(logs[t - 1 : t + 1], np.array([-155, -55]) * math.log(2), rtol=1e-6)
-
-
-def forbid_single_steps(monkeypatch):
-    def refuse(self, t):
-        raise AssertionError(f"step {t} is rescaled by itself")
-
-    monkeypatch.setattr(AdjointSweep, "_inject_rescaling", refuse)
-
-
-@each_dtype
-@pytest.mark.parametrize("rate", [0.5, 0.25, 1.0, 2.0])
-def test_a_steady_rate_needs_no_step_by_itself(rate, dtype, monkeypatch):
-    """However far it leads, a chunk begins near 1 and its steps share an exponent."""
-    forbid_single_steps(monkeypatch)
-    steps = 2000
-    logs = long_run(np.array([[rate]], dtype), dtype, steps)
-    assert_exponential(logs, np.log(rate))
-
-
-@each_dtype
-@pytest.mark.parametrize("block", [5, 8, 20, 64])
-def test_a_cut_needs_no_step_by_itself(block, dtype, monkeypatch):
-    """The last step of a block is zero until the loss there is added: nothing has been lost."""
-    forbid_single_steps(monkeypatch)
-    cell, params = net(np.array([[0.9]], dtype), dtype)
-    traj = gradlab.unroll(cell, params, np.zeros((200, 1, 1), dtype))
-    grads = gradlab.bptt(traj, np.ones((200, 1, 1), dtype), truncate=block)
-    t = np.arange(1, 201)
-    end = np.minimum(-(-t // block) * block, 200)  # of its block
-    np.testing.assert_allclose(grads.adjoints[1:, 0, 0, 0], (1 - 0.9 ** (end - t + 1)) / 0.1, rtol=1e-5)
-
-
-@each_dtype
-def test_a_scaled_loss_that_is_zero_at_late_steps_needs_no_step_by_itself(dtype, monkeypatch):
-    forbid_single_steps(monkeypatch)
-    cell, params = net(np.array([[0.9]], dtype), dtype)
-    direct = np.zeros((200, 1, 1), dtype)
-    direct[:100:30] = 1.0
-    traj = gradlab.unroll(cell, params, np.zeros((200, 1, 1), dtype))
-    found = gradlab.bptt(traj, Scaled(direct, np.full((1, 1, 1), 7, np.int32))).adjoints
-    np.testing.assert_allclose(found, 2.0**7 * gradlab.bptt(traj, direct).adjoints, rtol=1e-6)
-    assert found[1:92].all() and not found[92:].any()
 
 
 # a loss at every step, against fractions
@@ -311,16 +267,6 @@ def test_one_dead_sample_does_not_disturb_the_others():
     np.testing.assert_allclose(grads.log_norms[:, :, [0, 2]], others.log_norms, rtol=1e-13)
     for name, gradient in grads.params.items():
         np.testing.assert_allclose(gradient, others.params[name], rtol=1e-12)
-
-
-@each_dtype
-def test_a_sample_without_a_loss_has_no_scale_beside_one_that_is_rescaled_at_every_step(dtype):
-    cell, params = net([[1e30]], dtype)
-    direct = np.zeros((20, 2, 1), dtype)
-    direct[-1, 1] = 1.0
-    grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((20, 2, 1), dtype)), direct)
-    assert (grads.log_norms[:, 0, 0] == -np.inf).all() and not grads.exponents[:, 0].any()
-    np.testing.assert_allclose(grads.log_norms[:, 0, 1], np.arange(20, -1, -1) * np.log(1e30), rtol=1e-6)
 
 
 @each_dtype
