@@ -126,17 +126,6 @@ def test_growth_over_a_part_of_the_sequence_is_no_chaos():
 # numbers
 
 
-@pytest.mark.parametrize("steps", [2, 3, 4, 7, 40])
-def test_the_growth_of_a_state_is_that_of_its_last_half(steps):
-    """By e^0.2 per step in all states together, whatever comes before; unknown for fewer than four times."""
-    ds = gradlab.analyze(**SMALL | {"steps": steps, "cell": "lstm"})
-    times = np.arange(steps + 1)
-    logs = np.where(times < (steps + 1) // 2, 3.0, 0.2 * times)
-    share = xr.DataArray([0.6, 0.8], dims="state")
-    ds["state_rms"] = share * xr.DataArray(np.exp(logs), dims="time")
-    assert measure(ds).growth == pytest.approx(0.2 if steps > 2 else math.nan, nan_ok=True)
-
-
 @pytest.mark.parametrize("spread", [0.1, 2.0])
 def test_the_standard_error_is_that_of_the_median(spread):
     """The medians of many sets of samples scatter by as much as each set predicts."""

@@ -49,9 +49,10 @@ def test_by_value_cuts_entries_and_turns_the_gradient(threshold):
 
 
 @pytest.mark.parametrize("mode", UPDATE_MODES)
-def test_below_the_threshold_nothing_changes(mode):
+@pytest.mark.parametrize("threshold", [1e3, math.inf])
+def test_below_the_threshold_nothing_changes(threshold, mode):
     grads = gradients()
-    clipped = clip_update(grads, mode, 1e3)
+    clipped = clip_update(grads, mode, threshold)
     np.testing.assert_array_equal(flat(clipped.grads), flat(grads))
     assert clipped.angle == 0
     assert clipped.log_norm_before == clipped.log_norm_after
@@ -96,8 +97,9 @@ def test_squares_that_under_or_overflow_do_not_reach_the_norm(scale):
 
 
 @pytest.mark.parametrize("mode", UPDATE_MODES)
-def test_a_zero_gradient_stays_zero(mode):
-    clipped = clip_update({"W": np.zeros((3, 3))}, mode, 1.0)
+@pytest.mark.parametrize("threshold", [1e-3, 1.0, math.inf])
+def test_a_zero_gradient_stays_zero(threshold, mode):
+    clipped = clip_update({"W": np.zeros((3, 3))}, mode, threshold)
     assert (clipped.log_norm_before, clipped.log_norm_after) == (-math.inf, -math.inf)
     assert clipped.angle == 0
     assert not clipped.grads["W"].any()
@@ -136,6 +138,18 @@ def test_angle_between(angle):
     a = [np.array([1.0, 0.0]), np.zeros(2)]
     b = [7.0 * np.array([math.cos(angle), math.sin(angle)]), np.zeros(2)]
     assert angle_between(a, b) == pytest.approx(angle, rel=1e-4, abs=1e-15)
+
+
+@pytest.mark.parametrize("size", [2, 5, 40])
+def test_opposite_vectors_are_half_a_turn_apart_whatever_the_rounding(size):
+    """The chord of two unit vectors may be longer than 2 by a last digit."""
+    for v in np.random.default_rng(size).normal(size=(100, size)):
+        assert angle_between([v], [-3 * v]) == pytest.approx(math.pi, abs=1e-7)
+
+
+@pytest.mark.parametrize("power", [-400, -1, 0, 400])
+def test_a_norm_whose_squares_are_numbers_needs_no_exponent(power):
+    assert Norm.of(np.ldexp([3.0, 4.0], power)) == Norm(math.ldexp(5.0, power), 0)
 
 
 def test_angle_with_zero_is_zero():
