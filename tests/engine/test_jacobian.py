@@ -120,6 +120,33 @@ def test_spectral_norm_at_extreme_magnitudes(scale, tol):
     np.testing.assert_allclose(gradlab.jacobian(linear_net(matrix)).spectral(tol), 2 * scale, rtol=10 * tol)
 
 
+def test_a_tolerance_below_the_last_digit_ends_where_the_digits_do():
+    """After all steps that there are, with a bound that is one."""
+    found, bound = gradlab.jacobian(
+        linear_net(with_singular_values(np.linspace(1, 0.1, 40)), dtype="float32")
+    ).spectral_with_bound(1e-12)
+    assert (np.abs(found - 1) <= bound).all() and (bound < 1e-4).all() and found.dtype == np.float32
+
+
+@pytest.mark.parametrize("tol", [0, -1.0, np.nan, np.inf, "small"])
+def test_a_tolerance_is_a_positive_number(tol):
+    with pytest.raises(InputError, match="tol: expected a positive number, got"):
+        gradlab.jacobian(linear_net(np.eye(2))).spectral(tol)
+
+
+@pytest.mark.parametrize(("tol", "dtype"), [(1e-2, "float32"), (1e-9, "float64")])
+def test_a_coarse_tolerance_is_reached_in_single_precision(tol, dtype, monkeypatch):
+    seen = []
+
+    def spied(xp, apply, apply_transpose, start, axes, tol):
+        seen.extend([start.dtype, apply(start).dtype, apply_transpose(start).dtype])
+        return largest_singular_values(xp, apply, apply_transpose, start, axes, tol)
+
+    monkeypatch.setattr("gradlab.engine.jacobian.largest_singular_values", spied)
+    assert gradlab.jacobian(linear_net(2 * np.eye(3))).spectral(tol).dtype == np.float64
+    assert set(seen) == {np.dtype(dtype)}
+
+
 def test_a_tiny_and_a_huge_jacobian_in_one_trajectory():
     """Slopes of a saturated unit, far below those of the others."""
     cell = make_cell("elman", input_size=1, hidden_size=3)

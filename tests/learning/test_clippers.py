@@ -11,7 +11,7 @@ from gradlab.errors import InputError
 from gradlab.learning.clipping import CLIPPERS, make_clipper
 from gradlab.learning.norms import Norm
 
-from ..contract import EPS, LIBRARIES, each_dtype, each_library, each_models
+from ..contract import EPS, LIBRARIES, each_dtype, each_library, each_way
 
 LSTM = {"0.W_xh": (4, (6, 3)), "0.W_hh": (4, (6, 6)), "0.b_h": (4, (6,)), "0.p": (3, (6,))}  # (G, *M, ...)
 DENSE = {"1.W": (5, 6), "1.b": (5,)}  # (*M, O, D)
@@ -61,9 +61,7 @@ def expected_of(mode, params, grads):
     return None, grads  # off, and the first update of autoclip
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_mode
 def test_a_clipped_gradient_is_that_by_hand(mode, library, dtype, models):
     xp, params, grads = LIBRARIES[library](), arrays(1, models), arrays(2, models, 2.0)

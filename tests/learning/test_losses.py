@@ -12,7 +12,7 @@ from gradlab.arrays import namespace
 from gradlab.errors import InputError
 from gradlab.learning.losses import LOSSES, step_weights
 
-from ..contract import EPS, LIBRARIES, assert_array, each_dtype, each_library, each_models
+from ..contract import EPS, LIBRARIES, assert_array, each_dtype, each_library, each_way
 from ..networks import NETS, T, network, slope
 
 STEPS, SAMPLES, OUTPUTS = 5, 2, 4
@@ -57,9 +57,7 @@ def moved(xp, dtype, *arrays):
     return [None if a is None else xp.asarray(a.astype(dtype) if a.dtype.kind == "f" else a) for a in arrays]
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_weighting
 @each_lead
 @each_loss
@@ -191,9 +189,7 @@ SHAPES = {  # the net, its loss, and whether it has an output at every step
 }
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_training_step(name, library, dtype, models):
     """The gradient of the loss value with respect to all parameters, along random directions."""

@@ -12,7 +12,7 @@ from gradlab.errors import Cancelled, InputError
 from gradlab.products import log_lags, log_norms, norms, path_split, singular_values
 from gradlab.products.scaled_vectors import ScaledVectors
 
-from ..contract import LIBRARIES, TOLERANCE, each_dtype, each_library, each_models, joint, random_problem
+from ..contract import LIBRARIES, TOLERANCE, each_library, each_models, each_way, joint, random_problem
 from ..engine.test_jacobian import linear_net, with_singular_values
 
 each_cell = pytest.mark.parametrize("name", CELLS)
@@ -47,9 +47,7 @@ def jordan(r):
 # norms
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_cell
 def test_norms_of_short_products(name, library, dtype, models):
     xp, problem = LIBRARIES[library](), random_problem(name, models, SIZES)
