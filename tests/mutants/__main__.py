@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from .mutate import mutants
-from .trials import AT_ONCE, LIMIT, ROOT, UNABLE, UNCHANGED, Case, Trials, case_text
+from .trials import AT_ONCE, LIMIT, NOTHING, ROOT, UNABLE, Case, Trials, case_text
 
 PYTEST = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
 FILES = {
@@ -70,7 +70,7 @@ def main() -> int:
     os.chdir(ROOT)
     if pytest.main([*PYTEST, "-s", *rooms], plugins=[trials]) not in (0, 5):  # 5: as no test ran in this process
         return 1
-    doubtful = [case for case, failed in trials.found.items() if failed in (UNCHANGED, UNABLE)]
+    doubtful = [case for case, failed in trials.found.items() if failed in (NOTHING, UNABLE)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         left = [case for case, survives in zip(doubtful, pool.map(survives_alone, doubtful), strict=True) if survives]
     print(*(f"SURVIVES {case_text(case)}" for case in left), sep="\n")

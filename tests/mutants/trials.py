@@ -17,8 +17,8 @@ from .mutate import Mutant
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
-LIMIT = 300.0  # s; a mutant that takes longer has been noticed
-UNCHANGED, UNABLE = "unchanged", "unable"  # instead of a test that fails
+LIMIT = 900.0  # s; a mutant that takes longer has been noticed
+NOTHING, UNABLE = "unnoticed", "not here"  # instead of a test that fails; the latter cannot be put into living code
 
 
 class Case(NamedTuple):
@@ -89,13 +89,14 @@ class Trials:
 
     def _note(self, case: Case, failed: str) -> None:
         if case.mutant is None:
-            if failed != UNCHANGED:
+            if failed != NOTHING:
                 raise RuntimeError(f"{case.tests} fails without a mutant: {failed}")
             return
-        self.found[case] = failed
-        if failed not in (UNCHANGED, UNABLE):
+        self.found[case], by = failed, ""
+        if failed not in (NOTHING, UNABLE):
             self.noticed[case.path][failed] += 1
-        print(f"{'noticed ' if failed not in (UNCHANGED, UNABLE) else failed:9}{case_text(case)}  {failed}", flush=True)
+            failed, by = "noticed", f"  {failed}"
+        print(f"{failed:9} {case_text(case)}{by}", flush=True)
 
     def _try(self, session: pytest.Session, case: Case, answer: Connection) -> None:
         """In the child: send the first test that fails."""
@@ -112,7 +113,7 @@ class Trials:
             if self.failed:
                 break
         session._setupstate.teardown_exact(None)
-        answer.send(self.failed or UNCHANGED)
+        answer.send(self.failed or NOTHING)
 
     def _ordered(self, items: list[pytest.Item], case: Case) -> list[pytest.Item]:
         first = [*(test for test, _ in self.noticed[case.path].most_common()), f"test_{Path(case.path).stem}"]
