@@ -11,6 +11,8 @@ from gradlab.cells import Cell
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.engine.backward import Gradients
 
+from ..contract import random_problem
+
 
 @pytest.mark.parametrize(
     ("dtype", "bias"), [("float32", -20.0), ("float32", -60.0), ("float64", -40.0), ("float64", 3.0)]
@@ -81,6 +83,23 @@ def test_either_slice_of_gates_may_be_empty(kind):
     cell = kind(3, 5, "tanh")
     ds = gradlab.analyze(cell=cell, params=cell.init(0), x=np.random.default_rng(0).normal(size=(20, 4, 3)))
     assert np.isfinite(ds.log_grad_norm).all()
+
+
+@pytest.mark.parametrize("models", [(), (2,)], ids=["one", "models"])
+def test_an_input_that_drives_nothing_has_a_gradient_of_zeros(models):
+    problem = random_problem(Autonomous(1, 1, "tanh"), models)
+    inputs = problem.bptt().inputs
+    assert inputs.shape == problem.x.shape and not inputs.any()
+
+
+def test_a_state_that_overflows_under_finite_gates_is_named():
+    """f = i = 1 and g = 1e308: the second step's cell state is beyond the range, and with it h, the first in order."""
+    cell = gradlab.make_cell("lstm", input_size=1, hidden_size=2, activation="identity")
+    params = {name: np.zeros((n, *shape)) for name, (n, shape) in cell.shapes.items()}
+    params["b_h"][[cell.gates.index(gate) for gate in "if"]] = 50.0
+    params["b_h"][cell.gates.index("g")] = 1e308
+    (found,) = gradlab.unroll(cell, params, np.zeros((4, 1, 1))).overflow
+    assert (found.step, found.gate, found.sample, found.model) == (2, "h", 0, ())
 
 
 def test_masked_carries_are_identities_in_every_unit():
