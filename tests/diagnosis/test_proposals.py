@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 import gradlab
+from gradlab.cells import CELLS
 from gradlab.diagnosis.changes import is_clip
 from gradlab.diagnosis.edges import chrono_log_rate, edge_gain
 from gradlab.diagnosis.remedies import candidates
 from tests.diagnosis.test_factors import SMALL, measured
+from tests.throwaway_cells import THROWAWAY
 
 STEPS = 50
 HELD = -1 / STEPS  # ln of the factor per step that is aimed at with a carry: a third is left at the first step
@@ -179,6 +181,12 @@ def test_other_schemes_become_gaussian_at_an_edge_of_theory_and_orthogonal_is_of
     assert tanh.change.fields["recurrent_init"] == "gaussian" and "gaussian weights" in tanh.change.label
     again = proposed("exploding", vanilla(log_rate=0.5, drive=1.0), recurrent_init="orthogonal")
     assert not any(label.startswith("Orthogonal") for label in again)
+
+
+@pytest.mark.parametrize(("cell", "offered"), [(CELLS["elman"], True), (THROWAWAY["throwaway_squashed"], False)])
+def test_an_edge_of_theory_is_for_weights_that_are_the_parameters(cell, offered):
+    labels = proposed("exploding", vanilla(cell=cell, log_rate=0.5, drive=1.0))
+    assert any(", gain" in label for label in labels) == offered
 
 
 # anywhere
