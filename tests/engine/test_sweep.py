@@ -12,7 +12,7 @@ from gradlab.engine.adjoint import AdjointSweep
 from gradlab.engine.backward import Gradients
 from gradlab.engine.scaled import Scaled
 
-from ..contract import random_problem
+from ..contract import CHECKS, random_problem
 from .test_numbers import assert_exponential, each_dtype, long_run, net
 
 
@@ -138,3 +138,8 @@ def test_nothing_is_read_before_it_is_written(cell, truncate, monkeypatch):
     monkeypatch.setattr(np, "empty_like", spoilt(np.empty_like))
     for name, found in results(problem, truncate).items():
         np.testing.assert_array_equal(found, expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("check", sorted(set(CHECKS) - {"log_norms"}))  # which are -inf for weights that do nothing
+def test_a_gate_and_a_state_that_nothing_depends_on(check):
+    CHECKS[check](Idle(1, 1, "tanh"), np, "float64", (3,))
