@@ -6,6 +6,7 @@ carries f'(a) h in its imaginary part without any cancellation.
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from .strict import strict
 STEP = 1e-40
 EPS = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.float64).eps)}
 TOLERANCE = {dtype: 2**10 * eps for dtype, eps in EPS.items()}  # of the largest entry; short, tame trajectories
+TIGHT = {"float32": 1e-6, "float64": 1e-9}  # of a spectral norm; far below the last digit it takes all steps there are
 SIZES = (5, 2, 6, 4)  # T, B, D, H; none equals the number of models
 MODELS = ((), (3,))
 
@@ -36,6 +38,17 @@ LIBRARIES = {"numpy": lambda: np, "strict": lambda: strict, "cupy": cupy}
 each_library = pytest.mark.parametrize("library", LIBRARIES)
 each_dtype = pytest.mark.parametrize("dtype", EPS)
 each_models = pytest.mark.parametrize("models", MODELS, ids=("one", "models"))
+
+
+def ways():
+    """Every library, precision and number of models; those that come quickly have each pair of two of them once."""
+    for library, dtype, (name, models) in product(LIBRARIES, EPS, zip(("one", "models"), MODELS, strict=True)):
+        quick = (library == "numpy") == ((dtype == "float64") == (not models))
+        marks = () if quick else pytest.mark.slow
+        yield pytest.param(library, dtype, models, id=f"{library}-{dtype}-{name}", marks=marks)
+
+
+each_way = pytest.mark.parametrize(("library", "dtype", "models"), list(ways()))
 
 
 def assert_near(found, expected, dtype="float64", scale=None, factor=1.0):
@@ -282,7 +295,7 @@ def check_norms(cell, xp, dtype, models):
     jacobian = gradlab.jacobian(problem.moved(xp, dtype).unroll())
     assert_array(jacobian.frobenius(), xp, dtype, np.linalg.norm(expected.jacobians, axis=(-2, -1)))
     sigma = np.linalg.svd(expected.jacobians, compute_uv=False)[..., 0]
-    assert_array(jacobian.spectral(1e-9), xp, dtype, sigma, factor=2)
+    assert_array(jacobian.spectral(TIGHT[dtype]), xp, dtype, sigma, factor=2)
     for tol in (1e-2, 1e-6):
         found, bound = jacobian.spectral_with_bound(tol)
         assert namespace(bound) is xp and bound.shape == sigma.shape
@@ -334,7 +347,8 @@ def check_options(cell, xp, dtype, models):
     jacobian = gradlab.jacobian(found.traj)
     assert_array(jacobian.dense(), xp, dtype, gradlab.jacobian(host.traj).dense())
     assert_array(jacobian.frobenius(), xp, dtype, gradlab.jacobian(host.traj).frobenius())
-    assert_array(jacobian.spectral(1e-9), xp, dtype, gradlab.jacobian(host.traj).spectral(1e-9), factor=2)
+    expected = gradlab.jacobian(host.traj).spectral(TIGHT["float64"])
+    assert_array(jacobian.spectral(TIGHT[dtype]), xp, dtype, expected, factor=2)
 
 
 CHECKS = {

@@ -160,9 +160,8 @@ class AdjointSweep:
     def _normalise(self, t: int) -> None:
         """Brings each sample's largest adjoint of step t to [0.5, 1); zero has no scale and gets the exponent 0."""
         sizes = size_exponents(self.xp, self.mantissas[t], (0, -1))
-        shift = self.xp.where(sizes > EMPTY, sizes, 0)
-        self.mantissas[t] = self.xp.ldexp(self.mantissas[t], -shift[None, ..., None])
-        self.exponents[t] = self.xp.where(sizes > EMPTY, self.exponents[t] + shift, 0)
+        self.mantissas[t] = self.xp.ldexp(self.mantissas[t], -sizes[None, ..., None])
+        self.exponents[t] = self.xp.where(sizes > EMPTY, self.exponents[t] + sizes, 0)
 
     def log_norms(self) -> tuple[Array, Array]:
         """ln ||lambda|| per state after and before clipping, float64; NaN at masked steps."""

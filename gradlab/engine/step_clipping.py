@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..arrays import Array, Namespace, over_largest
+from ..arrays import Array, Namespace
 from ..registry import Registry
+from .scaled import size_exponents
 
 STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adjoint clipping", "clip")
 
@@ -16,9 +17,10 @@ STEP_MODES: Registry[Callable[[Namespace, Array, Array], Array]] = Registry("adj
 @STEP_MODES.register("step_norm")
 def step_by_norm(xp: Namespace, adjoint: Array, threshold: Array) -> Array:
     """Scale each sample's joint-state adjoint to at most the threshold, at every step."""
-    unit, largest = over_largest(xp, adjoint, (0, -1))
-    norm = largest * xp.sqrt(xp.sum(unit * unit, axis=(0, -1), keepdims=True))
-    limit = threshold[None, ..., None]
+    size = xp.expand_dims(size_exponents(xp, adjoint, (0, -1), nothing=0), (0, -1))
+    unit = xp.ldexp(adjoint, -size)  # by powers of two, so that a norm at the threshold is not above it
+    norm = xp.sqrt(xp.sum(unit * unit, axis=(0, -1), keepdims=True))
+    limit = xp.ldexp(threshold[None, ..., None], -size)
     return adjoint * xp.where(norm > limit, limit / norm, xp.ones_like(norm)).astype(adjoint.dtype)
 
 

@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import LN2, Array, is_whole, namespace, over_largest, quiet, require_number
+from ..arrays import Array, is_whole, namespace, quiet, require_number
+from ..engine.scaled import Scaled
 from ..engine.step_clipping import STEP_MODES
 from ..errors import InputError, echo
 from ..lazy import lazy
@@ -67,7 +68,8 @@ class Gradient:
         self.arrays, self.exponent = arrays, exponent
         self.vector = flatten(list(arrays.values()))
         self.norm = Norm.of(self.vector)  # without the exponent
-        self.log_norm = self.norm.log + exponent * LN2
+        self.whole = Norm(self.norm.mantissa, self.norm.exponent + exponent)
+        self.log_norm = self.whole.log
 
     @lazy
     def plain(self) -> Array:
@@ -139,7 +141,7 @@ class ByNorm(Clipper):
     turns = False
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
-        inside = gradient.log_norm <= Norm(self.threshold).log
+        inside = gradient.whole.is_at_most(self.threshold)
         return None if inside else gradient.norm.scale(gradient.vector, self.threshold)
 
 
@@ -179,10 +181,10 @@ class Adaptive(Clipper):
         """`plain`, the mantissas times 2^exponent, with every unit inside its limit; itself where all are."""
         xp = namespace(mantissas)
         limits = self.threshold * xp.maximum(row_norms(weights.astype(xp.float64, copy=False)), AGC_FLOOR)
-        scaled, largest = over_largest(xp, mantissas, -1)
-        norms = row_norms(scaled)
-        over = xp.log(largest) + xp.log(norms) + exponent * LN2 > xp.log(limits)
-        return xp.where(over, scaled / norms * limits, plain) if bool(over.any()) else plain
+        scaled = Scaled.of(mantissas, -1)  # by powers of two, so that a norm at its limit is not above it
+        norms = row_norms(scaled.mantissas)
+        over = norms > xp.ldexp(limits, -(scaled.exponents + exponent))
+        return xp.where(over, scaled.mantissas / norms * limits, plain) if bool(over.any()) else plain
 
 
 @CLIPPERS.register("autoclip")
@@ -205,7 +207,7 @@ class AutoClip(Clipper):
 
     def _clip(self, params: Mapping[str, Array], gradient: Gradient) -> Array | None:
         with quiet():
-            norm = float(times_power(np.float64(gradient.norm.mantissa), gradient.norm.exponent + gradient.exponent))
+            norm = float(times_power(np.float64(gradient.whole.mantissa), gradient.whole.exponent))
         norm = min(norm, np.finfo(float).max)
         norms, place = self.state["norms"], np.searchsorted(self.state["norms"], norm)
         self.state["norms"] = np.concatenate([norms[:place], [norm], norms[place:]])
@@ -213,7 +215,7 @@ class AutoClip(Clipper):
         return None if norm <= threshold else gradient.norm.scale(gradient.vector, threshold)
 
     def _percentile(self, norms: np.ndarray) -> float:
-        place = self.threshold / 100 * (len(norms) - 1)
+        place = self.threshold * (len(norms) - 1) / 100  # in this order whole where it should be
         low, high = norms[int(place)], norms[math.ceil(place)]
         return float(low + (high - low) * (place - int(place)))
 

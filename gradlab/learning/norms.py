@@ -38,6 +38,13 @@ class Norm:
         """ln of the norm; -inf means exactly zero."""
         return -math.inf if self.mantissa == 0 else math.log(self.mantissa) + self.exponent * LN2
 
+    def is_at_most(self, length: float) -> bool:
+        """Whether it is no longer than a positive `length`; exact, as a comparison of logarithms is not."""
+        if self.mantissa == 0 or math.isinf(length):
+            return True
+        (own, power), (most, limit) = math.frexp(self.mantissa), math.frexp(length)
+        return (power + self.exponent, own) <= (limit, most)
+
     def scale(self, vector: Array, length: float = 1.0) -> Array:
         """`vector` over this norm, times `length`."""
         return times_power(vector, -self.exponent) * (length / self.mantissa)

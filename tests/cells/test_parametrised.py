@@ -14,7 +14,7 @@ from gradlab.engine.trajectory import read
 from gradlab.learning.pascanu import omega
 from gradlab.products.credit import contributions
 
-from ..contract import CHECKS, EPS, LIBRARIES, MODELS, STEP, assert_array, assert_near, random_problem
+from ..contract import CHECKS, EPS, LIBRARIES, MODELS, STEP, assert_array, assert_near, each_way, random_problem
 from ..throwaway_cells import PARAMETRISED
 
 each_cell = pytest.mark.parametrize("name", PARAMETRISED)
@@ -23,9 +23,7 @@ each_dtype = pytest.mark.parametrize("dtype", EPS)
 each_models = pytest.mark.parametrize("models", MODELS, ids=("one", "models"))
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @pytest.mark.parametrize("check", CHECKS)
 @each_cell
 def test_it_passes_the_contract(name, check, library, dtype, models):
@@ -62,9 +60,7 @@ def test_pull_back_is_the_transposed_derivative(name, models):
 
 
 @pytest.mark.parametrize("form", ["paper", "code"])
-@each_dtype
-@each_library
-@each_models
+@each_way
 @each_cell
 def test_the_regularisers_derivative_is_pulled_back(name, models, library, dtype, form):
     xp, problem = LIBRARIES[library](), problem_of(name, models)
@@ -98,9 +94,7 @@ def as_parameters(problem):
 
 
 @pytest.mark.parametrize("lengths", [None, np.array([3, 5])], ids=["full", "lengths"])
-@each_dtype
-@each_library
-@each_models
+@each_way
 @each_cell
 def test_contributions_of_each_step_are_pulled_back(name, models, library, dtype, lengths):
     """Each step's delta r^T by hand, chained with the weights' derivative."""

@@ -267,6 +267,12 @@ def test_weights_that_no_multiple_makes_so_small_have_their_parameters_multiplie
     np.testing.assert_array_equal(changed["W_hh"], 0.1 * params["W_hh"])
 
 
+def test_nothing_of_what_a_cell_makes_weights_from_is_nothing():
+    cell = THROWAWAY["throwaway_squashed"](2, 5, "tanh")
+    changed = Change("a", transform=("scale_bias", 0.0)).apply_weights(cell, cell.init(0, bias_scale=1.0))
+    assert not changed["b_h"].any() and changed["W_hh"].any()
+
+
 @pytest.mark.parametrize("gain", [60.0, 400.0])
 def test_a_gain_cures_an_antisymmetric_network_that_explodes(gain):
     config = gradlab.RunConfig(cell="antisymmetric", gain=gain, hidden_size=24, batch_size=4)

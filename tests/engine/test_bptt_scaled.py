@@ -12,7 +12,7 @@ from gradlab.cells import make_cell
 from gradlab.engine.scaled import Scaled, map_rows, sum_products, sum_rows
 from gradlab.errors import InputError
 
-from ..contract import LIBRARIES, MODELS, assert_near, each_dtype, each_library, random_problem
+from ..contract import LIBRARIES, MODELS, assert_near, each_dtype, each_way, random_problem
 
 LN2 = np.log(2.0)
 each_models = pytest.mark.parametrize("models", MODELS, ids=("one", "models"))
@@ -25,9 +25,7 @@ def shifted(array, shift, shape):
     return Scaled(np.ldexp(array, -exponents), exponents + shift)
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @pytest.mark.parametrize("cell", ["elman", "lstm", "peephole_lstm"])
 @pytest.mark.parametrize("sign", [0, 1, -1])
 def test_a_loss_gradient_of_any_size(cell, sign, library, dtype, models):

@@ -12,7 +12,7 @@ from gradlab.cells import CELLS, make_cell
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.errors import InputError
 
-from ..contract import CHECKS, LIBRARIES, assert_near, each_dtype, each_library, each_models, random_problem
+from ..contract import CHECKS, LIBRARIES, assert_near, each_way, random_problem
 from ..strict import StrictArray, strict
 
 
@@ -22,9 +22,7 @@ def xp(library):
     return LIBRARIES[library]()
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_cell(cell, check, xp, dtype, models):

@@ -11,6 +11,8 @@ from gradlab.cells import Cell
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.engine.backward import Gradients
 
+from ..contract import random_problem
+
 
 @pytest.mark.parametrize(
     ("dtype", "bias"), [("float32", -20.0), ("float32", -60.0), ("float64", -40.0), ("float64", 3.0)]
@@ -83,6 +85,23 @@ def test_either_slice_of_gates_may_be_empty(kind):
     assert np.isfinite(ds.log_grad_norm).all()
 
 
+@pytest.mark.parametrize("models", [(), (2,)], ids=["one", "models"])
+def test_an_input_that_drives_nothing_has_a_gradient_of_zeros(models):
+    problem = random_problem(Autonomous(1, 1, "tanh"), models)
+    inputs = problem.bptt().inputs
+    assert inputs.shape == problem.x.shape and not inputs.any()
+
+
+def test_a_state_that_overflows_under_finite_gates_is_named():
+    """f = i = 1 and g = 1e308: the second step's cell state is beyond the range, and with it h, the first in order."""
+    cell = gradlab.make_cell("lstm", input_size=1, hidden_size=2, activation="identity")
+    params = {name: np.zeros((n, *shape)) for name, (n, shape) in cell.shapes.items()}
+    params["b_h"][[cell.gates.index(gate) for gate in "if"]] = 50.0
+    params["b_h"][cell.gates.index("g")] = 1e308
+    (found,) = gradlab.unroll(cell, params, np.zeros((4, 1, 1))).overflow
+    assert (found.step, found.gate, found.sample, found.model) == (2, "h", 0, ())
+
+
 def test_masked_carries_are_identities_in_every_unit():
     cell = gradlab.make_cell("elman", input_size=2, hidden_size=4)
     x = np.random.default_rng(0).normal(size=(6, 2, 2))
@@ -103,6 +122,17 @@ def test_parameter_gradients_of_extreme_factors_have_exact_norms(dtype, h, loss)
     norms = gradlab.bptt(traj, direct).log_param_norms
     assert float(norms["W_hh"]) == pytest.approx(np.log(5) + np.log(h) + np.log(loss), rel=1e-6)
     assert float(gradlab.bptt(traj, direct).log_update_norm) >= float(norms["W_hh"]) - 1e-9
+
+
+def test_a_model_without_a_gradient_has_no_scale_beside_one_of_extreme_factors():
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=1, activation="identity")
+    params = cell.init(0, models=(2,), recurrent_init="identity", input_scale=0.0, dtype="float32")
+    traj = gradlab.unroll(cell, params, np.zeros((5, 2, 1, 1), "float32"), np.full((1, 2, 1, 1), 1e35, "float32"))
+    direct = np.zeros((5, 2, 1, 1), "float32")
+    direct[-1, 1] = 1e8
+    grads = gradlab.bptt(traj, direct)
+    assert grads.param_exponent[0] == 0 and not any(g[:, 0].any() for g in grads.params.values())
+    np.testing.assert_allclose(grads.log_param_norms["W_hh"], [-np.inf, np.log(5) + 43 * np.log(10)], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

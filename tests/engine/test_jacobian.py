@@ -7,6 +7,7 @@ import gradlab
 from gradlab.cells import CELLS, make_cell
 from gradlab.engine.jacobian import StateJacobian
 from gradlab.engine.lanczos import largest_singular_values
+from gradlab.engine.operator import Operator
 from gradlab.errors import InputError
 
 from ..contract import assert_near, joint, random_problem
@@ -114,10 +115,32 @@ def test_spectral_norm_of_hard_spectra(sigma, seed):
 
 
 @pytest.mark.parametrize("tol", [1e-9, 1e-2])
-@pytest.mark.parametrize("scale", [1e-150, 1e-42, 1e-30, 1e30, 1e42, 1e150])
+@pytest.mark.parametrize("scale", [1e-160, 1e-44, 1e-30, 1e30, 1e44, 1e160])
 def test_spectral_norm_at_extreme_magnitudes(scale, tol):
     matrix = with_singular_values(np.linspace(2, 0.1, 12)) * scale
     np.testing.assert_allclose(gradlab.jacobian(linear_net(matrix)).spectral(tol), 2 * scale, rtol=10 * tol)
+
+
+def test_a_tolerance_below_the_last_digit_ends_where_the_digits_do():
+    """After all steps that there are, with a bound that is one."""
+    found, bound = gradlab.jacobian(
+        linear_net(with_singular_values(np.linspace(1, 0.1, 40)), dtype="float32")
+    ).spectral_with_bound(1e-12)
+    assert (np.abs(found - 1) <= bound).all() and (bound < 1e-4).all() and found.dtype == np.float32
+
+
+@pytest.mark.parametrize("tol", [0, -1.0, np.nan, np.inf, "small"])
+def test_a_tolerance_is_a_positive_number(tol):
+    with pytest.raises(InputError, match="tol: expected a positive number, got"):
+        gradlab.jacobian(linear_net(np.eye(2))).spectral(tol)
+
+
+@pytest.mark.parametrize(("tol", "dtypes"), [(1e-2, ["float32"]), (1e-9, [])])
+def test_a_coarse_tolerance_is_reached_in_single_precision(tol, dtypes, monkeypatch):
+    seen, astype = [], Operator.astype
+    monkeypatch.setattr(Operator, "astype", lambda self, dtype: seen.append(dtype) or astype(self, dtype))
+    assert gradlab.jacobian(linear_net(2 * np.eye(3))).spectral(tol).dtype == np.float64
+    assert seen == dtypes
 
 
 def test_a_tiny_and_a_huge_jacobian_in_one_trajectory():

@@ -253,6 +253,7 @@ def test_zero_gradients_are_minus_infinity_and_never_nan(name, clip):
     assert grads.log_update_norm == -np.inf
     assert not any(g.any() for g in grads.params.values())
     assert not grads.inputs.any()
+    assert not grads.exponents.any() and not grads.param_exponent.any()  # zero has no scale
 
 
 def test_one_dead_sample_does_not_disturb_the_others():

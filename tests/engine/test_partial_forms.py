@@ -6,7 +6,7 @@ import pytest
 import gradlab
 from gradlab import to_numpy
 
-from ..contract import CHECKS, LIBRARIES, assert_array, each_dtype, each_library, each_models, random_problem
+from ..contract import CHECKS, LIBRARIES, TIGHT, assert_array, each_way, random_problem
 from ..throwaway_cells import Mixed
 
 
@@ -18,9 +18,7 @@ class Full(Mixed):
         return tuple({k: (float(v) if isinstance(v, float) else v) + 0 * h for k, v in m.items()} for m in found)
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_contract(check, library, dtype, models):
     CHECKS[check](Mixed(1, 1, "tanh"), LIBRARIES[library](), dtype, models)
@@ -35,13 +33,11 @@ def results(cell, library, dtype, models, lengths):
     vectors = traj.states[1:]
     found = {"adjoints": grads.adjoints, "inputs": grads.inputs, "dense": jac.dense(), **grads.params}
     found |= {"J v": jac.apply(vectors), "J^T u": jac.apply_transpose(vectors)}
-    return found | {"frobenius": jac.frobenius(), "spectral": jac.spectral(1e-9)}
+    return found | {"frobenius": jac.frobenius(), "spectral": jac.spectral(TIGHT[dtype])}
 
 
 @pytest.mark.parametrize("lengths", [None, np.array([3, 5])], ids=["full", "lengths"])
-@each_models
-@each_dtype
-@each_library
+@each_way
 def test_every_result_is_that_of_full_arrays(library, dtype, models, lengths):
     found = results(Mixed(1, 1, "tanh"), library, dtype, models, lengths)
     expected = results(Full(1, 1, "tanh"), "numpy", dtype, models, lengths)

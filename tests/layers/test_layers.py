@@ -14,7 +14,7 @@ from gradlab.layers import Dense, Dropout, Embedding, EncoderDecoder, Last, Laye
 from gradlab.layers.recurrent import Recurrent, recurrent_tapes
 from gradlab.quantities import Recorder
 
-from ..contract import LIBRARIES, each_dtype, each_library, each_models
+from ..contract import LIBRARIES, each_library, each_way
 from ..networks import Network, network, slope, slopes
 from ..strict import strict
 
@@ -36,9 +36,7 @@ def assert_slopes(name, models, grads, dtype):
         assert along == pytest.approx(expected, abs=NEAR[dtype] * max(scale, 0.01)), f"{name}: {text}"
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_net
 def test_gradients(name, library, dtype, models):
     xp = LIBRARIES[library]()

@@ -11,7 +11,7 @@ from gradlab.errors import InputError
 from gradlab.learning.clipping import CLIPPERS, make_clipper
 from gradlab.learning.norms import Norm
 
-from ..contract import EPS, LIBRARIES, each_dtype, each_library, each_models
+from ..contract import EPS, LIBRARIES, each_dtype, each_library, each_way
 
 LSTM = {"0.W_xh": (4, (6, 3)), "0.W_hh": (4, (6, 6)), "0.b_h": (4, (6,)), "0.p": (3, (6,))}  # (G, *M, ...)
 DENSE = {"1.W": (5, 6), "1.b": (5,)}  # (*M, O, D)
@@ -61,9 +61,7 @@ def expected_of(mode, params, grads):
     return None, grads  # off, and the first update of autoclip
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_mode
 def test_a_clipped_gradient_is_that_by_hand(mode, library, dtype, models):
     xp, params, grads = LIBRARIES[library](), arrays(1, models), arrays(2, models, 2.0)
@@ -88,6 +86,37 @@ def test_what_is_not_clipped_are_the_very_arrays(mode):
     found = make_clipper(mode, 100.0).clip(params, grads)  # a ratio, a percentile, a norm, an entry, whatever
     assert all(found.grads[name] is g for name, g in grads.items())
     assert not found.clipped and found.angle == 0 and found.log_norm_after == found.log_norm_before
+
+
+AT_LIMIT = [(0, 0), (-3, 0), (7, 0), (-900, 0), (900, 0), (0, 600), (0, -600), (300, 600)]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("exponent", "size"), AT_LIMIT)
+@each_mode
+def test_a_gradient_at_its_limit_is_not_above_it(mode, exponent, size, seed):
+    """But one above it by the last digit is. Rows of length 5, 13 and 17 are so without rounding."""
+    rows, rng = np.array([[3.0, 4.0, 0.0], [5.0, 0.0, 12.0], [0.0, 8.0, 15.0]]), np.random.default_rng(seed)
+    params = {"w": rng.permuted(rows, axis=1)}
+    grads = {"w": 0.75 * rng.permuted(rows, axis=1)} | ({} if mode == "agc" else {"b": rng.normal(size=9)})
+    vector = flat(grads).astype(float)
+    limit = {"norm": math.sqrt(vector @ vector), "value": np.abs(vector).max(), "autoclip": 100}.get(mode, 0.75)
+    limit, given = limit if mode == "autoclip" else limit * 2.0**size, np.ldexp(1.0, size - exponent)
+    given = {name: g * given for name, g in grads.items()}
+    found = make_clipper(mode, limit).clip(params, given, exponent)
+    assert not found.clipped and found.log_norm_after == found.log_norm_before
+    for name, g in found.grads.items():
+        np.testing.assert_array_equal(g, grads[name] * 2.0**size)
+    if mode in ("norm", "value", "agc"):
+        assert make_clipper(mode, np.nextafter(limit, 0)).clip(params, given, exponent).clipped
+
+
+def test_the_norm_at_a_whole_place_of_the_history_is_not_above_it():
+    for percentile in range(1, 100):
+        clipper = make_clipper("autoclip", percentile)
+        clipper.state["norms"] = np.delete(np.arange(101.0), percentile)
+        assert not clipper.clip({}, {"w": np.array([float(percentile)])}).clipped
+        assert clipper.clip({}, {"w": np.array([percentile + 0.5])}).clipped
 
 
 # adaptive, per output unit

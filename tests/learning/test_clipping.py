@@ -49,9 +49,10 @@ def test_by_value_cuts_entries_and_turns_the_gradient(threshold):
 
 
 @pytest.mark.parametrize("mode", UPDATE_MODES)
-def test_below_the_threshold_nothing_changes(mode):
+@pytest.mark.parametrize("threshold", [1e3, math.inf])
+def test_below_the_threshold_nothing_changes(threshold, mode):
     grads = gradients()
-    clipped = clip_update(grads, mode, 1e3)
+    clipped = clip_update(grads, mode, threshold)
     np.testing.assert_array_equal(flat(clipped.grads), flat(grads))
     assert clipped.angle == 0
     assert clipped.log_norm_before == clipped.log_norm_after
@@ -96,8 +97,9 @@ def test_squares_that_under_or_overflow_do_not_reach_the_norm(scale):
 
 
 @pytest.mark.parametrize("mode", UPDATE_MODES)
-def test_a_zero_gradient_stays_zero(mode):
-    clipped = clip_update({"W": np.zeros((3, 3))}, mode, 1.0)
+@pytest.mark.parametrize("threshold", [1e-3, 1.0, math.inf])
+def test_a_zero_gradient_stays_zero(threshold, mode):
+    clipped = clip_update({"W": np.zeros((3, 3))}, mode, threshold)
     assert (clipped.log_norm_before, clipped.log_norm_after) == (-math.inf, -math.inf)
     assert clipped.angle == 0
     assert not clipped.grads["W"].any()
@@ -138,6 +140,18 @@ def test_angle_between(angle):
     assert angle_between(a, b) == pytest.approx(angle, rel=1e-4, abs=1e-15)
 
 
+@pytest.mark.parametrize("size", [2, 5, 40])
+def test_opposite_vectors_are_half_a_turn_apart_whatever_the_rounding(size):
+    """The chord of two unit vectors may be longer than 2 by a last digit."""
+    for v in np.random.default_rng(size).normal(size=(100, size)):
+        assert angle_between([v], [-3 * v]) == pytest.approx(math.pi, abs=1e-7)
+
+
+@pytest.mark.parametrize("power", [-400, -1, 0, 400])
+def test_a_norm_whose_squares_are_numbers_needs_no_exponent(power):
+    assert Norm.of(np.ldexp([3.0, 4.0], power)) == Norm(math.ldexp(5.0, power), 0)
+
+
 def test_angle_with_zero_is_zero():
     assert angle_between([np.zeros(3)], [np.ones(3)]) == 0.0
 
@@ -162,6 +176,14 @@ def test_step_value_cuts_each_entry(models):
     adjoint, threshold = rng.normal(size=(2, *models, 4, 5)), rng.uniform(0.2, 2, (*models, 4))
     limit = threshold[None, ..., None]
     np.testing.assert_array_equal(STEP_MODES["step_value"](np, adjoint, threshold), np.clip(adjoint, -limit, limit))
+
+
+@pytest.mark.parametrize("size", [-300, 0, 300])
+@pytest.mark.parametrize("mode", STEP_MODES)
+def test_an_adjoint_at_the_threshold_stays_bit_for_bit(mode, size):
+    rows = np.array([[3.0, 4.0, 0.0], [5.0, 0.0, 12.0], [0.0, 8.0, 15.0], [20.0, 21.0, 0.0]]) * 2.0**size
+    threshold = {"step_norm": np.array([5.0, 13.0, 17.0, 29.0]) * 2.0**size, "step_value": rows.max(axis=-1)}[mode]
+    np.testing.assert_array_equal(STEP_MODES[mode](np, rows[None], threshold)[0], rows)
 
 
 @pytest.mark.parametrize("mode", STEP_MODES)

@@ -13,7 +13,7 @@ from gradlab.errors import InputError
 from gradlab.gpu_check.nets import NETS, T
 from gradlab.learning.losses import LOSSES, step_weights
 
-from ..contract import EPS, LIBRARIES, assert_array, each_dtype, each_library, each_models
+from ..contract import EPS, LIBRARIES, assert_array, each_dtype, each_library, each_way
 from ..networks import network, slope
 
 STEPS, SAMPLES, OUTPUTS = 5, 2, 4
@@ -58,9 +58,7 @@ def moved(xp, dtype, *arrays):
     return [None if a is None else xp.asarray(a.astype(dtype) if a.dtype.kind == "f" else a) for a in arrays]
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_weighting
 @each_lead
 @each_loss
@@ -192,9 +190,7 @@ SHAPES = {  # the net, its loss, and whether it has an output at every step
 }
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_training_step(name, library, dtype, models):
     """The gradient of the loss value with respect to all parameters, along random directions."""

@@ -17,8 +17,8 @@ from ..contract import (
     assert_array,
     assert_near,
     each_dtype,
-    each_library,
     each_models,
+    each_way,
     joint,
     random_problem,
 )
@@ -64,9 +64,7 @@ def reference(cell, models, form):
     return problem, *definition(grads.traj, grads.adjoints, form)
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_form
 @each_cell
 def test_value_and_derivative_are_those_of_the_definition(cell, form, library, dtype, models):

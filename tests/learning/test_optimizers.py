@@ -155,6 +155,17 @@ def test_a_step_comes_after_each_third_even_where_that_is_no_whole_number():
     assert factors == pytest.approx([1] * 4 + [0.1] * 3 + [0.01] * 3)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_at_a_learning_rate_of_zero_the_parameters_stay_bit_for_bit(name):
+    """As at the end of a schedule; what the optimizer remembers goes on."""
+    rng, optimizer = np.random.default_rng(0), OPTIMIZERS[name]()
+    params = {"W": rng.normal(size=(3, 4))}
+    before, state = params["W"].copy(), optimizer.init(params)
+    optimizer.step(params, {"W": rng.normal(size=(3, 4))}, state, 0.0)
+    np.testing.assert_array_equal(params["W"], before)
+    assert all(array.any() for array in state.values())
+
+
 # what is refused
 
 

@@ -40,15 +40,19 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST, str]]
         if field in ("annotation", "returns", "decorator_list", "args") and not isinstance(tree, ast.Call):
             continue
         for node in value if isinstance(value, list) else [value]:
-            if not isinstance(node, ast.AST) or isinstance(node, SKIPPED) or _is_text(node):
+            if not isinstance(node, ast.AST) or isinstance(node, SKIPPED) or _is_words(node):
                 continue
             if isinstance(node, ast.expr | ast.stmt) and _can_change(node):
                 yield node, tree, field
             yield from _places(node)
 
 
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+def _is_words(node: ast.AST) -> bool:
+    """Whether this is a docstring or a __repr__."""
+    match node:
+        case ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__repr__"):
+            return True
+    return False
 
 
 def _can_change(node: ast.expr | ast.stmt) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,28 +14,43 @@ from gradlab.plots.colours import THEMES
 from gradlab.plots.gradient import pin_label
 from gradlab.runs.verdicts import share_left
 
-from ..plotting import LN10, each_figure, each_run, each_theme, fading, named, synthetic, words_of
+from ..plotting import LN10, each_figure, each_run, fading, named, synthetic, words_of
 
-# every figure, every kind of run, both themes
+# every figure, every kind of run; the theme sets colours alone
 
 
-@each_theme
-@each_figure
-@each_run
-def test_every_figure_of_every_run(runs, run, figure, theme):
-    fig = plots.FIGURES[figure](runs[run], theme=theme)
-    assert fig.layout.height > 0
+@pytest.fixture(scope="module")
+def drawn(runs):
+    """(run, figure) -> the figure; none of the tests changes it."""
+    return cache(lambda run, figure: plots.FIGURES[figure](runs[run]))
+
+
+def assert_in_colours(fig, theme):
     assert fig.layout.paper_bgcolor == "rgba(0,0,0,0)"
     assert fig.layout.font.color == THEMES[theme].text
+
+
+@each_figure
+@each_run
+def test_every_figure_of_every_run(drawn, run, figure):
+    fig = drawn(run, figure)
+    assert fig.layout.height > 0
+    assert_in_colours(fig, "light")
     assert not re.search(r"\b(nan|inf)\b", words_of(fig).lower())
     for trace in fig.data:
         assert not any("nan" in text or "inf" in text for text in trace.text or ())
 
 
+@pytest.mark.parametrize("run", ["every", "step"])
+@each_figure
+def test_every_figure_in_the_dark(runs, run, figure):
+    assert_in_colours(plots.FIGURES[figure](runs[run], theme="dark"), "dark")
+
+
 @each_figure
 @each_run
-def test_arrays_travel_as_float32(runs, run, figure):
-    for trace in plots.FIGURES[figure](runs[run]).data:
+def test_arrays_travel_as_float32(drawn, run, figure):
+    for trace in drawn(run, figure).data:
         for values in (trace.x, trace.y, getattr(trace, "z", None)):
             if values is not None and not isinstance(values[0], str):
                 huge = np.nanmax(np.abs(values), initial=0) > 3e38  # a gate before an overflow
@@ -42,8 +58,8 @@ def test_arrays_travel_as_float32(runs, run, figure):
 
 
 @each_run
-def test_no_infinity_is_sent(runs, run):
-    for trace in plots.explore(runs[run]).data:
+def test_no_infinity_is_sent(drawn, run):
+    for trace in drawn(run, "explore").data:
         values = trace.z if trace.type == "heatmap" else trace.y
         assert not np.isinf(values).any()
 

@@ -11,7 +11,7 @@ from gradlab.engine.trajectory import read
 from gradlab.errors import Cancelled, InputError
 from gradlab.products.credit import contributions, journeys, triangle
 
-from ..contract import LIBRARIES, TOLERANCE, each_dtype, each_library, each_models, random_problem
+from ..contract import LIBRARIES, TOLERANCE, each_way, random_problem
 from ..engine.test_jacobian import linear_net
 
 each_cell = pytest.mark.parametrize("name", CELLS)
@@ -32,9 +32,7 @@ def joint_logs(grads):
         return 0.5 * np.log(squares)
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_cell
 def test_each_row_is_the_gradient_of_that_steps_loss(name, library, dtype, models):
     xp, problem = LIBRARIES[library](), random_problem(name, models, SIZES)

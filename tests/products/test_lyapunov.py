@@ -14,7 +14,7 @@ from gradlab.products import qr_frame as frames
 from gradlab.products.lyapunov import lyapunov, lyapunov_of_map, lyapunov_of_trajectory
 from gradlab.products.qr_frame import Frame
 
-from ..contract import LIBRARIES, each_dtype, each_library, each_models, naive_step, random_problem, reference
+from ..contract import LIBRARIES, each_dtype, each_way, naive_step, random_problem, reference
 
 each_cell = pytest.mark.parametrize("name", CELLS)
 NEAR = {"float32": 2e-5, "float64": 1e-12}
@@ -58,9 +58,7 @@ def log_volumes(jacobians, k):
 
 
 @each_cell
-@each_library
-@each_dtype
-@each_models
+@each_way
 @pytest.mark.parametrize("every", [None, 1])
 def test_k_exponents_sum_to_the_growth_of_volumes(name, library, dtype, models, every):
     problem, expected = reference(name, models)

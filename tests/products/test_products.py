@@ -10,8 +10,9 @@ from gradlab.arrays import to_numpy
 from gradlab.cells import CELLS, make_cell
 from gradlab.errors import Cancelled, InputError
 from gradlab.products import log_lags, log_norms, norms, path_split, singular_values
+from gradlab.products.scaled_vectors import ScaledVectors
 
-from ..contract import LIBRARIES, TOLERANCE, each_dtype, each_library, each_models, joint, random_problem
+from ..contract import LIBRARIES, TOLERANCE, each_library, each_models, each_way, joint, random_problem
 from ..engine.test_jacobian import linear_net, with_singular_values
 
 each_cell = pytest.mark.parametrize("name", CELLS)
@@ -46,9 +47,7 @@ def jordan(r):
 # norms
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_cell
 def test_norms_of_short_products(name, library, dtype, models):
     xp, problem = LIBRARIES[library](), random_problem(name, models, SIZES)
@@ -183,10 +182,32 @@ def test_probes_estimate_the_norm_within_their_error(library):
     assert 0.8 < np.std(scores) < 1.5
 
 
+def test_the_error_of_two_probes_is_half_their_difference():
+    """Under the identity, g itself at every time: ln sqrt((a + b) / 2), with d ln = dm / 2m and dm = |a - b| / 2."""
+    jacobian = gradlab.jacobian(linear_net(np.eye(3), steps=4))
+    found = log_norms(jacobian, method="probes", probes=2, seed=5)
+    a, b = (np.random.default_rng(5).normal(size=(2, 1, 2, 3)) ** 2).sum(axis=(1, -1))
+    np.testing.assert_allclose(found.frobenius, np.tile(0.5 * np.log((a + b) / 2), (5, 1)), rtol=1e-12)
+    np.testing.assert_allclose(found.stderr, np.tile(0.5 * np.abs(a - b) / (a + b), (5, 1)), rtol=1e-12)
+
+
 def test_an_estimate_of_zero_has_no_error():
     found = log_norms(gradlab.jacobian(linear_net(np.diag([1.0, 1.0], 1), steps=6)), method="probes")
     assert (found.frobenius[:4] == -np.inf).all()
     assert not found.stderr[:4].any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_factor_within_the_safe_range_takes_one_product(dtype):
+    """Beyond, a second one from vectors near 1; either way the norm is exact."""
+    large = {"float32": 2.0**50, "float64": 2.0**400}[dtype]
+    vectors, calls, expected = ScaledVectors(np, np.ones((1, 2, 3), dtype), (1, -1)), [], 0.5 * np.log(6)
+    for factor, count in ((1.5, 1), (large, 1), (1 / large, 1), (large**2, 2), (large**-2, 2), (1.5, 1)):
+        calls.clear()
+        vectors.multiply(lambda v, out, f=factor: calls.append(f) or np.multiply(v, f, out=out, dtype=dtype), None)
+        expected += np.log(factor)
+        assert len(calls) == count
+        assert vectors.log_norms() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_blocks_of_samples_do_not_show(monkeypatch):

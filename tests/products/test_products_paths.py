@@ -6,13 +6,11 @@ import gradlab
 from gradlab.arrays import to_numpy
 from gradlab.products import path_split
 
-from ..contract import LIBRARIES, TOLERANCE, each_dtype, each_library, each_models, joint, random_problem, transposed
+from ..contract import LIBRARIES, TOLERANCE, each_way, joint, random_problem, transposed
 from .test_products import SIZES, dense_products, each_cell
 
 
-@each_models
-@each_dtype
-@each_library
+@each_way
 @each_cell
 def test_split_of_a_span(name, library, dtype, models):
     """Every part from dense products of the paths' own matrices."""

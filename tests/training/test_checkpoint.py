@@ -186,11 +186,12 @@ def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch):
     assert train(checkpoint=path, resume=True, iterations=20).iteration == 20
 
 
-def test_a_full_disk_at_the_first_save_promises_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_is_found_before_the_first_iteration_and_nothing_is_promised(tmp_path, monkeypatch):
+    seen = []
     monkeypatch.setattr(os, "fsync", no_room)
     with pytest.raises(InputError, match="No space left on device; make room, or name a file elsewhere$"):
-        train(**TINY, checkpoint=tmp_path / "run.safetensors")
-    assert list(tmp_path.iterdir()) == []
+        train(**TINY, checkpoint=tmp_path / "run.safetensors", on_step=seen.append)
+    assert not seen and list(tmp_path.iterdir()) == []
 
 
 def test_what_a_kill_left_is_removed_by_the_next_training(tmp_path):

@@ -99,6 +99,11 @@ def test_an_array_that_is_missing(path, name):
 
 
 def test_an_array_that_nobody_knows(path):
+    changed(path, params__8__W_hh=np.zeros(3))
+    refused(path, "it holds params.8.W_hh")
+
+
+def test_an_array_of_another_name(path):
     changed(path, params__9__W_hh=np.zeros(3), without=["params.0.b_h"])
     refused(path, "it lacks params.0.b_h and it holds params.9.W_hh")
 
