@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 from ..data import disk
-from ..errors import InputError
+from ..errors import InputError, spelled
 
 UNLIMITED = 10_000  # columns where there is no terminal: nothing is wrapped
 LONG = re.compile(r"\d{41,}")  # numbers of which a message shows the ends
@@ -48,8 +48,7 @@ class Terminal(Console):
 
     def say(self, text: str = "", style: str = "", wrap: bool = True) -> None:
         """Print a text with its control characters spelled out."""
-        shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-        self.print(shown, style=style, soft_wrap=not wrap)
+        self.print("\n".join(map(spelled, text.split("\n"))), style=style, soft_wrap=not wrap)
 
     def note(self, text: str) -> None:
         """Print a remark."""

@@ -9,11 +9,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ..errors import InputError, echo, shortened
+from ..errors import InputError, echo, readable
 from ..registry import unknown
 
 KINDS = {"recurrent_init": "recurrent initializer", "clip": "clipping mode", "dtype": "precision"}
 MOST = 10**9  # of anything that is counted: beyond it no time and no memory suffices
+LINES = 40  # of an error, more than there are fields
 GROUPS = ("network", "weights", "data", "gradient", "training", "run")  # of controls, in the order of forms
 
 
@@ -96,12 +97,20 @@ class Config(BaseModel):
 
 
 class ConfigError(InputError):
-    """Wrong fields of a configuration; `fields` maps each to its message, `field` is the only one there is."""
+    """Wrong fields of a configuration; `fields` maps each to its message, `field` is the only one there is.
+
+    As a text it has a line for each of the first ones.
+    """
 
     def __init__(self, fields: dict[str, str]) -> None:
-        text = "\n".join(f"{name}: {message}" for name, message in fields.items())
-        super().__init__(text, next(iter(fields)) if len(fields) == 1 else None)
-        self._fields = {name: shortened(message) for name, message in fields.items()}
+        super().__init__("", next(iter(fields)) if len(fields) == 1 else None)
+        self._fields = {name: readable(message) for name, message in fields.items()}
+        self.args = (self._fields,)  # what a copy in another process is made from
+
+    def __str__(self) -> str:
+        lines = [readable(f"{name}: {message}") for name, message in self._fields.items()]
+        more = [f"and {len(lines) - LINES:,} more"] if len(lines) > LINES else []
+        return "\n".join(lines[:LINES] + more)
 
     @property
     def fields(self) -> dict[str, str]:
