@@ -71,6 +71,17 @@ class Config(BaseModel):
 
     @field_validator("*")
     @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        """No text that JSON, netCDF and a link cannot hold, as a file's name of other bytes than UTF-8's."""
+        try:
+            if isinstance(value, str):
+                value.encode()
+            return value
+        except UnicodeEncodeError:
+            raise InputError(f"expected text in UTF-8, got {echo(value)}; rename what is called so") from None
+
+    @field_validator("*")
+    @classmethod
     def _without_sign(cls, value: Any, info: ValidationInfo) -> Any:
         """No -0.0 where numbers begin at 0: NumPy takes it for a negative standard deviation."""
         bounds = cls.model_fields[str(info.field_name)].metadata

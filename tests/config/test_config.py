@@ -146,6 +146,13 @@ def test_no_number_that_begins_at_zero_takes_a_negative_zero(config):
                 config(**{name: -0.0})
 
 
+@pytest.mark.parametrize(("kind", "name"), [(RunConfig, "input"), (RunConfig, "weights"), (TrainConfig, "column")])
+def test_text_is_what_json_and_a_link_can_hold(kind, name):
+    with pytest.raises(ConfigError, match=rf"^{name}: expected text in UTF-8, got .*udcff.csv'; rename what is called so"):
+        kind(**{name: "\udcff.csv"})
+    assert getattr(kind(**{name: "\u00e9\x07"}), name) == "\u00e9\x07"
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["gain", "bias_scale", "input_scale", "leak", "forget_bias", "clip_threshold"])
 def test_numbers_are_finite(name, value):

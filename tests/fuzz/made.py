@@ -19,7 +19,7 @@ from ..data.test_tables import workbook
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 SUFFIXES = (
-    ".csv .tsv .txt .dat .npy .npz .xlsx .parquet .wav .flac .ogg .mp3 .safetensors .csv.gz .CSV . .\u202e".split()
+    [".csv", ".tsv", ".txt", ".dat", ".npy", ".npz", ".xlsx", ".parquet", ".wav", ".flac", ".ogg", ".mp3", ".safetensors", ".csv.gz", ".CSV", ".", ".\u202e"]
 )
 WORDS = st.sampled_from(
     ["t", "time", "label", "a b", "\u00e9t\u00e9", "x" * 3000, "\u202e", "a\x07b", "-", "nan", "", '"']
