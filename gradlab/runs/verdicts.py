@@ -132,7 +132,7 @@ def aligned(ds: xr.Dataset, logs: xr.DataArray) -> np.ndarray:
     for column, length in enumerate(lengths):
         if length > 0:
             own = flat[: length + 1, column]
-            shares[-length - 1 :, column] = own - own[-1]
+            shares[-length - 1 :, column] = own if np.isneginf(own[-1]) else own - own[-1]  # clipped to nothing
     return shares
 
 
@@ -181,7 +181,7 @@ def _word(log_factor: float, steps: int) -> str:
 def _reach(lags: np.ndarray) -> int:
     """The largest lag up to which at least 1 % is left throughout."""
     below = np.flatnonzero(lags < REACH)
-    return int(below[0]) - 1 if below.size else len(lags) - 1
+    return max(int(below[0]) - 1, 0) if below.size else len(lags) - 1
 
 
 def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -> list[str]:
