@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from typing import IO, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from ..arrays import BATCH_FIRST, quiet
 from ..errors import InputError
 from ..wording import counted
-from .files import require_few_values
+from .files import require_few_values, unzipped
 from .series import Content, chosen_feature
 
 ZIP = b"PK\3\4"
@@ -33,18 +32,15 @@ def read_array(data: bytes, column: str | None = None) -> Content:
 
 def _of_archive(data: bytes, column: str | None) -> Content:
     """The array of that name, else the first one of a .npz file."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            if not members:
-                raise InputError("no array in it; write it with numpy.savez")
-            chosen = column if column in members else next(iter(members))
-            rest = ", ".join(f"'{name}'" for name in members if name != chosen)
-            others = f"; left out: {rest} (name one as the column to read it)" if rest else ""
-            with archive.open(members[chosen]) as file:
-                content = _content(file, None if column == chosen else column, f" '{chosen}'")
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:  # damaged, or encrypted
-        raise InputError(f"not a readable .npz ({error}); write it with numpy.savez") from None
+    with unzipped(data, ".npz", "write it with numpy.savez") as archive:
+        members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        if not members:
+            raise InputError("no array in it; write it with numpy.savez")
+        chosen = column if column in members else next(iter(members))
+        rest = ", ".join(f"'{name}'" for name in members if name != chosen)
+        others = f"; left out: {rest} (name one as the column to read it)" if rest else ""
+        with archive.open(members[chosen]) as file:
+            content = _content(file, None if column == chosen else column, f" '{chosen}'")
     return Content(content.names, content.values, content.said + others)
 
 

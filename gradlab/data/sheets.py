@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from .files import LIMIT, require_few_values
+from .files import LIMIT, require_few_values, unzipped
 from .layout import Layout, Row
 from .series import index_of
 from .table import Column, Table, read_table
@@ -24,14 +23,11 @@ if TYPE_CHECKING:
 def read_excel(data: bytes, text_column: str | None = None) -> Table:
     """The first sheet of a workbook; a row of it is a line. Raises InputError for what is none."""
     calamine = _library("python_calamine", ".xlsx")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if (size := sum(member.file_size for member in archive.infolist())) > LIMIT:
-                raise InputError(f"it unpacks to {size / 1e6:,.0f} MB; data may have {LIMIT / 1e6:.0f} MB")
+    with unzipped(data, ".xlsx", "save it as .csv") as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > LIMIT:
+            raise InputError(f"it unpacks to {size / 1e6:,.0f} MB; data may have {LIMIT / 1e6:.0f} MB")
         sheet = calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
-    except (zipfile.BadZipFile, calamine.CalamineError) as error:
-        raise InputError(f"not a readable .xlsx ({error}); save it as .csv") from None
     return read_table(_as_text(rows), text_column, ",")
 
 

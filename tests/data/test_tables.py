@@ -259,6 +259,28 @@ def workbook(rows) -> bytes:
     return buffer.getvalue()
 
 
+def archive(members) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as made:
+        for name, data in members.items():
+            made.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["npz", "xlsx"])
+def test_damaged_archives(suffix):
+    """Zip says so in as many ways as there are places for the damage, and some only when a member is read."""
+    members = {"\u00e9.npy": b"\x93NUMPY" + bytes(9)} | ({"[Content_Types].xml": b"x"} if suffix == "xlsx" else {})
+    whole, rng = archive(members), np.random.default_rng(0)
+    flips = [(i, byte) for i in range(4, len(whole)) for byte in (0, 255, *rng.integers(0, 256, 2).tolist())]
+    for data in [
+        whole.replace("\u00e9".encode(), b"\xe0e"),
+        *(whole[:i] + bytes([b]) + whole[i + 1 :] for i, b in flips),
+    ]:
+        with pytest.raises(InputError, match=f"^a.{suffix}: "):
+            parse(f"a.{suffix}", data)
+
+
 def test_excel():
     rows = [["Logger 7"], ["time", "temp"], ["s", "degC"], *([float(n), float(t)] for n, t in enumerate(TEMP))]
     series = parse("a.xlsx", workbook(rows))
