@@ -54,10 +54,14 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __init__(self, /, **fields: Any) -> None:
+        valid = list(controls_of(type(self)))
+        wrong = {name: str(unknown("field", name, valid)) for name in fields if name not in valid}
         try:
-            super().__init__(**fields)
+            super().__init__(**{name: value for name, value in fields.items() if name not in wrong})
         except ValidationError as error:
-            raise ConfigError(_messages(error, list(controls_of(type(self))))) from None
+            wrong = _messages(error) | wrong
+        if wrong:
+            raise ConfigError(wrong) from None
 
     @field_validator("*")
     @classmethod
@@ -129,13 +133,11 @@ class ConfigError(InputError):
         return self._fields
 
 
-def _messages(error: ValidationError, valid: list[str]) -> dict[str, str]:
+def _messages(error: ValidationError) -> dict[str, str]:
     messages: dict[str, str] = {}
     for problem in error.errors():
         name = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            text = str(unknown("field", name, valid))
-        elif problem["type"] == "value_error":
+        if problem["type"] == "value_error":
             text = problem["msg"].removeprefix("Value error, ")
         else:
             text = f"expected {_expectation(problem)}, got {echo(problem['input'])}"

@@ -79,6 +79,12 @@ def test_an_unknown_name_gets_the_nearest(field):
     assert str(caught.value) == f"{field}: unknown {kind} '{wrong}'. Did you mean '{near}'? Valid: {', '.join(valid)}"
 
 
+def test_a_field_that_no_json_could_name_is_unknown_like_any_other():
+    with pytest.raises(ConfigError, match=r"got 0\n.*: unknown field '.*udcff'") as caught:
+        RunConfig(**{"\udcff": 1, "steps": 0})
+    assert list(caught.value.fields) == ["steps", "\udcff"]
+
+
 def test_an_unknown_field_gets_the_nearest():
     with pytest.raises(InputError) as caught:
         RunConfig(hiden_size=3)
@@ -148,7 +154,8 @@ def test_no_number_that_begins_at_zero_takes_a_negative_zero(config):
 
 @pytest.mark.parametrize(("kind", "name"), [(RunConfig, "input"), (RunConfig, "weights"), (TrainConfig, "column")])
 def test_text_is_what_json_and_a_link_can_hold(kind, name):
-    with pytest.raises(ConfigError, match=rf"^{name}: expected text in UTF-8, got .*udcff.csv'; rename what is called so"):
+    message = rf"^{name}: expected text in UTF-8, got .*udcff.csv'; rename what is called so$"
+    with pytest.raises(ConfigError, match=message):
         kind(**{name: "\udcff.csv"})
     assert getattr(kind(**{name: "\u00e9\x07"}), name) == "\u00e9\x07"
 
