@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -18,9 +19,8 @@ from gradlab.importers import save_layer, to_state_dict
 from ..data.test_tables import workbook
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
-SUFFIXES = (
-    [".csv", ".tsv", ".txt", ".dat", ".npy", ".npz", ".xlsx", ".parquet", ".wav", ".flac", ".ogg", ".mp3", ".safetensors", ".csv.gz", ".CSV", ".", ".\u202e"]
-)
+SUFFIXES = [".csv", ".tsv", ".txt", ".dat", ".npy", ".npz", ".xlsx", ".parquet", ".wav", ".flac", ".ogg", ".mp3"]
+SUFFIXES += [".safetensors", ".csv.gz", ".CSV", ".", ".\u202e"]
 WORDS = st.sampled_from(
     ["t", "time", "label", "a b", "\u00e9t\u00e9", "x" * 3000, "\u202e", "a\x07b", "-", "nan", "", '"']
 )
@@ -66,16 +66,18 @@ def arrays(draw: Draw) -> bytes:
     dtypes = arrays_of.scalar_dtypes() | arrays_of.array_dtypes(max_size=3) | st.just(np.dtype("O"))
     shapes = arrays_of.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6)
     made = [_array(draw(dtypes), draw(shapes), draw(st.integers(0, 9))) for _ in range(draw(st.integers(1, 3)))]
-    file = io.BytesIO()
     if len(made) == 1:
-        np.lib.format.write_array(file, made[0], (3, 0))  # in which names may be anything
-    else:
-        keys = draw(st.lists(st.text(min_size=1, max_size=6), min_size=len(made), max_size=len(made), unique=True))
-        save_all = draw(st.sampled_from([np.savez, np.savez_compressed]))
-        save_all(
-            file,
-            **{f"{n}{key}".replace("\0", ""): array for n, (key, array) in enumerate(zip(keys, made, strict=True))},
-        )
+        return _npy(made[0])
+    file, packed = io.BytesIO(), draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]))
+    with zipfile.ZipFile(file, "w", packed) as archive:
+        for n, array in enumerate(made):
+            archive.writestr(f"{n}{draw(st.text(max_size=6))}.npy", _npy(array))
+    return file.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, (3, 0))  # in which the names of fields may be anything
     return file.getvalue()
 
 
@@ -92,17 +94,8 @@ def array_headers(draw: Draw) -> bytes:
     sizes = st.integers(-2, 9) | st.sampled_from(HUGE)
     odd = st.sampled_from(["()", "[3]", "(3,", "None", "'x'", "(1.5,)", "(True,)", "(" * 300 + ")" * 300])
     shape = draw(st.builds(repr, st.lists(sizes, max_size=4).map(tuple)) | odd)
-    types = [
-        "'<f8'",
-        "'>i4'",
-        "'|O'",
-        "'<U9'",
-        "'<f16'",
-        "'|V0'",
-        "[('a', '<f8')]",
-        "[('a', '<f8', (1000000000,))]",
-        "None",
-    ]
+    types = ["'<f8'", "'>i4'", "'|O'", "'<U9'", "'<f16'", "'|V0'", "[('a', '<f8')]", "[('a', '<f8', (1000000000,))]"]
+    types += ["None"]
     types += ["'<M8[s]'", "'|V99999999999'", "[('a', [('b', '<f8')])]", "[]", "'<c8'", "'|b1'", "{}", "'f8,f8'"]
     order = draw(st.sampled_from(["True", "False", "0", "'x'"]))
     text = f"{{'descr': {draw(st.sampled_from(types))}, 'fortran_order': {order}, 'shape': {shape}, }}"

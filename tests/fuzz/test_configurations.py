@@ -1,6 +1,7 @@
 """Whatever a configuration is made from: one that goes there and back unchanged, or an error that names the fields."""
 
 import json
+import shlex
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from .examples import LONGEST, answer, bounded, fuzzed, is_sentence
 from .values import FILES, KINDS, anything, small
 
 OF_KIND = KINDS.flatmap(lambda kind: st.tuples(st.just(kind), anything(kind)))
-NUMBER = count()
+NUMBER = count()  # of a run
+ENDS = st.sampled_from(["", "[[a]]", "x = " + "[" * 5000, "gain = 1\ngain = 1", "\ufeff", "seed = " + "9" * 5000])
 
 
 @pytest.fixture(autouse=True)
@@ -58,19 +60,19 @@ def test_fields_make_a_configuration_or_are_named(given: tuple[type[Config], dic
         with bounded():
             assert from_query(to_query(config), kind).config == config
             compile(to_python(config), "run.py", "exec")
-            assert to_command(config).isprintable()
+            assert shlex.split(to_command(config))[0] == "gradlab"
 
 
 def toml(value: Any) -> str:
     """A value in TOML, or what looks like it."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {toml(inside)}" for key, inside in value.items()) + "}"
-    return str(value).lower() if isinstance(value, bool | float | int) and len(repr(value)) < 900 else json.dumps(str(value))
+    return str(value).lower() if isinstance(value, bool | float | int) else json.dumps(str(value))
 
 
 @fuzzed("configurations")
-@given(OF_KIND, st.text(max_size=30) | st.sampled_from(["", "[[a]]", "x = " + "[" * 5000, "gain = 1\ngain = 1", "\ufeff"]))
-def test_files_of_fields(tmp_path_factory: pytest.TempPathFactory, given: tuple[type[Config], dict], end: str) -> None:
+@given(OF_KIND, st.text(max_size=30) | ENDS)
+def test_files_of_fields(given: tuple[type[Config], dict[str, Any]], end: str) -> None:
     kind, fields = given
     text = "".join(f"{json.dumps(name)} = {toml(value)}\n" for name, value in fields.items())
     path = TRAINING.folder(f"{next(NUMBER):08x}") / CONFIG
