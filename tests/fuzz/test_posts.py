@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dashboard import ids, posts, shell
 
 from .examples import bounded, fuzzed
+from .nested import changed, paths
 from .posting import CALLBACKS, DEEP, post, send
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -19,27 +20,6 @@ JUNK = [None, True, -1, 0, 0.5, 10**15, 10**400, -1e308, "", "x", "x" * 30_000, 
 JUNK += ["v=1&steps=999999999&batch_size=999999999&pin=steps%3D999999999", "&".join(map(str, range(3000)))]
 JUNK += ["?self=1&__class__=2&gain=nan&run=../../x&file=%00&sha=0123456789ab&weights=/&pin=pin"]
 JUNK += [[], {}, [[]], ["x"], {"x": 1}, [None] * 50, float("nan"), float("inf"), {"type": "try", "index": -1}, DEEP]
-
-
-def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Ways to everything in a JSON value."""
-    yield path
-    for key, inside in (
-        value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
-    ):
-        yield from paths(inside, (*path, key))
-
-
-def changed(value: Any, path: tuple[Any, ...], junk: Any, leave_out: bool) -> Any:
-    """The value with something else at a path, or with nothing there."""
-    if not path:
-        return junk
-    copy = list(value) if isinstance(value, list) else dict(value)
-    if leave_out and len(path) == 1:
-        del copy[path[0]]
-    else:
-        copy[path[0]] = changed(copy[path[0]], path[1:], junk, leave_out)
-    return copy
 
 
 @pytest.mark.parametrize("output", CALLBACKS)
