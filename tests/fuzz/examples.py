@@ -15,16 +15,17 @@ from gradlab.errors import InputError
 
 LONG = settings.default is settings.get_profile("fuzz")
 EXAMPLES = {  # fuzzer -> examples among the ordinary tests, and of the profile `fuzz`
-    "files": (60, 2800),
-    "weights": (40, 700),
+    "files": (60, 2600),
+    "weights": (40, 1000),
     "commands": (30, 1000),
     "training commands": (8, 200),
-    "configurations": (60, 1500),
+    "configurations": (60, 1300),
+    "files of fields": (40, 700),
     "analyses": (6, 200),
-    "links": (40, 1000),
-    "pages": (20, 600),
+    "links": (40, 800),
+    "pages": (15, 400),
     "checkpoints": (25, 800),
-    "posts": (100, 1200),
+    "posts": (100, 1000),
 }
 SECONDS, WAIT = 5.0, 300  # that an example may take of a processor, and of the clock
 MEMORY = 1500 * 1000**2  # bytes that it may take

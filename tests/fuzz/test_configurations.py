@@ -70,7 +70,7 @@ def toml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool | float | int) else json.dumps(str(value))
 
 
-@fuzzed("configurations")
+@fuzzed("files of fields")
 @given(OF_KIND, st.text(max_size=30) | ENDS)
 def test_files_of_fields(given: tuple[type[Config], dict[str, Any]], end: str) -> None:
     kind, fields = given
