@@ -54,16 +54,18 @@ class Frame(Table):
 
 def read_parquet(data: bytes, text_column: str | None = None) -> Table:
     """A table in a Parquet file, its index among the columns. Raises InputError for what is none."""
-    arrow = _library("pyarrow", ".parquet")
+    _library("pyarrow", ".parquet")
     parquet = _library("pyarrow.parquet", ".parquet")
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
         require_few_values(file.metadata.num_rows * file.metadata.num_columns)
         frame = file.read().to_pandas()
-    except (arrow.ArrowException, OSError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # of Arrow, and of what pandas notes in JSON of the columns: damaged, almost anything
         raise InputError(f"not a readable .parquet ({error}); save it as .csv") from None
     if frame.index.name is not None:
-        frame = frame.reset_index()
+        frame = frame.reset_index(allow_duplicates=True)
     if not len(frame) or not len(frame.columns):
         raise InputError("no row of data in it; expected numbers in columns, one step per row")
     names = [str(name) for name in frame.columns]

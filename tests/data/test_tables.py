@@ -308,6 +308,27 @@ def test_parquet(tmp_path):
         parse("a.parquet", (tmp_path / "a.parquet").read_bytes()[:100])
 
 
+def test_parquet_with_damaged_notes_of_pandas(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"temp": TEMP}, pd.RangeIndex(60, name="time")).to_parquet(path)
+    whole = path.read_bytes()
+    for damage in (b"{\xffindex_columns", b"xxindex_columns"):
+        with pytest.raises(InputError, match=r"^a.parquet: not a readable .parquet \(.*; save it as .csv$"):
+            parse("a.parquet", whole.replace(b'{"index_columns', damage))
+
+
+def test_an_index_of_a_parquet_file_called_like_a_column(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    frame = pd.DataFrame({"x": TEMP}, pd.Index(LOAD, name="x"))
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert raw_series(tmp_path / "a.parquet").values.shape == (60, 2)
+
+
 @pytest.mark.parametrize(("name", "library"), [("a.xlsx", "python_calamine"), ("a.parquet", "pyarrow")])
 def test_a_library_that_is_not_there(name, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
