@@ -82,6 +82,18 @@ def post(output: str, trigger: int = 0) -> dict[str, Any]:
     }
 
 
+def calls(component: str, value: Any) -> list[dict[str, Any]]:
+    """The posts of all callbacks that a component triggers when it holds something else."""
+    posted = []
+    for output, known in CALLBACKS.items():
+        for n, declared in enumerate(known["inputs"]):
+            if declared["id"] == component:
+                body = post(output, n)
+                body["inputs"][n]["value"] = value
+                posted.append(body)
+    return posted
+
+
 def send(client: FlaskClient, body: Any) -> Any:
     text = json.dumps(body).replace(f'"{DEEP}"', "[" * 3000 + "]" * 3000)
     return client.post(posts.PATH, data=text, content_type="application/json")

@@ -18,7 +18,7 @@ from gradlab.data.uploads import store
 
 from ..views import SMALL
 from .examples import bounded, fuzzed, is_sentence
-from .posting import CALLBACKS, LOOK, TRAIN, post, send
+from .posting import CALLBACKS, LOOK, TRAIN, calls, post, send
 from .values import KINDS, ODD, TEXTS, value
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -86,24 +86,12 @@ def sendable(query: str) -> str:
     return query.encode("utf-8", "replace").decode()
 
 
-def asked(query: str, page: str) -> list[dict[str, Any]]:
-    """What a page posts when its address is followed."""
-    posted = []
-    for output, known in CALLBACKS.items():
-        for n, declared in enumerate(known["inputs"]):
-            if declared["id"] == page:
-                body = post(output, n)
-                body["inputs"][n]["value"] = query
-                posted.append(body)
-    return posted
-
-
 @fuzzed("pages")
 @given(queries(), st.sampled_from(PAGES))
 def test_an_address_is_a_page(client: FlaskClient, query: str, page: str) -> None:
     sha = store("a.csv", TABLE)
     text = sendable(query).replace(store.__name__, sha)
-    posted = asked(text, page)
+    posted = calls(page, text)
     assert posted
     with bounded(20):
         for body in [*posted, *settled(text)]:
