@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from ..data import INPUTS, read_file
 from ..data.uploads import find, original_name, store
+from ..errors import readable
 from ..wording import exact_text
 from . import Config, ConfigError, RunConfig, controls
 from .train import TrainConfig
@@ -131,7 +132,7 @@ def _files(given: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
         if file in given:
             path = find(given.get(sha, ""), given[file])
             if path is None:
-                missing[name] = given[file]
+                missing[name] = readable(given[file])
             else:
                 found[name] = str(path)
     return found, missing
