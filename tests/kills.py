@@ -24,7 +24,7 @@ from gradlab.cli import cli
 from gradlab.data.uploads import directory, find, store
 from gradlab.training import TrainConfig, TrainingRun, train
 
-TABLES = {f"{n}.csv": b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * i % (n + 7)) for i in range(40_000)) for n in range(3)}
+FILES = {f"{n}.txt": b"a line of text\n" * (100_000 + n) for n in range(3)}
 FORMATS = ("download-nc", "download-csv", "download-html", "train-download-nc", "train-download-safetensors")
 
 
@@ -134,17 +134,17 @@ class Store(Work):
 
     def go_on(self) -> None:
         while True:
-            for path in directory().glob("*.csv"):
+            for path in directory().glob("*.txt"):
                 path.unlink()
-            for name, data in TABLES.items():
+            for name, data in FILES.items():
                 store(name, data)
 
     def check(self) -> None:
-        kept = directory().glob("*.csv")
+        kept = directory().glob("*.txt")
         assert all(find(path.name[:12], path.name[13:]) == path for path in kept)
 
     def finish(self) -> None:
-        for name, data in TABLES.items():
+        for name, data in FILES.items():
             path = find(store(name, data), name)
             assert path is not None and path.read_bytes() == data
 
@@ -216,14 +216,14 @@ def answered(port: int, body: Any) -> bytes | None:
 
 
 class Uploads(Server):
-    """Tables that are dropped on Explore."""
+    """Files that are dropped on Explore, and forgotten once they are there."""
 
     def posts(self) -> dict[str, Any]:
         from dashboard import ids
         from tests.fuzz.posting import calls
         from tests.views import upload
 
-        found = {name: calls(ids.upload("input"), upload(data))[0] for name, data in TABLES.items()}
+        found = {name: calls(ids.upload("input"), upload(data))[0] for name, data in FILES.items()}
         for name, body in found.items():
             for place in body["state"]:
                 place["value"] = name if place["property"] == "filename" else place["value"]
@@ -231,15 +231,11 @@ class Uploads(Server):
 
     def same(self, name: str, answer: Any) -> bool:
         path = find(*answer["response"]["control-input"]["value"].split("-", 1))
-        return path is not None and path.read_bytes() == TABLES[name]
-
-    def meanwhile(self) -> None:
-        for path in directory().glob("*.csv"):
-            path.unlink()
-        super().meanwhile()
+        whole = path is not None and path.read_bytes() == FILES[name]
+        return whole and not path.unlink()
 
     def check(self) -> None:
-        assert all(find(path.name[:12], path.name[13:]) == path for path in directory().glob("*.csv"))
+        assert all(find(path.name[:12], path.name[13:]) == path for path in directory().glob("*.txt"))
 
 
 def content(answer: Any) -> bytes:

@@ -114,7 +114,10 @@ def remade(draw: Draw, data: bytes, path: Path) -> bytes:
     """A checkpoint with other parts."""
     path.write_bytes(data)
     with safe_open(path, "numpy") as file:
-        parts: Parts = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()[TRAINING])  # noqa: SIM118
+        parts: Parts = (
+            {name: file.get_tensor(name) for name in sorted(file.keys())},
+            json.loads(file.metadata()[TRAINING]),
+        )
     for change in draw(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=2)):
         parts = change(draw, parts)
     text = json.dumps(parts[1], default=str)
