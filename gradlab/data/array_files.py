@@ -11,7 +11,7 @@ from ..arrays import BATCH_FIRST, quiet
 from ..errors import InputError
 from ..wording import counted
 from .files import require_few_values, unzipped
-from .series import Content, chosen_feature
+from .series import Content, chosen_feature, require_finite
 
 ZIP = b"PK\3\4"
 SHAPES = "(N,), (N, D) or (T, B, D)"
@@ -57,7 +57,7 @@ def _content(file: IO[bytes], column: str | None, name: str) -> Content:
         )
     with quiet():  # a wider type may overflow here; the next line says where
         values = values.astype(np.float64, order="C", copy=False)
-    _require_finite(values)
+    require_finite(values)
     said = f"an array{name} of {array.dtype if names is None else 'records'}, {_axes(values)}"
     values = values[:, None] if values.ndim == 1 else values
     return chosen_feature(Content(names or [str(i) for i in range(values.shape[-1])], values, said), column)
@@ -88,17 +88,6 @@ def _count(file: Any) -> int:
     for size in shape:
         count *= size
     return count
-
-
-def _require_finite(values: np.ndarray) -> None:
-    finite = np.isfinite(values)
-    if finite.all():
-        return
-    where = tuple(np.argwhere(~finite)[0].tolist())
-    hint = ""
-    if values.ndim == 3 and (np.diff(finite.all(axis=2).astype(np.int8), axis=0) <= 0).all():
-        hint = "; where NaN pads shorter sequences, write 0 and give gradlab.analyze their lengths="
-    raise InputError(f"{values[where]} at index {where}; every value must be finite{hint}")
 
 
 def _axes(values: np.ndarray) -> str:
