@@ -23,6 +23,7 @@ from .made import Draw, damaged
 from .nested import changed, paths
 from .values import ANYTHING, controls, value
 
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a file that fails
 TINY = {"steps": 8, "hidden_size": 3, "batch_size": 4, "iterations": 4, "snapshot_every": 2, "evaluate_every": 2}
 RUNS: list[dict[str, Any]] = [
     {"clip": "autoclip"},
@@ -127,7 +128,8 @@ def remade(draw: Draw, data: bytes, path: Path) -> bytes:
 def look(path: Path) -> Any:
     """Everything that is made of a run to look at it."""
     record = TrainingRecord.load(path)
-    return dataset(record), snapshot_dataset(record), record.outcome, record.untrained, record.threshold, repr(record)
+    last = snapshot_dataset(record) if record.history.snapshots else None
+    return dataset(record), last, record.outcome, record.untrained, record.threshold, repr(record)
 
 
 def go_on(path: Path) -> TrainingRun:

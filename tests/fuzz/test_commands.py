@@ -22,6 +22,7 @@ from .examples import bounded, fuzzed
 from .made import files, weights
 from .values import FILES, ODD, small, value
 
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a file that fails
 MADE = ["table.csv", "odd", "net.safetensors", "fields.toml", "nowhere", "folder", "folder/none.csv", "/dev/null"]
 MADE += ["\udcff.csv"]
 WRITTEN = ["out.nc", "out.NC", "out.html", "out", "folder", "nowhere/out.nc", "table.csv", "a\nb.nc", "\udcff.nc"]

@@ -29,6 +29,7 @@ from gradlab.importers import load_safetensors, load_weights, weights_text
 from .examples import answer, fuzzed
 from .made import damaged, files, names, weight_headers, weights
 
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a file that fails
 COLUMNS = st.none() | st.sampled_from(["0", "label", "time", "-1", "9" * 5000, "a\x07"]) | st.text(max_size=4)
 OF_PATHS: list[Callable[..., Any]] = [
     lambda path, column: load_input(path, steps=2, batch_size=2, input_size=1, column=column),
