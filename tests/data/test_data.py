@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -268,18 +267,6 @@ def test_wav_has_its_channels_as_features(channels):
     np.testing.assert_allclose(x, standardised(pcm))
     last = series("a.wav", wav(pcm.tobytes(), channels=channels), str(channels - 1))
     np.testing.assert_allclose(last, standardised(pcm)[:, -1:])
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("kind", ["FLOAT", "DOUBLE"])
-def test_sound_that_is_not_finite(value, kind):
-    samples, file = np.linspace(-0.5, 0.5, 40).reshape(20, 2), io.BytesIO()
-    samples[7, 1] = value
-    soundfile.write(file, samples, 8000, kind, format="WAV")
-    message = rf"^a.wav: {value} at index \(7, 1\); every value must be finite$"
-    for column in (None, "1"):
-        with pytest.raises(InputError, match=message):
-            series("a.wav", file.getvalue(), column)
 
 
 SOUND = wav(b"\1\0\2\0" * 100)
