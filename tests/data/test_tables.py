@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradlab.data import column_names, parse, raw_series
+from gradlab.data.encodings import as_utf8
 from gradlab.errors import InputError
 
 RNG = np.random.default_rng(5)
@@ -238,6 +239,11 @@ content-types"><Default Extension="xml" ContentType="application/xml"/></Types>"
  Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>
 </Relationships>""",
 }
+
+
+def test_an_encoding_is_told_by_the_letters_wherever_they_are():
+    for data in (b"caf\xe9,t\n1,2\n2,4\n" + b"9" * 10**5, b"t" + b" " * 10**5 + b"caf\xe9,u\n1,2\n2,4\n4,3\n"):
+        assert as_utf8(data) == (data.decode("latin-1").encode(), "cp1252")
 
 
 def workbook(rows) -> bytes:
