@@ -25,8 +25,10 @@ def read_sound(data: bytes, column: str | None = None) -> Content:
             _require_whole(sound.extra_info, sound.frames)
             values = sound.read(dtype="float64", always_2d=True)
             kind = f"sound, {sound.format_info}, {sound.subtype_info}, {sound.samplerate:,} Hz"
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip(".")
+    except InputError:
+        raise
+    except (soundfile.SoundFileError, OSError, ValueError) as error:  # the last of a length that the header gives wrong
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
         raise InputError(f"not a readable sound ({reason}); {_AS_PCM16.format('in.wav')}") from None
     if not len(values):
         raise InputError("no sound in it")
