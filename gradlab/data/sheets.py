@@ -16,6 +16,8 @@ from .layout import Layout, Row
 from .series import index_of
 from .table import Column, Table, read_table
 
+STAMP = "2000-01-01"  # stands for any cell of a column of dates or times
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -78,7 +80,7 @@ def read_parquet(data: bytes, text_column: str | None = None) -> Table:
 def _column(cells: pd.Series) -> Column:
     column = Column(".")
     if cells.dtype.kind in "Mm":
-        column.parts, column.rows, column.example = [np.full(len(cells), np.nan)], len(cells), "2000-01-01"
+        column.parts, column.rows, column.wrong, column.example = [np.full(len(cells), np.nan)], len(cells), 0, STAMP
     else:
         column.add(cells if cells.dtype.kind in "iuf" else cells.astype("str"))
     return column

@@ -314,6 +314,18 @@ def test_parquet(tmp_path):
         parse("a.parquet", (tmp_path / "a.parquet").read_bytes()[:100])
 
 
+def test_a_column_of_dates_in_a_parquet_file_is_no_column_of_numbers(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    path = tmp_path / "a.parquet"
+    for times in (pd.date_range("2024", periods=60), pd.timedelta_range("1h", periods=60)):
+        pd.DataFrame({"when": times, "temp": TEMP}).to_parquet(path)
+        for column in ("when", "0"):
+            with pytest.raises(InputError, match=r"^a.parquet: line 1, column 'when': '.*' is not a number"):
+                raw_series(path, column)
+
+
 def test_parquet_with_damaged_notes_of_pandas(tmp_path):
     pytest.importorskip("pyarrow")
     import pandas as pd
