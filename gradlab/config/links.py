@@ -91,7 +91,7 @@ def from_query(query: str, kind: type[Any] = RunConfig) -> Link[Any]:
     notices: list[str] = []
     version = dict(pairs).get("v", VERSION)
     if version != VERSION:
-        notices.append(f"This link has version {version}; this gradlab reads version {VERSION}.")
+        notices.append(f"This link has version {readable(version)}; this gradlab reads version {VERSION}.")
     config, missing = _read([pair for pair in pairs if pair[0] not in ("v", "pin")], notices, kind)
     pins = [_pin(text, notices, kind) for name, text in pairs if name == "pin"]
     return Link(config, [pin for pin in pins if pin is not None], notices, missing)

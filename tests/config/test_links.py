@@ -132,6 +132,11 @@ def test_a_pin_whose_file_is_not_here_does_not_pass_as_another_run(cache):
     assert any("co2.csv" in text for text in (*link.notices, *link.missing.values()))
 
 
+def test_another_version_is_told_in_letters_that_can_be_read():
+    (said,) = from_query("v=%1e2").notices
+    assert said == r"This link has version \x1e2; this gradlab reads version 1."
+
+
 @pytest.mark.parametrize("name", ["\0.csv", "\x1b[31m", "\udcff", "a\nb", "x" * 5000])
 def test_a_missing_file_is_named_in_letters_that_can_be_read(cache, name):
     query = urlencode(
