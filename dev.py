@@ -4,6 +4,7 @@
     python3 dev.py dashboard [ARGS]   open the app
     python3 dev.py test [ARGS]        run the tests on two cores; ARGS go to pytest (-n 0: in one process)
     python3 dev.py test --portable    run the numeric tests as other processors would
+    python3 dev.py fuzz [ARGS]        run the fuzzers with 10,000 random examples; ARGS go to pytest
     python3 dev.py check              run the linter, the formatter's check and the type checker
     python3 dev.py speed [ARGS]       run the benchmark against PyTorch
     python3 dev.py gpu [ARGS]         compare an NVIDIA GPU with NumPy and time it
@@ -17,6 +18,7 @@ from __future__ import print_function
 
 import hashlib
 import os
+import random
 import re
 import subprocess
 import sys
@@ -190,6 +192,17 @@ def test(args):
     return hand_over([PYTHON, "-m", "pytest", "-n", "2", "--dist", "worksteal"] + args)
 
 
+def fuzz(args):
+    # type: (list[str]) -> int
+    """Run the fuzzers; the examples are random, unless a seed is among the arguments."""
+    set_up("test")
+    if not any(arg.startswith("--hypothesis-seed") for arg in args):
+        args = ["--hypothesis-seed=%d" % random.randrange(10**9)] + args
+        say("10,000 examples in all; for the same ones again: python3 dev.py fuzz " + args[0])
+    command = [PYTHON, "-m", "pytest", "-n", "2", "--dist", "worksteal", "tests/fuzz", "--hypothesis-profile=fuzz"]
+    return hand_over(command + args)
+
+
 def check(args):
     # type: (list[str]) -> int
     """Run linter, formatter and type checker, all of them even where one complains."""
@@ -254,7 +267,7 @@ def gpu(args):
     return hand_over([PYTHON, "-m", "gradlab.gpu_check"] + args)
 
 
-COMMANDS = {"dashboard": dashboard, "test": test, "check": check, "speed": speed, "gpu": gpu}
+COMMANDS = {"dashboard": dashboard, "test": test, "fuzz": fuzz, "check": check, "speed": speed, "gpu": gpu}
 
 
 def main(argv):

@@ -6,7 +6,7 @@ Every other function works with the namespace of the arrays it was given, so one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import cache, lru_cache, partial
 from importlib import import_module
@@ -145,6 +145,17 @@ def require_drawable(seed: Any, dtype: Any, models: Any = (), **scales: Any) -> 
     if known not in (np.float32, np.float64):
         raise InputError(f"dtype: expected float32 or float64, got {echo(dtype)}", "dtype")
     return known
+
+
+def placed(params: Mapping[str, np.ndarray], dtype: np.dtype, device: str) -> dict[str, Array]:
+    """Parameters in a dtype and on a device. Raises InputError for those beyond the dtype's range."""
+    xp, found = device_namespace(device), {}
+    for name, values in params.items():
+        with quiet():
+            found[name] = values.astype(dtype)
+        if not np.isfinite(found[name]).all():
+            raise InputError(f"{name}: a weight is beyond the range of {dtype}; take smaller scales or weights", name)
+    return {name: xp.asarray(values) for name, values in found.items()}
 
 
 @cache

@@ -5,25 +5,36 @@ import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LONGEST = 2000  # characters of a message
+LONGEST = 900  # characters of a line of a message
 
 
-def shortened(text: str) -> str:
-    """A text without its middle where it is longer than a message may be."""
+def spelled(text: str) -> str:
+    """A text with whatever cannot be printed, such as control characters and line ends, as Python escapes it."""
+    return text if text.isprintable() else "".join(map(_spelled_letter, text))
+
+
+def _spelled_letter(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+
+
+def readable(text: str) -> str:
+    """One line that a person can read: it is `spelled`, and loses its middle where it is too long."""
     half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
+    ends = [spelled(text)] if len(text) <= LONGEST else [spelled(text[:half]), spelled(text[-half:])]
+    line = " ... ".join(ends)
+    return line if len(line) <= LONGEST else f"{line[:half]} ... {line[-half:]}"
 
 
 class InputError(ValueError):
     """What the caller gave cannot be used; the message says what was expected, what came and what to do.
 
-    A message too long to be read, as with a name from a damaged file, loses its middle.
+    It is one line, `readable` whatever came: a name from a damaged file may hold anything.
     field: the configuration field, or else the argument, that the message is about; None where it is about no single
     one. Whoever shows the error asks this, and never the message.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(shortened(message))
+        super().__init__(readable(message))
         self.field = field
 
     @property

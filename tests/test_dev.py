@@ -230,6 +230,19 @@ def test_check_runs_every_tool_and_fails_if_one_does(dev, asked):
     assert asked() == ["ruff", "ruff", "mypy"]
 
 
+def test_fuzz_prints_a_seed_unless_it_is_given_one(dev, capsys, monkeypatch):
+    commands = []
+    monkeypatch.setattr(dev, "hand_over", commands.append)
+    dev.set_up("test")
+    capsys.readouterr()
+    dev.main(["fuzz", "-k", "links"])
+    said = capsys.readouterr().err
+    seed = re.fullmatch(r"gradlab: .* again: python3 dev.py fuzz (--hypothesis-seed=\d+)\n", said)
+    assert seed and commands[0][-4:] == ["--hypothesis-profile=fuzz", seed[1], "-k", "links"]
+    dev.main(["fuzz", seed[1]])
+    assert commands[1] == [*commands[0][:-3], seed[1]] and capsys.readouterr().err == ""
+
+
 def test_check_takes_no_arguments(dev, capsys):
     assert dev.main(["check", "gradlab"]) == 1
     assert capsys.readouterr().err == "gradlab: check takes no arguments, and got: gradlab\n"

@@ -23,9 +23,10 @@ import numpy as np
 from ..arrays import (
     Array,
     Namespace,
-    device_namespace,
     namespace,
     not_negative,
+    placed,
+    quiet,
     require_drawable,
     require_number,
     require_shape,
@@ -184,15 +185,15 @@ class Cell(ABC):
         dtype = require_drawable(seed, dtype, models, gain=gain, bias_scale=bias_scale, input_scale=input_scale)
         if spectral_radius is not None:
             require_number("spectral_radius", spectral_radius, "a number from 0 on", not_negative)
-        params = {
-            "W_xh": self._normal("W_xh", seed, models, input_scale / np.sqrt(self.input_size)),
-            "W_hh": self._recurrent(seed, models, recurrent_init, gain, spectral_radius),
-            "b_h": self._biases(seed, models, bias_scale, forget_bias, t_max),
-        }
-        if self.elementwise:
-            params["p"] = self._normal("p", seed, models, gain / np.sqrt(self.hidden_size))
-        xp = device_namespace(device)
-        return {name: xp.asarray(value.astype(dtype)) for name, value in params.items()}
+        with quiet():
+            params = {
+                "W_xh": self._normal("W_xh", seed, models, input_scale / np.sqrt(self.input_size)),
+                "W_hh": self._recurrent(seed, models, recurrent_init, gain, spectral_radius),
+                "b_h": self._biases(seed, models, bias_scale, forget_bias, t_max),
+            }
+            if self.elementwise:
+                params["p"] = self._normal("p", seed, models, gain / np.sqrt(self.hidden_size))
+        return placed(params, dtype, device)
 
     def _full(self, name: str, models: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of a parameter, with its model axes."""

@@ -41,8 +41,7 @@ class GroupedCommand(click.Command):
             options = {option.name: max(option.opts, key=len) for option in self.get_params(ctx)}
             if not error.fields.keys() & options.keys():
                 raise
-            lines = [f"{options.get(field, field)}: {text}" for field, text in error.fields.items()]
-            raise InputError("\n".join(lines)) from error
+            raise ConfigError({options.get(field, field): text for field, text in error.fields.items()}) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options group by group."""
@@ -134,8 +133,7 @@ def layered(
         try:
             from_file = from_toml(file, config).model_dump(exclude_unset=True)
         except ConfigError as error:
-            lines = [f"{file}: {field}: {text}" for field, text in error.fields.items()]
-            raise InputError("\n".join(lines)) from None
+            raise ConfigError({f"{file}: {field}": text for field, text in error.fields.items()}) from None
     found = config(**{**fields, **from_file, **given})
     for field in given:
         if not controls(config)[field].applies_if(found):

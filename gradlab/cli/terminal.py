@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 from ..data import disk
-from ..errors import InputError
+from ..errors import InputError, readable, spelled
 
 UNLIMITED = 10_000  # columns where there is no terminal: nothing is wrapped
 LONG = re.compile(r"\d{41,}")  # numbers of which a message shows the ends
@@ -48,8 +48,7 @@ class Terminal(Console):
 
     def say(self, text: str = "", style: str = "", wrap: bool = True) -> None:
         """Print a text with its control characters spelled out."""
-        shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-        self.print(shown, style=style, soft_wrap=not wrap)
+        self.print("\n".join(map(spelled, text.split("\n"))), style=style, soft_wrap=not wrap)
 
     def note(self, text: str) -> None:
         """Print a remark."""
@@ -133,12 +132,12 @@ def _explanation(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "gradlab"
         message = LONG.sub(lambda digits: f"{digits[0][:18]}...{digits[0][-18:]}", error.format_message())
-        return f"error: {message}\nSee: {command} --help", BAD_INPUT
+        return f"error: {readable(message)}\nSee: {command} --help", BAD_INPUT
     if isinstance(error, KeyboardInterrupt):
         return "cancelled", CANCELLED
     if isinstance(error, MemoryError):
         return "error: not enough memory; use fewer --steps, a smaller --batch-size or a smaller --hidden-size", FAILED
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = readable(" ".join(f"{type(error).__name__}: {error}".split()))
     return f"unexpected {text}; run again with --debug for the traceback", FAILED
 
 

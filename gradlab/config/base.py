@@ -9,11 +9,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ..errors import InputError, echo, shortened
+from ..errors import InputError, echo, readable
 from ..registry import unknown
 
 KINDS = {"recurrent_init": "recurrent initializer", "clip": "clipping mode", "dtype": "precision"}
 MOST = 10**9  # of anything that is counted: beyond it no time and no memory suffices
+LINES = 40  # of an error, more than there are fields
 GROUPS = ("network", "weights", "data", "gradient", "training", "run")  # of controls, in the order of forms
 
 
@@ -53,10 +54,14 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __init__(self, /, **fields: Any) -> None:
+        valid = list(controls_of(type(self)))
+        wrong = {name: str(unknown("field", name, valid)) for name in fields if name not in valid}
         try:
-            super().__init__(**fields)
+            super().__init__(**{name: value for name, value in fields.items() if name not in wrong})
         except ValidationError as error:
-            raise ConfigError(_messages(error, list(controls_of(type(self))))) from None
+            wrong = _messages(error) | wrong
+        if wrong:
+            raise ConfigError(wrong) from None
 
     @field_validator("*")
     @classmethod
@@ -67,6 +72,17 @@ class Config(BaseModel):
         if control.choices and not control.files and value not in control.choices():
             raise unknown(KINDS.get(name, name), value, control.choices(), name)
         return value
+
+    @field_validator("*")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        """No text that JSON, netCDF and a link cannot hold, as a file's name of other bytes than UTF-8's."""
+        try:
+            if isinstance(value, str):
+                value.encode()
+            return value
+        except UnicodeEncodeError:
+            raise InputError(f"expected text in UTF-8, got {echo(value)}; rename what is called so") from None
 
     @field_validator("*")
     @classmethod
@@ -96,12 +112,20 @@ class Config(BaseModel):
 
 
 class ConfigError(InputError):
-    """Wrong fields of a configuration; `fields` maps each to its message, `field` is the only one there is."""
+    """Wrong fields of a configuration; `fields` maps each to its message, `field` is the only one there is.
+
+    As a text it has a line for each of the first ones.
+    """
 
     def __init__(self, fields: dict[str, str]) -> None:
-        text = "\n".join(f"{name}: {message}" for name, message in fields.items())
-        super().__init__(text, next(iter(fields)) if len(fields) == 1 else None)
-        self._fields = {name: shortened(message) for name, message in fields.items()}
+        super().__init__("", next(iter(fields)) if len(fields) == 1 else None)
+        self._fields = {name: readable(message) for name, message in fields.items()}
+        self.args = (self._fields,)  # what a copy in another process is made from
+
+    def __str__(self) -> str:
+        lines = [readable(f"{name}: {message}") for name, message in self._fields.items()]
+        more = [f"and {len(lines) - LINES:,} more"] if len(lines) > LINES else []
+        return "\n".join(lines[:LINES] + more)
 
     @property
     def fields(self) -> dict[str, str]:
@@ -109,13 +133,11 @@ class ConfigError(InputError):
         return self._fields
 
 
-def _messages(error: ValidationError, valid: list[str]) -> dict[str, str]:
+def _messages(error: ValidationError) -> dict[str, str]:
     messages: dict[str, str] = {}
     for problem in error.errors():
         name = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            text = str(unknown("field", name, valid))
-        elif problem["type"] == "value_error":
+        if problem["type"] == "value_error":
             text = problem["msg"].removeprefix("Value error, ")
         else:
             text = f"expected {_expectation(problem)}, got {echo(problem['input'])}"

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from ..data import INPUTS, read_file
 from ..data.uploads import find, original_name, store
+from ..errors import readable
 from ..wording import exact_text
 from . import Config, ConfigError, RunConfig, controls
 from .train import TrainConfig
@@ -90,7 +91,7 @@ def from_query(query: str, kind: type[Any] = RunConfig) -> Link[Any]:
     notices: list[str] = []
     version = dict(pairs).get("v", VERSION)
     if version != VERSION:
-        notices.append(f"This link has version {version}; this gradlab reads version {VERSION}.")
+        notices.append(f"This link has version {readable(version)}; this gradlab reads version {VERSION}.")
     config, missing = _read([pair for pair in pairs if pair[0] not in ("v", "pin")], notices, kind)
     pins = [_pin(text, notices, kind) for name, text in pairs if name == "pin"]
     return Link(config, [pin for pin in pins if pin is not None], notices, missing)
@@ -131,7 +132,7 @@ def _files(given: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
         if file in given:
             path = find(given.get(sha, ""), given[file])
             if path is None:
-                missing[name] = given[file]
+                missing[name] = readable(given[file])
             else:
                 found[name] = str(path)
     return found, missing

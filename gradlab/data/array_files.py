@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from typing import IO, Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import numpy as np
 from ..arrays import BATCH_FIRST, quiet
 from ..errors import InputError
 from ..wording import counted
-from .files import require_few_values
-from .series import Content, chosen_feature
+from .files import require_few_values, unzipped
+from .series import Content, chosen_feature, require_finite
 
 ZIP = b"PK\3\4"
 SHAPES = "(N,), (N, D) or (T, B, D)"
@@ -33,18 +32,15 @@ def read_array(data: bytes, column: str | None = None) -> Content:
 
 def _of_archive(data: bytes, column: str | None) -> Content:
     """The array of that name, else the first one of a .npz file."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            if not members:
-                raise InputError("no array in it; write it with numpy.savez")
-            chosen = column if column in members else next(iter(members))
-            rest = ", ".join(f"'{name}'" for name in members if name != chosen)
-            others = f"; left out: {rest} (name one as the column to read it)" if rest else ""
-            with archive.open(members[chosen]) as file:
-                content = _content(file, None if column == chosen else column, f" '{chosen}'")
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:  # damaged, or encrypted
-        raise InputError(f"not a readable .npz ({error}); write it with numpy.savez") from None
+    with unzipped(data, ".npz", "write it with numpy.savez") as archive:
+        members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        if not members:
+            raise InputError("no array in it; write it with numpy.savez")
+        chosen = column if column in members else next(iter(members))
+        rest = ", ".join(f"'{name}'" for name in members if name != chosen)
+        others = f"; left out: {rest} (name one as the column to read it)" if rest else ""
+        with archive.open(members[chosen]) as file:
+            content = _content(file, None if column == chosen else column, f" '{chosen}'")
     return Content(content.names, content.values, content.said + others)
 
 
@@ -61,7 +57,7 @@ def _content(file: IO[bytes], column: str | None, name: str) -> Content:
         )
     with quiet():  # a wider type may overflow here; the next line says where
         values = values.astype(np.float64, order="C", copy=False)
-    _require_finite(values)
+    require_finite(values)
     said = f"an array{name} of {array.dtype if names is None else 'records'}, {_axes(values)}"
     values = values[:, None] if values.ndim == 1 else values
     return chosen_feature(Content(names or [str(i) for i in range(values.shape[-1])], values, said), column)
@@ -92,17 +88,6 @@ def _count(file: Any) -> int:
     for size in shape:
         count *= size
     return count
-
-
-def _require_finite(values: np.ndarray) -> None:
-    finite = np.isfinite(values)
-    if finite.all():
-        return
-    where = tuple(np.argwhere(~finite)[0].tolist())
-    hint = ""
-    if values.ndim == 3 and (np.diff(finite.all(axis=2).astype(np.int8), axis=0) <= 0).all():
-        hint = "; where NaN pads shorter sequences, write 0 and give gradlab.analyze their lengths="
-    raise InputError(f"{values[where]} at index {where}; every value must be finite{hint}")
 
 
 def _axes(values: np.ndarray) -> str:

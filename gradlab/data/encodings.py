@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterator
 
 from ..errors import InputError
 
@@ -15,7 +16,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: ("utf-16", "UTF-16"),
     codecs.BOM_UTF16_BE: ("utf-16", "UTF-16"),
 }
-_NOT_ASCII = re.compile(rb"[^\n]*[\x80-\xff][^\n]*")
+_HIGH = re.compile(rb"[\x80-\xff]")
 
 
 def decoded(data: bytes) -> str:
@@ -67,14 +68,24 @@ def _likely(data: bytes) -> tuple[str, str]:
     from charset_normalizer import from_bytes
 
     lines, size = [], 0
-    for match in _NOT_ASCII.finditer(data):
-        lines.append(match[0][:SAMPLE])
-        size += len(lines[-1])
+    for line in _beyond_ascii(data):
+        lines.append(line)
+        size += len(line)
         if size > SAMPLE:
             break
     sample = b"\n".join(lines)
     best = (_is_latin(sample) and from_bytes(sample, cp_isolation=[WESTERN]).best()) or from_bytes(sample).best()
     return (best.encoding, best.encoding) if best else ("utf-8", "UTF-8")
+
+
+def _beyond_ascii(data: bytes) -> Iterator[bytes]:
+    """The lines that are no ASCII; of a long one, what is around the first byte that is none."""
+    end = 0
+    while found := _HIGH.search(data, end):
+        start, middle = max(end, data.rfind(b"\n", end, found.start()) + 1), found.start()
+        end = data.find(b"\n", middle)
+        end = len(data) if end < 0 else end
+        yield data[max(start, middle - SAMPLE // 2) : min(end, middle + SAMPLE // 2)]
 
 
 def _is_latin(sample: bytes) -> bool:

@@ -1,7 +1,11 @@
 """Files on disk: only regular ones, as a pipe may never end, and no more of a file than can be used."""
 
+import io
 import os
 import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +55,20 @@ def named_content(path: str | os.PathLike[str], limit: int | None = None) -> tup
     """The name that a person knows a file by, and what is in it; limit as in `read_file`."""
     data = read_file(path, limit)
     return original_name(Path(path)), data
+
+
+@contextmanager
+def unzipped(data: bytes, suffix: str, advice: str) -> Iterator[zipfile.ZipFile]:
+    """The archive that a file is. Raises InputError where it is damaged, which may show only inside."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            yield archive
+    except InputError:
+        raise
+    except (
+        Exception
+    ) as error:  # of zip and of what it packs with: a damaged or encrypted archive raises almost anything
+        raise InputError(f"not a readable {suffix} ({error}); {advice}") from None
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:

@@ -101,6 +101,18 @@ def byte_codes(data: bytes) -> tuple[np.ndarray, bytes]:
     return np.frombuffer(data.translate(numbers), np.uint8), symbols
 
 
+def require_finite(values: np.ndarray) -> None:
+    """Raise InputError, with the place, for a number of a file that is not finite."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    where = tuple(np.argwhere(~finite)[0].tolist())
+    hint = ""
+    if values.ndim == 3 and (np.diff(finite.all(axis=2).astype(np.int8), axis=0) <= 0).all():
+        hint = "; where NaN pads shorter sequences, write 0 and give gradlab.analyze their lengths="
+    raise InputError(f"{values[where]} at index {where}; every value must be finite{hint}")
+
+
 def chosen_feature(content: Content, column: str | None) -> Content:
     """All features, or the one of that name or index. Raises InputError that lists the names."""
     if column is None:

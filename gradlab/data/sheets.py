@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from .files import LIMIT, require_few_values
+from .files import LIMIT, require_few_values, unzipped
 from .layout import Layout, Row
 from .series import index_of
 from .table import Column, Table, read_table
+
+STAMP = "2000-01-01"  # stands for any cell of a column of dates or times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,14 +25,11 @@ if TYPE_CHECKING:
 def read_excel(data: bytes, text_column: str | None = None) -> Table:
     """The first sheet of a workbook; a row of it is a line. Raises InputError for what is none."""
     calamine = _library("python_calamine", ".xlsx")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if (size := sum(member.file_size for member in archive.infolist())) > LIMIT:
-                raise InputError(f"it unpacks to {size / 1e6:,.0f} MB; data may have {LIMIT / 1e6:.0f} MB")
+    with unzipped(data, ".xlsx", "save it as .csv") as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > LIMIT:
+            raise InputError(f"it unpacks to {size / 1e6:,.0f} MB; data may have {LIMIT / 1e6:.0f} MB")
         sheet = calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)).get_sheet_by_index(0)
         rows = sheet.to_python(skip_empty_area=False)
-    except (zipfile.BadZipFile, calamine.CalamineError) as error:
-        raise InputError(f"not a readable .xlsx ({error}); save it as .csv") from None
     return read_table(_as_text(rows), text_column, ",")
 
 
@@ -58,16 +56,18 @@ class Frame(Table):
 
 def read_parquet(data: bytes, text_column: str | None = None) -> Table:
     """A table in a Parquet file, its index among the columns. Raises InputError for what is none."""
-    arrow = _library("pyarrow", ".parquet")
+    _library("pyarrow", ".parquet")
     parquet = _library("pyarrow.parquet", ".parquet")
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
         require_few_values(file.metadata.num_rows * file.metadata.num_columns)
         frame = file.read().to_pandas()
-    except (arrow.ArrowException, OSError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # of Arrow, and of what pandas notes in JSON of the columns: damaged, almost anything
         raise InputError(f"not a readable .parquet ({error}); save it as .csv") from None
     if frame.index.name is not None:
-        frame = frame.reset_index()
+        frame = frame.reset_index(allow_duplicates=True)
     if not len(frame) or not len(frame.columns):
         raise InputError("no row of data in it; expected numbers in columns, one step per row")
     names = [str(name) for name in frame.columns]
@@ -80,7 +80,7 @@ def read_parquet(data: bytes, text_column: str | None = None) -> Table:
 def _column(cells: pd.Series) -> Column:
     column = Column(".")
     if cells.dtype.kind in "Mm":
-        column.parts, column.rows, column.example = [np.full(len(cells), np.nan)], len(cells), "2000-01-01"
+        column.parts, column.rows, column.wrong, column.example = [np.full(len(cells), np.nan)], len(cells), 0, STAMP
     else:
         column.add(cells if cells.dtype.kind in "iuf" else cells.astype("str"))
     return column

@@ -8,7 +8,7 @@ import re
 from ..errors import InputError
 from ..wording import counted
 from .files import require_few_values
-from .series import Content, chosen_feature
+from .series import Content, chosen_feature, require_finite
 
 _AS_PCM16 = "convert it, for example with: ffmpeg -i {} -c:a pcm_s16le out.wav"
 _PROMISED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -25,11 +25,14 @@ def read_sound(data: bytes, column: str | None = None) -> Content:
             _require_whole(sound.extra_info, sound.frames)
             values = sound.read(dtype="float64", always_2d=True)
             kind = f"sound, {sound.format_info}, {sound.subtype_info}, {sound.samplerate:,} Hz"
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip(".")
+    except InputError:
+        raise
+    except (soundfile.SoundFileError, OSError, ValueError) as error:  # the last of a length that the header gives wrong
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
         raise InputError(f"not a readable sound ({reason}); {_AS_PCM16.format('in.wav')}") from None
     if not len(values):
         raise InputError("no sound in it")
+    require_finite(values)
     channels = values.shape[1]
     said = f"{kind}: {counted(len(values), 'step')}, {counted(channels, 'channel')} as features"
     return chosen_feature(Content([str(i) for i in range(channels)], values, said), column)

@@ -12,8 +12,8 @@ import numpy as np
 from ..arrays import (
     Array,
     Namespace,
-    device_namespace,
     namespace,
+    placed,
     quiet,
     require_drawable,
     require_namespace,
@@ -87,9 +87,9 @@ class Layer(ABC):
     ) -> Params:
         """Random parameters, drawn by NumPy and then moved, so that a seed means the same weights on every device."""
         dtype = require_drawable(0 if isinstance(seed, np.random.Generator) else seed, dtype, models)
-        xp = device_namespace(device)
-        drawn = self.draw(np.random.default_rng(seed), models)
-        return {name: xp.asarray(value.astype(dtype)) for name, value in drawn.items()}
+        with quiet():
+            drawn = self.draw(np.random.default_rng(seed), models)
+        return placed(drawn, dtype, device)
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:

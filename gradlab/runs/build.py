@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, device_namespace
+from ..arrays import Array, Namespace, device_namespace, placed, quiet
 from ..cells import Cell, make_cell
 from ..config import RunConfig, controls
 from ..config.network import NetworkConfig
@@ -39,8 +39,14 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
                 "choose another input or a column",
                 "input",
             )
-    params = {name: xp.asarray(p, dtype=config.dtype) for name, p in params.items()}
-    return cell, params, (xp.asarray(part, dtype=config.dtype) for part in chain([x], chunks))
+    params = placed(params, np.dtype(config.dtype), config.device)
+    return cell, params, (_moved(part, config.dtype, xp) for part in chain([x], chunks))
+
+
+def _moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
+    """Input on a device; what is beyond the range of the dtype becomes infinite, which the engine refuses."""
+    with quiet():
+        return xp.asarray(part, dtype=dtype)
 
 
 def chosen_activation(config: RunConfig) -> str | None:

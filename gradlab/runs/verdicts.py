@@ -132,7 +132,8 @@ def aligned(ds: xr.Dataset, logs: xr.DataArray) -> np.ndarray:
     shares = np.full_like(flat, np.nan)
     for length in np.unique(lengths[lengths > 0]):
         columns = lengths == length
-        shares[-length - 1 :, columns] = flat[: length + 1, columns] - flat[length, columns]
+        own = flat[: length + 1, columns]
+        shares[-length - 1 :, columns] = own - np.where(np.isneginf(own[-1]), 0.0, own[-1])  # clipped to nothing
     return shares
 
 
@@ -181,7 +182,7 @@ def _word(log_factor: float, steps: int) -> str:
 def _reach(lags: np.ndarray) -> int:
     """The largest lag up to which at least 1 % is left throughout."""
     below = np.flatnonzero(lags < REACH)
-    return int(below[0]) - 1 if below.size else len(lags) - 1
+    return max(int(below[0]) - 1, 0) if below.size else len(lags) - 1
 
 
 def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..arrays import quiet
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
 from ..quantities import of_snapshots
@@ -68,7 +69,8 @@ def snapshot_dataset(run: TrainingRecord, index: int = -1, layer: int = 0) -> xr
 
 def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
     array = np.asarray(snapshot[f"{layer}.{name}"])
-    return array if array.dtype.kind == "i" else array.astype(float)
+    with quiet():
+        return array if array.dtype.kind == "i" else array.astype(float)
 
 
 def _snapshots(run: TrainingRecord, earlier: xr.Dataset | None) -> xr.Dataset:
@@ -108,7 +110,7 @@ def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, states: int) ->
     norms = joint(np.moveaxis(stacked("log_grad_norm"), 2, -1))
     factors, gates = stacked("jacobian_frobenius"), stacked("gate_mean")
     side = states * int(snapshots[0][f"{layer}.units"])
-    with np.errstate(divide="ignore"):
+    with quiet():  # a damaged file may hold any number
         typical = np.exp(median(np.log(factors))) / math.sqrt(side)
     alive = ~np.isnan(gates)
     return {

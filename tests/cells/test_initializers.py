@@ -209,6 +209,23 @@ def test_a_dtype_is_whatever_numpy_takes_for_it(dtype):
     assert all(array.dtype == np.float32 for array in elman(dtype=dtype).values())
 
 
+@pytest.mark.parametrize(
+    ("option", "parameter", "dtype"),
+    [
+        ({"gain": 1e300}, "W_hh", "float32"),
+        ({"input_scale": 1e300}, "W_xh", "float32"),
+        ({"bias_scale": 1e300}, "b_h", "float32"),
+        ({"forget_bias": 1e300}, "b_h", "float32"),
+        ({"bias_scale": 1.7e308}, "b_h", "float64"),
+    ],
+)
+def test_a_weight_beyond_the_range_of_its_dtype(option, parameter, dtype):
+    cell = make_cell("peephole_lstm", input_size=2, hidden_size=40)
+    with pytest.raises(InputError, match=f"^{parameter}: a weight is beyond the range of {dtype}; take smaller scales"):
+        cell.init(0, **option, dtype=dtype)
+    assert np.isfinite(cell.init(0, gain=1e37, dtype=dtype)["W_hh"]).all()
+
+
 def test_single_precision_is_the_rounded_double():
     single, double = (elman(dtype=dtype) for dtype in ("float32", "float64"))
     for key in single:

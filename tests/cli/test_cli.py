@@ -348,6 +348,21 @@ NUMERIC += [("train", field) for field, info in TrainConfig.model_fields.items()
 NUMERIC += [("lyapunov", "exponents"), ("lyapunov", "every"), ("lyapunov", "warmup"), ("theory", "gain")]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lyapunov", "--exponents", "x" * 5000],
+        ["x" * 5000],
+        ["analyze", "x y\n" * 5000],
+        ["analyze", "--" + "x" * 5000],
+    ],
+    ids=["value", "command", "argument", "option"],
+)
+def test_long_words_are_quoted_by_their_ends(arguments) -> None:
+    lines = refused(call(*arguments)).splitlines()
+    assert len(lines) == 2 and lines[0].startswith("error: ") and " ... " in lines[0] and len(lines[0]) < 1000
+
+
 @pytest.mark.parametrize("digits", [75, 5000])
 @pytest.mark.parametrize(("command", "field"), NUMERIC)
 def test_long_numbers_are_quoted_by_their_ends(command, field, digits):

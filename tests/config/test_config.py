@@ -79,6 +79,12 @@ def test_an_unknown_name_gets_the_nearest(field):
     assert str(caught.value) == f"{field}: unknown {kind} '{wrong}'. Did you mean '{near}'? Valid: {', '.join(valid)}"
 
 
+def test_a_field_that_no_json_could_name_is_unknown_like_any_other():
+    with pytest.raises(ConfigError, match=r"got 0\n.*: unknown field '.*udcff'") as caught:
+        RunConfig(**{"\udcff": 1, "steps": 0})
+    assert list(caught.value.fields) == ["steps", "\udcff"]
+
+
 def test_an_unknown_field_gets_the_nearest():
     with pytest.raises(InputError) as caught:
         RunConfig(hiden_size=3)
@@ -144,6 +150,14 @@ def test_no_number_that_begins_at_zero_takes_a_negative_zero(config):
         if field.annotation is float and any(getattr(bound, "ge", None) == 0 for bound in field.metadata):
             with pytest.raises(InputError, match=f"^{name}: expected at least 0, got -0.0$"):
                 config(**{name: -0.0})
+
+
+@pytest.mark.parametrize(("kind", "name"), [(RunConfig, "input"), (RunConfig, "weights"), (TrainConfig, "column")])
+def test_text_is_what_json_and_a_link_can_hold(kind, name):
+    message = rf"^{name}: expected text in UTF-8, got .*udcff.csv'; rename what is called so$"
+    with pytest.raises(ConfigError, match=message):
+        kind(**{name: "\udcff.csv"})
+    assert getattr(kind(**{name: "\u00e9\x07"}), name) == "\u00e9\x07"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

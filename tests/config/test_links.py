@@ -132,6 +132,22 @@ def test_a_pin_whose_file_is_not_here_does_not_pass_as_another_run(cache):
     assert any("co2.csv" in text for text in (*link.notices, *link.missing.values()))
 
 
+def test_another_version_is_told_in_letters_that_can_be_read():
+    (said,) = from_query("v=%1e2").notices
+    assert said == r"This link has version \x1e2; this gradlab reads version 1."
+
+
+@pytest.mark.parametrize("name", ["\0.csv", "\x1b[31m", "\udcff", "a\nb", "x" * 5000])
+def test_a_missing_file_is_named_in_letters_that_can_be_read(cache, name):
+    query = urlencode(
+        [("file", name), ("pin", urlencode([("weights", name)], errors="surrogatepass"))], errors="surrogatepass"
+    )
+    for text in (query, f"file={name}&pin=weights%3D{name}"):
+        link = from_query(text)
+        assert all(said.isprintable() and len(said) < 1000 for said in (*link.notices, *link.missing.values()))
+        assert len(link.notices) == len(link.missing) == 1
+
+
 def test_a_file_that_cannot_be_read_cannot_be_linked(cache):
     with pytest.raises(InputError, match="file not found: none.csv"):
         to_query(RunConfig(input="none.csv"))

@@ -172,6 +172,7 @@ def test_what_a_link_says_wrong_is_named():
     text = " ".join(notices)
     assert "expected one of w-b, w-v, b-v, got 'q-z'" in text
     assert "unknown field 'gian'" in text and "unknown activation 'tahn'" in text
+    assert phase_draw.read("?axes=%00" + "x" * 5000)[1][0].endswith(r"got '\x00xxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxx'")
     followed = phase_draw.follow("?axes=w-v&bias_scale=0.4")
     assert followed["values"] | {"activation": "tanh", "axes": "w-v", "sigma_b": 0.4} == followed["values"]
     assert followed["base"] == "?v=1&bias_scale=0.4&axes=w-v"

@@ -44,6 +44,8 @@ HOSTILE = {
     ),
     "a late short row": ("a.csv", b"1,2\n2,4\n" * (SIZE // 8) + b"1\n", f"line {SIZE // 4 + 1} has 1 cells"),
     "formatted cells": ("a.csv", b"5%\n7%\n" * (SIZE // 6), "rows of '0'"),
+    "a long line after an accent": ("a.csv", b"\xe9\n" + b"1" * SIZE, "line 1 is not CSV"),
+    "an accent in a long line": ("a.csv", b" " * SIZE + b"\xe9\n1,2\n2,4\n", "no row of data in it"),
     "one long text": ("a.txt", b"1" * SIZE, "Read a.txt as text"),
 }
 

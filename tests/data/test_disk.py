@@ -1,7 +1,6 @@
 """Whatever becomes of the disk or the process, a file is the old one or the new one, and nothing else is left."""
 
 import errno
-import json
 import os
 import re
 import stat
@@ -16,10 +15,10 @@ import gradlab
 from gradlab import plots
 from gradlab.cli.terminal import OutputFile
 from gradlab.data import disk
-from gradlab.data.uploads import find, store
+from gradlab.data.uploads import store
 from gradlab.errors import InputError
 from gradlab.runs.netcdf import netcdf
-from gradlab.training import TrainConfig, TrainingRun, train
+from gradlab.training import TrainConfig, train
 
 ROOT = Path(__file__).parents[2]
 TINY = TrainConfig(steps=8, hidden_size=5, batch_size=4, iterations=3)
@@ -245,74 +244,3 @@ def small_disk(folder):
 def test_every_writer_on_a_full_disk(folder, things):
     with small_disk(folder):
         assert_says(os.strerror(errno.ENOSPC), failures(folder, things))
-
-
-# kills
-
-KILLED = """
-import os, random, signal, sys, time
-from pathlib import Path
-from tests.data.test_disk import ENDLESS, is_whole
-
-write, folder = ENDLESS[sys.argv[1]], Path(sys.argv[2])
-write(folder, 1)
-for _ in range(30):
-    child = os.fork()
-    if not child:
-        write(folder, 10**9)
-        os._exit(0)
-    time.sleep(random.uniform(0.005, 0.3))
-    os.kill(child, signal.SIGKILL)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "it ended before it was killed"
-    assert is_whole[sys.argv[1]](folder)
-"""
-
-
-def analyses(folder, count):
-    from click.testing import CliRunner
-
-    from gradlab.cli import cli
-
-    for seed in range(count):
-        arguments = ["analyze", "--steps", "9", "--hidden-size", "3", "--batch-size", "2", "--seed", str(seed), "-q"]
-        assert CliRunner().invoke(cli, [*arguments, "-o", str(folder / "run.nc")]).exit_code == 0
-
-
-def stores(folder, count):
-    for n in range(count):
-        store(f"{n % 3}.csv", b"%d" % (n % 3) * 10**6)
-
-
-def trainings(folder, count):
-    path = folder / "run.safetensors"
-    train(TINY.replace(iterations=count), checkpoint=path, save_seconds=0)
-
-
-def is_dataset(folder):
-    import xarray as xr
-
-    with xr.open_dataset(folder / "run.nc", engine="h5netcdf") as ds:
-        return json.loads(ds.load().attrs["config"])["steps"] == 9
-
-
-def is_store(folder):
-    kept = [path for path in (folder / "cache" / "uploads").iterdir() if path.suffix == ".csv"]
-    return bool(kept) and all(find(path.name[:12], path.name[13:]) == path for path in kept)
-
-
-def is_checkpoint(folder):
-    return TrainingRun.load(folder / "run.safetensors").iteration >= 1
-
-
-ENDLESS = {"analyze -o": analyses, "store": stores, "train": trainings}
-is_whole = {"analyze -o": is_dataset, "store": is_store, "train": is_checkpoint}
-
-
-@posix
-@pytest.mark.slow
-@pytest.mark.parametrize("writer", ENDLESS)
-def test_thirty_kills_at_random_moments(writer, folder):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", KILLED, writer, str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")

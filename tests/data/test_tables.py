@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradlab.data import column_names, parse, raw_series
+from gradlab.data.encodings import as_utf8
 from gradlab.errors import InputError
 
 RNG = np.random.default_rng(5)
@@ -240,6 +241,11 @@ content-types"><Default Extension="xml" ContentType="application/xml"/></Types>"
 }
 
 
+def test_an_encoding_is_told_by_the_letters_wherever_they_are():
+    for data in (b"caf\xe9,t\n1,2\n2,4\n" + b"9" * 10**5, b"t" + b" " * 10**5 + b"caf\xe9,u\n1,2\n2,4\n4,3\n"):
+        assert as_utf8(data) == (data.decode("latin-1").encode(), "cp1252")
+
+
 def workbook(rows) -> bytes:
     """An .xlsx with these rows in its only sheet."""
 
@@ -257,6 +263,28 @@ def workbook(rows) -> bytes:
         for name, text in (PARTS | {"xl/worksheets/sheet1.xml": SHEET.format("\n".join(lines))}).items():
             archive.writestr(name, text)
     return buffer.getvalue()
+
+
+def archive(members) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as made:
+        for name, data in members.items():
+            made.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["npz", "xlsx"])
+def test_damaged_archives(suffix):
+    """Zip says so in as many ways as there are places for the damage, and some only when a member is read."""
+    members = {"\u00e9.npy": b"\x93NUMPY" + bytes(9)} | ({"[Content_Types].xml": b"x"} if suffix == "xlsx" else {})
+    whole, rng = archive(members), np.random.default_rng(0)
+    flips = [(i, byte) for i in range(4, len(whole)) for byte in (0, 255, *rng.integers(0, 256, 2).tolist())]
+    for data in [
+        whole.replace("\u00e9".encode(), b"\xe0e"),
+        *(whole[:i] + bytes([b]) + whole[i + 1 :] for i, b in flips),
+    ]:
+        with pytest.raises(InputError, match=f"^a.{suffix}: "):
+            parse(f"a.{suffix}", data)
 
 
 def test_excel():
@@ -284,6 +312,39 @@ def test_parquet(tmp_path):
     )
     with pytest.raises(InputError, match="a.parquet: not a readable .parquet"):
         parse("a.parquet", (tmp_path / "a.parquet").read_bytes()[:100])
+
+
+def test_a_column_of_dates_in_a_parquet_file_is_no_column_of_numbers(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    path = tmp_path / "a.parquet"
+    for times in (pd.date_range("2024", periods=60), pd.timedelta_range("1h", periods=60)):
+        pd.DataFrame({"when": times, "temp": TEMP}).to_parquet(path)
+        for column in ("when", "0"):
+            with pytest.raises(InputError, match=r"^a.parquet: line 1, column 'when': '.*' is not a number"):
+                raw_series(path, column)
+
+
+def test_parquet_with_damaged_notes_of_pandas(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"temp": TEMP}, pd.RangeIndex(60, name="time")).to_parquet(path)
+    whole = path.read_bytes()
+    for damage in (b"{\xffindex_columns", b"xxindex_columns"):
+        with pytest.raises(InputError, match=r"^a.parquet: not a readable .parquet \(.*; save it as .csv$"):
+            parse("a.parquet", whole.replace(b'{"index_columns', damage))
+
+
+def test_an_index_of_a_parquet_file_called_like_a_column(tmp_path):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    frame = pd.DataFrame({"x": TEMP}, pd.Index(LOAD, name="x"))
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert raw_series(tmp_path / "a.parquet").values.shape == (60, 2)
 
 
 @pytest.mark.parametrize(("name", "library"), [("a.xlsx", "python_calamine"), ("a.parquet", "pyarrow")])

@@ -254,6 +254,16 @@ def test_one_sample_overflows_and_the_others_do_not_notice():
     assert "The forward pass overflowed at step 27 (gate g, sample 2)." in text
 
 
+def test_what_single_precision_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(InputError, match="^W_hh: a weight is beyond the range of float32"):
+        gradlab.analyze(gain=1e200, dtype="float32", **SMALL)
+    with pytest.raises(InputError, match="W_hh: a weight is beyond the range of float32"):
+        gradlab.train(gain=1e200, dtype="float32", iterations=1, steps=8)
+    np.save(tmp_path / "a.npy", np.full((30, 9, 2), 1e200))
+    with pytest.raises(InputError, match="^x holds inf at step 1, sample 0; it must be finite"):
+        gradlab.analyze(input=str(tmp_path / "a.npy"), dtype="float32", **SMALL)
+
+
 def test_when_all_overflow_the_first_is_named_and_the_prefix_analysed():
     ds = gradlab.analyze(activation="identity", gain=1e20, **SMALL)
     places = json.loads(ds.attrs["overflow"])

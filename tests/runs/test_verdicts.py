@@ -105,6 +105,15 @@ def test_the_median_sample_decides():
     assert verdict(synthetic(mostly_dead)).rate == 0
 
 
+def test_a_gradient_that_is_zero_at_the_last_step_is_left_nowhere():
+    """As where clipping inside backpropagation rounds it to nothing."""
+    found = verdict(synthetic(np.full((21, 3), -np.inf)))
+    assert (found.word, found.log_factor, found.reach) == ("vanishing", None, 0)
+    assert found.details[0] == "It is exactly zero from 0 steps back on."
+    logs = np.column_stack([line(0.9, 20), line(0.9, 20), np.full(21, -np.inf)])
+    assert verdict(synthetic(logs)).word == "carried"
+
+
 def test_the_joint_state_counts():
     """All in c: h alone is exactly zero before the last step."""
     ds = synthetic(line(0.98))

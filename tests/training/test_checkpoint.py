@@ -20,7 +20,6 @@ from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
 
 ROOT = Path(__file__).parents[2]
 TINY = {"steps": 8, "hidden_size": 5, "batch_size": 4, "iterations": 12, "snapshot_every": 3, "evaluate_every": 4}
-posix = pytest.mark.skipif(os.name == "nt", reason="signals and devices as POSIX has them")
 
 
 def cut(config, path, *breaks, **options):
@@ -87,42 +86,6 @@ def test_more_iterations_are_the_same_training(tmp_path):
         assert run.params[name].tobytes() == p.tobytes()
     again = train(checkpoint=path, resume=True)  # there is nothing left to do
     assert_same_bits(again, run)
-
-
-KILLED = """
-import os, random, signal, sys, time
-from pathlib import Path
-from gradlab.training import TrainConfig, TrainingRun, checkpoint, train
-
-path, config = Path(sys.argv[1]), TrainConfig(**eval(sys.argv[2]))
-for _ in range(10):
-    child = os.fork()
-    if not child:
-        train(config, checkpoint=path, resume=path.exists(), save_seconds=0.01)
-        os._exit(0)
-    time.sleep(random.uniform(0.005, 0.12))
-    os.kill(child, signal.SIGKILL)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "it was done before it was killed"
-done = TrainingRun.load(path).iteration if path.exists() else 0
-config = config.replace(iterations=(done // config.snapshot_every + 2) * config.snapshot_every)
-broken = train(config, checkpoint=path, resume=path.exists())
-whole = train(config)
-assert all(broken.params[name].tobytes() == p.tobytes() for name, p in whole.params.items())
-assert all(broken.state[name].tobytes() == a.tobytes() for name, a in whole.state.items())
-assert len(broken.history.snapshots) == len(whole.history.snapshots) == 1 + config.iterations // config.snapshot_every
-print("the same bits", sorted(os.listdir(path.parent)))
-"""
-
-
-@posix
-def test_killed_ten_times_at_random_moments(tmp_path):
-    fields = TINY | {"iterations": 1_000_000, "snapshot_every": 50, "evaluate_every": 500, "hidden_size": 4}
-    fields |= {"dropout": 0.2, "clip": "autoclip", "optimizer": "adam"}
-    path = tmp_path / "run.safetensors"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", KILLED, str(path), repr(fields)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("the same bits ['run.safetensors']\n", "")
 
 
 # the file

@@ -212,7 +212,6 @@ PAIRS = [  # each array and each kind twice at least; the whole grid is slow
 ]
 
 
-@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_arrays_of_another_kind(path, name, kind):
     """Of values that a net may have, however unlikely, and of how many norms were clipped, nothing is said."""

@@ -13,7 +13,7 @@ from dash import Dash, Input, Output, html
 import gradlab
 from gradlab.config import ConfigError, RunConfig, controls
 from gradlab.config.links import from_query, to_query
-from gradlab.errors import InputError
+from gradlab.errors import InputError, echo
 from gradlab.runs.verdicts import FACTOR, ICONS
 from gradlab.theory.phases import LARGEST_SCALE
 from gradlab.wording import factor_text, power_text
@@ -93,7 +93,7 @@ def read(search: str) -> tuple[View, list[str]]:
     link = from_query(urlencode([pair for pair in pairs if pair[0] != "axes"]))
     axes, notices = dict(pairs).get("axes", "w-b"), list(link.notices)
     if axes not in AXES:
-        notices.append(f"Ignored axes: expected one of {', '.join(AXES)}, got '{axes}'")
+        notices.append(f"Ignored axes: expected one of {', '.join(AXES)}, got {echo(axes)}")
         axes = "w-b"
     view = View(link.config.replace(**PLAIN), axes, tuple(link.pins))
     if view.config != link.config:
