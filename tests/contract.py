@@ -21,6 +21,8 @@ EPS = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.
 TOLERANCE = {dtype: 2**10 * eps for dtype, eps in EPS.items()}  # of the largest entry; short, tame trajectories
 SIZES = (5, 2, 6, 4)  # T, B, D, H; none equals the number of models
 MODELS = ((), (3,))
+# how near to one another the largest singular values lie: the residual tells of one of them
+CROWDED = {"antisymmetric": 0.01, "cornn": 1e-5, "indrnn": 1e-5, "lru": 1e-5, "min_gru": 1e-5, "min_lstm": 1e-5}
 
 
 def cupy():

@@ -118,12 +118,17 @@ class Cell(ABC):
         """Gradients by `weights` -> by the parameters: the transposed derivative of `weights`, linear in `grads`."""
         return dict(grads)
 
-    def multipliers(self, weights: Mapping[str, Array]) -> Array | None:
-        """What each unit multiplies its own state by before any slope (*M, H), if only its own; complex for a pair.
+    def multipliers(self, weights: Mapping[str, Array]) -> Array:
+        """The recurrent weights of a `diagonal` cell, one factor per unit (*M, H), complex where it turns a pair.
 
-        weights: as `weights` makes them. None where the recurrence is no such product.
+        weights: as `weights` makes them.
         """
-        return None
+        raise NotImplementedError(f"{self.title} is not diagonal")
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the recurrent weights are one number per unit: `multipliers` in place of a matrix."""
+        return type(self).multipliers is not Cell.multipliers
 
     @property
     def driven_gates(self) -> tuple[str, ...]:
@@ -164,13 +169,14 @@ class Cell(ABC):
         """Random parameters W_xh (G_x, *M, H, D), W_hh (G_h, *M, H, R*H), b_h (G, *M, H), and p (P, *M, H) if any.
 
         recurrent_init: a registered scheme, gaussian by default, whose own scale `gain` multiplies; `spectral_radius`
-        rescales each gate's matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a standard
-        deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and the input
+        rescales each gate's matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a
+        standard deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and the input
         gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H), if the cell does not say otherwise.
         The same seed gives the same weights on every device, and each parameter has a stream of its own.
-        Raises InputError for unknown names, values that cannot be used, and options that are not in `drawn_by`.
+        Raises InputError for unknown names, values that cannot be used, a scheme or a radius for a cell without a
+        matrix, and a forget bias for one without that gate.
         """
-        self._require_drawn_by(recurrent_init=recurrent_init, gain=gain, spectral_radius=spectral_radius)
+        self._require_matrix(recurrent_init=recurrent_init, spectral_radius=spectral_radius)
         dtype = require_drawable(seed, dtype, models, gain=gain, bias_scale=bias_scale, input_scale=input_scale)
         if spectral_radius is not None:
             require_number("spectral_radius", spectral_radius, "a number from 0 on", not_negative)
@@ -198,11 +204,11 @@ class Cell(ABC):
         """The elementwise parameters p of the shape (P, *M, H) in float64."""
         return rng.normal(0, gain / np.sqrt(self.hidden_size), shape)
 
-    def _require_drawn_by(self, **options: Any) -> None:
-        """Raise InputError for an option that is given and changes nothing."""
+    def _require_matrix(self, **options: Any) -> None:
+        """Raise InputError for an option that shapes a recurrent matrix where there is none."""
         for name, value in options.items():
-            if value != {"gain": 1.0}.get(name) and name not in self.drawn_by():
-                text = f"{self.title} has no recurrent weights that it scales or shapes; leave {name} out"
+            if value is not None and not self.recurrent_gates:
+                text = f"{self.title} has no matrix of recurrent weights; leave {name} out or choose another cell"
                 raise InputError(f"{name}: {text}", name)
 
     def _full(self, name: str, models: tuple[int, ...]) -> tuple[int, ...]:

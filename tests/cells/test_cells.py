@@ -289,8 +289,8 @@ def make(**wrong):
     [
         (
             {"name": "lsmt"},
-            "unknown cell 'lsmt'. Did you mean 'lstm'\\? Valid: antisymmetric, cornn, elman, gru, indrnn, janet, lru, lstm, "
-            "min_gru, min_lstm, minimal_rnn, peephole_lstm",
+            "unknown cell 'lsmt'. Did you mean 'lstm'\\? Valid: antisymmetric, cornn, elman, gru, indrnn, janet, "
+            "lru, lstm, min_gru, min_lstm, minimal_rnn, peephole_lstm",
         ),
         ({"activation": "tanhh"}, "unknown activation 'tanhh'. Did you mean 'tanh'\\?"),
         ({"activation": 3}, "unknown activation '3'"),
