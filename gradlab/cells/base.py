@@ -170,8 +170,8 @@ class Cell(ABC):
 
         recurrent_init: a registered scheme, gaussian by default, whose own scale `gain` multiplies; `spectral_radius`
         rescales each gate's matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a
-        standard deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and the input
-        gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H), if the cell does not say otherwise.
+        standard deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and
+        the input gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H), or as the cell says.
         The same seed gives the same weights on every device, and each parameter has a stream of its own.
         Raises InputError for unknown names, values that cannot be used, a scheme or a radius for a cell without a
         matrix, and a forget bias for one without that gate.
