@@ -25,6 +25,7 @@ from .self_attention import SelfAttention, SelfAttentionTape
 from .sequential import Sequential, SequentialTape
 from .shapes import Last, LastTape, Once
 from .transformer import Positions, Transformer, TransformerBlock
+from .untied import Untied, UntiedTape
 
 __all__ = [
     "OUTPUTS",
@@ -60,5 +61,7 @@ __all__ = [
     "SequentialTape",
     "Transformer",
     "TransformerBlock",
+    "Untied",
+    "UntiedTape",
     "recurrent_tapes",
 ]
