@@ -125,6 +125,9 @@ def at_rest(case: Case) -> str:
         "lstm": lambda: np.diag(gate) + w[2] / 4,
         "gru": lambda: np.diag(gate) + (1 - gate)[:, None] * w[2] / 2,
         "minimal_rnn": lambda: np.diag(gate),
+        "min_gru": lambda: np.diag(gate),
+        "min_lstm": lambda: np.diag(gate / (gate + 0.5)),
+        "janet": lambda: np.diag(gate) + ((1 - gate) / (1 - gate + gate / math.e))[:, None] * w[1],
     }[cell.name]()
     return word(math.log(np.abs(np.linalg.eigvals(radius)).max()), case.config.steps)
 
@@ -220,6 +223,8 @@ for bias in (0.0, 4.0):
     add(f"GRU at rest, bias {bias:g}", EXACT, at_rest, cell="gru", recurrent_init="uniform", input_scale=0.0,
         forget_bias=bias)  # fmt: skip
     add(f"MinimalRNN at rest, bias {bias:g}", EXACT, at_rest, cell="minimal_rnn", input_scale=0.0, forget_bias=bias)
+for name, bias in (("min_gru", 0.0), ("min_gru", 4.0), ("min_lstm", 0.0), ("min_lstm", 6.0), ("janet", -2.0)):
+    add(f"{name} at rest, bias {bias:g}", EXACT, at_rest, cell=name, input_scale=0.0, forget_bias=bias)
 add("identity x10, 400 steps", EXACT, grows_beyond, **LINEAR, recurrent_init="identity", gain=10.0, steps=400)
 add("IRNN x4, float32", EXACT, grows_beyond, activation="relu", recurrent_init="identity", gain=4.0, dtype="float32")
 add("identity x1e30", EXACT, grows_beyond, **LINEAR, recurrent_init="identity", gain=1e30)
@@ -240,7 +245,8 @@ for phi in ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus"):
     add(f"{phi} x0.8", LONG_RUN, long_run, activation=phi, gain=0.8)
 for phi in ("relu", "selu", "gelu", "softplus"):
     add(f"{phi} x3", LONG_RUN, long_run, activation=phi, gain=3.0)
-for name in ("lstm", "gru", "peephole_lstm", "minimal_rnn", "antisymmetric"):
+GATED = ("lstm", "gru", "peephole_lstm", "minimal_rnn", "antisymmetric")
+for name in (*GATED, "indrnn", "cornn", "min_gru", "min_lstm", "janet", "lru"):
     add(f"{name} with noise", LONG_RUN, long_run, cell=name)
 for name in ("lstm", "gru"):
     add(f"{name} x8", LONG_RUN, long_run, cell=name, gain=8.0)

@@ -23,6 +23,8 @@ TOLERANCE = {dtype: 2**10 * eps for dtype, eps in EPS.items()}  # of the largest
 TIGHT = {"float32": 1e-6, "float64": 1e-9}  # of a spectral norm; far below the last digit it takes all steps there are
 SIZES = (5, 2, 6, 4)  # T, B, D, H; none equals the number of models
 MODELS = ((), (3,))
+# how near to one another the largest singular values lie: the residual tells of one of them
+CROWDED = {"antisymmetric": 0.01, "cornn": 1e-5, "indrnn": 1e-5, "lru": 1e-5, "min_gru": 1e-5, "min_lstm": 1e-5}
 
 
 def cupy():
@@ -252,7 +254,8 @@ def check_log_norms(cell, xp, dtype, models):
     assert_near(exact, expected.adjoints, dtype)
     for name, value in grads.log_param_norms.items():
         gradient = np.moveaxis(expected.gradients[name], 0, -1).reshape(*models, -1)
-        expected_log = np.log(np.linalg.norm(gradient, axis=-1))
+        with np.errstate(divide="ignore"):  # a parameter may be empty
+            expected_log = np.log(np.linalg.norm(gradient, axis=-1))
         np.testing.assert_allclose(to_numpy(value), expected_log, atol=20 * TOLERANCE[dtype])
 
 

@@ -224,7 +224,7 @@ class Softplus(Activation):
     name = "softplus"
 
     def value(self, xp: Namespace, a: Array) -> Array:
-        return xp.maximum(a, 0.0) + xp.log1p(xp.exp(-xp.abs(a)))
+        return xp.maximum(a, 0.0) + xp.log1p(xp.exp(xp.minimum(a, -a)))  # -|a| would leave out complex steps
 
     def slope(self, xp: Namespace, a: Array) -> Array:
         return logistic(xp, a)

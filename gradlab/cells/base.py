@@ -131,6 +131,18 @@ class Cell(ABC):
         """Gradients by `weights` -> by the parameters: the transposed derivative of `weights`, linear in `grads`."""
         return dict(grads)
 
+    def multipliers(self, weights: Mapping[str, Array]) -> Array:
+        """The recurrent weights of a `diagonal` cell, one factor per unit (*M, H), complex where it turns a pair.
+
+        weights: as `weights` makes them.
+        """
+        raise NotImplementedError(f"{self.title} is not diagonal")
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the recurrent weights are one number per unit: `multipliers` in place of a matrix."""
+        return type(self).multipliers is not Cell.multipliers
+
     @property
     def driven_gates(self) -> tuple[str, ...]:
         """Names of the gates with input weights."""
@@ -162,7 +174,7 @@ class Cell(ABC):
         self,
         seed: int = 0,
         *,
-        recurrent_init: str = "gaussian",
+        recurrent_init: str | None = None,
         gain: float = 1.0,
         bias_scale: float = 0.0,
         input_scale: float = 1.0,
@@ -175,25 +187,48 @@ class Cell(ABC):
     ) -> dict[str, Array]:
         """Random parameters W_xh (G_x, *M, H, D), W_hh (G_h, *M, H, R*H), b_h (G, *M, H), and p (P, *M, H) if any.
 
-        recurrent_init: a registered scheme, whose own scale `gain` multiplies; `spectral_radius` rescales each gate's
-        matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a standard
-        deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and the input
-        gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H).
+        recurrent_init: a registered scheme, gaussian by default, whose own scale `gain` multiplies; `spectral_radius`
+        rescales each gate's matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a
+        standard deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and
+        the input gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H), or as the cell says.
         The same seed gives the same weights on every device, and each parameter has a stream of its own.
-        Raises InputError for unknown names, values that cannot be used, and a forget bias on a cell without that gate.
+        Raises InputError for unknown names, values that cannot be used, a scheme or a radius for a cell without a
+        matrix, and a forget bias for one without that gate.
         """
+        self._require_matrix(recurrent_init=recurrent_init, spectral_radius=spectral_radius)
         dtype = require_drawable(seed, dtype, models, gain=gain, bias_scale=bias_scale, input_scale=input_scale)
         if spectral_radius is not None:
             require_number("spectral_radius", spectral_radius, "a number from 0 on", not_negative)
         with quiet():
             params = {
                 "W_xh": self._normal("W_xh", seed, models, input_scale / np.sqrt(self.input_size)),
-                "W_hh": self._recurrent(seed, models, recurrent_init, gain, spectral_radius),
+                "W_hh": self._recurrent(seed, models, recurrent_init or "gaussian", gain, spectral_radius),
                 "b_h": self._biases(seed, models, bias_scale, forget_bias, t_max),
             }
             if self.elementwise:
-                params["p"] = self._normal("p", seed, models, gain / np.sqrt(self.hidden_size))
+                params["p"] = self.draw_elementwise(_stream(seed, "p"), self._full("p", models), gain)
         return placed(params, dtype, device)
+
+    @classmethod
+    def drawn_by(cls) -> tuple[str, ...]:
+        """The options of `init`, beside those that every cell has, that change what is drawn for this one."""
+        matrices, forgets = bool(cls.gates[cls.recurrent]), cls.forget_gate is not None
+        return (
+            *(("recurrent_init", "spectral_radius") if matrices else ()),
+            *(("gain",) if matrices or cls.elementwise else ()),
+            *(("forget_bias",) if forgets else ()),
+        )
+
+    def draw_elementwise(self, rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> np.ndarray:
+        """The elementwise parameters p of the shape (P, *M, H) in float64."""
+        return rng.normal(0, gain / np.sqrt(self.hidden_size), shape)
+
+    def _require_matrix(self, **options: Any) -> None:
+        """Raise InputError for an option that shapes a recurrent matrix where there is none."""
+        for name, value in options.items():
+            if value is not None and not self.recurrent_gates:
+                text = f"{self.title} has no matrix of recurrent weights; leave {name} out or choose another cell"
+                raise InputError(f"{name}: {text}", name)
 
     def _full(self, name: str, models: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of a parameter, with its model axes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from ..arrays import DEVICES
@@ -19,8 +20,9 @@ def drawn(config: Any) -> bool:
     return getattr(config, "weights", None) is None
 
 
-def _gated(config: Any) -> bool:
-    return drawn(config) and CELLS[config.cell].forget_gate is not None
+def _drawn_by(option: str) -> Callable[[Any], bool]:
+    """Whether weights are drawn, and by an option that the cell has."""
+    return lambda config: drawn(config) and option in CELLS[config.cell].drawn_by()
 
 
 def generated(config: Any) -> bool:
@@ -52,7 +54,7 @@ class NetworkConfig(Config):
         min=0.1,
         max=4,
         step=0.05,
-        applies_if=drawn,
+        applies_if=_drawn_by("gain"),
     )
     steps: int = field(
         100,
@@ -76,7 +78,7 @@ class NetworkConfig(Config):
         min=-2,
         max=6,
         step=0.1,
-        applies_if=_gated,
+        applies_if=_drawn_by("forget_bias"),
     )
     recurrent_init: str = field(
         "gaussian",
@@ -84,7 +86,7 @@ class NetworkConfig(Config):
         "Scheme of the recurrent weights",
         "weights",
         choices=lambda: list(INITIALIZERS),
-        applies_if=drawn,
+        applies_if=_drawn_by("recurrent_init"),
     )
     hidden_size: int = field(
         64,

@@ -104,6 +104,13 @@ class TrainConfig(NetworkConfig):
         step=0.01,
         applies_if=lambda config: config.optimizer == "sgd",
     )
+    weight_decay: float | None = field(
+        None,
+        "Weight decay",
+        "L2, added to the gradient; adamw shrinks the weights instead, by 0.01 where nothing is said",
+        "training",
+        ge=0,
+    )
     schedule: str = field(
         "constant", "Schedule", "How the learning rate changes", "training", choices=lambda: list(SCHEDULES)
     )

@@ -21,10 +21,10 @@ Retry = Callable[[float], "Proposal | None"]
 class Change:
     """One change of a run: fields of its RunConfig, a transformation of weights that are given, or both.
 
-    transform: ("scale_recurrent", factor) multiplies W_hh, ("scale_input", factor) W_xh, ("scale_bias", factor) b_h,
-    and the delta of ("shift_forget_bias", delta) is added to the forget gate's bias. Where a cell makes its weights
-    from these parameters, they become `factor` times as large, if a multiple does that. Given weights are never drawn
-    anew.
+    transform: ("scale_recurrent", factor) multiplies W_hh, or the p that stands in its place, ("scale_input", factor)
+    W_xh, ("scale_bias", factor) b_h, and the delta of ("shift_forget_bias", delta) is added to the forget gate's bias.
+    Where a cell makes its weights from these parameters, they become `factor` times as large, if a multiple does that.
+    Given weights are never drawn anew.
     """
 
     label: str
@@ -42,7 +42,7 @@ class Change:
             return changed
         kind, amount = self.transform
         if kind != "shift_forget_bias":
-            name = {"scale_recurrent": "W_hh", "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
+            name = {"scale_recurrent": _recurrent(cell), "scale_input": "W_xh", "scale_bias": "b_h"}[kind]
             return changed | {name: params[name] * parameter_factor(cell, params, name, amount)}
         if cell.forget_gate is None:
             raise InputError(
@@ -51,6 +51,20 @@ class Change:
         bias = params["b_h"] * 1
         bias[cell.gates.index(cell.forget_gate)] += amount
         return changed | {"b_h": bias}
+
+
+def _recurrent(cell: Cell) -> str:
+    """The parameter that holds the recurrent weights, a matrix or one number per unit; InputError where none does."""
+    if cell.recurrent_gates:
+        return "W_hh"
+    if scales_multipliers(type(cell)):
+        return "p"
+    raise InputError(f"scale_recurrent: {cell.title} has no recurrent weights that a factor scales", "cell")
+
+
+def scales_multipliers(cell: type[Cell]) -> bool:
+    """Whether a gain scales what each unit multiplies its own state by, in place of a matrix."""
+    return not cell.gates[cell.recurrent] and "gain" in cell.drawn_by()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from ..config import RunConfig
 from ..data import INPUTS
 from ..runs.verdicts import FACTOR
-from .changes import Change, Proposal, Retry, is_clip
+from .changes import Change, Proposal, Retry, is_clip, scales_multipliers
 from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
 from .factors import Factors
 
@@ -87,7 +87,7 @@ class _Case:
         if self.f.has_forget_gate:
             yield from (self.shift_forget_bias(), self.scale_through_gates(), self.chrono())
         elif self.f.carries:
-            yield from (self.leak(), self.scale_through_gates(), self.lstm())
+            yield from (self.leak(), self.scale_multipliers(), self.scale_through_gates(), self.lstm())
         elif self.grows:
             yield from (self.gain(), self.clip(), self.bounded(), self.orthogonal(), self.lstm())
         else:
@@ -227,6 +227,17 @@ class _Case:
             return math.log(f.carry + factor * f.gates) + miss
 
         return self._scaled(math.log(wanted / f.gates), predicted, why, self.scale_through_gates)
+
+    def scale_multipliers(self, miss: float = 0.0) -> Proposal | None:
+        """What each unit multiplies its own state by times a factor that brings the rate to 1, slopes as they are."""
+        if self.f.cell is None or not scales_multipliers(self.f.cell) or not math.isfinite(self.log_rate):
+            return None
+        why = "A unit's gradient is multiplied by its own weight at every step, whatever the other units do."
+
+        def predicted(factor: float) -> float:
+            return self.log_rate + math.log(factor) + miss
+
+        return self._scaled(-self.log_rate - miss, predicted, why, self.scale_multipliers)
 
     def shift_forget_bias(self, miss: float = 0.0) -> Proposal | None:
         """The forget bias at which the rate is carried."""

@@ -34,16 +34,18 @@ def unroll(
     x: Array,
     initial_state: Array | None = None,
     lengths: Array | None = None,
+    hold: Array | None = None,
 ) -> Trajectory:
     """Run the cell over x (T, *M, B, D) from initial_state (S, *M, B, H), zeros by default.
 
     x may lack the model axes (all models see one input) and, with shape (T, D), the sample axis (B = 1). lengths (B,)
-    or (*M, B): steps beyond a sample's length leave its state as it is. The dtype follows the parameters.
+    or (*M, B): steps beyond a sample's length leave its state as it is. hold (T, S, *M, B, H), from 0 to 1: the share
+    of its old state that a unit keeps in place of the new one, as zoneout does. The dtype follows the parameters.
     The forward pass may overflow: `Trajectory.overflow` says where. Raises InputError for wrong shapes, by name.
     """
     models = cell.require(params)
     xp = namespace(params["W_hh"])
-    require_namespace(xp, x=x, initial_state=initial_state, lengths=lengths, **params)
+    require_namespace(xp, x=x, initial_state=initial_state, lengths=lengths, hold=hold, **params)
     require_type("x", x, "fiub", "real numbers")
     x = full_inputs(cell, x, models, params["W_hh"].dtype)
     size = (*models, x.shape[-2], cell.hidden_size)
@@ -54,10 +56,13 @@ def unroll(
         states[0] = initial_state
     own = checked_lengths(lengths, x, size[:-1])
     x = own.keep(x)  # padding may hold anything, NaN too
-    shared = cell.state_is_gate and not own.padded
+    if hold is not None:
+        _require_hold(hold, (x.shape[0], len(cell.states), *size))
+    shared = cell.state_is_gate and not own.padded and hold is None
     gates = states[1:] if shared else empty(xp, (x.shape[0], len(cell.gates), *size), states.dtype)
     middle = empty(xp, (x.shape[0], *size), states.dtype) if cell.late else None
-    traj = Trajectory(cell, dict(params), x, states, gates, own, middle=middle)
+    held = None if hold is None else hold.astype(states.dtype, copy=False)
+    traj = Trajectory(cell, dict(params), x, states, gates, own, middle=middle, hold=held)
     with quiet(), few_threads(traj.product_size):
         finite = _run(traj, shared)
     return replace(traj, finite=finite)
@@ -75,6 +80,14 @@ def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Ar
             f"x: expected shape ({expected}), time first, the input features last; got {tuple(x.shape)}", "x"
         )
     return full.astype(dtype, copy=False)
+
+
+def _require_hold(hold: Array, expected: tuple[int, ...]) -> None:
+    """Raise InputError unless shares of the shape given lie from 0 to 1."""
+    require_shape("hold", hold, expected)
+    require_type("hold", hold, "f", "float32 or float64")
+    if not bool(((hold >= 0) & (hold <= 1)).all()):
+        raise InputError("hold: expected shares from 0 to 1, of the old state that stays", "hold")
 
 
 def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array) -> None:
@@ -127,6 +140,9 @@ def _run(traj: Trajectory, shared: bool) -> bool:
                 continue
             for target, value in zip(targets, step(*[a[i] for a in arguments], *p), strict=True):
                 target[i] = value
+            if traj.hold is not None:
+                kept = traj.hold[start + i]
+                new[i] = kept * old[i] + (1 - kept) * new[i]
             if traj.lengths.padded:
                 within = traj.lengths[start + i]
                 new[i], gate[i] = within.keep(new[i], old[i]), within.keep(gate[i])

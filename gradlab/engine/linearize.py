@@ -80,7 +80,7 @@ def linearize(traj: Trajectory, start: int, stop: int, every: int = 1) -> Linear
         slopes = [_slope(traj, g, steps) for g in range(len(traj.cell.gates))]
         gates = {states.index(s): _stack(traj, c, slopes, shape) for s, c in columns.items() if c}
         middle = _middle(traj, steps, slopes, shape) if traj.cell.late else ({}, {})
-    return _of_own_steps(traj, Linearization(start, stop, carry, gates, slopes, every, *middle))
+    return _of_own_steps(traj, _held(traj, Linearization(start, stop, carry, gates, slopes, every, *middle)))
 
 
 def _middle(
@@ -144,6 +144,18 @@ def slope_at(xp: Namespace, activation: Activation, y: Array, pre: Callable[[], 
     if activation.slope_from_value is None or lost:
         return activation.slope(xp, pre())
     return activation.slope_from_value(xp, y)
+
+
+def _held(traj: Trajectory, lin: Linearization) -> Linearization:
+    """hold I + (1 - hold) J, row by row, where states are held."""
+    if traj.hold is None:
+        return lin
+    hold = traj.hold[lin.steps]
+    carry = {(row, column): (1 - hold[:, row]) * e for (row, column), e in lin.carry.items()}
+    for s in range(len(traj.cell.states)):
+        carry[s, s] = carry[s, s] + hold[:, s] if (s, s) in carry else hold[:, s]
+    gates = {s: (span, (1 - hold[:, s]) * d) for s, (span, d) in lin.gates.items()}
+    return replace(lin, carry=carry, gates=gates)
 
 
 def _of_own_steps(traj: Trajectory, lin: Linearization) -> Linearization:

@@ -29,8 +29,9 @@ class Trajectory:
 
     states (T+1, S, *M, B, H), index 0 the initial state. gate_inputs (T, G, *M, B, H): what the cell's `step` received.
     x (T, *M, B, D) with model axes of length 1 where all models see one input. middle (T, *M, B, H): what a late gate's
-    weights saw. lengths: steps beyond a sample's length
-    are the identity. finite: whether every number is known to be finite.
+    weights saw. lengths: steps beyond a sample's length are the identity. finite: whether every number is known to be
+    finite. hold (T, S, *M, B, H): the share of the old state that each step kept in place of the new one, None for no
+    such share.
     """
 
     cell: Cell
@@ -41,6 +42,7 @@ class Trajectory:
     lengths: Lengths = Lengths()
     finite: bool = False
     middle: Array | None = None
+    hold: Array | None = None
 
     def __repr__(self) -> str:
         return f"Trajectory({self.cell!r}, T={self.steps}, B={self.states.shape[-2]})"
@@ -79,7 +81,8 @@ class Trajectory:
 
     def of_samples(self, samples: slice | list[int]) -> Trajectory:
         """The same for some of the samples."""
-        names = ("x", "states", "gate_inputs", *(("middle",) if self.middle is not None else ()))
+        more = [name for name in ("middle", "hold") if getattr(self, name) is not None]
+        names = ("x", "states", "gate_inputs", *more)
         arrays = {name: getattr(self, name)[..., samples, :] for name in names}
         return replace(self, lengths=self.lengths.of_samples(samples), **arrays)
 
@@ -126,13 +129,14 @@ class Trajectory:
             return self.cell.completed(self.xp, *self.arguments(steps))
 
     def arguments(self, steps: slice) -> list[Array]:
-        """What `partials` takes, for a range of steps at once."""
-        old = self.states[:-1][steps]
-        new = self.states[1:][steps]
+        """What `partials` takes, for a range of steps at once; the new states as they are before any is held."""
+        old, p = self.states[:-1][steps], elementwise(self.cell, self.weights)
         arrays = [self.gate_inputs[steps, g] for g in range(len(self.cell.gates))]
         arrays += [old[:, s] for s in range(len(self.cell.states))]
-        arrays += [new[:, s] for s in range(len(self.cell.states))]
-        return arrays + elementwise(self.cell, self.weights)
+        if self.hold is not None:
+            return [*arrays, *self.cell.step(self.xp, *arrays, *p), *p]
+        new = self.states[1:][steps]
+        return arrays + [new[:, s] for s in range(len(self.cell.states))] + p
 
     @lazy
     def overflow(self) -> list[Overflow]:

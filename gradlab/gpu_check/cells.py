@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import Namespace
 from ..cells import CELLS
 from ..engine.backward import Gradients
+from ..engine.cell_declaration import makes_weights
 from ..engine.jacobian import jacobian
 from ..engine.scaled import Scaled
 from ..engine.step_clipping import STEP_MODES
@@ -122,16 +123,24 @@ def padded(xp: Namespace, problem: Problem, **options: object) -> Found:
 
 
 def scaled(xp: Namespace, problem: Problem) -> Found:
-    """Loss gradients that are scaled numbers, with exponents from -1500 to 1500."""
+    """Loss gradients that are scaled numbers, with exponents from -1500 to 1500.
+
+    States share an exponent. Steps of 300 leave what is below another state by that much at zero or in full precision,
+    never among the denormal numbers between, which have few digits.
+    """
     shape = (*problem.dL_dh.shape[:-1], 1)
-    powers = xp.asarray(np.random.default_rng(3).integers(-1500, 1500, shape).astype(np.int32))
+    powers = xp.asarray((300 * np.random.default_rng(3).integers(-5, 6, shape)).astype(np.int32))
     return _logarithms(replace(problem, dL_dh=Scaled(problem.dL_dh, powers)))
 
 
 def grown(xp: Namespace, problem: Problem, by: float) -> Found:
-    """Recurrent weights times a factor, over states that stay at rest, so that the gradient leaves every range."""
+    """Recurrent weights times a factor, over states that stay at rest, so that the gradient leaves every range.
+
+    A diagonal cell whose weights its parameters are has them in p; elsewhere p stays as it is.
+    """
     nothing = {name: 0 * getattr(problem, name) for name in ("x", "initial", "dL_dh")}
-    weights = {"W_hh": by * problem.params["W_hh"], "b_h": 0 * problem.params["b_h"]}
+    name = "p" if problem.cell.diagonal and not makes_weights(problem.cell) else "W_hh"
+    weights = {name: by * problem.params[name], "b_h": 0 * problem.params["b_h"]}
     return _logarithms(replace(problem, params=problem.params | weights, **nothing))
 
 

@@ -27,6 +27,7 @@ from .shapes import Last, LastTape, Once
 from .transformer import Positions, Transformer, TransformerBlock
 from .tree import Tree, TreeTape
 from .trees import Trees
+from .untied import Untied, UntiedTape
 
 __all__ = [
     "OUTPUTS",
@@ -66,5 +67,7 @@ __all__ = [
     "Tree",
     "TreeTape",
     "Trees",
+    "Untied",
+    "UntiedTape",
     "recurrent_tapes",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, namespace, require_number
 from ..cells import Cell
 from ..engine.backward import Gradients, bptt
 from ..engine.forward import unroll
@@ -48,13 +48,16 @@ class RecurrentTape:
 class Recurrent(Layer):
     """h_1 ... h_T of a cell (T, *M, B, H) over x (T, *M, B, D); masked steps keep the state as it is.
 
-    options: keywords of the cell's `init` on how to draw, such as gain or forget_bias.
+    options: keywords of the cell's `init` on how to draw, such as gain or forget_bias. zoneout: the probability with
+    which a unit keeps its old state at a step of training, as one number or by the state's name; outside training each
+    state keeps that share (Krueger et al. 2017).
     """
 
     cell: Cell
     options: Mapping[str, Any] = field(hash=False)
+    zoneout: Mapping[str, float] = field(hash=False)
 
-    def __init__(self, cell: Cell, **options: Any) -> None:
+    def __init__(self, cell: Cell, *, zoneout: float | Mapping[str, float] = 0.0, **options: Any) -> None:
         if not isinstance(cell, Cell):
             raise InputError(f"Recurrent: expected a cell such as make_cell('lstm', ...), got {cell!r}", "cell")
         known = signature(cell.init).parameters.keys() - ELSEWHERE
@@ -62,6 +65,7 @@ class Recurrent(Layer):
             raise unknown("option of a cell's init", name, sorted(known), name)
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "options", options)
+        object.__setattr__(self, "zoneout", _rates(cell, zoneout))
 
     @property
     def stateful(self) -> bool:
@@ -76,8 +80,20 @@ class Recurrent(Layer):
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, RecurrentTape]:
         """h of every step, and the trajectory."""
-        traj = unroll(self.cell, params, x, how.initial_state, lengths)
+        traj = unroll(self.cell, params, x, how.initial_state, lengths, self._hold(params, x, how))
         return traj.states[1:, 0], RecurrentTape(traj)
+
+    def _hold(self, params: Mapping[str, Array], x: Array, how: Pass) -> Array | None:
+        """What `unroll` holds (T, S, *M, B, H): drawn by NumPy from how.rng, then moved; the rates outside training."""
+        if not any(self.zoneout.values()):
+            return None
+        xp, models = namespace(params["b_h"]), self.cell.require(params)
+        batch = x.shape[-2] if x.ndim > 2 else 1
+        shape = (x.shape[0], len(self.cell.states), *models, batch, self.cell.hidden_size)
+        rates = np.reshape([self.zoneout[name] for name in self.cell.states], (-1, *(1,) * (len(models) + 2)))
+        if how.rng is None:
+            return xp.broadcast_to(xp.asarray(rates.astype(params["b_h"].dtype)), shape)
+        return xp.asarray((how.rng.random(shape, dtype=np.float32) < rates).astype(params["b_h"].dtype))
 
     def _backward(
         self, params: Mapping[str, Array], tape: RecurrentTape, dy: Scaled, how: Pass
@@ -87,6 +103,16 @@ class Recurrent(Layer):
         tape.observer = None if how.observe is None else how.observe(tape.trajectory)
         tape.gradients = bptt(tape.trajectory, dy, how.dL_dfinal, how.clip, observe=tape.observer)
         return tape.gradients.scaled_inputs, tape.gradients.scaled_params
+
+
+def _rates(cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]:
+    """The probability of each state of the cell, 0 where none is given."""
+    given = zoneout if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, zoneout)
+    for name, rate in given.items():
+        if name not in cell.states:
+            raise unknown("state", name, list(cell.states), "zoneout")
+        require_number("zoneout", rate, "a probability in [0, 1)", lambda r: 0 <= r < 1)
+    return dict.fromkeys(cell.states, 0.0) | dict(given)
 
 
 def recurrent_tapes(tape: Any) -> dict[str, RecurrentTape]:

@@ -25,11 +25,19 @@ OPTIMIZERS: Registry[type[Optimizer]] = Registry("optimizer")
 SCHEDULES: Registry[Callable[[int, int], float]] = Registry("schedule")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Optimizer(ABC):
     """A rule by which gradients change parameters; the state is a flat dict, so that a checkpoint can hold it.
 
     "updates" is their number so far, a host array (); the rest is "KIND.PARAMETER", shaped as the parameter.
+    weight_decay: g + weight_decay p takes the place of the gradient g, that of the penalty weight_decay |p|^2 / 2, as
+    PyTorch has it; `adamw` shrinks the parameters themselves. Raises InputError where it is negative or not finite.
     """
+
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_number("weight_decay", self.weight_decay, *NOT_NEGATIVE)
 
     @property
     @abstractmethod
@@ -58,7 +66,11 @@ class Optimizer(ABC):
         count = int(state["updates"])
         for name, p in params.items():
             kept = [state[f"{kind}.{name}"] for kind in self.memory]
-            self._update(namespace(p), p, grads[name], learning_rate, count, *kept)
+            self._update(namespace(p), p, self._penalised(p, grads[name]), learning_rate, count, *kept)
+
+    def _penalised(self, p: Array, g: Array) -> Array:
+        """The gradient with that of the penalty."""
+        return g + self.weight_decay * p if self.weight_decay else g
 
     @abstractmethod
     def _update(self, xp: Namespace, p: Array, g: Array, rate: float, count: int, *kept: Array) -> None:
@@ -97,6 +109,7 @@ class SGD(Optimizer):
     nesterov: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_share(momentum=self.momentum)
         if self.nesterov and not self.momentum:
             raise InputError("nesterov: needs a momentum above 0, such as 0.9", "nesterov")
@@ -127,6 +140,7 @@ class RMSprop(Optimizer):
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_share(alpha=self.alpha)
         _require_positive("eps", self.eps)
 
@@ -159,6 +173,7 @@ class Adam(Optimizer):
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_share(beta1=self.beta1, beta2=self.beta2)
         _require_positive("eps", self.eps)
 
@@ -186,14 +201,14 @@ class AdamW(Adam):
     """Adam with decoupled weight decay: p *= 1 - rate weight_decay before Adam's update.
 
     Source: Loshchilov & Hutter 2019, algorithm 2, the decay scaled by the learning rate as in PyTorch.
-    Raises InputError as Adam does, and for a weight decay that is negative or not finite.
+    Raises InputError as Adam does.
     """
 
     weight_decay: float = 0.01
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_number("weight_decay", self.weight_decay, *NOT_NEGATIVE)
+    def _penalised(self, p: Array, g: Array) -> Array:
+        """The gradient as it is."""
+        return g
 
     def _update(self, xp: Namespace, p: Array, g: Array, rate: float, count: int, *kept: Array) -> None:
         p *= 1 - rate * self.weight_decay

@@ -39,18 +39,24 @@ def plan(run: Recording) -> Plan:
 
     The longest samples, as a short one (or one that overflowed early) tells of few steps.
     """
-    traj, size = run.traj, run.traj.weights["W_hh"].size
+    traj, size = run.traj, _multiplied(run)
     steps, batch = traj.steps, traj.states.shape[-2]
     left = max(LEAST, SHARE * PASS_COST * size * steps * batch)
-    cost = EIGENVALUE_COST * traj.cell.hidden_size * size / len(traj.cell.reads)
+    cost = EIGENVALUE_COST * traj.cell.hidden_size * traj.weights["W_hh"].size / len(traj.cell.reads)
     eigenvalues = cost <= left / 2
-    jacobians = max(1, int((left - cost * eigenvalues) / max(1, SPECTRAL_COST * size)))
+    jacobians = max(1, int((left - cost * eigenvalues) / (SPECTRAL_COST * size)))
     if "jacobian_spectral" in run.wanted:
         jacobians = steps * batch
     count = min(batch, max(1, jacobians // steps))
     longest = np.argsort(-traj.valid_steps.reshape(-1, batch).sum(axis=0), kind="stable")[:count]
     every = math.ceil(count * steps / jacobians)
     return Plan(sorted(longest.tolist()), every, eigenvalues or "recurrent_eigenvalues" in run.wanted)
+
+
+def _multiplied(run: Recording) -> int:
+    """What a step multiplies one sample's state by, in numbers: its recurrent weights, or the blocks of its carry."""
+    carry = len(run.traj.cell.states) ** 2 * run.traj.cell.hidden_size
+    return max(run.traj.weights["W_hh"].size, carry)
 
 
 @once
@@ -90,15 +96,25 @@ def spectral_radius(run: Recording) -> Array:
 @quantity(("recurrent_gate", "*", "index"), "sigma_i(W)")
 def recurrent_singular_values(run: Recording) -> Array:
     """Singular values of each gate's recurrent weights, largest first."""
+    if run.traj.cell.diagonal:
+        return -np.sort(-np.abs(_multipliers(run)))
     return np.linalg.svd(square_weights(run), compute_uv=False)
 
 
 @once
 def eigenvalues(run: Recording) -> np.ndarray:
-    """(G_h, *M, H), complex where any is; NaN where they are too costly."""
+    """(G_h, *M, H), complex where any is; NaN where they are too costly. Of a diagonal cell the diagonal."""
+    if run.traj.cell.diagonal:
+        return _multipliers(run)
     weights = square_weights(run)
     values: np.ndarray = np.linalg.eigvals(weights) if plan(run).eigenvalues else np.full(weights.shape[:-1], MISSING)
     return values
+
+
+def _multipliers(run: Recording) -> np.ndarray:
+    """What the units of a diagonal cell multiply their states by (1, *M, H), in host memory."""
+    found: np.ndarray = to_numpy(run.traj.cell.multipliers(run.traj.weights))[None]
+    return found
 
 
 def square_weights(run: Recording) -> np.ndarray:

@@ -71,7 +71,7 @@ def cell_of(config: NetworkConfig, input_size: int) -> Cell:
 
 def draw_options(config: NetworkConfig, length: int) -> dict[str, Any]:
     """How that cell's weights are drawn, as keywords of its `init`; length: of the longest sequence it will see."""
-    fields = {name: getattr(config, name) for name in ("recurrent_init", "gain", "bias_scale", "input_scale")}
-    if controls(type(config))["forget_bias"].applies_if(config):
-        fields |= {"forget_bias": config.forget_bias, "t_max": max(length, 3)}
-    return fields
+    known = controls(type(config))
+    names = ("recurrent_init", "gain", "bias_scale", "input_scale", "forget_bias")
+    fields = {name: getattr(config, name) for name in names if known[name].applies_if(config)}
+    return fields | ({"t_max": max(length, 3)} if "forget_bias" in fields else {})

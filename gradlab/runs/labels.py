@@ -57,7 +57,7 @@ def names(cell: Cell) -> dict[str, tuple[str, ...]]:
     return {
         "state": cell.states,
         "gate": cell.gates,
-        "recurrent_gate": cell.recurrent_gates,
+        "recurrent_gate": (CARRY,) if cell.diagonal else cell.recurrent_gates,
         "path": (CARRY, *cell.recurrent_gates),
         "parameter": tuple(cell.shapes),
         "part": ("real", "imag"),

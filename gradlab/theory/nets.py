@@ -131,11 +131,33 @@ def _minimal_rnn(net: Net) -> Iterator[Prediction]:
             yield _minimal_rnn_mean_field(net)
 
 
+def _indrnn(net: Net) -> Iterator[Prediction]:
+    if net.cell.activation.name == "identity":
+        return _multiplied(net)
+    return _at_rest(net, always=False)
+
+
+def _multiplied(net: Net) -> Iterator[Prediction]:
+    """Of a linear recurrence that is diagonal."""
+    with np.errstate(divide="ignore"):
+        yield _prediction("spectral_radius", np.log(np.abs(net.cell.multipliers(net.weights)).max(axis=-1)))
+
+
+def _cornn(net: Net) -> Iterator[Prediction]:
+    return _at_rest(net, always=False)
+
+
 def _gated(net: Net) -> Iterator[Prediction]:
     return _at_rest(net, always=True)
 
 
-RULES: dict[str, Callable[[Net], Iterator[Prediction]]] = {"elman": _elman, "minimal_rnn": _minimal_rnn}
+RULES: dict[str, Callable[[Net], Iterator[Prediction]]] = {
+    "elman": _elman,
+    "minimal_rnn": _minimal_rnn,
+    "indrnn": _indrnn,
+    "lru": _multiplied,
+    "cornn": _cornn,
+}
 
 
 def _at_rest(net: Net, always: bool) -> Iterator[Prediction]:

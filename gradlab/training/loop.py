@@ -64,6 +64,7 @@ class TrainingRun(TrainingRecord):
         rng = np.random.default_rng([config.seed, WEIGHTS_STREAM])
         self.params = self.network.init(rng, dtype=config.dtype, device=config.device)
         own = {"momentum": config.momentum} if config.optimizer == "sgd" else {}
+        own |= {} if config.weight_decay is None else {"weight_decay": config.weight_decay}
         self.optimizer = OPTIMIZERS[config.optimizer](**own)
         self.state = self.optimizer.init(self.params)
         updates = config.clip in CLIPPERS

@@ -73,8 +73,44 @@ def lem(params, x, y, z):
     return (1 - r) * y + r * np.tanh(affine(params, 3, 3, 3, x, z)), z
 
 
-SINGLE = (elman, lstm, peephole_lstm, gru, minimal_rnn, antisymmetric)
-EQUATIONS = {f.__name__: f for f in (*SINGLE, gru_v1, mgu, lem)}
+def indrnn(params, x, h):
+    return (np.tanh(affine(params, 0, None, 0, x, h) + params["p"][0] * h),)
+
+
+def cornn(params, x, y, z):
+    w_y, w_z = np.split(params["W_hh"][0], 2, axis=-1)
+    force = np.tanh(y @ w_y.T + z @ w_z.T + x @ params["W_xh"][0].T + params["b_h"][0])
+    z = z + 0.06 * (force - 66.0 * y - 15.0 * z)
+    return y + 0.06 * z, z
+
+
+def min_gru(params, x, h):
+    n, z = np.tanh(affine(params, 0, None, 0, x, h)), sigmoid(affine(params, 1, None, 1, x, h))
+    return (z * h + (1 - z) * n,)
+
+
+def min_lstm(params, x, h):
+    i, f, g = (affine(params, k, None, k, x, h) for k in range(3))
+    i, f = sigmoid(i), sigmoid(f)
+    return (f / (f + i) * h + i / (f + i) * np.tanh(g),)
+
+
+def janet(params, x, h):
+    s, g = (affine(params, k, k, k, x, h) for k in range(2))
+    return (sigmoid(s) * h + (1 - sigmoid(s - 1.0)) * np.tanh(g),)
+
+
+def lru(params, x, h, k):
+    nu, theta, log_gamma = params["p"]
+    turn = np.exp(-np.exp(nu) + 1j * np.exp(theta))
+    b_x = np.tanh(affine(params, 0, None, 0, x, h)) + 1j * np.tanh(affine(params, 1, None, 1, x, h))
+    s = turn * (h + 1j * k) + np.exp(log_gamma) * b_x
+    return s.real, s.imag
+
+
+FORMULAS = (elman, lstm, peephole_lstm, gru, minimal_rnn, antisymmetric)
+FORMULAS += (indrnn, cornn, min_gru, min_lstm, janet, lru, gru_v1, mgu, lem)
+EQUATIONS = {f.__name__: f for f in FORMULAS}
 
 
 def test_every_cell_has_its_equations_here():

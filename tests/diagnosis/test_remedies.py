@@ -14,6 +14,7 @@ from gradlab.cells import CELLS
 from gradlab.cli import cli
 from gradlab.diagnosis import Change, diagnose, rerunner
 from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
+from gradlab.errors import InputError
 from gradlab.runs.build import build
 from gradlab.runs.verdicts import verdict
 from gradlab.theory import critical_line
@@ -232,6 +233,32 @@ def test_each_transformation_changes_what_it_names(models):
     np.testing.assert_allclose(moved[cell.gates.index("z")], 1.5)
     assert np.count_nonzero(moved) == moved[0].size
     assert Change("nothing").apply_weights(cell, params).keys() == params.keys()
+
+
+@pytest.mark.parametrize("gain", [0.3, 3.0])
+@pytest.mark.parametrize("given", [False, True], ids=["drawn", "given"])
+def test_the_weights_of_a_diagonal_cell_are_what_is_scaled(gain, given):
+    """A linear IndRNN: the rate follows u exactly."""
+    config = gradlab.RunConfig(cell="indrnn", activation="identity", gain=gain, steps=60, batch_size=4)
+    cell, params, x = build(config)
+
+    def rerun(change):
+        return gradlab.analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **change.fields)
+
+    found = diagnose(rerun(Change("as it is")), rerun) if given else diagnose(gradlab.analyze(config))
+    (remedy,) = (r for r in found.remedies if "x" in r.change.label or "Gain" in r.change.label)
+    assert remedy.verified.word == "carried"
+    assert abs(remedy.verified.log_rate) < 0.01
+    assert (remedy.change.transform is None) != given
+
+
+@pytest.mark.parametrize("name", ["lru", "min_gru", "min_lstm"])
+def test_where_no_weights_are_recurrent_none_can_be_scaled(name):
+    cell = gradlab.make_cell(name, input_size=2, hidden_size=3)
+    message = f"scale_recurrent: {cell.title} has no recurrent weights that a factor scales"
+    with pytest.raises(InputError, match=message) as error:
+        Change("a", transform=("scale_recurrent", 0.5)).apply_weights(cell, cell.init(0))
+    assert error.value.field == "cell"
 
 
 @pytest.mark.parametrize("name", ["W_hh", "W_xh"])

@@ -214,3 +214,60 @@ def test_unknown_names():
         OPTIMIZERS["adm"]
     with pytest.raises(InputError, match="unknown schedule 'cosin'. Did you mean 'cosine'"):
         SCHEDULES["cosin"]
+
+
+# weight decay
+
+
+@pytest.mark.parametrize("models", [(), (3,)])
+@each_dtype
+@each_library
+@pytest.mark.parametrize(
+    ("name", "options"), [("sgd", {}), ("sgd", {"momentum": 0.9, "nesterov": True}), ("rmsprop", {}), ("adam", {})]
+)
+def test_weight_decay_adds_the_penaltys_gradient(name, options, library, dtype, models):
+    """As with gradients to which weight_decay p was added by hand, over many updates."""
+    xp, rng = LIBRARIES[library](), np.random.default_rng(0)
+    start, grads = rng.normal(size=(2, *models, 4)).astype(dtype), rng.normal(size=(20, 2, *models, 4)).astype(dtype)
+    found, expected = {"p": xp.asarray(start)}, {"p": start.copy()}
+    decayed, plain = OPTIMIZERS[name](**options, weight_decay=0.3), OPTIMIZERS[name](**options)
+    states = decayed.init(found), plain.init(expected)
+    for g in grads:
+        decayed.step(found, {"p": xp.asarray(g)}, states[0], RATE)
+        plain.step(expected, {"p": g + np.asarray(0.3, dtype) * expected["p"]}, states[1], RATE)
+    assert str(found["p"].dtype) == dtype
+    np.testing.assert_allclose(to_numpy(found["p"]), expected["p"], rtol=1e-12 if dtype == "float64" else 1e-5)
+
+
+def test_adam_with_weight_decay_is_pytorchs_formula():
+    """torch.optim.Adam: g += weight_decay p; m and v of that; p -= rate m_hat / (sqrt(v_hat) + eps)."""
+    rng = np.random.default_rng(1)
+    p, grads = rng.normal(size=6), rng.normal(size=(30, 6))
+    found, m, v = {"p": p.copy()}, np.zeros(6), np.zeros(6)
+    adam = OPTIMIZERS["adam"](weight_decay=0.1)
+    state = adam.init(found)
+    for n, g in enumerate(grads, 1):
+        adam.step(found, {"p": g}, state, RATE)
+        g = g + 0.1 * p
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        p = p - RATE * (m / (1 - 0.9**n)) / (np.sqrt(v / (1 - 0.999**n)) + 1e-8)
+        np.testing.assert_allclose(found["p"], p, rtol=1e-12)
+
+
+def test_the_two_kinds_of_decay_without_a_gradient():
+    """adamw shrinks by 1 - rate weight_decay; adam divides the penalty's gradient by its own size."""
+    after = {}
+    for name in ("adam", "adamw"):
+        params, optimizer = {"p": np.array([2.0, -4.0])}, OPTIMIZERS[name](weight_decay=0.1)
+        optimizer.step(params, {"p": np.zeros(2)}, optimizer.init(params), RATE)
+        after[name] = params["p"]
+    np.testing.assert_allclose(after["adamw"], np.array([2.0, -4.0]) * (1 - RATE * 0.1), rtol=1e-15)
+    np.testing.assert_allclose(after["adam"], [2.0 - RATE, -4.0 + RATE], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("value", [-0.1, math.inf, math.nan, "0.1"])
+def test_a_weight_decay_is_a_finite_number_from_0_on(name, value):
+    with pytest.raises(InputError, match="weight_decay: expected a finite number of at least 0, got") as error:
+        OPTIMIZERS[name](weight_decay=value)
+    assert error.value.field == "weight_decay"

@@ -174,6 +174,8 @@ def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Req
 
 def realised(ds: xr.Dataset) -> list[components.Content]:
     """What the recurrent weights really are, over the gates."""
+    if not ds.sizes["recurrent_gate"]:
+        return ["no recurrent weights"]
     std, radius, largest, _ = weight_measures(ds).values()
     radii = "not computed" if np.isnan(radius).any() else _range(radius)  # left out for its cost
     return [f"std·√H {_range(std)} · ρ {radii} · σ", html.Sub("max"), f" {_range(largest)}"]
