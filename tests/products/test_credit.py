@@ -77,7 +77,7 @@ def test_the_parts_sum_to_the_parameters_gradient(name, truncate):
             seen = [
                 traj.middle[k - 1] if traj.cell.late and g == len(deltas) - 1 else r[k - 1] for g in range(len(deltas))
             ]
-            found = np.stack([d.T @ s for d, s in zip(deltas[:, k - 1], seen, strict=True)])
+            found = outer_products(deltas[:, k - 1], seen)
             np.testing.assert_allclose(step.sum(axis=0), found, atol=1e-12)
             total = total + step.sum(axis=0)
     pulled = traj.cell.pull_back(traj.params, traj.params | {"W_hh": total})
@@ -96,7 +96,13 @@ def outer(traj, k, adjoint, r):
         back = deltas[len(traj.cell.gates) - 1] @ traj.weights["W_hh"][-1]
         for g, d in lin.middle_gates.items():
             deltas[g] += d[0] * back
-    return np.stack([d.T @ s for d, s in zip(deltas[: len(traj.cell.gates)][traj.cell.recurrent], seen, strict=True)])
+    return outer_products(deltas[: len(traj.cell.gates)][traj.cell.recurrent], seen)
+
+
+def outer_products(deltas, seen):
+    """sum over samples of each gate's delta (B, H) times what its weights saw (B, R*H)."""
+    found = [d.T @ s for d, s in zip(deltas, seen, strict=True)]
+    return np.stack(found) if found else np.zeros((0, 0, 0))
 
 
 @each_cell
