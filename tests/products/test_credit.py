@@ -102,7 +102,7 @@ def outer(traj, k, adjoint, r):
 def outer_products(deltas, seen):
     """sum over samples of each gate's delta (B, H) times what its weights saw (B, R*H)."""
     found = [d.T @ s for d, s in zip(deltas, seen, strict=True)]
-    return np.stack(found) if found else np.zeros((0, 0, 0))
+    return np.stack(found) if found else np.zeros((0, SIZES[3], SIZES[3]))
 
 
 @each_cell
