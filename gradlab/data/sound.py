@@ -28,7 +28,7 @@ def read_sound(data: bytes, column: str | None = None) -> Content:
     except InputError:
         raise
     except (soundfile.SoundFileError, OSError, ValueError) as error:  # the last of a length that the header gives wrong
-        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        reason = error.error_string.rstrip(".") if isinstance(error, soundfile.LibsndfileError) else error
         raise InputError(f"not a readable sound ({reason}); {_AS_PCM16.format('in.wav')}") from None
     if not len(values):
         raise InputError("no sound in it")
