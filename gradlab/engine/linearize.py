@@ -73,7 +73,8 @@ def linearize(traj: Trajectory, start: int, stop: int, every: int = 1) -> Linear
             else:
                 columns[row][column] = value
         slopes = [_slope(traj, g, steps) for g in range(len(traj.cell.gates))]
-        gates = {states.index(s): _stack(traj, c, slopes, shape) for s, c in columns.items() if c}
+        inner = _with_factor(traj, slopes, steps)
+        gates = {states.index(s): _stack(traj, c, inner, shape) for s, c in columns.items() if c}
     return _of_own_steps(traj, _held(traj, Linearization(start, stop, carry, gates, slopes, every)))
 
 
@@ -118,6 +119,15 @@ def _slope(traj: Trajectory, g: int, steps: slice) -> Array | None:
     if activation.slope_from_value is None or lost:
         return activation.slope(traj.xp, traj.pre[steps, g])
     return activation.slope_from_value(traj.xp, y)
+
+
+def _with_factor(traj: Trajectory, slopes: list[Array | None], steps: slice) -> list[Array | None]:
+    """d of what `step` receives by each pre-activation: the slopes, the candidate's times its factor."""
+    if traj.candidate_factor is None:
+        return slopes
+    candidate, factor = traj.cell.gates.index(traj.cell.candidate), traj.candidate_factor[steps]
+    slope = slopes[candidate]
+    return [*slopes[:candidate], factor if slope is None else factor * slope, *slopes[candidate + 1 :]]
 
 
 def _held(traj: Trajectory, lin: Linearization) -> Linearization:
