@@ -100,6 +100,7 @@ WRONG = {  # what no configuration takes
         "optimizer": "adm",
         "learning_rate": 0,
         "momentum": -1,
+        "weight_decay": -1,
         "schedule": "cos",
         "iterations": 0,
         "clip": "nrom",

@@ -174,7 +174,7 @@ class Cell(ABC):
         self,
         seed: int = 0,
         *,
-        recurrent_init: str | None = None,
+        recurrent_init: str = "gaussian",
         gain: float = 1.0,
         bias_scale: float = 0.0,
         input_scale: float = 1.0,
@@ -187,8 +187,8 @@ class Cell(ABC):
     ) -> dict[str, Array]:
         """Random parameters W_xh (G_x, *M, H, D), W_hh (G_h, *M, H, R*H), b_h (G, *M, H), and p (P, *M, H) if any.
 
-        recurrent_init: a registered scheme, gaussian by default, whose own scale `gain` multiplies; `spectral_radius`
-        rescales each gate's matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a
+        recurrent_init: a registered scheme, whose own scale `gain` multiplies; `spectral_radius` rescales each gate's
+        matrix instead. input_scale: sigma_v, W_xh ~ N(0, sigma_v^2 / D). bias_scale: sigma_b, a
         standard deviation. forget_bias: added to the forget gate's bias; "chrono" draws it as ln U(1, t_max - 1) and
         the input gate's as its negative (Tallec & Ollivier 2018). p ~ N(0, gain^2 / H), or as the cell says.
         The same seed gives the same weights on every device, and each parameter has a stream of its own.
@@ -202,7 +202,7 @@ class Cell(ABC):
         with quiet():
             params = {
                 "W_xh": self._normal("W_xh", seed, models, input_scale / np.sqrt(self.input_size)),
-                "W_hh": self._recurrent(seed, models, recurrent_init or "gaussian", gain, spectral_radius),
+                "W_hh": self._recurrent(seed, models, recurrent_init, gain, spectral_radius),
                 "b_h": self._biases(seed, models, bias_scale, forget_bias, t_max),
             }
             if self.elementwise:
@@ -224,9 +224,9 @@ class Cell(ABC):
         return rng.normal(0, gain / np.sqrt(self.hidden_size), shape)
 
     def _require_matrix(self, **options: Any) -> None:
-        """Raise InputError for an option that shapes a recurrent matrix where there is none."""
+        """Raise InputError for an option that is not at its default and shapes a matrix where there is none."""
         for name, value in options.items():
-            if value is not None and not self.recurrent_gates:
+            if value not in (None, "gaussian") and not self.recurrent_gates:
                 text = f"{self.title} has no matrix of recurrent weights; leave {name} out or choose another cell"
                 raise InputError(f"{name}: {text}", name)
 

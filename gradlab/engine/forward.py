@@ -20,6 +20,7 @@ from ..arrays import (
     require_type,
 )
 from ..cells import Cell
+from ..cells.activations import Identity
 from ..errors import InputError
 from .lengths import Lengths
 from .step_product import StepProduct
@@ -35,17 +36,21 @@ def unroll(
     initial_state: Array | None = None,
     lengths: Array | None = None,
     hold: Array | None = None,
+    candidate_factor: Array | None = None,
 ) -> Trajectory:
     """Run the cell over x (T, *M, B, D) from initial_state (S, *M, B, H), zeros by default.
 
     x may lack the model axes (all models see one input) and, with shape (T, D), the sample axis (B = 1). lengths (B,)
     or (*M, B): steps beyond a sample's length leave its state as it is. hold (T, S, *M, B, H), from 0 to 1: the share
-    of its old state that a unit keeps in place of the new one, as zoneout does. The dtype follows the parameters.
+    of its old state that a unit keeps in place of the new one, as zoneout does. candidate_factor (T, *M, B, H): what
+    the candidate's value is multiplied by, as recurrent dropout does; for cells that leave its nonlinearity to the
+    engine. The dtype follows the parameters.
     The forward pass may overflow: `Trajectory.overflow` says where. Raises InputError for wrong shapes, by name.
     """
     models = cell.require(params)
     xp = namespace(params["W_hh"])
-    require_namespace(xp, x=x, initial_state=initial_state, lengths=lengths, hold=hold, **params)
+    given = {"initial_state": initial_state, "lengths": lengths, "hold": hold, "candidate_factor": candidate_factor}
+    require_namespace(xp, x=x, **given, **params)
     require_type("x", x, "fiub", "real numbers")
     x = full_inputs(cell, x, models, params["W_hh"].dtype)
     size = (*models, x.shape[-2], cell.hidden_size)
@@ -56,13 +61,11 @@ def unroll(
         states[0] = initial_state
     own = checked_lengths(lengths, x, size[:-1])
     x = own.keep(x)  # padding may hold anything, NaN too
-    if hold is not None:
-        _require_hold(hold, (x.shape[0], len(cell.states), *size))
-    shared = cell.state_is_gate and not own.padded and hold is None
+    drawn = _checked_factors(cell, hold, candidate_factor, x.shape[0], size, states.dtype)
+    shared = cell.state_is_gate and not own.padded and not drawn
     gates = states[1:] if shared else empty(xp, (x.shape[0], len(cell.gates), *size), states.dtype)
     middle = empty(xp, (x.shape[0], *size), states.dtype) if cell.late else None
-    held = None if hold is None else hold.astype(states.dtype, copy=False)
-    traj = Trajectory(cell, dict(params), x, states, gates, own, middle=middle, hold=held)
+    traj = Trajectory(cell, dict(params), x, states, gates, own, middle=middle, **drawn)
     with quiet(), few_threads(traj.product_size):
         finite = _run(traj, shared)
     return replace(traj, finite=finite)
@@ -82,12 +85,35 @@ def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Ar
     return full.astype(dtype, copy=False)
 
 
-def _require_hold(hold: Array, expected: tuple[int, ...]) -> None:
-    """Raise InputError unless shares of the shape given lie from 0 to 1."""
-    require_shape("hold", hold, expected)
-    require_type("hold", hold, "f", "float32 or float64")
-    if not bool(((hold >= 0) & (hold <= 1)).all()):
+def _checked_factors(
+    cell: Cell, hold: Array | None, candidate_factor: Array | None, steps: int, size: tuple[int, ...], dtype: Any
+) -> dict[str, Array]:
+    """What is given of the two, in `dtype`; InputError for other shapes and values, and a cell that cannot take it."""
+    found: dict[str, Array] = {}
+    for name, array, shape in (
+        ("hold", hold, (steps, len(cell.states), *size)),
+        ("candidate_factor", candidate_factor, (steps, *size)),
+    ):
+        if array is not None:
+            require_shape(name, array, shape)
+            require_type(name, array, "f", "float32 or float64")
+            found[name] = array.astype(dtype, copy=False)
+    if hold is not None and not bool(((hold >= 0) & (hold <= 1)).all()):
         raise InputError("hold: expected shares from 0 to 1, of the old state that stays", "hold")
+    if candidate_factor is not None:
+        require_candidate(cell, "candidate_factor")
+    return found
+
+
+def require_candidate(cell: Cell, field: str) -> None:
+    """Raise InputError, about `field`, unless the candidate's value is one gate's, as the engine hands it to `step`."""
+    own = Identity()  # told from every other by being itself
+    given = [
+        name for name, phi in zip(cell.gates, replace(cell, activation=own).nonlinearities, strict=True) if phi is own
+    ]
+    if given != [cell.candidate]:
+        text = f"the candidate of {cell.title} is no single gate's value that a factor could reach; use zoneout"
+        raise InputError(f"{field}: {text}", field)
 
 
 def _require_batch(name: str, array: Array, expected: tuple[int, ...], x: Array) -> None:
@@ -131,6 +157,7 @@ def _run(traj: Trajectory, shared: bool) -> bool:
         plan, activations = recur(old, gate), _activations(cell, gate, slice(0, len(cell.gates) - cell.late))
         arguments, targets = [*_columns(gate), *_columns(old)], _columns(new)
         late = _late_gate(traj, start, gate) if cell.late else _nothing
+        candidate = cell.gates.index(cell.candidate)
         for i in range(len(gate)):
             carry_out(plan, i)
             for in_place, values in activations:
@@ -138,7 +165,10 @@ def _run(traj: Trajectory, shared: bool) -> bool:
             late(i, arguments)
             if shared:
                 continue
-            for target, value in zip(targets, step(*[a[i] for a in arguments], *p), strict=True):
+            values = [a[i] for a in arguments]
+            if traj.candidate_factor is not None:
+                values[candidate] = traj.candidate_factor[start + i] * values[candidate]
+            for target, value in zip(targets, step(*values, *p), strict=True):
                 target[i] = value
             if traj.hold is not None:
                 kept = traj.hold[start + i]

@@ -78,7 +78,8 @@ def linearize(traj: Trajectory, start: int, stop: int, every: int = 1) -> Linear
             else:
                 columns[row][column] = value
         slopes = [_slope(traj, g, steps) for g in range(len(traj.cell.gates))]
-        gates = {states.index(s): _stack(traj, c, slopes, shape) for s, c in columns.items() if c}
+        inner = _with_factor(traj, slopes, steps)
+        gates = {states.index(s): _stack(traj, c, inner, shape) for s, c in columns.items() if c}
         middle = _middle(traj, steps, slopes, shape) if traj.cell.late else ({}, {})
     return _of_own_steps(traj, _held(traj, Linearization(start, stop, carry, gates, slopes, every, *middle)))
 
@@ -144,6 +145,15 @@ def slope_at(xp: Namespace, activation: Activation, y: Array, pre: Callable[[], 
     if activation.slope_from_value is None or lost:
         return activation.slope(xp, pre())
     return activation.slope_from_value(xp, y)
+
+
+def _with_factor(traj: Trajectory, slopes: list[Array | None], steps: slice) -> list[Array | None]:
+    """d of what `step` receives by each pre-activation: the slopes, the candidate's times its factor."""
+    if traj.candidate_factor is None:
+        return slopes
+    candidate, factor = traj.cell.gates.index(traj.cell.candidate), traj.candidate_factor[steps]
+    slope = slopes[candidate]
+    return [*slopes[:candidate], factor if slope is None else factor * slope, *slopes[candidate + 1 :]]
 
 
 def _held(traj: Trajectory, lin: Linearization) -> Linearization:

@@ -30,8 +30,9 @@ class Trajectory:
     states (T+1, S, *M, B, H), index 0 the initial state. gate_inputs (T, G, *M, B, H): what the cell's `step` received.
     x (T, *M, B, D) with model axes of length 1 where all models see one input. middle (T, *M, B, H): what a late gate's
     weights saw. lengths: steps beyond a sample's length are the identity. finite: whether every number is known to be
-    finite. hold (T, S, *M, B, H): the share of the old state that each step kept in place of the new one, None for no
-    such share.
+    finite. hold (T, S, *M, B, H): the share of the old state that each step kept in place of the new one.
+    candidate_factor (T, *M, B, H): what the value of the cell's candidate was multiplied by before `step` received it;
+    gate_inputs hold it as it was before.
     """
 
     cell: Cell
@@ -43,6 +44,7 @@ class Trajectory:
     finite: bool = False
     middle: Array | None = None
     hold: Array | None = None
+    candidate_factor: Array | None = None
 
     def __repr__(self) -> str:
         return f"Trajectory({self.cell!r}, T={self.steps}, B={self.states.shape[-2]})"
@@ -81,9 +83,9 @@ class Trajectory:
 
     def of_samples(self, samples: slice | list[int]) -> Trajectory:
         """The same for some of the samples."""
-        more = [name for name in ("middle", "hold") if getattr(self, name) is not None]
-        names = ("x", "states", "gate_inputs", *more)
-        arrays = {name: getattr(self, name)[..., samples, :] for name in names}
+        names = ("x", "states", "gate_inputs", "middle", "hold", "candidate_factor")
+        given = {name: array for name in names if (array := getattr(self, name)) is not None}
+        arrays = {name: array[..., samples, :] for name, array in given.items()}
         return replace(self, lengths=self.lengths.of_samples(samples), **arrays)
 
     @lazy
@@ -132,6 +134,9 @@ class Trajectory:
         """What `partials` takes, for a range of steps at once; the new states as they are before any is held."""
         old, p = self.states[:-1][steps], elementwise(self.cell, self.weights)
         arrays = [self.gate_inputs[steps, g] for g in range(len(self.cell.gates))]
+        if self.candidate_factor is not None:
+            candidate = self.cell.gates.index(self.cell.candidate)
+            arrays[candidate] = self.candidate_factor[steps] * arrays[candidate]
         arrays += [old[:, s] for s in range(len(self.cell.states))]
         if self.hold is not None:
             return [*arrays, *self.cell.step(self.xp, *arrays, *p), *p]

@@ -77,6 +77,7 @@ NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
     "embedding of a vector": (Embedding(SYMBOLS, D), SYMBOL_VECTOR),
     "dropout": (Dropout(0.4), SEQUENCE),
     "zoneout": (Recurrent(make_cell("lstm", input_size=D, hidden_size=H), zoneout={"c": 0.5, "h": 0.2}), SEQUENCE),
+    "dropped candidates": (Recurrent(make_cell("lstm", input_size=D, hidden_size=H), dropout=0.4), SEQUENCE),
     "untied": (Sequential(Untied(make_cell("gru", input_size=D, hidden_size=H), T), Dense(H, OUT)), SEQUENCE),
     "residual": (Residual(cell("elman", D, D)), SEQUENCE),
     "residual of a vector": (Residual(Sequential(Dense(D, H, "sigmoid"), Dense(H, D))), VECTOR),

@@ -12,13 +12,14 @@ import numpy as np
 from ..arrays import Array, namespace, require_number
 from ..cells import Cell
 from ..engine.backward import Gradients, bptt
-from ..engine.forward import unroll
+from ..engine.forward import require_candidate, unroll
 from ..engine.scaled import Scaled
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from ..registry import unknown
 from .base import GivenLengths, Layer, Observer, Pass, ScaledParams, tapes_within
 
+PROBABILITY = "a probability in [0, 1)", lambda rate: 0 <= rate < 1
 ELSEWHERE = {"seed", "models", "dtype", "device"}  # arguments of a cell's init that those of the layer's decide
 
 
@@ -50,14 +51,18 @@ class Recurrent(Layer):
 
     options: keywords of the cell's `init` on how to draw, such as gain or forget_bias. zoneout: the probability with
     which a unit keeps its old state at a step of training, as one number or by the state's name; outside training each
-    state keeps that share (Krueger et al. 2017).
+    state keeps that share (Krueger et al. 2017). dropout: the probability with which the candidate of a unit is zero at
+    a step of training, else divided by 1 - dropout: what is kept is never lost (Semeniuta, Severyn & Barth 2016).
     """
 
     cell: Cell
     options: Mapping[str, Any] = field(hash=False)
     zoneout: Mapping[str, float] = field(hash=False)
+    dropout: float
 
-    def __init__(self, cell: Cell, *, zoneout: float | Mapping[str, float] = 0.0, **options: Any) -> None:
+    def __init__(
+        self, cell: Cell, *, zoneout: float | Mapping[str, float] = 0.0, dropout: float = 0.0, **options: Any
+    ) -> None:
         if not isinstance(cell, Cell):
             raise InputError(f"Recurrent: expected a cell such as make_cell('lstm', ...), got {cell!r}", "cell")
         known = signature(cell.init).parameters.keys() - ELSEWHERE
@@ -66,6 +71,9 @@ class Recurrent(Layer):
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "options", options)
         object.__setattr__(self, "zoneout", _rates(cell, zoneout))
+        object.__setattr__(self, "dropout", require_number("dropout", dropout, *PROBABILITY))
+        if dropout:
+            require_candidate(cell, "dropout")
 
     @property
     def stateful(self) -> bool:
@@ -80,7 +88,8 @@ class Recurrent(Layer):
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, RecurrentTape]:
         """h of every step, and the trajectory."""
-        traj = unroll(self.cell, params, x, how.initial_state, lengths, self._hold(params, x, how))
+        drawn = self._hold(params, x, how), self._factor(params, x, how)
+        traj = unroll(self.cell, params, x, how.initial_state, lengths, *drawn)
         return traj.states[1:, 0], RecurrentTape(traj)
 
     def _hold(self, params: Mapping[str, Array], x: Array, how: Pass) -> Array | None:
@@ -88,12 +97,23 @@ class Recurrent(Layer):
         if not any(self.zoneout.values()):
             return None
         xp, models = namespace(params["b_h"]), self.cell.require(params)
-        batch = x.shape[-2] if x.ndim > 2 else 1
-        shape = (x.shape[0], len(self.cell.states), *models, batch, self.cell.hidden_size)
+        shape = (x.shape[0], len(self.cell.states), *self._size(models, x))
         rates = np.reshape([self.zoneout[name] for name in self.cell.states], (-1, *(1,) * (len(models) + 2)))
         if how.rng is None:
             return xp.broadcast_to(xp.asarray(rates.astype(params["b_h"].dtype)), shape)
         return xp.asarray((how.rng.random(shape, dtype=np.float32) < rates).astype(params["b_h"].dtype))
+
+    def _factor(self, params: Mapping[str, Array], x: Array, how: Pass) -> Array | None:
+        """The candidate's factor (T, *M, B, H), 0 or 1 / (1 - dropout), drawn likewise; None outside training."""
+        if not self.dropout or how.rng is None:
+            return None
+        shape = (x.shape[0], *self._size(self.cell.require(params), x))
+        kept = (how.rng.random(shape, dtype=np.float32) >= self.dropout) / (1 - self.dropout)
+        return namespace(params["b_h"]).asarray(kept.astype(params["b_h"].dtype))
+
+    def _size(self, models: tuple[int, ...], x: Array) -> tuple[int, ...]:
+        """(*M, B, H)."""
+        return (*models, x.shape[-2] if x.ndim > 2 else 1, self.cell.hidden_size)
 
     def _backward(
         self, params: Mapping[str, Array], tape: RecurrentTape, dy: Scaled, how: Pass
@@ -111,7 +131,7 @@ def _rates(cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]
     for name, rate in given.items():
         if name not in cell.states:
             raise unknown("state", name, list(cell.states), "zoneout")
-        require_number("zoneout", rate, "a probability in [0, 1)", lambda r: 0 <= r < 1)
+        require_number("zoneout", rate, *PROBABILITY)
     return dict.fromkeys(cell.states, 0.0) | dict(given)
 
 

@@ -85,6 +85,19 @@ def test_quiet_is_the_outcome_alone() -> None:
     assert loud.stderr.startswith("note: --momentum does not apply to this run and is ignored\n")
 
 
+def test_weight_decay_reaches_the_optimizer() -> None:
+    """adamw shrinks the weights: by 0.01 where nothing is said, not at all at 0."""
+    norms = {}
+    for decay in (None, 0.0, 1.0):
+        done = train(**FIELDS, optimizer="adamw", weight_decay=decay)
+        norms[decay] = sum(float((p**2).sum()) for p in done.params.values())
+    assert norms[1.0] < 0.99 * norms[0.0] and norms[None] < norms[0.0]
+    result = run(*SMALL, "-q", "--weight-decay", "-1")
+    assert result.exit_code and "weight_decay: expected at least 0" in result.stderr.replace(
+        "--weight-decay", "weight_decay"
+    )
+
+
 def test_a_task_that_is_solved_is_called_so() -> None:
     fields = ("--steps", 5, "--hidden-size", 24, "--learning-rate", 0.01, "--iterations", 400, "--evaluate-every", 400)
     assert run(*fields, "-q").stdout.startswith("Adding: solved.")

@@ -6,6 +6,7 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
+import gradlab
 from dashboard.pages.explore import diagnosis, downloads, settle, tabs
 from dashboard.pages.explore import draw as explore_draw
 from dashboard.pages.explore.request import Run
@@ -186,6 +187,17 @@ def test_what_is_left_out_of_a_large_run_is_said() -> None:
     assert "nan" not in shown
     known = words(tabs.weights.content(Run(runs.RUNS.get(LONG), LONG, "light")))
     assert "left out" not in known
+
+
+@pytest.mark.parametrize("cell", ["min_gru", "min_lstm", "indrnn", "lru"])
+def test_cells_without_a_recurrent_matrix_show_their_diagonal_or_say_that_there_is_none(cell) -> None:
+    config = RunConfig(cell=cell, steps=20, hidden_size=8, batch_size=2)
+    ds = gradlab.analyze(config)
+    realised, shown = words(explore_draw.realised(ds)), words(tabs.weights.content(Run(ds, config, "light")))
+    assert (realised == "no recurrent weights") == (tabs.weights.NONE in shown) == cell.startswith("min_")
+    if not cell.startswith("min_"):
+        modulus = float(ds.spectral_radius.max())
+        assert f"ρ {modulus:.2f}" in realised and "carry" in shown
 
 
 # the prediction

@@ -50,9 +50,22 @@ def names(found):
     ({"name": "peephole_lstm"}, ["zero_input"]),
     ({"name": "minimal_rnn"}, ["minimal_rnn"]),
     ({"name": "minimal_rnn", "input_scale": 0.0}, ["zero_input", "minimal_rnn"]),
+    *(({"name": name}, ["zero_input"]) for name in ("min_gru", "min_lstm", "janet")),
+    *(({"name": name}, []) for name in ("indrnn", "cornn")),
+    *(({"name": name, "input_scale": 0.0}, ["zero_input"]) for name in ("indrnn", "cornn")),
+    ({"name": "indrnn", "activation": "identity"}, ["spectral_radius"]),
+    ({"name": "lru"}, ["spectral_radius"]),
 ])  # fmt: skip
 def test_which_laws_apply_and_in_which_order(options, expected):
     assert names(theory.predictions(*net(**options))) == expected
+
+
+@pytest.mark.parametrize("name", ["lru", "indrnn"])
+def test_a_diagonal_linear_recurrence_has_the_rate_of_its_largest_factor(name):
+    cell, params, x = net(name, activation="identity")
+    (found,) = theory.predictions(cell, params, x)
+    p = params["p"][0]
+    assert float(found.log_rate) == pytest.approx(-np.exp(p).min() if name == "lru" else np.log(np.abs(p).max()))
 
 
 def test_a_low_rank_network_is_not_taken_for_a_random_one():
