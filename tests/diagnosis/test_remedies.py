@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.integrate import quad
 
 import gradlab
 from gradlab.cells import CELLS
 from gradlab.cli import cli
-from gradlab.diagnosis import Change, diagnose, rerunner
+from gradlab.diagnosis import Change, Remedy, diagnose, rerunner
 from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
 from gradlab.errors import InputError
 from gradlab.runs.build import build
@@ -38,6 +39,23 @@ def test_what_chrono_biases_carry(steps, drive):
     bias = np.log(rng.uniform(1, steps - 1, 4000))
     logs = sum(-np.logaddexp(0.0, -bias - drive * rng.normal(size=4000)) for _ in range(steps))
     assert chrono_log_rate(steps, drive) == pytest.approx(0.5 * math.log(np.mean(np.exp(2 * logs))) / steps, abs=2e-3)
+
+
+@pytest.mark.parametrize("steps", [50, 1000])
+def test_what_chrono_biases_carry_without_an_input_is_an_integral(steps):
+    """The mean over u ~ U(1, T - 1) of (u / (1 + u))^2T."""
+    mean = quad(lambda u: (u / (1 + u)) ** (2 * steps), 1, steps - 1, limit=200)[0] / (steps - 2)
+    assert chrono_log_rate(steps, 0.0) == pytest.approx(0.5 * math.log(mean) / steps, rel=1e-5)
+
+
+@pytest.mark.parametrize("steps", [2, 11, 100])
+def test_a_prediction_carries_as_a_verdict_would_have_it(steps):
+    """Up to a factor of 100 from the last step to the first, over T - 1 steps; clipping carries nothing."""
+    limit = math.log(100) / (steps - 1)
+    for sign in (1, -1):
+        assert Remedy(Change("a"), "", sign * 0.999 * limit).carries(steps)
+        assert not Remedy(Change("a"), "", sign * 1.001 * limit).carries(steps)
+    assert not Remedy(Change("a", {"clip": "norm"}), "", 0.0).carries(steps)
 
 
 def test_roots():

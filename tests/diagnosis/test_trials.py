@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import gradlab
 from gradlab.cli import cli
 from gradlab.diagnosis import Change, diagnose, rerunner
-from gradlab.diagnosis.trials import NEAR
+from gradlab.diagnosis.trials import NEAR, is_quick
 from gradlab.runs.attributes import overflow
 from gradlab.runs.build import build
 from gradlab.runs.flow import flow
@@ -150,8 +150,12 @@ def test_a_file_that_is_gone(tmp_path):
 
 
 def test_a_large_run(monkeypatch):
-    monkeypatch.setattr("gradlab.diagnosis.trials.QUICK", 0)
-    found = diagnose(gradlab.analyze(**SMALL))
+    ds = gradlab.analyze(**SMALL)
+    size = ds.sizes["step"] * ds.sizes["sample"] * ds.sizes["unit"]
+    monkeypatch.setattr("gradlab.diagnosis.trials.QUICK", size)
+    assert is_quick(ds)
+    monkeypatch.setattr("gradlab.diagnosis.trials.QUICK", size - 1)
+    found = diagnose(ds)
     assert found.untried == "These were not run, as the run is large." and found.remedies[0].verified is None
 
 

@@ -31,6 +31,7 @@ FILES = {
     "gradlab/config/links.py": "tests/config",
     "dashboard/form.py": "tests/dashboard/test_form.py",
 }
+WIDER = {"tests/engine": ("tests/cells", "tests/products")}  # rooms that test a file too; for what survives its own
 
 
 def cases(named: list[str]) -> Iterator[Case]:
@@ -49,7 +50,8 @@ def survives_alone(case: Case) -> bool:
         source = Path(folder) / "mutant.py"
         source.write_text(case.mutant.source, "utf-8")
         settings = os.environ | {"MUTANT_OF": str(ROOT / case.path), "MUTANT": str(source)}
-        command = [sys.executable, "-B", "-m", "pytest", *PYTEST, "-p", "tests.mutants.alone", case.tests]
+        command = [sys.executable, "-B", "-m", "pytest", *PYTEST, "-p", "tests.mutants.alone"]
+        command += [case.tests, *WIDER.get(case.tests, ())]
         try:
             done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, timeout=LIMIT, check=False)
         except subprocess.TimeoutExpired:
