@@ -5,16 +5,13 @@
 
 The class of each run is known from elsewhere, never from the diagnosis:
 
-* closed form: an exact rate or a bound of it, the exact growth of a linear state, the normal distribution of
-  pre-activations that the input alone drives;
-* long run: the leading exponent of two copies of the net that start 1e-7 apart, from forward passes alone, over 1500
-  steps of other noise (Benettin et al. 1980); whether the state stays bounded meanwhile, and how many units are
-  saturated at its end;
+* closed form: an exact rate or a bound of it, the growth of a linear state, the distribution that the input drives;
+* long run: the leading exponent of two copies of the net that start 1e-7 apart, over 1500 forward steps of other noise
+  (Benettin et al. 1980); whether the state stays bounded, and how many units are saturated at its end;
 * count: a plain loop over 3000 steps of other noise that counts the units that never switch on.
 
-A rate r (ln of the factor per step) makes a run of T steps vanish where (T - 1) r < -ln 100, explode where it is above
-ln 100; exploding with a bounded state is chaotic. Runs are chosen so that (T - 1) r is at least 2 away from both, as
-a transient adds a constant to it.
+A rate r (ln of the factor per step) makes a run of T steps vanish where (T - 1) r < -ln 100, explode above ln 100;
+exploding with a bounded state is chaotic. Runs have (T - 1) r at least 2 away from both, as a transient adds to it.
 """
 
 from __future__ import annotations
@@ -24,6 +21,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ import xarray as xr
 from scipy.stats import norm
 
 import gradlab
+from gradlab.cells import CELLS
 from gradlab.diagnosis import Change, Diagnosis, Rerun, diagnose, rerunner
 from gradlab.runs.build import build
 from gradlab.runs.verdicts import log_rate_per_step
@@ -124,6 +123,7 @@ def at_rest(case: Case) -> str:
     radius = {
         "lstm": lambda: np.diag(gate) + w[2] / 4,
         "gru": lambda: np.diag(gate) + (1 - gate)[:, None] * w[2] / 2,
+        "gru_v1": lambda: np.diag(gate) + (1 - gate)[:, None] * w[2] / 2,
         "minimal_rnn": lambda: np.diag(gate),
         "min_gru": lambda: np.diag(gate),
         "min_lstm": lambda: np.diag(gate / (gate + 0.5)),
@@ -217,24 +217,22 @@ add("tanh orthogonal x0.9", EXACT, at_most, recurrent_init="orthogonal", gain=0.
 add("sigmoid x1", EXACT, at_most, activation="sigmoid")
 add("softsign orthogonal x0.9", EXACT, at_most, activation="softsign", recurrent_init="orthogonal", gain=0.9)
 for bias in (0.0, 1.0, 1.8, 3.5):
-    add(f"LSTM at rest, bias {bias:g}", EXACT, at_rest, cell="lstm", recurrent_init="uniform", input_scale=0.0,
-        forget_bias=bias)  # fmt: skip
+    add(f"LSTM at rest, bias {bias:g}", EXACT, at_rest, cell="lstm", **UNIFORM | {"input_scale": 0.0}, forget_bias=bias)
 for bias in (0.0, 4.0):
-    add(f"GRU at rest, bias {bias:g}", EXACT, at_rest, cell="gru", recurrent_init="uniform", input_scale=0.0,
-        forget_bias=bias)  # fmt: skip
+    add(f"GRU at rest, bias {bias:g}", EXACT, at_rest, cell="gru", **UNIFORM | {"input_scale": 0.0}, forget_bias=bias)
     add(f"MinimalRNN at rest, bias {bias:g}", EXACT, at_rest, cell="minimal_rnn", input_scale=0.0, forget_bias=bias)
-for name, bias in (("min_gru", 0.0), ("min_gru", 4.0), ("min_lstm", 0.0), ("min_lstm", 6.0), ("janet", -2.0)):
+for name, bias in (*product(("min_gru", "min_lstm"), (0.0, 6.0)), ("min_gru", 4.0), ("janet", -2.0), ("gru_v1", 0.0)):
     add(f"{name} at rest, bias {bias:g}", EXACT, at_rest, cell=name, input_scale=0.0, forget_bias=bias)
 add("identity x10, 400 steps", EXACT, grows_beyond, **LINEAR, recurrent_init="identity", gain=10.0, steps=400)
 add("IRNN x4, float32", EXACT, grows_beyond, activation="relu", recurrent_init="identity", gain=4.0, dtype="float32")
 add("identity x1e30", EXACT, grows_beyond, **LINEAR, recurrent_init="identity", gain=1e30)
-add("tanh, 8 steps", EXACT, lambda case: "too short", steps=8)
-add("GRU, 9 steps", EXACT, lambda case: "too short", cell="gru", steps=9)
+for name, steps in (("elman", 8), ("gru", 9)):
+    add(f"{name}, {steps} steps", EXACT, lambda case: "too short", cell=name, steps=steps)
 for phi, scale in (("tanh", 10.0), ("sigmoid", 20.0), ("hard_tanh", 8.0), ("erf", 8.0)):
     add(f"{phi}, input x{scale:g}", EXACT, flat_under_input, activation=phi, input_scale=scale)
 add("tanh, biases of 12", EXACT, flat_under_input, bias_scale=12.0, input_scale=0.5)
-add("LSTM, forget bias -10", EXACT, shut, cell="lstm", forget_bias=-10.0)
-add("GRU, forget bias -10", EXACT, shut, cell="gru", forget_bias=-10.0)
+for name in ("LSTM", "GRU"):
+    add(f"{name}, forget bias -10", EXACT, shut, cell=name.lower(), forget_bias=-10.0)
 for gain in (1.0, 1.5, 1.95, 2.5, 4.0):
     add(f"tanh x{gain}", LONG_RUN, long_run, gain=gain)
 add("tanh x2.2, 400 steps", LONG_RUN, long_run, gain=2.2, steps=400)
@@ -245,8 +243,7 @@ for phi in ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus"):
     add(f"{phi} x0.8", LONG_RUN, long_run, activation=phi, gain=0.8)
 for phi in ("relu", "selu", "gelu", "softplus"):
     add(f"{phi} x3", LONG_RUN, long_run, activation=phi, gain=3.0)
-GATED = ("lstm", "gru", "peephole_lstm", "minimal_rnn", "antisymmetric")
-for name in (*GATED, "indrnn", "cornn", "min_gru", "min_lstm", "janet", "lru"):
+for name in sorted(CELLS.keys() - {"elman"}):
     add(f"{name} with noise", LONG_RUN, long_run, cell=name)
 for name in ("lstm", "gru"):
     add(f"{name} x8", LONG_RUN, long_run, cell=name, gain=8.0)
@@ -256,8 +253,8 @@ add("leak 0.2", LONG_RUN, long_run, leak=0.2)
 add("leak 0.5 x5", LONG_RUN, long_run, leak=0.5, gain=5.0)
 for seed, init in enumerate(("uniform", "glorot_uniform", "he", "sparse", "antisymmetric"), 11):
     for gain in (0.4, 6.0):
-        add(f"tanh, {init} x{gain}, H = 24", LONG_RUN, long_run, recurrent_init=init, gain=gain, hidden_size=24,
-            seed=seed, batch_size=8)  # fmt: skip
+        own = {"recurrent_init": init, "gain": gain, "seed": seed}
+        add(f"tanh, {init} x{gain}, H = 24", LONG_RUN, long_run, **own, hidden_size=24, batch_size=8)
 add("tanh x1.95, H = 128", LONG_RUN, long_run, gain=1.95, hidden_size=128, seed=21, batch_size=8)
 add("LSTM, forget bias 1, T = 300", LONG_RUN, long_run, cell="lstm", forget_bias=1.0, steps=300, seed=22, batch_size=8)
 

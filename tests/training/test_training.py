@@ -281,6 +281,10 @@ def test_what_was_not_recorded(arguments, message):
 # tasks, devices, messages
 
 
+def placed_on_the_device(drawn, dtype, device):
+    return {name: strict.asarray(values.astype(dtype)) for name, values in drawn.items()}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -295,8 +299,8 @@ def test_the_device_gets_the_same_numbers(fields, monkeypatch):
     """On the stand-in for CuPy: nothing comes to the host unasked, and the weights are those of the host."""
     config = TrainConfig(**TINY | fields)
     on_host = train(config)
-    for module in (loop, layers_base):
-        monkeypatch.setattr(module, "device_namespace", lambda device: strict)
+    monkeypatch.setattr(loop, "device_namespace", lambda device: strict)
+    monkeypatch.setattr(layers_base, "placed", placed_on_the_device)
     run = train(config)
     for name, p in run.params.items():
         np.testing.assert_allclose(gradlab.to_numpy(p), on_host.params[name], rtol=1e-9, atol=1e-12)
