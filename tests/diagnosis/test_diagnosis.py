@@ -49,7 +49,7 @@ FAST = (
     "GRU at rest, bias 4",
     "MinimalRNN at rest, bias 0",
     "IRNN x4, float32",
-    "tanh, 8 steps",
+    "elman, 8 steps",
     "tanh, input x10",
     "GRU, forget bias -10",
     "tanh x1.95",

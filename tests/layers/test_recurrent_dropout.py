@@ -14,7 +14,7 @@ from ..contract import LIBRARIES, assert_near, each_dtype, each_library, each_mo
 
 SIZES = (6, 3, 2, 4)  # T, B, D, H
 STEP = 1e-6
-WITHIN = ("gru", "indrnn", "lru")  # whose step forms the candidate, or which have two
+WITHIN = ("gru", "indrnn", "lru", "lem")  # whose step forms the candidate, or which have two
 OTHERS = [name for name in CELLS if name not in WITHIN]
 
 
