@@ -26,7 +26,7 @@ C = TypeVar("C", bound=Config)
 FILES = ("input", "weights")
 PAGES: dict[type[Config], ids.Ids] = {RunConfig: ids.EXPLORE, TrainConfig: ids.TRAIN}  # where each has its controls
 SAFE = 2**53 - 1  # the largest whole number that a browser holds exactly; larger ones travel as text
-LONG_LABEL = 18  # letters of a choice from which on it gets a line of its own
+LONG_LABEL = 18  # letters of a choice beyond which it gets a line of its own
 
 
 def key(name: str, of: type[Config] = RunConfig) -> str:

@@ -142,3 +142,14 @@ def test_strip_says_how_many_steps_a_box_is() -> None:
     boxes = [{"label": "x1-4", "colour": "#fff", "text": "x1-4: 0"}, {"label": "x5-7", "colour": "#000", "text": "t"}]
     assert components.strip(boxes, 7)["scale"] == "each box = 4 steps"
     assert components.strip(boxes, 2)["scale"] == "each box = 1 step"
+
+
+@pytest.mark.parametrize("of", [RunConfig, TrainConfig])
+def test_a_field_is_dressed_as_what_it_is(of: type[RunConfig | TrainConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {name: text.split() for name, text in form.class_names(of(), of()).items()}
+    assert all(parts[:2] == ["field", form.kind(name, of)] for name, parts in found.items())
+    longest = {name: max(map(len, (c.labels or {"": ""}).values())) for name, c in config_controls(of).items()}
+    for limit in {*longest.values()}:
+        monkeypatch.setattr(form, "LONG_LABEL", limit)
+        wide = {name for name, text in form.class_names(of(), of()).items() if "wide" in text.split()}
+        assert wide == {name for name, letters in longest.items() if letters > limit}
