@@ -144,7 +144,7 @@ window.gradlab = {};
   addEventListener("keydown", hold, true);
   for (const end of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(end, release, true);
   addEventListener("pagehide", () => navigator.sendBeacon(location.origin + "/leave", owner));   // ends what it waits for
-  addEventListener("pageshow", (event) => { if (event.persisted && busy) askForLatest(); });
+  addEventListener("pageshow", (event) => { if (event.persisted) { settled = null; busy ? askForLatest() : pump(); } });
   narrow.addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 

@@ -119,6 +119,12 @@ class Jobs:
                 if not job.owners:
                     self._jobs.pop(key).cancel()
 
+    def leave(self, owner: str) -> None:
+        """An owner has gone: what it has started goes on, to be found again, but is no longer kept for it."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.owners.discard(owner)
+
     def cancel(self, key: str) -> None:
         """Forget the job of a key; if it is under way it ends soon."""
         with self._lock:

@@ -33,7 +33,7 @@ class Janet(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_number("beta", self.beta, "a finite number", math.isfinite)
+        require_number("beta", self.beta, "a number from -100 to 100", lambda beta: abs(beta) <= 100)
 
     @property
     def nonlinearities(self) -> tuple[Activation, ...]:

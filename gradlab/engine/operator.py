@@ -123,6 +123,7 @@ class Operator:
     def astype(self, dtype: Any) -> Operator:
         """The same operator in another precision."""
         part = self._copy()
+        part.__dict__.pop("by_unit", None)
         part.weights = self.weights.astype(dtype)
         part.carry = {key: e.astype(dtype) for key, e in self.carry.items()}
         part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
@@ -133,6 +134,7 @@ class Operator:
     def _of_samples(self, count: int) -> Operator:
         """The operator of the first samples alone."""
         part = self._copy()
+        part.__dict__.pop("by_unit", None)
         part.shape = (*self.shape[:-1], count)
         part.carry, part.gates = (
             {key: d[..., :count, :] for key, d in terms.items()} for terms in (self.carry, self.gates)

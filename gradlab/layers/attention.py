@@ -32,9 +32,10 @@ class AttentionTape:
 class Attention(Layer):
     """The memory (K, *M, B, memory_size), weighed by how well each of its steps answers a query.
 
-    As a layer it pools: (T, *M, B, F) -> (*M, B, F), the query being each sample's last step. `read` takes queries of
-    its own (Q, *M, B, query_size). score: "additive", v . tanh(W_q q + W_k k + b) (Bahdanau et al. 2015) with `size`
-    entries, as many as the memory's by default, or "dot", W_q q . k / sqrt(memory_size) (Luong et al. 2015).
+    As a layer it pools: (T, *M, B, F) -> (*M, B, F), the query being each sample's last step, zero of no steps. `read`
+    takes queries of its own (Q, *M, B, query_size). score: "additive", v . tanh(W_q q + W_k k + b) with `size` entries,
+    as many as the memory's by default (Bahdanau et al. 2015), or "dot", W_q q . k / sqrt(memory_size) (Luong et al.
+    2015).
     """
 
     memory_size: int
@@ -103,7 +104,7 @@ class Attention(Layer):
     ) -> tuple[Array, AttentionTape]:
         """What each sample's last step finds among all steps."""
         require_steps(x)
-        own = own_lengths(x, lengths, tuple(x.shape[1:-2])).at_least(1)
+        own = own_lengths(x, lengths, tuple(x.shape[1:-2]))
         y, tape = self.read(params, own.take_last(x)[None], x, (None, own.values))
         return y[0], tape
 

@@ -151,6 +151,10 @@ class Layer(ABC):
         """The layers within, by the prefix of their parameters and tapes; a prefix may be empty."""
         return {}
 
+    def lengths_within(self, lengths: GivenLengths) -> Mapping[str, GivenLengths]:
+        """The lengths of what each of `children` takes, where the layer takes sequences of these."""
+        return dict.fromkeys(self.children, lengths)
+
     @property
     def stateful(self) -> bool:
         """Whether there is a recurrent layer that takes the initial_state and the dL_dfinal of a `Pass`."""

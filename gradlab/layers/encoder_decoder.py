@@ -80,6 +80,11 @@ class EncoderDecoder(Layer):
         read = {} if self.attention is None else {"attention": self.attention}
         return {"encoder": self.encoder, "decoder": self.decoder, **read}
 
+    def lengths_within(self, lengths: GivenLengths) -> dict[str, GivenLengths]:
+        """The source's, the target's, and for the attention those of what the decoder gives."""
+        source, target = _pair("lengths", lengths)
+        return {"encoder": source, "decoder": target, "attention": self.decoder.output_lengths(target)}
+
     def _own(self, params: Mapping[str, Array]) -> dict[str, Params]:
         return dict(zip(self.children, parts(params, [*self.children]), strict=True))
 

@@ -42,6 +42,8 @@ class Sequential(Layer):
         given = (*layers, *named.values())
         if not given or not all(isinstance(layer, Layer) for layer in given):
             raise InputError(f"Sequential: expected layers such as Recurrent(cell), got {given or 'none'}", "layers")
+        if wrong := [name for name in named if not name.isidentifier()]:
+            raise InputError(f"Sequential: expected names such as norm, got {', '.join(map(repr, wrong))}", "layers")
         object.__setattr__(self, "layers", given)
         object.__setattr__(self, "names", (*map(str, range(len(layers))), *named))
 
@@ -49,6 +51,13 @@ class Sequential(Layer):
     def children(self) -> dict[str, Layer]:
         """By their names."""
         return dict(zip(self.names, self.layers, strict=True))
+
+    def lengths_within(self, lengths: GivenLengths) -> dict[str, GivenLengths]:
+        """Each layer's are those that the one before has left."""
+        found = {}
+        for name, layer in self.children.items():
+            found[name], lengths = lengths, layer.output_lengths(lengths)
+        return found
 
     @property
     def stateful(self) -> bool:

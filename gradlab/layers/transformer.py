@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, namespace, require_size
+from ..arrays import Array, namespace, require_shape, require_size, require_type
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
 from ..errors import InputError
@@ -77,8 +77,10 @@ class Positions(Layer):
     ) -> tuple[Array, PositionsTape]:
         """x + position."""
         require_steps(x)
+        require_type("x", x, "f", "float32 or float64")
         xp = namespace(x)
         if self.steps is None:
+            require_shape("x", x, (*map(str, x.shape[:-1]), self.size))
             place = xp.asarray(sinusoids(len(x), self.size), dtype=x.dtype)
             place = place.reshape(len(x), *(1,) * (x.ndim - 2), self.size)
             models = tuple(x.shape[1:-2])
@@ -95,10 +97,11 @@ class Positions(Layer):
         self, params: Mapping[str, Array], tape: PositionsTape, dy: Scaled, how: Pass
     ) -> tuple[Scaled, ScaledParams]:
         """dL/dy; each position's vector gets the sum over samples."""
+        dy = dy.map(tape.lengths.keep)
         if self.steps is None:
             return dy, {}
         xp = require_gradient(dy, tape.y)
-        own = Scaled.of(dy.map(tape.lengths.keep), (0, -2, -1))
+        own = Scaled.of(dy, (0, -2, -1))
         summed = xp.zeros_like(params["W_pos"])
         summed[..., : len(tape.y), :] = xp.moveaxis(own.mantissas.sum(axis=-2), 0, -2)
         return dy, {"W_pos": Scaled(summed, own.exponents[0])}
@@ -124,7 +127,7 @@ class TransformerBlock(Sequential):
     ) -> None:
         if norm not in NORMS:
             raise unknown("norm", norm, list(NORMS))
-        n, drop = hidden or 4 * size, Dropout(dropout)
+        n, drop = 4 * size if hidden is None else hidden, Dropout(dropout)
         attend: dict[str, Layer] = {"attention": SelfAttention(size, heads, causal), "dropout": drop}
         feed: dict[str, Layer] = {"first": Dense(size, n, activation), "inner": drop, "second": Dense(n, size)}
         feed["dropout"] = drop

@@ -59,6 +59,17 @@ class Untied(Layer):
             drawn |= prefixed(name, self.layer.draw(rng, models))
         return drawn
 
+    @property
+    def children(self) -> dict[str, Layer]:
+        """The cell's layer at each step."""
+        return dict.fromkeys(self.names, self.layer)
+
+    def lengths_within(self, lengths: GivenLengths) -> dict[str, GivenLengths]:
+        """1 where a sample has the step, else 0."""
+        return {
+            name: None if lengths is None else (lengths > t).astype(lengths.dtype) for t, name in enumerate(self.names)
+        }
+
     def _forward(
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, UntiedTape]:
@@ -69,8 +80,7 @@ class Untied(Layer):
         if len(full) != self.steps:
             raise InputError(f"x: expected {self.steps} steps, one for each set of weights, got {len(full)}", "x")
         checked_lengths(lengths, full, (*models, full.shape[-2]))
-        for t, name in enumerate(self.names):
-            inside = None if lengths is None else (lengths > t).astype(lengths.dtype)
+        for (t, name), inside in zip(enumerate(self.names), self.lengths_within(lengths).values(), strict=True):
             y, tapes[name] = self.layer.forward(own[t], full[t : t + 1], inside, how)
             how = replace(how, initial_state=tapes[name].trajectory.states[-1])
             rows.append(y)

@@ -77,7 +77,8 @@ def analyze(
     record: what to measure besides, such as "products" (`gradlab list` shows all). Spectral norms of the one-step
     Jacobians and eigenvalues of the weights cost far more than the run itself: of a large one they are computed for as
     many samples and steps as a budget allows (attributes `samples` and `every` of `jacobian_spectral`), and in full
-    where `record` names them. without: names of quantities to leave out; what needs them says so. on_progress:
+    where `record` names them; of a net also "influence", how much places of each TransformerBlock depend on each other.
+    without: names of quantities to leave out; what needs them says so. on_progress:
     called with the share done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
 
     Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms. Of a net, an

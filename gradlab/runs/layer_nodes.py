@@ -25,6 +25,7 @@ from ..layers import (
     TransformerBlock,
     TreeTape,
 )
+from ..layers.base import plain_lengths
 from .influence import influence
 
 SHOWN = 4  # samples whose attention weights are kept: they are as many as the square of the steps
@@ -35,31 +36,38 @@ Variables = dict[str, xr.Variable]
 
 @dataclass(frozen=True)
 class Place:
-    """A layer within a network, with its tape: where it is, its own parameters, and dL/d its output where known."""
+    """A layer within a network, with its tape: where it is, its own parameters, the lengths of what it takes.
+
+    gradient: dL/d its output where that is known.
+    """
 
     path: str
     layer: Layer
     params: Mapping[str, Array]
     tape: Any
+    lengths: Any = None
     gradient: Scaled | None = None
 
     def within(self) -> Iterator[Place]:
         """The layer itself and all within it, outer ones first; parameters of "0/forward" are called "0.forward.*"."""
         yield self
         tapes, gradients = getattr(self.tape, "children", {}), getattr(self.tape, "gradients", {})
+        lengths = self.layer.lengths_within(self.lengths)
         for name, layer in self.layer.children.items():
             if name in tapes:
-                path = f"{self.path}/{name}".strip("/")
-                yield from Place(path, layer, self._own(name), tapes[name], gradients.get(name)).within()
+                path, gradient = f"{self.path}/{name}".strip("/"), gradients.get(name)
+                yield from Place(path, layer, self._own(name), tapes[name], lengths[name], gradient).within()
 
     def _own(self, name: str) -> Mapping[str, Array]:
         start = f"{name}." if name else ""
         return {key.removeprefix(start): value for key, value in self.params.items() if key.startswith(start)}
 
 
-def recorded(place: Place, lengths: Array | None, wanted: Collection[str]) -> Variables:
-    """What there is to record of a layer after an observed backward pass; lengths (B,): of its sequences."""
+def recorded(place: Place, like: Array, wanted: Collection[str]) -> Variables:
+    """What there is to record of a layer after an observed backward pass; like: an array of the network's library."""
     tape, found = place.tape, Variables()
+    lengths = None if isinstance(place.lengths, tuple | list) else plain_lengths(place.lengths, like)
+    after = None if lengths is None else place.layer.output_lengths(lengths)
     if isinstance(tape, SelfAttentionTape):
         found = attention(tape.reading.weights, tape.lengths)
     elif isinstance(tape, AttentionTape):
@@ -69,7 +77,7 @@ def recorded(place: Place, lengths: Array | None, wanted: Collection[str]) -> Va
     elif isinstance(tape, RecurrentTape | TreeTape | DropoutTape):
         return found
     if place.gradient is not None and len(place.gradient.shape) == 3:
-        found["log_output_grad_norm"] = curve(place.gradient, lengths, "Gradient of the layer's output")
+        found["log_output_grad_norm"] = curve(place.gradient, after, "Gradient of the layer's output")
     if "influence" in wanted and isinstance(place.layer, TransformerBlock):
         found |= influence(place.layer, place.params, tape.x, lengths)
     return found

@@ -16,8 +16,9 @@ from ..engine.scaled import Scaled
 from ..errors import InputError, echo
 from ..layers import EmbeddingTape, Layer, Pass, RecurrentTape, Trees, TreeTape
 from ..layers.base import plain_lengths, tapes_within
-from ..quantities import QUANTITIES, Recorder, Recording, require_names
+from ..quantities import QUANTITIES, Recorder, Recording, requests, require_names
 from ..quantities.inputs import by_lag
+from ..registry import unknown
 from ..wording import counted
 from .labels import circumstances, labelled, variable
 from .layer_nodes import Place, recorded
@@ -49,7 +50,7 @@ def analyze_network(given: Network) -> xr.DataTree:
 
     Raises InputError for anything that cannot be used, a forward pass that leaves the finite numbers included.
     """
-    require_names([name for name in given.record if name not in OF_LAYERS], given.without)
+    _require_names(given)
     if not isinstance(given.net, Layer):
         raise InputError(f"net: expected a layer such as gradlab.layers.Recurrent(cell), got {echo(given.net)}", "net")
     y, tape = given.net.forward(given.params, given.x, given.lengths)
@@ -64,23 +65,23 @@ def analyze_network(given: Network) -> xr.DataTree:
     with quiet():
         cells = {_path(name): _node(t, probed[name], acting[name], given) for name, t in tapes.items()}
         nodes: dict[str, xr.Dataset] = {}
-        for place in Place("", given.net, given.params, tape).within():
-            path, found = _path(place.path), recorded(place, _lengths_at(place.path, given.lengths, y), given.record)
+        for place in Place("", given.net, given.params, tape, given.lengths).within():
+            path, found = _path(place.path), recorded(place, y, given.record)
             if found or path in cells:
                 nodes[path] = nodes.get(path, cells.get(path, xr.Dataset())).assign(found)
     return xr.DataTree.from_dict({"/": _root(given, y, tape, dx), **_with_parents(nodes)})
 
 
+def _require_names(given: Network) -> None:
+    """Raise InputError for what nobody can ask for, or leave out, of a network."""
+    if wrong := [name for name in given.record if name not in (*requests(), *OF_LAYERS)]:
+        raise unknown("recording", wrong[0], [*requests(), *OF_LAYERS], "record")
+    require_names((), given.without)
+
+
 def _path(name: str) -> str:
     """Where the Dataset of a layer stands, by the prefix of its parameters."""
     return name.replace(".", "/") or SINGLE
-
-
-def _lengths_at(path: str, lengths: Any, y: Array) -> Array | None:
-    """Those of the sequences that a layer sees: of a pair the encoder's or the decoder's."""
-    if isinstance(lengths, tuple | list):
-        lengths = lengths[0 if "encoder" in path.split("/") else 1]
-    return plain_lengths(lengths, y)
 
 
 def _found(tape: RecurrentTape | TreeTape, given: Network) -> Any:

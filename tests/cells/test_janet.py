@@ -39,6 +39,6 @@ def test_what_is_let_in_is_one_minus_the_shifted_gate(beta):
 
 @pytest.mark.parametrize("beta", [math.inf, math.nan, "1"])
 def test_beta_is_a_number(beta):
-    with pytest.raises(InputError, match="beta: expected a finite number, got") as error:
+    with pytest.raises(InputError, match="beta: expected a number from -100 to 100, got") as error:
         make_cell("janet", input_size=1, hidden_size=2, beta=beta)
     assert error.value.field == "beta"

@@ -10,6 +10,7 @@ from gradlab.cells import make_cell
 from gradlab.cells.gru_v1 import GRUv1
 from gradlab.engine import operator
 from gradlab.engine.cell_declaration import CellCheckError
+from gradlab.engine.linearize import linearize
 from gradlab.errors import InputError
 
 T, B, D, H = 9, 3, 2, 5
@@ -85,6 +86,17 @@ def test_norms_of_matrices_are_of_as_many_samples_as_are_affordable(monkeypatch)
     assert np.isnan(part[:, 2]).all()
     ds = gradlab.analyze(cell=traj.cell, params=traj.params, x=traj.x)
     assert ds.jacobian_frobenius.isnull().sum() == T and gradlab.plots.explore(ds).data
+
+
+def test_matrices_of_some_samples_are_made_anew(monkeypatch):
+    traj = trajectory("gru_v1")
+    jacobian = gradlab.jacobian(traj)
+    part = jacobian._part(linearize(traj, 0, T))
+    whole = part.dense(np.empty((T, B, H, H)))
+    monkeypatch.setattr(operator, "DENSE", 2 * T * H**3)
+    np.testing.assert_allclose(part.squares(None)[:, :2], (whole[:, :2] ** 2).sum(axis=(-2, -1)), rtol=1e-12)
+    single = part.astype(np.float32).dense(np.empty((T, B, H, H), np.float32))
+    np.testing.assert_allclose(single, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_the_step_of_lem_is_its_slowest_forgetting():

@@ -195,3 +195,14 @@ def test_a_newer_job_of_a_page_takes_the_place_of_the_one_before(gates):
     until(lambda: all_jobs.start("last", lambda on_progress: 0, "page").ended)
     shared.open.set()
     until(lambda: wanted.state == "done")
+
+
+def test_a_page_that_has_gone_keeps_no_job(gates):
+    all_jobs, gate = Jobs(), gates()
+    job = all_jobs.start("shared", gate, "gone")
+    all_jobs.start("shared", gate, "page")
+    all_jobs.leave("gone")
+    assert all_jobs.get("shared") is job
+    all_jobs.start("next", lambda on_progress: 0, "page")
+    until(lambda: job.ended)
+    assert all_jobs.get("shared") is None

@@ -97,6 +97,26 @@ def test_padding_is_not_read():
             np.testing.assert_allclose(found, alone[..., 0, :], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("score", ["additive", "dot"])
+def test_of_no_steps_nothing_is_pooled(score):
+    net, lengths = Attention(3, score), np.array([5, 0])
+    x = np.random.default_rng(0).normal(size=(5, 2, 3))
+    x[:, 1] = np.nan
+    params = net.init(0)
+    y, tape = net.forward(params, x, lengths)
+    dx, grads = net.backward(params, tape, np.ones((2, 3)))
+    assert np.isfinite(y[0]).all() and not y[1].any() and not dx[:, 1].any()
+    assert all(np.isfinite(g).all() for g in grads.values())
+
+
+def test_positions_pass_nothing_to_padding():
+    for net in (Positions(4), Positions(4, 5)):
+        params = net.init(0)
+        _, tape = net.forward(params, np.ones((3, 2, 4)), np.array([3, 1]))
+        dx, _ = net.backward(params, tape, np.ones((3, 2, 4)))
+        np.testing.assert_array_equal(dx[:, 1, 0], [1, 0, 0])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_key_that_only_faint_queries_read_keeps_its_digits(dtype):
     weights = np.array([[[[1.0, 0.0], [0.5, 0.5]]]], dtype)
@@ -163,6 +183,11 @@ def test_bidirectional_directions_are_recurrent_layers_from_both_ends():
             "attention: expected an Attention, got 3",
         ),
         (lambda: Sequential(norm=3), "Sequential: expected layers such as"),
+        (lambda: Sequential(**{"a.b": Last()}), r"Sequential: expected names such as norm, got 'a\.b'"),
+        (lambda: Sequential(Last(), **{"0": Last()}), "Sequential: expected names such as norm, got '0'"),
+        (lambda: Positions(8).forward({}, np.ones((2, 1, 1))), r"x: expected shape \(2, 1, 8\), got \(2, 1, 1\)"),
+        (lambda: Positions(4).forward({}, np.ones((2, 1, 4), int)), "x: expected float32 or float64, got int64"),
+        (lambda: TransformerBlock(4, hidden=0), "output_size: expected a positive integer, got 0"),
         (lambda: Attention(4).forward(Attention(4).init(0), np.ones((2, 4))), r"x: expected shape \(T, B, F\)"),
         (lambda: positions(5), "x: 6 steps, but only 5 positions are learned"),
         (

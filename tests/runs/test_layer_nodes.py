@@ -6,17 +6,20 @@ import xarray as xr
 
 import gradlab
 from gradlab.cells import make_cell
+from gradlab.errors import InputError
 from gradlab.layers import (
     Attention,
     Dense,
     EncoderDecoder,
     Last,
+    Once,
     Recurrent,
     Residual,
     SelfAttention,
     Sequential,
     Transformer,
     TransformerBlock,
+    Untied,
 )
 from gradlab.runs import influence
 from gradlab.runs.probe import unit_vectors
@@ -147,3 +150,58 @@ def test_a_tree_of_a_transformer_is_read_back_whole(tmp_path):
         xr.testing.assert_identical(back.load(), tree)
     blocks = [tree[f"1/block{n}"].log_output_grad_norm for n in (1, 2)]
     assert np.isfinite(blocks[0].values[0]).all() and np.isneginf(blocks[1].values[0, 0])
+
+
+def test_lengths_are_those_of_what_a_layer_takes():
+    """Behind Last a sequence has no lengths; a decoder's layer may be called encoder."""
+    net = Sequential(lstm(), Last(), Once(6), lstm(H), Dense(H, 3))
+    tree = gradlab.analyze(net=net, params=net.init(0), x=inputs(T, B, D), lengths=LENGTHS)
+    assert not tree["3"].log_grad_norm.isnull().any() and not tree["4"].log_output_grad_norm.isnull().any()
+    assert tree["0"].log_grad_norm.isnull().any()
+    net = EncoderDecoder(lstm(), Sequential(encoder=Residual(Dense(D, D)), r=lstm()))
+    lengths = LENGTHS, np.full(B, 6)
+    tree = gradlab.analyze(net=net, params=net.init(0), x=(inputs(T, B, D), inputs(6, B, D)), lengths=lengths)
+    assert not tree["decoder/encoder"].log_output_grad_norm.isnull().any()
+
+
+def test_of_a_net_with_weights_of_its_own_per_step_every_step_is_there():
+    net = Sequential(Untied(make_cell("gru", input_size=D, hidden_size=H), T), Dense(H, 3))
+    tree = gradlab.analyze(net=net, params=net.init(0), x=inputs(T, B, D), lengths=LENGTHS)
+    assert list(tree["0"].children) == [str(t) for t in range(T)]
+    for t in range(T):
+        assert (tree[f"0/{t}"].valid_steps == (t < LENGTHS)).all()
+
+
+@pytest.mark.parametrize("count", [3, 1])
+def test_influence_is_of_a_samples_own_places(count):
+    net, x = TransformerBlock(E, 2, 5), inputs(T, 2, E)
+    params = net.init(0)
+    padded = gradlab.analyze(net=net, params=params, x=x, lengths=np.array([count, T]), record=["influence"])["layer"]
+    alone = gradlab.analyze(net=net, params=params, x=x[:count], record=["influence"])["layer"]
+    for name in ("log_influence", "log_influence_by_distance"):
+        own = tuple(slice(0, count) for _ in padded[name].dims)
+        np.testing.assert_allclose(padded[name].values[own], alone[name], rtol=1e-10)
+        assert padded[name].isnull().sum() == padded[name].size - alone[name].size
+
+
+def test_influence_at_any_magnitude():
+    """What saturated scores leave is tiny, and no zero."""
+    net, x = TransformerBlock(E, 2, 5), inputs(T, 1, E)
+    params = net.init(0)
+    for name in ("attend.attention.query.W_hy", "attend.attention.key.W_hy"):
+        params[name] = 16 * params[name]
+    node = gradlab.analyze(net=net, params=params, x=x, record=["influence"])["layer"]
+    _, tape = net.forward(params, x)
+    dy = np.zeros_like(x)
+    for t in range(T):
+        dy[:] = 0
+        dy[t] = 1
+        reached = net.backward_scaled(params, tape, dy)[0].log_norm(-1)[:, 0]
+        assert (np.isneginf(node.log_influence[t]) <= np.isneginf(reached)).all()
+    assert float(node.log_influence.min()) < -370
+
+
+def test_what_can_be_asked_for():
+    net = TransformerBlock(E, 2, 5)
+    with pytest.raises(InputError, match="unknown recording 'influense'. Did you mean 'influence'"):
+        gradlab.analyze(net=net, params=net.init(0), x=inputs(T, B, E), record=["influense"])

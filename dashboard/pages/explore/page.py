@@ -13,6 +13,7 @@ from gradlab.config.presets import PRESETS
 from ... import controls, drawing, ids, run_card
 from ...components import Component, aria, figure_room, head, icon, icon_button
 from ...downloads import menu
+from ...work.jobs import JOBS
 from ...work.runs import RUNS
 from . import diagnosis, downloads, draw, settle, steer, tabs, theory
 
@@ -131,6 +132,7 @@ def leave() -> tuple[str, int]:
     owner = flask.request.get_data(as_text=True)
     for results in (RUNS.results, diagnosis.DIAGNOSES):
         results.give_up(owner)
+    JOBS.leave(owner)
     return "", 204
 
 
