@@ -10,6 +10,23 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two threads on two busy co
 pytest_plugins = ["tests.browser", "tests.computing", "tests.pages", "tests.plotting"]
 
 
+# A cell of each kind: plain, gated, with peepholes, parametrised, with a late gate, without a matrix.
+KINDS = ("elman", "lstm", "gru", "peephole_lstm", "antisymmetric", "gru_v1", "lru")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is tried on every cell is tried quickly on one of each kind; the contract and a cell's own tests on all."""
+    from gradlab.cells import CELLS
+
+    seldom = CELLS.keys() - set(KINDS)
+    for item in items:
+        everywhere = "test_contract" in item.nodeid or item.nodeid.startswith("tests/cells")
+        values = getattr(item, "callspec", None)
+        if values and not everywhere and any(v in seldom for v in values.params.values() if isinstance(v, str)):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the user's files and runs, not made yet."""

@@ -255,7 +255,7 @@ class Downloads(Server):
         from tests.views import SMALL
 
         kept()
-        RUNS._keep((SMALL, SMALL.batch_size), gradlab.analyze(SMALL))
+        RUNS.results._keep((SMALL, SMALL.batch_size), gradlab.analyze(SMALL))
         return {button: calls(button, 1)[0] for button in FORMATS}
 
     def same(self, name: str, answer: Any) -> bool:
