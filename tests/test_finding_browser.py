@@ -83,6 +83,7 @@ def run_tests(folder: Path, ci: bool) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_without_a_browser_the_last_line_counts_what_was_skipped(tmp_path):
     done = run_tests(tmp_path, ci=False)
     assert done.returncode == 0

@@ -194,6 +194,7 @@ def test_the_ring_is_checked(options, message):
 
 
 @pytest.mark.parametrize("name", ["min_gru", "min_lstm", "janet"])
+@pytest.mark.slow
 def test_chrono_biases_keep_over_all_lags(name):
     """At rest a gate keeps u / (1 + u), u ~ U(1, T - 1), of the state."""
     cell = make_cell(name, input_size=1, hidden_size=4000)

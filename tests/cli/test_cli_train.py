@@ -297,6 +297,7 @@ def test_ctrl_c_keeps_the_run_and_it_goes_on_bit_for_bit() -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_a_terminal_sees_a_line_that_is_redrawn() -> None:
     text = on_a_terminal("train", *SMALL, "--iterations", "400", NO_COLOR="")
     assert re.search(r"\d+ of 400 +loss", text) and "\x1b[2K" in text and "Adding: " in text

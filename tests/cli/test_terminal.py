@@ -23,6 +23,7 @@ from tests.commands import is_plain, on_a_terminal, posix, process, refused
 # --- Files
 
 
+@pytest.mark.slow
 def test_the_dataset_and_the_report_are_saved_whole(tmp_path: Path) -> None:
     dataset, report = tmp_path / "run.nc", tmp_path / "run.html"
     dataset.write_text("an older file is overwritten")
@@ -181,6 +182,7 @@ def test_a_terminal_gets_colours_and_progress() -> None:
 
 
 @posix
+@pytest.mark.slow
 def test_no_color_means_no_control_characters() -> None:
     shown = on_a_terminal("analyze", *SMALL, NO_COLOR="1", COLUMNS="40").replace("\r\n", "\n")
     assert "saturated" in shown
@@ -188,6 +190,7 @@ def test_no_color_means_no_control_characters() -> None:
     assert max(map(len, shown.splitlines()[:-1])) <= 40  # the last line, to be copied, is one
 
 
+@pytest.mark.slow
 def test_elsewhere_there_is_plain_text_whatever_the_encoding(tmp_path: Path) -> None:
     plain = {"FORCE_COLOR": "1", "PYTHONIOENCODING": "ascii", "COLUMNS": "20", "GRADLAB_CACHE": str(tmp_path)}
     file = tmp_path / "naïve.csv"

@@ -135,6 +135,7 @@ def test_pin_and_link_round_trip(open_page: Callable[..., Page]) -> None:
     expect(other.locator(".pin-label")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_copies_python_and_command(open_page: Callable[..., Page]) -> None:
     page = open_page(f"{SMALL}&cell=gru")
     page.click("#copy-python")
@@ -156,6 +157,7 @@ def test_dark_mode_is_remembered_and_reaches_the_figure(open_page: Callable[...,
     assert page.evaluate(f"{PLOT}._fullLayout.font.color") != light
 
 
+@pytest.mark.slow
 def test_own_data(open_page: Callable[..., Page]) -> None:
     page = open_page()
     page.click("#more > summary")
@@ -169,6 +171,7 @@ def test_own_data(open_page: Callable[..., Page]) -> None:
     expect(page.get_by_role("option")).not_to_have_count(0)
 
 
+@pytest.mark.slow
 def test_bad_data_say_so_beside_the_drop_zone(open_page: Callable[..., Page], tmp_path: Path) -> None:
     page = open_page()
     page.click("#more > summary")
@@ -183,6 +186,7 @@ def test_bad_data_say_so_beside_the_drop_zone(open_page: Callable[..., Page], tm
     assert verdict(page) == before
 
 
+@pytest.mark.slow
 def test_own_weights(open_page: Callable[..., Page]) -> None:
     page = open_page("steps=60&batch_size=4")
     settled(page)
@@ -196,6 +200,7 @@ def test_own_weights(open_page: Callable[..., Page]) -> None:
     expect(page.locator("#upload-message-weights")).to_contain_text("no recurrent layer")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_missing_can_be_dropped(open_page: Callable[..., Page], tmp_path: Path) -> None:
     values = csv_of(np.random.default_rng(3).normal(size=(300, 2)))
     import hashlib
@@ -211,6 +216,7 @@ def test_a_file_that_is_missing_can_be_dropped(open_page: Callable[..., Page], t
     expect(page.locator("#control-column")).to_have_value("rain")
 
 
+@pytest.mark.slow
 def test_a_bad_value_stands_beside_its_control_and_the_figure_stays(open_page: Callable[..., Page]) -> None:
     page = open_page()
     before, address = verdict(page), query(page)
@@ -225,6 +231,7 @@ def test_a_bad_value_stands_beside_its_control_and_the_figure_stays(open_page: C
     expect(page.locator("#field-steps")).to_contain_text("at most 20,000 in the app, got 30,000")
 
 
+@pytest.mark.slow
 def test_unknown_fields_of_a_link_are_named_and_left_out(open_page: Callable[..., Page]) -> None:
     page = open_page(f"{SMALL}&gian=3&cell=lsmt")
     expect(page.locator("#notices")).to_contain_text("unknown field 'gian'. Did you mean 'gain'?")
@@ -232,6 +239,7 @@ def test_unknown_fields_of_a_link_are_named_and_left_out(open_page: Callable[...
     assert "vanishes" in verdict(page)
 
 
+@pytest.mark.slow
 def test_long_runs_wait_for_a_click(open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch) -> None:
     page = open_page()
     before = verdict(page)
@@ -244,6 +252,7 @@ def test_long_runs_wait_for_a_click(open_page: Callable[..., Page], monkeypatch:
     expect(page.locator("#run-bar")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_tabs_compute_when_open_and_tables_tell_the_same(open_page: Callable[..., Page]) -> None:
     page = open_page(f"{SMALL}&cell=lstm")
     assert not any(page.locator(".panel").all_inner_texts())
@@ -265,6 +274,7 @@ def test_tabs_compute_when_open_and_tables_tell_the_same(open_page: Callable[...
     assert page.locator("#table tbody tr").count() > 3
 
 
+@pytest.mark.slow
 def test_the_clipping_preset_opens_its_tab(open_page: Callable[..., Page]) -> None:
     page = open_page("")
     choose(page, "preset", "Clipped explosion")

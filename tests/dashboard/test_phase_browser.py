@@ -130,6 +130,7 @@ def test_where_nothing_hovers_a_tap_only_chooses(open_page: Callable[..., Page])
     expect(page.locator("h1")).to_contain_text("explodes")
 
 
+@pytest.mark.slow
 def test_a_wrong_value_stands_beside_its_control(open_page: Callable[..., Page]) -> None:
     page = open_map(open_page)
     before = page.locator("h1").inner_text()
@@ -141,6 +142,7 @@ def test_a_wrong_value_stands_beside_its_control(open_page: Callable[..., Page])
     until(page, "location.search.includes('gain=3')")
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_everything(open_page: Callable[..., Page]) -> None:
     page = open_map(open_page)
     reached = set()
@@ -180,6 +182,7 @@ def test_accessibility(open_page: Callable[..., Page]) -> None:
     readable(page)
 
 
+@pytest.mark.slow
 def test_the_theme_reaches_the_map(open_page: Callable[..., Page]) -> None:
     page = open_map(open_page)
     light = page.evaluate(f"{MAP}._fullLayout.font.color")
@@ -208,6 +211,7 @@ def test_the_theory_line_is_switched_and_stays_so(open_page: Callable[..., Page]
     expect(page.locator("#theory")).to_contain_text("Theory ×")
 
 
+@pytest.mark.slow
 def test_a_remedy_is_tried_and_measured(open_page: Callable[..., Page]) -> None:
     page = open_page()
     first = page.locator(".try").first
@@ -228,6 +232,7 @@ def test_a_remedy_is_tried_and_measured(open_page: Callable[..., Page]) -> None:
     expect(outcome).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_card_follows_the_figure_on_narrow_screens(open_page: Callable[..., Page]) -> None:
     page = open_page(SMALL, NARROW)
     expect(page.locator(".try").first).to_be_visible()

@@ -61,6 +61,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Any:
     go.set()
 
 
+@pytest.mark.slow
 def test_travel_appears_by_itself(open_page: OPEN) -> None:
     page = open_page(f"{TINY}&cell=gru&seed=1")
     open_tab(page, "travel")
@@ -152,6 +153,7 @@ def test_another_run_has_its_own_job_and_the_first_is_kept(open_page: OPEN, slow
     expect(page.locator("#panel-why")).to_contain_text("add up to the measured rate")
 
 
+@pytest.mark.slow
 def test_the_keyboard_computes_a_spectrum(open_page: OPEN) -> None:
     page = open_page(f"{TINY}&seed=7")
     open_tab(page, "chaos")

@@ -108,6 +108,7 @@ def test_a_run_to_its_end_and_back_through_the_history(open_page: Callable[..., 
     expect(page.locator("#train-details")).to_contain_text("100 iterations done")
 
 
+@pytest.mark.slow
 def test_wrong_values_and_files(open_page: Callable[..., Page]) -> None:
     page = open_train(open_page, f"{QUICK}&gian=2")
     expect(page.locator("#train-notices")).to_contain_text("Did you mean 'gain'?")
@@ -165,6 +166,7 @@ def test_accessibility_before_the_first_run(open_page: Callable[..., Page]) -> N
     readable(page)
 
 
+@pytest.mark.slow
 def test_the_theme_reaches_the_figures(open_page: Callable[..., Page], run_id: str) -> None:
     page = open_train(open_page, f"run={run_id}")
     until(page, f"{FLOW}?._fullData?.length > 1")

@@ -135,6 +135,7 @@ def test_a_report_of_one_network_can_be_repeated_too():
 
 
 @pytest.mark.skipif(not can_draw_pictures(), reason="kaleido or its browser is not here")
+@pytest.mark.slow
 def test_a_picture_where_one_can_be_drawn(pair):
     sent, _ = download("png", pair)
     assert base64.b64decode(sent["content"]).startswith(b"\x89PNG") and sent["filename"] == "gradlab-adding.png"

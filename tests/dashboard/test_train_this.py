@@ -107,6 +107,7 @@ def test_the_address_of_the_set_up_says_no_more_where_it_came_from(own_cache):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_the_button_opens_train_and_the_way_back_is_free_of_notices(open_page):  # noqa: F811
     page = open_page("cell=lstm&hidden_size=16&batch_size=4&steps=60&loss=every&forget_bias=2")
     expect(page.locator("#train-this")).to_have_attribute("href", re.compile("cell=lstm.*from=explore"))

@@ -27,6 +27,7 @@ def test_adjoints_at_chunk_boundaries_and_smallest_sizes(name, sizes):
 
 @each_cell
 @pytest.mark.parametrize("steps", [1, 65])
+@pytest.mark.slow
 def test_gradients_over_more_than_one_chunk(name, steps):
     problem, expected = reference(name, (), (steps, 2, 1, 2))
     grads = problem.bptt()

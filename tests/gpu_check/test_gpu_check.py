@@ -247,6 +247,7 @@ sys.exit(0 if report["ok"] and all(part["items"] for part in report["sections"])
 """
 
 
+@pytest.mark.slow
 def test_numpy_and_scipy_are_all_it_needs_besides():
     done = subprocess.run([sys.executable, "-c", BARE], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -141,6 +141,7 @@ def test_saved_arrays_are_binary(runs):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_save_png(tmp_path, runs):
     pytest.importorskip("kaleido")
     plots.save(plots.gradient_flow(runs["elman"]), tmp_path / "fig.png")
@@ -188,6 +189,7 @@ def overlap(a, b) -> bool:
 
 
 @pytest.mark.parametrize("width", [1100, 390])
+@pytest.mark.slow
 def test_no_label_is_cut_off_or_covers_another(opened, runs, width):
     pins = [runs[name] for name in ("elman", "exploding", "carried", "gru", "step")]
     page = opened(figure_page(plots.explore(runs["every"], pins)), width)
@@ -201,6 +203,7 @@ def test_no_label_is_cut_off_or_covers_another(opened, runs, width):
 
 
 @pytest.mark.parametrize("width", [1100, 390])
+@pytest.mark.slow
 def test_ticks_are_whole_and_readable(opened, width):
     page = opened(figure_page(plots.explore(fading(20_000, rate=-0.6931472))), width)
     ticks = page.evaluate(BOXES, ".ytick text, .cbaxis text")
@@ -210,6 +213,7 @@ def test_ticks_are_whole_and_readable(opened, width):
     assert max(box[2] for box in ticks) <= width
 
 
+@pytest.mark.slow
 def test_one_crosshair_through_all_panels(opened, runs):
     page = opened(figure_page(plots.explore(runs["lstm"])), 1100)
     box = page.locator(".plotly-graph-div").bounding_box()
@@ -226,6 +230,7 @@ def test_one_crosshair_through_all_panels(opened, runs):
 
 
 @pytest.mark.parametrize("width", [1100, 390])
+@pytest.mark.slow
 def test_report_opens(opened, runs, width):
     found = verdict(runs["every"])
     page = opened(plots.html_report(runs["every"], found.headline, found.details), width)

@@ -274,6 +274,7 @@ def test_the_default_warmup(known, expected):
     assert (found.warmup, found.steps) == (warmup, steps - warmup)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_steps():
     cell, params = net(4)
 

@@ -100,6 +100,7 @@ def test_the_leading_direction_is_followed_where_it_is_overtaken(cell, scheme):
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+@pytest.mark.slow
 def test_a_multiple_of_the_identity_over_ten_thousand_steps(factor):
     """Exact in single precision, where direct products have under- or overflown many times over."""
     found = log_norms(gradlab.jacobian(linear_net(factor * np.eye(3), steps=10_000, batch=1, dtype="float32")))

@@ -91,6 +91,7 @@ def test_what_is_set_as_an_object_is_read_as_one(measured):
 @pytest.mark.parametrize(
     "name", ["overflow", "versions", "config", "cell", "cell_name", "activation", "dtype", "title"]
 )
+@pytest.mark.slow
 def test_an_attribute_that_is_gone(measured, tmp_path, name):
     ds = saved(measured, tmp_path, **{name: None})
     assert verdict(ds).word == verdict(measured).word

@@ -18,6 +18,7 @@ def test_slopes_of_driven_tanh_networks():
     assert len(figure.data) == 4 * 3 + 3
 
 
+@pytest.mark.slow
 def test_gaussian_products():
     rows, figure = gaussian_products.study(seed=17)
     assert len(rows) == 2 + 20 + 1
@@ -26,6 +27,7 @@ def test_gaussian_products():
     assert isinstance(figure, go.Figure)
 
 
+@pytest.mark.slow
 def test_forget_biases():
     rows, figure = forget_bias.study(seed=5)
     assert [row.tolerance for row in rows] == [2e-3] * 7

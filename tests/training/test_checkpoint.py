@@ -201,6 +201,7 @@ train(TrainConfig(**eval(sys.argv[2])), checkpoint=sys.argv[1], save_seconds=0)
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_trains_and_no_reader_sees_a_torn_file(tmp_path):
     path = tmp_path / "run.safetensors"
     fields = [TINY | {"iterations": 60, "seed": seed} for seed in (1, 2)]

@@ -74,6 +74,7 @@ def test_paused_and_resumed_is_bit_for_bit_undisturbed(jobs, monkeypatch):
     assert status(jobs, run_id) == "done"
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_noticed_and_a_stopped_run_has_ended_for_good(jobs):
     run_id = jobs.start(LONG)
     until(lambda: (record := jobs.read(run_id)) and record.run.iteration > 1)
@@ -92,6 +93,7 @@ def test_a_killed_process_is_noticed_and_a_stopped_run_has_ended_for_good(jobs):
     assert status(jobs, run_id) == "stopped" and jobs.read(run_id).run.iteration > saved
 
 
+@pytest.mark.slow
 def test_runs_pause_when_the_app_is_killed(folder):
     code = (
         "import sys; from gradlab.training.jobs import TRAINING; from gradlab.config.train import TrainConfig\n"

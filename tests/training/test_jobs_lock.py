@@ -51,6 +51,7 @@ def test_a_run_that_another_app_trains_is_not_evicted(apps, monkeypatch):
     assert status(ours, run_id) == "running"
 
 
+@pytest.mark.slow
 def test_a_second_process_ends_at_once_and_changes_nothing(apps):
     ours, _ = apps
     run_id = ours.start(LONG)
@@ -63,6 +64,7 @@ def test_a_second_process_ends_at_once_and_changes_nothing(apps):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9")
+@pytest.mark.slow
 def test_a_process_that_was_killed_holds_nothing(apps):
     ours, other = apps
     run_id = ours.start(LONG)

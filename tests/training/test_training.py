@@ -295,6 +295,7 @@ def placed_on_the_device(drawn, dtype, device):
     ],
     ids=lambda fields: fields["task"],
 )
+@pytest.mark.slow
 def test_the_device_gets_the_same_numbers(fields, monkeypatch):
     """On the stand-in for CuPy: nothing comes to the host unasked, and the weights are those of the host."""
     config = TrainConfig(**TINY | fields)
