@@ -242,14 +242,14 @@ class Block:
 sys.meta_path.insert(0, Block())
 from gradlab.gpu_check import __main__, check
 from tests.strict import strict
-report = check(strict, seconds=5, dtypes=("float32",), sizes=((0, 2, 4, 5),))
+report = check(strict, dtypes=("float32",), sizes=((0, 2, 4, 5),))
 sys.exit(0 if report["ok"] and all(part["items"] for part in report["sections"]) else 1)
 """
 
 
 @pytest.mark.slow
 def test_numpy_and_scipy_are_all_it_needs_besides():
-    done = subprocess.run([sys.executable, "-c", BARE], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", BARE], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
