@@ -153,3 +153,10 @@ def test_a_field_is_dressed_as_what_it_is(of: type[RunConfig | TrainConfig], mon
         monkeypatch.setattr(form, "LONG_LABEL", limit)
         wide = {name for name, text in form.class_names(of(), of()).items() if "wide" in text.split()}
         assert wide == {name for name, letters in longest.items() if letters > limit}
+
+
+def test_how_a_field_is_set_follows_from_its_type() -> None:
+    kinds = {"cell": "choice", "gain": "number", "weights": "file", "column": "column", "seed": "seed"}
+    assert {name: form.kind(name) for name in kinds} == kinds
+    kinds = {"residual": "switch", "learning_rate": "text", "clip_threshold": "text", "iterations": "number"}
+    assert {name: form.kind(name, TrainConfig) for name in kinds} == kinds
