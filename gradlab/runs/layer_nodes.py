@@ -67,7 +67,7 @@ def recorded(place: Place, like: Array, wanted: Collection[str]) -> Variables:
     """What there is to record of a layer after an observed backward pass; like: an array of the network's library."""
     tape, found = place.tape, Variables()
     lengths = None if isinstance(place.lengths, tuple | list) else plain_lengths(place.lengths, like)
-    after = None if lengths is None else place.layer.output_lengths(lengths)
+    after = plain_lengths(place.layer.output_lengths(place.lengths), like)
     if isinstance(tape, SelfAttentionTape):
         found = attention(tape.reading.weights, tape.lengths)
     elif isinstance(tape, AttentionTape):

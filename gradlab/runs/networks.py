@@ -14,7 +14,7 @@ from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
 from ..errors import InputError, echo
-from ..layers import EmbeddingTape, Layer, Pass, RecurrentTape, Trees, TreeTape
+from ..layers import EmbeddingTape, EncoderDecoderTape, Layer, Pass, RecurrentTape, Trees, TreeTape
 from ..layers.base import plain_lengths, tapes_within
 from ..quantities import QUANTITIES, Recorder, Recording, requests, require_names
 from ..quantities.inputs import by_lag
@@ -160,7 +160,8 @@ def _inputs(given: Network, y: Array, tape: Any, dx: Any) -> tuple[np.ndarray, n
     """ln ||dL/dx|| (T, B) of every place and which are a sample's own; of a pair, the source before the target."""
     if isinstance(dx, tuple):
         lengths = given.lengths or (None, None)
-        both = zip((tape.encoder, tape.decoder), dx, lengths, strict=True)
+        pair = next(iter(tapes_within(tape, EncoderDecoderTape).values()))
+        both = zip((pair.encoder, pair.decoder), dx, lengths, strict=True)
         logs, inside = zip(*(_stretch(_gradient(*part[:2]), part[2]) for part in both), strict=True)
         return np.concatenate(logs), np.concatenate(inside)
     logs, inside = _stretch(_gradient(tape, dx), given.lengths)

@@ -164,6 +164,14 @@ def test_lengths_are_those_of_what_a_layer_takes():
     assert not tree["decoder/encoder"].log_output_grad_norm.isnull().any()
 
 
+def test_what_a_pair_gives_has_the_lengths_of_the_target():
+    net, ends = Sequential(EncoderDecoder(lstm(), lstm()), Dense(H, 3)), np.array([6, 5, 2, 6, 1])
+    x = inputs(T, B, D), inputs(6, B, D)
+    tree = gradlab.analyze(net=net, params=net.init(0), x=x, lengths=(LENGTHS, ends))
+    beyond = np.arange(6)[:, None] >= ends
+    np.testing.assert_array_equal(tree["0"].log_output_grad_norm.isnull(), beyond)
+
+
 def test_of_a_net_with_weights_of_its_own_per_step_every_step_is_there():
     net = Sequential(Untied(make_cell("gru", input_size=D, hidden_size=H), T), Dense(H, 3))
     tree = gradlab.analyze(net=net, params=net.init(0), x=inputs(T, B, D), lengths=LENGTHS)
