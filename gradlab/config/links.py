@@ -48,10 +48,11 @@ def file_name(path: str) -> str:
 
 def linked_files(config: Config) -> list[str]:
     """Names of the files of a configuration, copies of which `to_query` puts into the cache."""
-    return [file_name(value) for name, value in config.changes().items() if _is_file(name, value)]
+    return [file_name(value) for name, value in config.changes().items() if is_file(name, value)]
 
 
-def _is_file(name: str, value: Any) -> bool:
+def is_file(name: str, value: Any) -> bool:
+    """Whether a field holds a file, not a name or nothing."""
     return name in FILE_FIELDS and value is not None and value not in INPUTS
 
 
@@ -65,7 +66,7 @@ def to_query(config: Config, pins: Sequence[Config] = ()) -> str:
 def _pairs(config: Config) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in config.changes().items():
-        if _is_file(name, value):
+        if is_file(name, value):
             file, sha = SHORT[name]
             label = file_name(value)
             pairs += [(file, label), (sha, store(label, read_file(value)))]
@@ -187,4 +188,4 @@ def _option(name: str, value: Any) -> str:
 
 def _plain(name: str, value: Any) -> Any:
     """A file under the name that a person knows, as the cache is this machine's own."""
-    return file_name(value) if _is_file(name, value) else value
+    return file_name(value) if is_file(name, value) else value

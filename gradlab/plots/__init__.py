@@ -1,4 +1,4 @@
-"""Figures of a Dataset of `analyze`: pure functions from the Dataset to a plotly Figure, without the app.
+"""Figures of a Dataset of `analyze` or `compare`: pure functions from the Dataset to a plotly Figure, without the app.
 
 All take the Dataset first and a theme, "light" or "dark", and raise InputError where the Dataset lacks what they draw.
 `FIGURES` holds them by name.
@@ -13,6 +13,7 @@ from ..wording import power_text
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
+from .compare import comparison
 from .gradient import short_label, theory_misses
 from .marks import plot_text
 from .overview import explore, gradient_flow, one_step, strip, unit_map
@@ -41,6 +42,7 @@ for _figure in (
     span_paths,
     lyapunov,
     lyapunov_course,
+    comparison,
 ):
     FIGURES.add(_figure.__name__, _figure)
 
@@ -51,6 +53,7 @@ __all__ = [
     "clipping",
     "colour_of",
     "colour_scale",
+    "comparison",
     "course_table",
     "credit",
     "data",

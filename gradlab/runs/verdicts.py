@@ -86,8 +86,8 @@ def verdict(ds: xr.Dataset) -> Verdict:
         return Verdict(word, steps, 0.0, 0.0, None, 0, overflowed or _details("too short", lags[:steps], None, 0))
     log_factor = float(lags[steps - 1])
     log_rate = log_factor / (steps - 1)
-    word = _word(log_factor, steps)
-    reach = _reach(lags[:steps])
+    word = word_of(log_factor, steps)
+    reach = reach_of(lags[:steps])
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
     details = overflowed + _details(word, lags[:steps], half_life, reach)
     factor, rate = (log if math.isfinite(log) else None for log in (log_factor, log_rate))
@@ -171,7 +171,8 @@ def standard_error(ds: xr.Dataset) -> float:
     return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
 
 
-def _word(log_factor: float, steps: int) -> str:
+def word_of(log_factor: float, steps: int) -> str:
+    """The verdict's word for ln of the factor over a whole sequence of so many steps."""
     if steps < TOO_SHORT:
         return "too short"
     if abs(log_factor) <= FACTOR:
@@ -179,7 +180,7 @@ def _word(log_factor: float, steps: int) -> str:
     return "vanishing" if log_factor < 0 else "exploding"
 
 
-def _reach(lags: np.ndarray) -> int:
+def reach_of(lags: np.ndarray) -> int:
     """The largest lag up to which at least 1 % is left throughout."""
     below = np.flatnonzero(lags < REACH)
     return max(int(below[0]) - 1, 0) if below.size else len(lags) - 1
