@@ -27,18 +27,20 @@ def setting_text(name: str, value: Any, of: type[Config] = RunConfig) -> str:
 
 
 def labels(configs: Sequence[RunConfig]) -> list[str]:
-    """A name for each of several runs: the fields that apply to it and tell it from the others, else its cell.
+    """A name for each of several runs: its cell, and what tells it from others of that cell.
 
-    No two are equal: runs that nothing tells apart are numbered.
+    Where all have one cell, what tells them apart alone. No two names are equal: runs that nothing tells apart are
+    numbered.
     """
-    differing = [name for name in controls() if len({getattr(config, name) for config in configs}) > 1]
-    texts = [_label(config, differing) for config in configs]
+    texts = [_label(config, [other for other in configs if other.cell == config.cell], configs) for config in configs]
     numbers = [texts[:n].count(text) + 1 for n, text in enumerate(texts)]
     return [text if number == 1 else f"{text} ({number})" for text, number in zip(texts, numbers, strict=True)]
 
 
-def _label(config: RunConfig, differing: Sequence[str]) -> str:
-    """What is not as by default; where everything is, all that is told apart."""
-    applying = [name for name in differing if name == "cell" or controls()[name].applies_if(config)]
-    changed = [name for name in applying if name == "cell" or name in config.changes()]
-    return ", ".join(setting_text(name, getattr(config, name)) for name in changed or applying or ["cell"])
+def _label(config: RunConfig, akin: Sequence[RunConfig], among: Sequence[RunConfig]) -> str:
+    """The cell, unless all runs have it; what is not as by default, or where everything is, all that is told apart."""
+    differing = [name for name in controls() if len({getattr(run, name) for run in akin}) > 1]
+    applying = [name for name in differing if controls()[name].applies_if(config)]
+    changed = [name for name in applying if name in config.changes()]
+    names = ["cell", *changed] if len(akin) < len(among) else changed or applying or ["cell"]
+    return ", ".join(setting_text(name, getattr(config, name)) for name in names)

@@ -19,7 +19,7 @@ from .marks import plot_text
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
 from .phase import phase_diagram
-from .report import html_report, png, save, table, training_report
+from .report import comparison_report, html_report, png, save, table, training_report
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
 from .training import course_table, training_course
@@ -54,6 +54,7 @@ __all__ = [
     "colour_of",
     "colour_scale",
     "comparison",
+    "comparison_report",
     "course_table",
     "credit",
     "data",

@@ -46,7 +46,7 @@ class Seed:
 
     share (lag,): ln of the share of the gradient that reaches the input so many steps before the last one, median over
     samples; of what, `relative_to` says, as in `log_input_share`. log_rate: what theory predicts, NaN where there is
-    none; theory: its name. seconds, nbytes: of one step of training; basis: how the bytes are known.
+    none; theory: its name. step_seconds, step_bytes: of one step of training; basis: how the bytes are known.
     """
 
     share: np.ndarray
@@ -54,8 +54,8 @@ class Seed:
     log_rate: float
     theory: str
     overflowed: bool
-    seconds: float
-    nbytes: float
+    step_seconds: float
+    step_bytes: float
     basis: str
 
     @property
@@ -101,13 +101,13 @@ class Plan:
         """Of each run."""
         return [parameter_count(run) for run in self.runs.values()]
 
-    def of_run(self, n: int, found: Found) -> list[Seed | None]:
-        """The seeds of the n-th run, None for those that are not there yet."""
-        return [found.get(config) for config in self.wanted[n :: len(self.runs)]]
+    def of_run(self, n: int) -> list[RunConfig]:
+        """The n-th run with each of its seeds."""
+        return self.wanted[n :: len(self.runs)]
 
     def dataset(self, found: Found) -> xr.Dataset:
         """What is there so far, as `compare` returns it; seeds that are missing are NaN."""
-        return _dataset(self, [self.of_run(n, found) for n in range(len(self.runs))])
+        return _dataset(self, [[found.get(seed) for seed in self.of_run(n)] for n in range(len(self.runs))])
 
 
 def plan(
@@ -207,8 +207,8 @@ def _of_runs(chosen: Plan, there: Sequence[Sequence[Seed]]) -> dict[str, tuple[A
         "relative_to": ([_first(seed.relative_to for seed in run) for run in there], "What shares are shares of"),
         "theory_log_rate": ([_middle(seed.log_rate for seed in run) for run in there], "Predicted slope", "log"),
         "theory": ([_first(seed.theory for seed in run) for run in there], "Which theory predicts it"),
-        "step_seconds": ([_least(seed.seconds for seed in run) for run in there], SECONDS, "linear", "s"),
-        "step_bytes": ([_least(seed.nbytes for seed in run) for run in there], BYTES, "linear", "B"),
+        "step_seconds": ([_least(seed.step_seconds for seed in run) for run in there], SECONDS, "linear", "s"),
+        "step_bytes": ([_least(seed.step_bytes for seed in run) for run in there], BYTES, "linear", "B"),
         "step_bytes_basis": ([_first(seed.basis for seed in run) for run in there], "How the bytes are known"),
         "parameters": (chosen.parameters, "Number of parameters"),
         "hidden_size": ([run.hidden_size for run in chosen.runs.values()], "Number of units"),

@@ -1,14 +1,15 @@
-"""The curves of a run as a table of text, one row per step."""
+"""The curves of a run, or of several, as a table of text, one row per step."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 
 import numpy as np
 import xarray as xr
 
-from .verdicts import share_left
+from .verdicts import median, share_left
 
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
 
@@ -25,4 +26,15 @@ def csv_of_curves(ds: xr.Dataset) -> str:
     writer.writerow(["t", "ln_share_left", *(f"ln_grad_norm_{state}" for state in ds.state.values), *FACTORS])
     for t, share in enumerate(share_left(ds).values.tolist()):
         writer.writerow([t, share, *norms[t], *(factors[t - 1] if t else ["", ""])])
+    return table.getvalue()
+
+
+def csv_of_comparison(ds: xr.Dataset) -> str:
+    """CSV of a Dataset of `compare`, one row per lag: ln of the share left of every run, median over seeds."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["lag", *(f"ln_share_left {name}" for name in ds.run.values)])
+    middle = median(ds.log_input_share.transpose("lag", "run", "seed").values)
+    for lag, shares in zip(ds.lag.values.tolist(), middle.tolist(), strict=True):
+        writer.writerow([lag, *("" if math.isnan(share) else share for share in shares)])
     return table.getvalue()

@@ -171,6 +171,12 @@ def standard_error(ds: xr.Dataset) -> float:
     return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
 
 
+def steps_back(last: int) -> list[int]:
+    """Lags for a table: 0, then 1, 2, 5 times the powers of ten, then the last one."""
+    series = {digit * 10**power for power in range(len(str(last))) for digit in (1, 2, 5)}
+    return sorted({0, last} | {back for back in series if back < last})
+
+
 def word_of(log_factor: float, steps: int) -> str:
     """The verdict's word for ln of the factor over a whole sequence of so many steps."""
     if steps < TOO_SHORT:
