@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import field_validator
 
-from ..data import require_regular
+from ..data import FRAMES, is_sound, require_regular
 from ..errors import InputError, echo
 from ..learning.clipping import CLIP_MODES, UPDATE_MODES
 from .base import MOST, Config, Control, controls_of, field
@@ -50,6 +50,15 @@ class RunConfig(NetworkConfig):
         step=1,
         limit=1024,
         applies_if=lambda config: drawn(config) and generated(config),
+    )
+    frames: str = field(
+        "samples",
+        "Sound as",
+        "How a sound is read: every sample, or how loud 40 bands of frequencies are (mel), 100 times a second",
+        "data",
+        choices=lambda: list(FRAMES),
+        labels=FRAMES,
+        applies_if=lambda config: not generated(config) and is_sound(config.input),
     )
     loss: str = field(
         "last",

@@ -125,7 +125,7 @@ def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra
     cell, params, x = build(config)
     dataset = _dataset(cell, params, x, config, extra)
     dataset.attrs["config"] = config.model_dump_json()
-    if said := input_text(config.input, config.column):
+    if said := input_text(config.input, config.column, config.frames):
         dataset.attrs["input"] = said
     if config.weights is not None:
         dataset.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
