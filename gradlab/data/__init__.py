@@ -1,10 +1,12 @@
 """What a network reads: made inputs, files of the user's own, and the cache that keeps uploads."""
 
 from .files import named_content, read_file, require_regular, stamp
+from .frames import BANDS, FRAMES, mel_frames
 from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
 from .reading import (
     Labelled,
     column_names,
+    is_sound,
     is_text,
     labelled_rows,
     parse,
@@ -15,6 +17,8 @@ from .reading import (
 from .series import Batch, Content, Series, near_one
 
 __all__ = [
+    "BANDS",
+    "FRAMES",
     "INPUTS",
     "PERIODS",
     "Labelled",
@@ -24,9 +28,11 @@ __all__ = [
     "column_names",
     "input_chunks",
     "input_text",
+    "is_sound",
     "is_text",
     "labelled_rows",
     "load_input",
+    "mel_frames",
     "named_content",
     "near_one",
     "parse",
