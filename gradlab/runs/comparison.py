@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..arrays import quiet
 from ..config import RunConfig
 from ..config.labels import labels
 from ..errors import InputError, echo
@@ -45,12 +44,14 @@ class Seed:
     """What one seed of a run shows.
 
     share (lag,): ln of the share of the gradient that reaches the input so many steps before the last one, median over
-    samples; of what, `relative_to` says, as in `log_input_share`. log_rate: what theory predicts, NaN where there is
-    none; theory: its name. step_seconds, step_bytes: of one step of training; basis: how the bytes are known.
+    samples; of what, `relative_to` says, as in `log_input_share`; unit: what a lag is, a "step", or a "level" of trees.
+    log_rate: what theory predicts, NaN where there is none; theory: its name. overflowed: whether the forward pass did.
+    step_seconds, step_bytes: of one step of training; basis: how the bytes are known.
     """
 
     share: np.ndarray
     relative_to: str
+    unit: str
     log_rate: float
     theory: str
     overflowed: bool
@@ -67,18 +68,28 @@ class Seed:
 
 def one_seed(config: RunConfig) -> Seed:
     """The seed of a run that its configuration names. Raises InputError as `analyze` does."""
-    ds = analyze(config, record=["theory"], without=[name for name in QUANTITIES if name not in WANTED])
-    predicted = "theory_log_rate" in ds
-    with quiet():
-        share = median(ds.log_input_share.transpose("lag", "sample").values)
+    found = analyze(config, record=["theory"], without=[name for name in QUANTITIES if name not in WANTED])
+    shares = found["log_input_share"]
+    log_rate, theory = _theory(found)
+    seconds, nbytes, basis = step_cost(config)
     return Seed(
-        share,
-        ds.log_input_share.attrs["relative_to"],
-        float(ds.theory_log_rate[0]) if predicted else math.nan,
-        str(ds.theory_label.values[0]).partition(":")[0] if predicted else "",
-        bool(overflow(ds)),
-        *step_cost(config),
+        share=median(shares.transpose("lag", "sample").values),
+        relative_to=shares.attrs["relative_to"],
+        unit="level" if "lag" in shares.attrs else "step",
+        log_rate=log_rate,
+        theory=theory,
+        overflowed=isinstance(found, xr.Dataset) and bool(overflow(found)),
+        step_seconds=seconds,
+        step_bytes=nbytes,
+        basis=basis,
     )
+
+
+def _theory(found: xr.Dataset | xr.DataTree) -> tuple[float, str]:
+    """The best prediction of a single cell and what it is called; NaN and nothing where there is none."""
+    if isinstance(found, xr.DataTree) or "theory_log_rate" not in found:
+        return math.nan, ""
+    return float(found.theory_log_rate[0]), str(found.theory_label.values[0]).partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -204,6 +215,7 @@ def _of_runs(chosen: Plan, there: Sequence[Sequence[Seed]]) -> dict[str, tuple[A
         "slope": ([mean for mean, _ in slopes], "ln of the factor per step back, mean over seeds", "log"),
         "slope_stderr": ([error for _, error in slopes], "Standard error of the slope over seeds"),
         "verdict": ([_word(run) for run in there], "Whether the gradient vanishes, explodes or is carried"),
+        "unit": ([_first(seed.unit for seed in run) for run in there], "What a lag counts: steps, or levels of trees"),
         "relative_to": ([_first(seed.relative_to for seed in run) for run in there], "What shares are shares of"),
         "theory_log_rate": ([_middle(seed.log_rate for seed in run) for run in there], "Predicted slope", "log"),
         "theory": ([_first(seed.theory for seed in run) for run in there], "Which theory predicts it"),
@@ -233,7 +245,7 @@ def _word(seeds: Sequence[Seed]) -> str:
     known = np.flatnonzero(~np.isnan(curve))
     if known.size < 2:
         return "overflow" if any(seed.overflowed for seed in seeds) else "too short"
-    return word_of(float(curve[known[-1]]), int(known[-1]) + 1)
+    return word_of(float(curve[known[-1]]), int(known[-1]) + 1, seeds[0].unit)
 
 
 def _middle(values: Iterable[float]) -> float:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 
 import numpy as np
 
-from ..arrays import device_namespace, quiet, to_numpy
+from ..arrays import Array, device_namespace, quiet, to_numpy
 from ..config import RunConfig
+from ..config.architecture import is_single
 from ..engine.backward import bptt
+from .architectures import network_of
 from .build import build
 from .cost import memory
-from .probe import finite_trajectory, probe_gradient
+from .networks import Network
+from .probe import finite_trajectory, probe_gradient, unit_vectors
 
 MEASURED, PREDICTED = "measured", "predicted"
 _alone = Lock()  # one measurement at a time: memory is counted for the whole process
@@ -37,14 +40,32 @@ def step_cost(config: RunConfig) -> tuple[float, float, str]:
 
 def training_step(config: RunConfig) -> Callable[[], None]:
     """The step as a function; weights and input are made beforehand."""
+    return _of_cell(config) if is_single(config) else _of_network(network_of(config))
+
+
+def _of_cell(config: RunConfig) -> Callable[[], None]:
     cell, params, x = build(config)
 
     def step() -> None:
         traj, _ = finite_trajectory(cell, params, x)
-        for gradient in bptt(traj, probe_gradient(traj, config.seed)).params.values():
-            to_numpy(gradient)
+        _fetch(bptt(traj, probe_gradient(traj, config.seed)).params)
 
     return step
+
+
+def _of_network(given: Network) -> Callable[[], None]:
+    def step() -> None:
+        y, tape = given.net.forward(given.params, given.x, given.lengths)
+        slope = unit_vectors(y, given.seed, y.shape) if given.dL_dy is None else given.dL_dy
+        _fetch(given.net.backward(given.params, tape, slope)[1])
+
+    return step
+
+
+def _fetch(gradients: Mapping[str, Array]) -> None:
+    """Wait until they are there, whichever device computes them."""
+    for gradient in gradients.values():
+        to_numpy(gradient)
 
 
 def _peak(step: Callable[[], None]) -> float:
