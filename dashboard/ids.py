@@ -60,7 +60,7 @@ COMPARE = Ids(
     "sort",  # by which column the table is ordered
     "tick",  # changes when the page asks what has come
     "example preset add equal seeds slot name explore train remove more run run_bar run_text",
-    "stage figure ranking share progress table announcement by",
+    "stage figure ranking columns share progress table announcement by",
 )
 TRAIN = Ids(
     "train-",

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..cells import CELLS
-from ..wording import exact_text
+from ..wording import counted, exact_text
 from . import Config, RunConfig, controls
 from .architecture import drawn, has_cell, is_tree
 from .links import file_name, is_file
 
-WORDS = {"norm": "{}-LN", "attention": "{} attention"}  # of names that say little alone
+WORDS = {"norm": "{}-LN", "attention": "{} attention", "tree": "{} tree"}  # of names that say little alone
 
 
 def setting_text(name: str, value: Any, of: type[Config] = RunConfig) -> str:
@@ -20,6 +20,10 @@ def setting_text(name: str, value: Any, of: type[Config] = RunConfig) -> str:
     label = control.label.lower() if control else name.replace("_", " ")
     if name == "cell" and value in CELLS:
         return CELLS[value].title
+    if name == "layers":
+        return counted(value, "layer")
+    if name == "clip" and value == "off":
+        return "no clipping"
     if isinstance(value, str) and is_file(name, value):
         return file_name(value)
     if isinstance(value, bool):
@@ -30,10 +34,11 @@ def setting_text(name: str, value: Any, of: type[Config] = RunConfig) -> str:
 
 
 def kind_text(config: RunConfig) -> str:
-    """What network a run is of: "LSTM", "LSTM tree", "transformer"."""
+    """What network a run is of: "LSTM", "LSTM, balanced tree", "transformer"."""
     if not has_cell(config) and drawn(config):
         return setting_text("architecture", config.architecture)
-    return f"{setting_text('cell', config.cell)}{' tree' if is_tree(config) else ''}"
+    cell = setting_text("cell", config.cell)
+    return f"{cell}, {setting_text('tree', config.tree)}" if is_tree(config) else cell
 
 
 def labels(configs: Sequence[RunConfig]) -> list[str]:
@@ -53,6 +58,7 @@ def _label(config: RunConfig, kind: str, groups: Mapping[str, Sequence[RunConfig
     """The kind, unless all are of it; what is not as by default, or where everything is, all that is told apart."""
     differing = [name for name in controls() if len({getattr(run, name) for run in groups[kind]}) > 1]
     applying = [name for name in differing if controls()[name].applies_if(config)]
-    names = [name for name in applying if name in config.changes()] or ([] if len(groups) > 1 else applying)
+    shown = [name for name in applying if name in config.changes() or name == "norm"]
+    names = shown or ([] if len(groups) > 1 else applying)
     parts = [kind] if len(groups) > 1 or not names else []
     return ", ".join([*parts, *(setting_text(name, getattr(config, name)) for name in names)])

@@ -10,12 +10,13 @@ import xarray as xr
 
 from ..wording import counted
 from .colours import LN10, THEMES, Theme, series_style
-from .gradient import LABEL, rules
+from .gradient import rules
 from .marks import Trace, band, line, power_texts, zeros
 from .panels import LINE, End, Panel, heading, power_axis, quiet_title, span, stack
 from .series import first_known, over_samples, require
 
 HEIGHT = 420  # px of the panel
+LETTERS = 26
 ABOUT = (
     "Norm of dL/dx so many steps before the last one, as a share of what reaches the last input; L = u·y with a random "
     "unit vector u. Median over samples, then over seeds."
@@ -45,27 +46,28 @@ class _Curve:
             traces.append(line(lag, self.theory, f"theory: {name}", self.colour, width=1.2, dash="2px,3px"))
         return traces
 
-    @property
-    def end(self) -> End:
+    def end(self, letters: int) -> End:
         """The label, where the line ends on the left."""
-        return End(first_known(self.middle[::-1]), escape(shortened(self.label), quote=False), self.colour, self.dash)
+        text = escape(shortened(self.label, letters), quote=False)
+        return End(first_known(self.middle[::-1]), text, self.colour, self.dash)
 
 
-def comparison(ds: xr.Dataset, theme: str = "light") -> go.Figure:
+def comparison(ds: xr.Dataset, theme: str = "light", letters: int = LETTERS) -> go.Figure:
     """Every run's share of the gradient against the steps back: median and band over seeds, theory as thin dots.
 
-    ds: of `gradlab.compare`. Raises InputError for another one, or an unknown theme.
+    ds: of `gradlab.compare`. letters: of the labels beside the figure, at most. Raises InputError for another Dataset
+    and for an unknown theme.
     """
-    require(ds, "log_left", "log_input_share", "theory_log_rate", by="compare")
+    require(ds, "log_left", "log_input_share", "theory_log_rate", "unit", by="compare")
     look, last = THEMES[theme], ds.sizes["lag"] - 1
     curves = [_curve(ds.isel(run=n), n, look) for n in range(ds.sizes["run"])]
     spans = [part for curve in curves for part in (curve.low, curve.middle, curve.high)]
     axis = power_axis(*span(spans, least=2))
     panel = Panel(heading("Gradient left", _caption(curves), look), HEIGHT, axis, [], about=ABOUT)
     panel.traces = [trace for curve in curves for trace in curve.traces(axis["range"][0])]
-    panel.ends = [curve.end for curve in curves if curve.seeds]
+    panel.ends = [curve.end(letters) for curve in curves if curve.seeds]
     panel.rules = rules([part[::-1] for part in spans], axis["range"], LINE / HEIGHT)
-    return stack([panel], theme, last, _lag_axis(last, look))
+    return stack([panel], theme, last, _lag_axis(last, {*ds.unit.values.tolist()}, look))
 
 
 def _curve(run: xr.Dataset, n: int, look: Theme) -> _Curve:
@@ -91,19 +93,20 @@ def _caption(curves: Sequence[_Curve]) -> str:
     return ", ".join([*parts, *(["thin dots: theory"] if theory else [])])
 
 
-def _lag_axis(last: int, look: Theme) -> dict[str, object]:
-    """Steps back grow to the left, as time does in every other figure."""
-    title = quiet_title("steps back from the last", look)
+def _lag_axis(last: int, units: set[str], look: Theme) -> dict[str, object]:
+    """Steps back grow to the left, as time does in every other figure; of trees they are levels."""
+    words = {"step": "steps back from the last", "level": "levels below the root"}
+    title = ", or ".join(text for unit, text in words.items() if unit in units) or words["step"]
     return {
         "range": [last + 0.5, -0.5],
         "tickformat": "d",
         "dtick": 1 if last < 8 else None,
         "nticks": 8,
-        "title": title,
+        "title": quiet_title(title, look),
     }
 
 
-def shortened(label: str) -> str:
+def shortened(label: str, letters: int) -> str:
     """A label that fits beside the figure: it loses its middle, as the ends are what tells settings apart."""
-    half = LABEL // 2
-    return label if len(label) <= LABEL else f"{label[: half - 1]}…{label[-half:]}"
+    half = letters // 2
+    return label if len(label) <= letters else f"{label[: letters - half - 1]}…{label[-half:]}"

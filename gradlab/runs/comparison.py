@@ -155,7 +155,8 @@ def compare(
     Returns an xarray.Dataset with `log_input_share` (run, seed, lag): ln of the share of the gradient that reaches the
     input so many steps before the last one, median over samples; NaN beyond a run's length. Of each run `slope`, ln of
     the factor per step over its whole length, as mean over seeds, with `slope_stderr`; `log_left` (run, after), what is
-    left after 10, 50, 100 and 300 steps, as median over seeds; `verdict`, `theory_log_rate`, `parameters`,
+    left after 10, 50, 100 and 300 steps, and `log_factor`, at the farthest one, `span` steps back, as medians over
+    seeds; of trees a step is a level, as `unit` says; `verdict`, `theory_log_rate`, `parameters`,
     `hidden_size`, `step_seconds` and `step_bytes` of one step of training, and its configuration as JSON in `config`.
     Raises InputError for anything that cannot be used.
     """
@@ -211,9 +212,12 @@ def _left(shares: np.ndarray) -> np.ndarray:
 def _of_runs(chosen: Plan, there: Sequence[Sequence[Seed]]) -> dict[str, tuple[Any, ...]]:
     """Name -> a value for each run, what it is, and its scale and unit."""
     slopes = [_mean([seed.slope for seed in run]) for run in there]
+    ends = [_end(run) for run in there]
     return {
         "slope": ([mean for mean, _ in slopes], "ln of the factor per step back, mean over seeds", "log"),
         "slope_stderr": ([error for _, error in slopes], "Standard error of the slope over seeds"),
+        "log_factor": ([factor for factor, _ in ends], "ln of the share left at the farthest step", "log"),
+        "span": ([span for _, span in ends], "How many steps, or levels, back that is"),
         "verdict": ([_word(run) for run in there], "Whether the gradient vanishes, explodes or is carried"),
         "unit": ([_first(seed.unit for seed in run) for run in there], "What a lag counts: steps, or levels of trees"),
         "relative_to": ([_first(seed.relative_to for seed in run) for run in there], "What shares are shares of"),
@@ -237,15 +241,21 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), error
 
 
+def _end(seeds: Sequence[Seed]) -> tuple[float, int]:
+    """ln of the share left at the farthest step, median over seeds, and how far that is; NaN and 0 for nothing."""
+    curve = _over_seeds(_shares([seeds], 0))[0] if seeds else np.empty(0)
+    known = np.flatnonzero(~np.isnan(curve))
+    return (float(curve[known[-1]]), int(known[-1])) if known.size else (math.nan, 0)
+
+
 def _word(seeds: Sequence[Seed]) -> str:
     """The verdict's word, by the share that is left at the farthest step; empty while there is no seed."""
     if not seeds:
         return ""
-    curve = _over_seeds(_shares([seeds], 0))[0]
-    known = np.flatnonzero(~np.isnan(curve))
-    if known.size < 2:
+    log_factor, span = _end(seeds)
+    if not span:
         return "overflow" if any(seed.overflowed for seed in seeds) else "too short"
-    return word_of(float(curve[known[-1]]), int(known[-1]) + 1, seeds[0].unit)
+    return word_of(log_factor, span + 1, seeds[0].unit)
 
 
 def _middle(values: Iterable[float]) -> float:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..wording import counted, factor_text, power_text
 from .comparison import AFTER
-from .verdicts import median, steps_back
+from .verdicts import BACK, between, median, steps_back
 
 SLOPE = "slope"
 ORDERS = (SLOPE, *map(str, AFTER))  # what runs can be ranked by: the slope, or what is left after so many steps
@@ -45,17 +45,19 @@ def rows(ds: xr.Dataset, by: str = SLOPE) -> list[dict[str, str]]:
 
 
 def _row(run: xr.Dataset) -> dict[str, str]:
-    left = {f"left after {after}": _text(float(run.log_left.sel(after=after))) for after in AFTER}
+    left = {f"after {after}": _text(float(run.log_left.sel(after=after))) for after in AFTER}
+    end = _text(float(run.log_factor))
     return {
         "run": str(run.run.values),
         "verdict": str(run.verdict.values),
         "per step back": _slope_text(float(run.slope), float(run.slope_stderr)),
         "theory": factor(float(run.theory_log_rate)),
         **left,
+        "at its end": f"{end} ({int(run.span)})" if end else "",
         "parameters": f"{int(run.parameters):,}",
         "units": f"{int(run.hidden_size):,}",
-        "time of a step": time_text(float(run.step_seconds)),
-        "memory of a step": memory_text(float(run.step_bytes)),
+        "step time": time_text(float(run.step_seconds)),
+        "step memory": memory_text(float(run.step_bytes)),
     }
 
 
@@ -110,14 +112,28 @@ def curve_rows(ds: xr.Dataset) -> list[dict[str, str]]:
 
 
 def said(ds: xr.Dataset) -> Said | None:
-    """Which run reaches farthest, from the numbers; None while nothing is known of any."""
+    """Which run reaches farthest, from the numbers; None while nothing is known of any.
+
+    Where one goes over trees, whose levels are fewer than steps: which keeps most to its end.
+    """
     known = [n for n in order(ds) if not math.isnan(ds.slope.values[n])]
     if not known:
         return None
+    if trees := "level" in ds.unit.values:
+        known.sort(key=lambda n: -float(ds.log_factor.values[n]))
     fading = [n for n in known if str(ds.verdict.values[n]) != "exploding"]
     best = fading[0] if fading else known[-1]
-    headline = _alone(ds, best) if ds.sizes["run"] == 1 else _farthest(ds, known, fading)
-    return Said(headline, str(ds.verdict.values[best]), _details(ds, best, known, fading))
+    if ds.sizes["run"] == 1:
+        headline = _alone(ds, best)
+    else:
+        headline = _most_left(ds, best) if trees else _farthest(ds, known, fading)
+    details = [*(_deepest(ds, fading) if trees else _faded(ds, best, fading)), *_others(ds, known, fading)]
+    return Said(_capital(headline), str(ds.verdict.values[best]), [_capital(text) for text in details])
+
+
+def _capital(text: str) -> str:
+    """A sentence that begins with a word begins with a capital; a name such as minGRU stays as it is."""
+    return text[0].upper() + text[1:] if text.split()[0].islower() else text
 
 
 def _alone(ds: xr.Dataset, n: int) -> str:
@@ -142,25 +158,50 @@ def _apart(ds: xr.Dataset, a: int, b: int) -> bool:
     return a != b and abs(float(slopes[a] - slopes[b])) > APART * math.hypot(errors[a], errors[b])
 
 
-def _details(ds: xr.Dataset, best: int, known: list[int], fading: list[int]) -> list[str]:
-    """What is left of the best one, which fades most, which explode, how many seeds there are."""
-    after = [int(k) for k in ds.after.values if not np.isnan(ds.log_left.sel(after=k).values[best])]
-    details = []
-    if after:
-        details.append(f"After {after[-1]} steps {_left(ds, best, after[-1])} of its gradient is left.")
-    if len(fading) > 1 and fading[-1] != best:
-        worst = fading[-1]
+def _faded(ds: xr.Dataset, best: int, fading: list[int]) -> list[str]:
+    """What is left of the best one, where it loses more than there, and which fades most."""
+    after = [int(k) for k in ds.after.values if _left(ds, best, k)]
+    details = [f"After {counted(after[-1], 'step')} {_much(ds, best, after[-1])}."] if after else []
+    curve = median(ds.log_input_share.isel(run=best).transpose("lag", "seed").values)
+    details += between(str(ds.verdict.values[best]), curve[~np.isnan(curve)], "step")
+    if len(fading) > 1 and str(ds.verdict.values[worst := fading[-1]]) == "vanishing":
         left = f", {_left(ds, worst, after[-1])} after {after[-1]}" if after and _left(ds, worst, after[-1]) else ""
         details.append(f"{_name(ds, worst)} loses most: {_rate(ds, worst)} per step back{left}.")
+    return details
+
+
+def _much(ds: xr.Dataset, n: int, after: int) -> str:
+    left = _left(ds, n, after)
+    grown = float(ds.log_left.sel(after=after).values[n]) > math.log(1.05)
+    return f"its gradient is {left} times as large" if grown else f"{left} of its gradient is left"
+
+
+def _most_left(ds: xr.Dataset, n: int) -> str:
+    return f"{_name(ds, n)} keeps most: {_end(ds, n)}."
+
+
+def _deepest(ds: xr.Dataset, fading: list[int]) -> list[str]:
+    return [f"{_name(ds, fading[-1])} keeps least: {_end(ds, fading[-1])}."] if len(fading) > 1 else []
+
+
+def _end(ds: xr.Dataset, n: int) -> str:
+    """What is left where a run ends, and where that is."""
+    unit = str(ds.unit.values[n])
+    left = power_text(float(ds.log_factor.values[n]))
+    return f"{left} is left {counted(int(ds.span.values[n]), unit)} {BACK[unit]}"
+
+
+def _others(ds: xr.Dataset, known: list[int], fading: list[int]) -> list[str]:
+    """Which explode, and of how many seeds all this is."""
     exploding = [_name(ds, n) for n in known if n not in fading]
-    if exploding and fading:
-        details.append(f"{' and '.join(exploding)} {'explodes' if len(exploding) == 1 else 'explode'}.")
+    details = [f"{' and '.join(exploding)} {'explodes' if len(exploding) == 1 else 'explode'}."] if fading else []
     seeds = (~np.isnan(ds.log_input_share)).any("lag").sum("seed").values
-    details.append(f"{counted(int(seeds.max()), 'seed')} of each." if seeds.min() == seeds.max() else "")
-    return [text for text in details if text]
+    even = seeds.min() == seeds.max()
+    return [*(details if exploding else []), *([f"{counted(int(seeds.max()), 'seed')} of each."] if even else [])]
 
 
 def _left(ds: xr.Dataset, n: int, after: int) -> str:
+    """What is left after so many steps; empty where a run is not so long."""
     return _text(float(ds.log_left.sel(after=after).values[n]))
 
 

@@ -100,10 +100,10 @@ def _of_network(found: xr.DataTree) -> Verdict:
     steps = int(np.median((~np.isnan(share)).sum(axis=0)))
     lags, unit = median(share)[:steps], "level" if "lag" in found.log_input_share.attrs else "step"
     judged = _judge(lags, unit)
-    return replace(judged, details=judged.details + _between(judged.word, lags, unit), why=_layers_text(found))
+    return replace(judged, details=judged.details + between(judged.word, lags, unit), why=_layers_text(found))
 
 
-def _between(word: str, lags: np.ndarray, unit: str) -> list[str]:
+def between(word: str, lags: np.ndarray, unit: str) -> list[str]:
     """What is lost on the way though both ends have it, as of a net of both directions."""
     if word != "carried" or not lags.size or lags.min() >= min(REACH, lags[-1] - FACTOR):
         return []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
+import numpy as np
 import xarray as xr
 from dash import Dash, Input, Output, ctx, html, no_update
 from pydantic import Field
@@ -30,19 +31,14 @@ from ...work.seeds import SEEDS
 from .address import MOST_SEEDS, View
 from .slots import FIELDS, PLACES, Slot, key, slots
 
-LEFT = {f"left after {k}": k for k in ORDERS[1:]}
+LEFT = {f"after {k}": k for k in ORDERS[1:]}
 COLUMNS = {"per step back": SLOPE} | LEFT  # of the ranking that it can be ordered by, and what that is called
 HEADS = (
-    "run",
-    "verdict",
-    "per step back",
-    "theory",
+    *("run", "verdict", "per step back", "theory"),
     *LEFT,
-    "parameters",
-    "units",
-    "time of a step",
-    "memory of a step",
+    *("at its end", "parameters", "units", "step time", "step memory"),
 )
+LETTERS, LETTERS_NARROW = 26, 13  # of the labels beside the figure
 KINDS = {name: "text" if name == "forget_bias" else form.kind(name) for name in FIELDS}
 
 
@@ -147,7 +143,8 @@ def show(request: Request, tick: Tick | None) -> dict[str, Any]:
 def draw(request: Request, shown: Shown) -> dict[str, Any]:
     """Everything that shows a comparison."""
     ds, total = shown.ds, len(shown.so_far.found) + shown.missing
-    fig = gradlab.plots.comparison(ds, request.theme)
+    letters = LETTERS_NARROW if request.narrow else LETTERS
+    fig = gradlab.plots.comparison(ds, request.theme, letters)
     found = said(ds)
     share = len(shown.so_far.found) / total if total else 1.0
     return {
@@ -158,6 +155,7 @@ def draw(request: Request, shown: Shown) -> dict[str, Any]:
         "details": components.typeset(" ".join(found.details)) if found else "",
         "announcement": " ".join(found.sentences) if found and not shown.missing else no_update,
         "ranking": ranking(ds, request.by, request.theme, shown.problems),
+        "columns": table_class(ds),
         "sorted": {column: "descending" if by == request.by else "none" for column, by in COLUMNS.items()},
         "table": components.table(curve_rows(ds), "What is left so many steps back"),
         "failure": [components.message(f"{name}: {text}", "error") for name, text in shown.problems.items()],
@@ -185,8 +183,20 @@ def _row(texts: Mapping[str, str], n: int, theme: str, problems: Mapping[str, st
     word = "not computed" if name in problems else texts["verdict"]
     sign = html.Span(ICONS.get(word, ""), className="sign", **components.aria(hidden="true"))
     verdict = html.Td(html.Span([sign, word], className=f"word {word.replace(' ', '-')}"))
-    cells = [html.Td(components.typeset(texts[column])) for column in HEADS if column not in ("run", "verdict")]
+    others = [column for column in HEADS if column not in ("run", "verdict")]
+    cells = [html.Td(components.typeset(texts[column]), className=cell_class(column)) for column in others]
     return html.Tr([head, verdict, *cells])
+
+
+def cell_class(column: str) -> str:
+    """The class of a column's cells, by which it can be hidden: "after-300"."""
+    return column.replace(" ", "-")
+
+
+def table_class(ds: xr.Dataset) -> str:
+    """The class of the table, which hides the columns of lags that no run has."""
+    empty = [cell_class(f"without after {k}") for k in ds.after.values if np.isnan(ds.log_left.sel(after=k)).all()]
+    return " ".join(["data-table", *empty])
 
 
 def swatch(n: int, theme: str) -> components.Component:
@@ -241,6 +251,7 @@ def _field_looks(n: int, filled: form.Form[RunConfig]) -> dict[str, dict[str, An
 OUTPUTS = {
     **outputs(ids.COMPARE, children="verdict details announcement ranking table failure progress", figure="figure"),
     **outputs(ids.COMPARE, data="copies drawn", value="share"),
+    **outputs(ids.COMPARE, className="columns"),
     "style": Output(ids.COMPARE.figure, "style"),
     "label": Output(ids.part(ids.COMPARE.figure, "frame"), "aria-label"),
     "sorted": {column: Output(ids.part(ids.COMPARE.by, by), "aria-sort") for column, by in COLUMNS.items()},

@@ -30,7 +30,8 @@ HELP = {
     "The curves": "Each is the share of the gradient that reaches the input at that step, in powers of ten: the median "
     "over seeds, with a band of 10 to 90 %. Thin dots are what theory predicts, where there is a theory.",
     "The ranking": "Per step back is the factor by which one step changes the gradient, over the whole length, with "
-    "its standard error over seeds. Press a column's name to rank by it.",
+    "its standard error over seeds. After 10, 50, 100 and 300 steps, and at its end (so many steps back), what is "
+    "left. Step time and memory are those of one step of training, forward and back. Press a column's name to rank by it.",
     "Equal size": "Runs keep the hidden size that they have, or all get about as many parameters as the first one.",
     "Change a run": "Open it on the left for its main settings; Open in Explore shows all of them, with the other runs "
     "pinned, and Compare leads back.",
@@ -134,16 +135,17 @@ def actions() -> Component:
 def ranking() -> Component:
     """The runs in order; the heads of the columns choose which."""
     heads = html.Thead(html.Tr([_column(name) for name in draw.HEADS]))
-    caption = html.Caption("Runs in order. What is left is the median over seeds; a step is one of training.")
-    table = html.Table([caption, heads, html.Tbody(id=ids.COMPARE.ranking)], className="data-table")
+    caption = html.Caption("The runs in order; what is left is the median over seeds")
+    table = html.Table([caption, heads, html.Tbody(id=ids.COMPARE.ranking)], id=ids.COMPARE.columns)
     return html.Div(table, className="table ranking", tabIndex=0)
 
 
 def _column(name: str) -> Component:
+    look: Any = {"scope": "col", "className": draw.cell_class(name)}
     if (by := draw.COLUMNS.get(name)) is None:
-        return html.Th(name, scope="col")
+        return html.Th(name, **look)
     button = html.Button(name, id=ids.part(ids.COMPARE.sort, by), title=f"Rank by this: {name}")
-    return html.Th(button, id=ids.part(ids.COMPARE.by, by), scope="col", **aria(sort="none"))
+    return html.Th(button, id=ids.part(ids.COMPARE.by, by), **look, **aria(sort="none"))
 
 
 def register(app: Dash) -> None:
