@@ -66,6 +66,8 @@ def comparison(ds: xr.Dataset, theme: str = "light", letters: int = LETTERS) -> 
     panel = Panel(heading("Gradient left", _caption(curves), look), HEIGHT, axis, [], about=ABOUT)
     panel.traces = [trace for curve in curves for trace in curve.traces(axis["range"][0])]
     panel.ends = [curve.end(letters) for curve in curves if curve.seeds]
+    if any(np.isfinite(curve.theory).any() for curve in curves):
+        panel.notes.append("thin dots: theory")
     panel.rules = rules([part[::-1] for part in spans], axis["range"], LINE / HEIGHT)
     return stack([panel], theme, last, _lag_axis(last, {*ds.unit.values.tolist()}, look))
 
@@ -85,12 +87,10 @@ def _texts(y: np.ndarray) -> list[str]:
 
 
 def _caption(curves: Sequence[_Curve]) -> str:
-    """Over how many seeds, and what is drawn."""
+    """Over how many seeds."""
     fewest, most = (pick(curve.seeds for curve in curves) for pick in (min, max))
     count = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds so far"
-    parts = ["one seed"] if (fewest, most) == (1, 1) else [f"median over {count}", "band 10–90 %"]
-    theory = any(np.isfinite(curve.theory).any() for curve in curves)
-    return ", ".join([*parts, *(["thin dots: theory"] if theory else [])])
+    return "one seed" if (fewest, most) == (1, 1) else f"median over {count}, band 10–90 %"
 
 
 def _lag_axis(last: int, units: set[str], look: Theme) -> dict[str, object]:

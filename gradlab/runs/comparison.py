@@ -128,6 +128,9 @@ def plan(
 
     equal: as `matched` takes it. Raises InputError for none or more than 6 runs, and for what is no RunConfig.
     """
+    if isinstance(configs, str) or not isinstance(configs, Mapping | Sequence):
+        name = type(configs).__name__
+        raise InputError(f"configs: expected RunConfigs in a list or a mapping, got {name}", "configs")
     given = list(configs.values() if isinstance(configs, Mapping) else configs)
     if not 0 < len(given) <= MOST:
         raise InputError(f"configs: expected 1 to {MOST} runs, got {len(given)}; leave some out", "configs")
@@ -253,9 +256,8 @@ def _word(seeds: Sequence[Seed]) -> str:
     if not seeds:
         return ""
     log_factor, span = _end(seeds)
-    if not span:
-        return "overflow" if any(seed.overflowed for seed in seeds) else "too short"
-    return word_of(log_factor, span + 1, seeds[0].unit)
+    word = word_of(log_factor, span + 1, seeds[0].unit)
+    return "overflow" if word == "too short" and any(seed.overflowed for seed in seeds) else word
 
 
 def _middle(values: Iterable[float]) -> float:

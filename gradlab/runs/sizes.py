@@ -28,7 +28,6 @@ def _count(config: RunConfig, width: int) -> int:
     """The same for so many input features."""
     if is_single(config):
         return _of_cell(cell_of(config, width))
-    network(config, width)  # which raises InputError for a size that cannot be
     step = _step(config)
     first, linear, quadratic = _differences(config.replace(hidden_size=step), width)
     n = config.hidden_size // step - 1

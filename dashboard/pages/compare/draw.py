@@ -38,7 +38,7 @@ HEADS = (
     *LEFT,
     *("at its end", "parameters", "units", "step time", "step memory"),
 )
-LETTERS, LETTERS_NARROW = 26, 13  # of the labels beside the figure
+LETTERS, LETTERS_NARROW = 26, 16  # of the labels beside the figure
 KINDS = {name: "text" if name == "forget_bias" else form.kind(name) for name in FIELDS}
 
 
@@ -189,13 +189,13 @@ def _row(texts: Mapping[str, str], n: int, theme: str, problems: Mapping[str, st
 
 
 def cell_class(column: str) -> str:
-    """The class of a column's cells, by which it can be hidden: "after-300"."""
-    return column.replace(" ", "-")
+    """The class of a column's cells, where it can be hidden: "after-300"."""
+    return column.replace(" ", "-") if column in LEFT else ""
 
 
 def table_class(ds: xr.Dataset) -> str:
     """The class of the table, which hides the columns of lags that no run has."""
-    empty = [cell_class(f"without after {k}") for k in ds.after.values if np.isnan(ds.log_left.sel(after=k)).all()]
+    empty = [f"without-after-{k}" for k in ds.after.values if np.isnan(ds.log_left.sel(after=k)).all()]
     return " ".join(["data-table", *empty])
 
 
