@@ -15,6 +15,7 @@ from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
 from .gradient import short_label, theory_misses
 from .marks import plot_text
+from .network import layer_strips, network
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
 from .phase import phase_diagram
@@ -23,6 +24,7 @@ from .spectra import weights
 from .tabs import data, gates, parameters, paths
 from .training import course_table, training_course
 from .travel import credit, product_norms, singular_values, span_paths
+from .tree import tree_figure
 
 FIGURES: Registry[Callable[..., go.Figure]] = Registry("figure")
 for _figure in (
@@ -58,8 +60,10 @@ __all__ = [
     "gates",
     "gradient_flow",
     "html_report",
+    "layer_strips",
     "lyapunov",
     "lyapunov_course",
+    "network",
     "one_step",
     "parameters",
     "paths",
@@ -77,6 +81,7 @@ __all__ = [
     "theory_misses",
     "training_course",
     "training_report",
+    "tree_figure",
     "unit_map",
     "weights",
 ]
