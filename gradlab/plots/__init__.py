@@ -1,4 +1,4 @@
-"""Figures of a Dataset of `analyze`: pure functions from the Dataset to a plotly Figure, without the app.
+"""Figures of a Dataset of `analyze` or `compare`: pure functions from the Dataset to a plotly Figure, without the app.
 
 All take the Dataset first and a theme, "light" or "dark", and raise InputError where the Dataset lacks what they draw.
 `FIGURES` holds them by name.
@@ -13,13 +13,14 @@ from ..wording import power_text
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
+from .compare import comparison
 from .gradient import short_label, theory_misses
 from .marks import plot_text
 from .network import layer_strips, network
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
 from .phase import phase_diagram
-from .report import html_report, png, save, table, training_report
+from .report import comparison_report, html_report, png, save, table, training_report
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
 from .training import course_table, training_course
@@ -43,6 +44,7 @@ for _figure in (
     span_paths,
     lyapunov,
     lyapunov_course,
+    comparison,
 ):
     FIGURES.add(_figure.__name__, _figure)
 
@@ -53,6 +55,8 @@ __all__ = [
     "clipping",
     "colour_of",
     "colour_scale",
+    "comparison",
+    "comparison_report",
     "course_table",
     "credit",
     "data",

@@ -101,9 +101,8 @@ def _of_network(found: xr.DataTree) -> Verdict:
     """On a network: from what reaches its inputs, by how far they stand from where the loss is."""
     lags, unit = lag_shares(found), "level" if "lag" in found.log_input_share.attrs else "step"
     judged = _judge(lags, unit)
-    details = judged.details[judged.word == "carried" :] + _between(
-        judged.word, lags, unit
-    )  # the headline has the factor
+    first = int(judged.word == "carried")  # the headline has the factor
+    details = judged.details[first:] + between(judged.word, lags, unit)
     return replace(judged, details=details, why=_layers_text(found), of_inputs=True)
 
 
@@ -118,7 +117,7 @@ def lag_shares(found: xr.DataTree) -> np.ndarray:
     return median(share)[: int(np.median((~np.isnan(share)).sum(axis=0)))]
 
 
-def _between(word: str, lags: np.ndarray, unit: str) -> list[str]:
+def between(word: str, lags: np.ndarray, unit: str) -> list[str]:
     """What is lost on the way though both ends have it, as of a net of both directions."""
     if word != "carried" or not lags.size or lags.min() >= min(REACH, lags[-1] - FACTOR):
         return []
@@ -133,7 +132,7 @@ def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
         return Verdict("too short", steps, 0.0, 0.0, None, 0, _details("too short", lags, None, 0, unit), unit=unit)
     log_factor = float(lags[-1])
     log_rate = log_factor / (steps - 1)
-    word, reach = _word(log_factor, steps, unit), _reach(lags)
+    word, reach = word_of(log_factor, steps, unit), _reach(lags)
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
     factor, rate = (log if math.isfinite(log) else None for log in (log_factor, log_rate))
     details = _details(word, lags, half_life, reach, unit)
@@ -217,7 +216,14 @@ def standard_error(ds: xr.Dataset) -> float:
     return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
 
 
-def _word(log_factor: float, steps: int, unit: str) -> str:
+def steps_back(last: int) -> list[int]:
+    """Lags for a table: 0, then 1, 2, 5 times the powers of ten, then the last one."""
+    series = {digit * 10**power for power in range(len(str(last))) for digit in (1, 2, 5)}
+    return sorted({0, last} | {back for back in series if back < last})
+
+
+def word_of(log_factor: float, steps: int, unit: str = "step") -> str:
+    """The verdict's word for ln of the factor over all of so many steps, or levels of a tree."""
     if steps < LEAST[unit]:
         return "too short"
     if abs(log_factor) <= FACTOR:

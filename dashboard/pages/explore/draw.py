@@ -12,6 +12,7 @@ from dash import Dash, Input, Output, html, no_update
 import gradlab
 from gradlab.config import UPDATE_CLIPS, RunConfig, controls
 from gradlab.config.architecture import is_single
+from gradlab.config.labels import setting_text
 from gradlab.config.links import from_query
 from gradlab.config.presets import PRESETS
 from gradlab.errors import Cancelled, InputError
@@ -144,15 +145,8 @@ def label(config: RunConfig) -> str:
     for preset in PRESETS.values():
         if preset.config() == config:
             return preset.label
-    parts = [_part(name, value) for name, value in config.changes().items()]
+    parts = [setting_text(name, value) for name, value in config.changes().items()]
     return ", ".join(parts[:4]) + (" …" if len(parts) > 4 else "")
-
-
-def _part(name: str, value: Any) -> str:
-    if form.kind(name) == "file":
-        return form.file_label(form.file_key(value) or "")
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if form.kind(name) == "choice" else f"{controls()[name].label.lower()} {text}"
 
 
 def add_pin(pins: list[str], query: str) -> Any:

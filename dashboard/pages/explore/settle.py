@@ -39,6 +39,8 @@ def settle(request: Request) -> dict[str, Any]:
         "address": no_update if says(request.search, filled.config, pins) else f"?{query}",
         "copies": run_card.copies(ids.EXPLORE, f"?{query}", to_python(filled.config), to_command(filled.config)),
         "train_this": f"/train?{query}&{urlencode([ARRIVAL])}",
+        "compare": f"/compare?{query}",
+        "compare_text": "Compare pinned" if pins else "Compare",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(filled.config), request.pins),
         **spoken(filled.config, finished(request)),
@@ -117,7 +119,8 @@ def change_pins(_pin: Clicks, _unpin: list[Clicks], pins: list[Text], request: R
 
 OUTPUTS = {
     **outputs(ids.EXPLORE, data="address copies", children="announcement table pin_list theory_where"),
-    **outputs(ids.EXPLORE, href="train_this"),
+    **outputs(ids.EXPLORE, href="train_this compare"),
+    "compare_text": Output(ids.EXPLORE.compare, "children"),
     "figure_label": Output(ids.part(ids.EXPLORE.figure, "frame"), "aria-label"),
     "pin_disabled": Output(ids.EXPLORE.pin, "disabled"),
     "pin_text": Output(ids.EXPLORE.pin, "children"),
