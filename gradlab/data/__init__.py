@@ -1,5 +1,6 @@
 """What a network reads: made inputs, files of the user's own, and the cache that keeps uploads."""
 
+from .annotated import Annotated, Vocabulary, labelled_texts, tagged_sentences
 from .files import named_content, read_file, require_regular, stamp
 from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
 from .reading import (
@@ -17,15 +18,18 @@ from .series import Batch, Content, Series, near_one
 __all__ = [
     "INPUTS",
     "PERIODS",
+    "Annotated",
     "Labelled",
     "Batch",
     "Content",
     "Series",
+    "Vocabulary",
     "column_names",
     "input_chunks",
     "input_text",
     "is_text",
     "labelled_rows",
+    "labelled_texts",
     "load_input",
     "named_content",
     "near_one",
@@ -36,5 +40,6 @@ __all__ = [
     "require_regular",
     "sine",
     "stamp",
+    "tagged_sentences",
     "text_codes",
 ]

@@ -30,7 +30,7 @@ def many(name, steps=40, count=4000, **options):
 
 
 def scored(task, outputs, batch):
-    return task.score(float(LOSSES[task.loss](outputs, batch.targets)[0]), outputs, batch.targets)
+    return task.score(float(LOSSES[task.loss](outputs, batch.targets, task.own_steps(batch))[0]), outputs, batch)
 
 
 # every task
@@ -290,10 +290,10 @@ def labelled(tmp_path, content, steps=10, **options):
 def test_a_labelled_file(tmp_path):
     task = labelled(tmp_path, LABELLED)
     assert (task.input_size, task.output_size, task.length) == (1, 2, 3)
-    assert task.rows[3] == ["down", "up"]
+    assert task.class_names == ["down", "up"]
     known, held = task.parts
     assert len(held) == 8 and not set(known) & set(held)
-    assert np.bincount(task.rows[2][held]).tolist() == [4, 4]
+    assert np.bincount(task.labels[held]).tolist() == [4, 4]
     assert task.baseline == pytest.approx(math.log(2))
     batch = task.batch(rng(1), 100, held_out=True)
     assert batch.x.shape == (3, 8, 1)  # every held-out sequence once
