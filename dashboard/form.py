@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, overload
 
-from gradlab.config import Config, ConfigError, RunConfig, controls
+from gradlab.config import Config, RunConfig, controls
 from gradlab.config.train import TrainConfig
 from gradlab.data import INPUTS
 from gradlab.data.uploads import find, key_name
@@ -88,11 +88,8 @@ def read(raw: Mapping[str, Any], of: type[C]) -> Form[C]: ...
 def read(raw: Mapping[str, Any], of: type[Any] = RunConfig) -> Form[Any]:
     """The Form that raw values make; a wrong value in a hidden control is no error, it counts as the default."""
     fields, errors = _fields(raw, of)
-    try:
-        config = of(**fields)
-    except ConfigError as error:
-        errors |= error.fields
-        config = of(**{name: value for name, value in fields.items() if name not in errors})
+    config, wrong = of.forgiving(fields)
+    errors |= wrong
     if beyond := config.beyond_limits():
         errors |= beyond
         config = config.replace(**{name: of.model_fields[name].default for name in beyond})

@@ -60,8 +60,22 @@ class Config(BaseModel):
             super().__init__(**{name: value for name, value in fields.items() if name not in wrong})
         except ValidationError as error:
             wrong = _messages(error) | wrong
-        if wrong:
+        if wrong := wrong or self.conflicts():
             raise ConfigError(wrong) from None
+
+    @classmethod
+    def forgiving(cls, fields: Mapping[str, Any]) -> tuple[Self, dict[str, str]]:
+        """The configuration with defaults in place of what is wrong, and what that is: field -> message."""
+        wrong: dict[str, str] = {}
+        while True:
+            try:
+                return cls(**{name: value for name, value in fields.items() if name not in wrong}), wrong
+            except ConfigError as error:
+                wrong |= error.fields
+
+    def conflicts(self) -> dict[str, str]:
+        """Field that was given -> message, where fields exclude each other that would do alone."""
+        return {}
 
     @field_validator("*")
     @classmethod

@@ -17,7 +17,7 @@ from ..data import INPUTS, read_file
 from ..data.uploads import find, original_name, store
 from ..errors import readable
 from ..wording import exact_text
-from . import Config, ConfigError, RunConfig, controls
+from . import Config, RunConfig, controls
 from .train import TrainConfig
 
 VERSION = "1"
@@ -113,13 +113,10 @@ def _read(pairs: list[tuple[str, str]], notices: list[str], kind: type[C]) -> tu
         fields["input"] = given["input"]
     elif given.get("input", "noise") not in INPUTS:
         notices.append("Ignored input: a link names no path; upload the file instead.")
-    while True:
-        try:
-            return kind(**fields), missing
-        except ConfigError as error:
-            for name, message in error.fields.items():
-                fields.pop(name)
-                notices.append(f"Ignored {name}: {message}" if name in own else f"Ignored: {message}")
+    config, wrong = kind.forgiving(fields)
+    for name, message in wrong.items():
+        notices.append(f"Ignored {name}: {message}" if name in own else f"Ignored: {message}")
+    return config, missing
 
 
 SHORT_FIELD = {key: name for name, keys in SHORT.items() for key in keys}

@@ -10,19 +10,15 @@ from ..cells import CELLS
 from ..cells.activations import ACTIVATIONS
 from ..cells.initializers import INITIALIZERS
 from ..data import INPUTS
-from .base import MOST, Config, field
+from .architecture import TREE_CELLS, ArchitectureConfig, drawn, has_cell, is_transformer, is_tree
+from .base import MOST, field
 
 DTYPES = {"float64": "double precision", "float32": "single precision"}
 
 
-def drawn(config: Any) -> bool:
-    """Whether the weights are drawn, not read from a file."""
-    return getattr(config, "weights", None) is None
-
-
 def _drawn_by(option: str) -> Callable[[Any], bool]:
     """Whether weights are drawn, and by an option that the cell has."""
-    return lambda config: drawn(config) and option in CELLS[config.cell].drawn_by()
+    return lambda config: has_cell(config) and option in CELLS[config.cell].drawn_by()
 
 
 def generated(config: Any) -> bool:
@@ -30,16 +26,22 @@ def generated(config: Any) -> bool:
     return config.input in INPUTS
 
 
-class NetworkConfig(Config):
+class NetworkConfig(ArchitectureConfig):
     """The network, its weights, its data, and where it runs."""
 
     cell: str = field(
-        "elman", "Cell", "The recurrent cell", "network", level="basic", choices=lambda: list(CELLS), applies_if=drawn
+        "elman",
+        "Cell",
+        "The recurrent cell",
+        "network",
+        level="basic",
+        choices=lambda: list(CELLS),
+        applies_if=has_cell,
     )
     activation: str = field(
         "tanh",
         "Activation",
-        "The nonlinearity; of gated cells, the candidate's and output's",
+        "The nonlinearity; of gated cells, the candidate's and output's; of a transformer, the feed-forward net's",
         "network",
         level="basic",
         choices=lambda: list(ACTIVATIONS),
@@ -59,7 +61,7 @@ class NetworkConfig(Config):
     steps: int = field(
         100,
         "Steps",
-        "Length T of the sequence",
+        "Length T of the sequence; of a tree, its nodes",
         "network",
         level="basic",
         ge=1,
@@ -110,7 +112,7 @@ class NetworkConfig(Config):
         min=0,
         max=2,
         step=0.05,
-        applies_if=drawn,
+        applies_if=has_cell,
     )
     input_scale: float = field(
         1.0,
@@ -121,7 +123,7 @@ class NetworkConfig(Config):
         min=0,
         max=4,
         step=0.05,
-        applies_if=drawn,
+        applies_if=has_cell,
     )
     leak: float = field(
         1.0,
@@ -133,7 +135,7 @@ class NetworkConfig(Config):
         min=0.05,
         max=1,
         step=0.05,
-        applies_if=lambda config: drawn(config) and "leak" in CELLS[config.cell].__dataclass_fields__,
+        applies_if=lambda config: has_cell(config) and "leak" in CELLS[config.cell].__dataclass_fields__,
     )
     input: str = field(
         "noise",
@@ -165,3 +167,17 @@ class NetworkConfig(Config):
     device: str = field(
         "cpu", "Device", "cpu, cuda, or auto: the GPU where one works", "run", choices=lambda: list(DEVICES)
     )
+
+    def conflicts(self) -> dict[str, str]:
+        """Fields that exclude each other; of two the one that does not belong to this network, or that was given."""
+        found = {}
+        if self.bidirectional and self.causal:
+            field = "bidirectional" if is_transformer(self) else "causal"
+            found[field] = "a causal net sees nothing of what comes later, a net of both directions does; leave one out"
+        if is_transformer(self) and self.hidden_size % self.heads:
+            field = "heads" if "heads" in self.model_fields_set else "hidden_size"
+            found[field] = f"{self.heads} heads cannot share {self.hidden_size} units; give a multiple of the heads"
+        if is_tree(self) and self.cell not in TREE_CELLS:
+            field = "cell" if "cell" in self.model_fields_set else "architecture"
+            found[field] = f"a tree is made of {' or '.join(TREE_CELLS)} cells, got {self.cell}"
+        return found

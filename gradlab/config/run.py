@@ -12,7 +12,9 @@ from pydantic import field_validator
 
 from ..data import require_regular
 from ..errors import InputError, echo
+from ..layers import SHAPES
 from ..learning.clipping import CLIP_MODES, UPDATE_MODES
+from .architecture import is_single, is_tree, reads_all
 from .base import MOST, Config, Control, controls_of, field
 from .network import NetworkConfig, drawn, generated
 
@@ -51,6 +53,14 @@ class RunConfig(NetworkConfig):
         limit=1024,
         applies_if=lambda config: drawn(config) and generated(config),
     )
+    tree: str = field(
+        "balanced",
+        "Shape of the trees",
+        "balanced: two children each; random: nodes hang wherever there is room; chain: one child each",
+        "data",
+        choices=lambda: list(SHAPES),
+        applies_if=is_tree,
+    )
     loss: str = field(
         "last",
         "Loss",
@@ -58,6 +68,7 @@ class RunConfig(NetworkConfig):
         "gradient",
         choices=lambda: list(LOSSES),
         labels=LOSSES,
+        applies_if=lambda config: not reads_all(config),
     )
     clip: str = field(
         "off",
@@ -66,13 +77,14 @@ class RunConfig(NetworkConfig):
         "gradient",
         choices=lambda: list(CLIP_MODES),
         labels=CLIP_LABELS,
+        applies_if=is_single,
     )
     clip_threshold: float | str = field(
         "0.5x",
         "Threshold",
         "A number, or a multiple of the measured unclipped norm such as 0.5x",
         "gradient",
-        applies_if=lambda config: config.clip != "off",
+        applies_if=lambda config: is_single(config) and config.clip != "off",
     )
 
     @field_validator("clip_threshold")

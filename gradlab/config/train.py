@@ -58,25 +58,6 @@ class TrainConfig(NetworkConfig):
         choices=lambda: sorted(TASKS, key=lambda name: TASKS[name].needs_file),
         labels={name: cls.title for name, cls in TASKS.items()},
     )
-    layers: int = field(
-        1,
-        "Layers",
-        "Recurrent layers, one on top of the other",
-        "network",
-        ge=1,
-        le=1000,
-        min=1,
-        max=4,
-        step=1,
-        limit=16,
-    )
-    residual: bool = field(
-        False,
-        "Skip connections",
-        "Each layer beyond the first adds to what it gets",
-        "network",
-        applies_if=lambda config: config.layers > 1,
-    )
     dropout: float = field(
         0.0,
         "Dropout",

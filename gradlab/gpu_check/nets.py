@@ -17,6 +17,7 @@ from ..layers import (
     Dropout,
     Embedding,
     EncoderDecoder,
+    Ends,
     Last,
     Layer,
     LayerNorm,
@@ -108,6 +109,10 @@ NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
             Bidirectional(make_cell("elman", input_size=H, hidden_size=H)),
             Dense(2 * H, OUT),
         ),
+        SEQUENCE,
+    ),
+    "both ends": (
+        Sequential(Bidirectional(make_cell("gru", input_size=D, hidden_size=H)), Ends(), Dense(2 * H, OUT)),
         SEQUENCE,
     ),
     "pooled": (Sequential(cell("gru"), Attention(H), Dense(H, OUT)), SEQUENCE),

@@ -23,15 +23,17 @@ from .residual import Residual, ResidualTape
 from .scores import SCORES
 from .self_attention import SelfAttention, SelfAttentionTape
 from .sequential import Sequential, SequentialTape
-from .shapes import Last, LastTape, Once
+from .shapes import Ends, Last, LastTape, Once
 from .transformer import Positions, Transformer, TransformerBlock
 from .tree import Tree, TreeTape
+from .tree_shapes import SHAPES, grow
 from .trees import Trees
 from .untied import Untied, UntiedTape
 
 __all__ = [
     "OUTPUTS",
     "SCORES",
+    "SHAPES",
     "Attention",
     "AttentionTape",
     "Bidirectional",
@@ -44,6 +46,7 @@ __all__ = [
     "EmbeddingTape",
     "EncoderDecoder",
     "EncoderDecoderTape",
+    "Ends",
     "Last",
     "LastTape",
     "Layer",
@@ -69,5 +72,6 @@ __all__ = [
     "Trees",
     "Untied",
     "UntiedTape",
+    "grow",
     "recurrent_tapes",
 ]

@@ -12,6 +12,7 @@ import xarray as xr
 from ..arrays import BATCH_FIRST, Array, quiet
 from ..cells import Cell
 from ..config import RunConfig
+from ..config.architecture import is_single
 from ..data import input_text
 from ..engine.backward import bptt
 from ..engine.threads import few_threads
@@ -20,6 +21,7 @@ from ..importers import weights_text
 from ..layers import Layer
 from ..quantities import Recorder, Recording, require_names
 from ..wording import counted
+from .architectures import network_of
 from .build import build, chosen_activation
 from .clipped import clipped
 from .cost import require_memory
@@ -40,7 +42,7 @@ class Extra:
 
 
 @overload
-def analyze(config: RunConfig | None = None, *, net: None = None, **given: Any) -> xr.Dataset: ...
+def analyze(config: RunConfig | None = None, *, net: None = None, **given: Any) -> Any: ...
 
 
 @overload
@@ -81,11 +83,11 @@ def analyze(
     without: names of quantities to leave out; what needs them says so. on_progress:
     called with the share done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
 
-    Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms. Of a net, an
-    xarray.DataTree with such a Dataset for every recurrent layer, under the name of its parameters ("1/forward"), and
-    at the root, of the whole, `log_input_grad_norm` (input_time, sample) and `log_input_share` (lag, sample). Of a Tree
-    the Dataset has `log_grad_norm` (state, node, sample), `node_depth` and `node_parent`, and a lag is a depth below
-    the root.
+    Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms. Of a net,
+    and of a RunConfig of more than one cell, an xarray.DataTree with such a Dataset for every recurrent layer, under
+    the name of its parameters ("1/forward"), and at the root, of the whole, `log_input_grad_norm` (input_time, sample)
+    and `log_input_share` (lag, sample). Of a Tree the Dataset has `log_grad_norm` (state, node, sample), `node_depth`
+    and `node_parent`, and a lag is a depth below the root.
     Raises InputError for anything that cannot be used.
     """
     extra = Extra(record, without, on_progress)
@@ -114,7 +116,7 @@ def _require_own(
         raise InputError(f"with a {what} of your own, {names} does not apply; give {', '.join(known)}", min(wrong))
 
 
-def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra) -> xr.Dataset:
+def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra) -> xr.Dataset | xr.DataTree:
     """Of a RunConfig, or of the fields of one."""
     if config is not None and fields:
         raise InputError("give a RunConfig or its fields, not both; config.replace(...) changes fields")
@@ -122,14 +124,17 @@ def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra
         raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {echo(config)}")
     config = RunConfig(**fields) if config is None else config
     require_memory(config)
-    cell, params, x = build(config)
-    dataset = _dataset(cell, params, x, config, extra)
-    dataset.attrs["config"] = config.model_dump_json()
+    found: xr.Dataset | xr.DataTree
+    if is_single(config):
+        found = _dataset(*build(config), config, extra)
+    else:
+        found = analyze_network(network_of(config, **vars(extra)))
+    found.attrs["config"] = config.model_dump_json()
     if said := input_text(config.input, config.column):
-        dataset.attrs["input"] = said
+        found.attrs["input"] = said
     if config.weights is not None:
-        dataset.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
-    return dataset
+        found.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
+    return found
 
 
 def _hint_batch_first(x: Array) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import Array, Namespace, device_namespace, placed, quiet
 from ..cells import Cell, make_cell
 from ..config import RunConfig, controls
+from ..config.architecture import is_single
 from ..config.network import NetworkConfig
 from ..data import input_chunks
 from ..errors import InputError
@@ -18,13 +19,17 @@ from ..importers import load_weights
 
 
 def build(config: RunConfig) -> tuple[Cell, dict[str, Array], Array]:
-    """The cell, its parameters and its input (T, B, D) that a RunConfig describes, on its device and in its dtype."""
+    """The cell, its parameters and its input (T, B, D) that a RunConfig describes, on its device and in its dtype.
+
+    Raises InputError for a network that is more than one cell.
+    """
     cell, params, chunks = stream(config, config.steps)
     return cell, params, next(chunks)
 
 
 def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Iterator[Array]]:
     """The same with the input `chunk` steps at a time; noise is drawn as it is wanted."""
+    require_single(config)
     xp = device_namespace(config.device)
     if config.weights is None:
         x, chunks = _input(config, chunk, config.input_size)
@@ -40,10 +45,23 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
                 "input",
             )
     params = placed(params, np.dtype(config.dtype), config.device)
-    return cell, params, (_moved(part, config.dtype, xp) for part in chain([x], chunks))
+    return cell, params, (moved(part, config.dtype, xp) for part in chain([x], chunks))
 
 
-def _moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
+def require_single(config: RunConfig) -> None:
+    """Raise InputError, about the field that says so, for a network that is more than one cell."""
+    if not is_single(config):
+        names = ("architecture", "layers", "bidirectional", "layer_norm", "attention")
+        name = next(name for name in names if name in config.changes())
+        raise InputError("this is computed for a single cell; take one layer and nothing beside it", name)
+
+
+def whole_input(config: RunConfig) -> np.ndarray:
+    """The input (T, B, D) of a network that is more than one cell."""
+    return _input(config, config.steps, config.input_size)[0]
+
+
+def moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
     """Input on a device; what is beyond the range of the dtype becomes infinite, which the engine refuses."""
     with quiet():
         return xp.asarray(part, dtype=dtype)

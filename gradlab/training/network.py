@@ -14,8 +14,8 @@ from ..config.train import TrainConfig
 from ..data import column_names, is_text, read_file, stamp
 from ..data.uploads import original_name
 from ..errors import InputError
-from ..layers import Dense, Dropout, Last, Layer, Recurrent, Residual, Sequential
-from ..runs.build import cell_of, draw_options
+from ..layers import Dense, Sequential
+from ..runs.architectures import body, reader, width
 from ..runs.cost import require_memory
 from ..tasks import TASKS, Task, make_task
 
@@ -107,17 +107,11 @@ def require_trainable(config: TrainConfig) -> None:
 
 
 def build_network(config: TrainConfig, task: Task) -> Sequential:
-    """Recurrent layers, with skip connections and dropout between them as configured, and a linear output.
+    """The layers that are configured, what reads all steps where one answer is wanted, and a linear output.
 
-    Raises InputError for one that takes more memory than there is.
+    Raises InputError for a network that takes more memory than there is.
     """
     require_memory(config)
-    layers: list[Layer] = []
-    for n in range(config.layers):
-        cell = cell_of(config, task.input_size if n == 0 else config.hidden_size)
-        recurrent = Recurrent(cell, **draw_options(config, task.length))
-        layers.append(Residual(recurrent) if config.residual and n > 0 else recurrent)
-        if config.dropout > 0:
-            layers.append(Dropout(config.dropout))
-    layers += [Last()] if task.output == "last" else []
-    return Sequential(*layers, Dense(config.hidden_size, task.output_size))
+    layers = list(body(config, task.input_size, task.length, config.dropout).values())
+    layers += [reader(config)] if task.output == "last" else []
+    return Sequential(*layers, Dense(width(config), task.output_size))

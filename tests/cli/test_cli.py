@@ -176,7 +176,8 @@ def test_a_run_the_app_cannot_show_has_no_link(tmp_path: Path, monkeypatch: pyte
 def test_every_field_of_the_configuration_is_an_option_with_its_names() -> None:
     text = run("--help").stdout
     for field, control in controls().items():
-        assert re.search(rf"^  {option_name(field)} [A-Z]", text, re.MULTILINE)
+        value = "" if RunConfig.model_fields[field].annotation is bool else "[A-Z]"
+        assert re.search(rf"^  {option_name(field)} {value}", text, re.MULTILINE)
         for name in control.choices() if control.choices else []:
             assert name in text
     headings = re.findall(r"^(\w[\w ]+):$", text, re.MULTILINE)

@@ -218,7 +218,7 @@ def test_a_series_and_a_text_are_learnt_from() -> None:
         (None, ["--checkpoint", "run.pt"], "error: --checkpoint: expected a file name that ends in .safetensors"),
         (None, ["--checkpoint", "no/run.safetensors"], "cannot be written: No such file or directory"),
         (None, ["-o", "run.csv"], "error: --output: expected a file name that ends in .nc"),
-        (None, ["--layers", "0", "--batch-size", "x"], "error: --batch-size: .*\nerror: --layers: "),
+        (None, ["--layers", "0", "--batch-size", "x"], "error: --layers: .*\nerror: --batch-size: "),
     ],
 )
 def test_what_cannot_be_used(content: str | None, options: list, message: str) -> None:

@@ -9,11 +9,22 @@ from gradlab.cells import CELLS
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.cells.initializers import INITIALIZERS
 from gradlab.config import ConfigError, RunConfig, controls, from_toml
+from gradlab.config.architecture import is_single
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.learning.clipping import CLIP_MODES
 
 FIELDS = {  # as documented, with the defaults of the app's first screen
+    "architecture": "recurrent",
+    "layers": 1,
+    "bidirectional": False,
+    "residual": False,
+    "layer_norm": False,
+    "attention": "none",
+    "heads": 4,
+    "norm": "pre",
+    "causal": False,
+    "tree": "balanced",
     "cell": "elman",
     "activation": "tanh",
     "hidden_size": 64,
@@ -256,7 +267,78 @@ def test_slider_ranges_are_those_of_the_app():
     assert (steps.min, steps.max, steps.limit) == (10, 500, 20_000)
     assert (bias.min, bias.max) == (-2, 6)
     basic = [name for name, control in controls().items() if control.level == "basic"]
-    assert basic == ["cell", "activation", "gain", "steps", "forget_bias"]
+    assert basic == ["architecture", "cell", "activation", "gain", "steps", "forget_bias"]
+
+
+# what network it is
+
+
+@pytest.mark.parametrize(
+    ("fields", "single"),
+    [
+        ({}, True),
+        ({"heads": 7, "norm": "post", "causal": True, "residual": True, "tree": "chain"}, True),  # none applies
+        ({"layers": 2}, False),
+        ({"bidirectional": True}, False),
+        ({"layer_norm": True}, False),
+        ({"attention": "dot"}, False),
+        ({"architecture": "transformer"}, False),
+        ({"architecture": "tree"}, False),
+        ({"layers": 2, "attention": "dot", "weights": "net.safetensors"}, True),  # a file has one layer
+    ],
+)
+def test_a_run_is_of_one_cell_or_of_a_network(fields, single):
+    assert is_single(RunConfig(**fields)) == single
+
+
+OWN = {
+    "recurrent": {"cell", "gain", "layers", "bidirectional", "layer_norm", "attention", "recurrent_init", "loss"},
+    "transformer": {"activation", "layers", "heads", "norm", "causal", "loss"},
+    "tree": {"cell", "gain", "recurrent_init", "tree", "loss", "input_scale", "bias_scale"},
+}
+
+
+@pytest.mark.parametrize("architecture", OWN)
+def test_fields_apply_where_they_say_something(architecture):
+    config = RunConfig(architecture=architecture)
+    assert {name for name in set.union(*OWN.values()) if controls()[name].applies_if(config)} >= OWN[architecture]
+    others = set.union(*OWN.values()) - set.union(*(OWN[architecture], {"activation", "input_scale", "bias_scale"}))
+    assert not any(controls()[name].applies_if(config) for name in others)
+
+
+CONFLICTS = {
+    "of both directions, yet causal": ({"bidirectional": True, "causal": True}, "causal: .*leave one out"),
+    "a causal transformer of both directions": (
+        {"architecture": "transformer", "bidirectional": True, "causal": True},
+        "bidirectional: .*leave one out",
+    ),
+    "heads that do not divide": (
+        {"architecture": "transformer", "heads": 7},
+        "heads: 7 heads cannot share 64 units; give a multiple of the heads",
+    ),
+    "units that do not divide": (
+        {"architecture": "transformer", "hidden_size": 30},
+        "hidden_size: 4 heads cannot share 30 units",
+    ),
+    "a tree of another cell": (
+        {"architecture": "tree", "cell": "gru"},
+        "cell: a tree is made of elman or lstm cells, got gru",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFLICTS)
+def test_fields_that_exclude_each_other(name):
+    fields, message = CONFLICTS[name]
+    with pytest.raises(ConfigError, match=message):
+        RunConfig(**fields)
+    config, wrong = RunConfig.forgiving(fields)
+    assert len(wrong) == 1 and config == RunConfig(**{key: fields[key] for key in fields.keys() - wrong.keys()})
+
+
+def test_what_is_forgiven_ends_in_a_configuration():
+    config, wrong = RunConfig.forgiving({"architecture": "transformer", "heads": 7, "hidden_size": 30, "steps": 0})
+    assert wrong.keys() == {"heads", "hidden_size", "steps"} and config.architecture == "transformer"
 
 
 # TOML

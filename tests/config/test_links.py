@@ -21,6 +21,13 @@ from gradlab.errors import InputError
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 SIZE = st.integers(1, 10**6)
+
+
+def _values(name, control):
+    """What a field with names, or a switch, takes."""
+    return st.sampled_from(control.choices()) if control.choices else st.booleans()
+
+
 STRATEGIES = {
     "gain": st.floats(0, 1e6),
     "bias_scale": st.floats(0, 1e300),
@@ -34,15 +41,17 @@ STRATEGIES = {
     "seed": st.integers(0, 2**62),
     "clip_threshold": st.one_of(POSITIVE, st.sampled_from(["0.25x", "3x", ".5x"])),
     "column": st.one_of(st.none(), TEXT),
+    "layers": st.integers(1, 1000),
+    "heads": st.integers(1, 1000),
 }
 CONFIGS = st.fixed_dictionaries(
     {},
     optional={
-        name: STRATEGIES[name] if name in STRATEGIES else st.sampled_from(control.choices())
+        name: STRATEGIES[name] if name in STRATEGIES else _values(name, control)
         for name, control in controls().items()
         if name != "weights"
     },
-).map(lambda fields: RunConfig(**fields))
+).map(lambda fields: RunConfig.forgiving(fields)[0])
 
 
 @pytest.fixture
@@ -238,9 +247,18 @@ def test_python_repeats_the_configuration(config):
 def test_the_command_line_repeats_the_configuration(config):
     words = shlex.split(to_command(config))
     assert words[:2] == ["gradlab", "analyze"]
-    names = [word.removeprefix("--").replace("-", "_") for word in words[2::2]]
-    assert all(word.startswith("--") for word in words[2::2])
-    assert RunConfig(**dict(zip(names, words[3::2], strict=True))) == config
+    assert read_options(words[2:]) == config
+
+
+def read_options(words):
+    """The configuration of options, each followed by its value but for a switch."""
+    fields, words = {}, list(words)
+    while words:
+        name = words.pop(0)
+        assert name.startswith("--")
+        field = name.removeprefix("--").replace("-", "_")
+        fields[field] = RunConfig.model_fields[field].annotation is bool or words.pop(0)
+    return RunConfig(**fields)
 
 
 SMALL = {"steps": 20, "batch_size": 3, "hidden_size": 5}

@@ -1,0 +1,121 @@
+"""Configuration -> the layers of a network that is more than one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..arrays import device_namespace
+from ..config import RunConfig
+from ..config.architecture import is_recurrent, is_tree, reads_all
+from ..config.network import NetworkConfig
+from ..layers import (
+    Attention,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Ends,
+    Last,
+    Layer,
+    LayerNorm,
+    Recurrent,
+    Residual,
+    Sequential,
+    Transformer,
+    Tree,
+    Trees,
+    grow,
+)
+from .build import cell_of, draw_options, moved, whole_input
+from .networks import Network
+from .probe import unit_vectors
+
+TREE_STREAM = int.from_bytes(b"trees", "big")
+TREE_FORMS = {"elman": "ordered", "lstm": "child-sum"}  # as Socher et al. 2013 and Tai et al. 2015 have them
+
+Layers = dict[str, Layer]
+
+
+def network_of(config: RunConfig, samples: int | None = None, **how: Any) -> Network:
+    """A RunConfig of more than one cell, or its first samples, as `analyze_network` takes it; how: what to record."""
+    given = whole_input(config)
+    net, shape = network(config, given.shape[-1]), (*given.shape[:2], width(config))
+    x = moved(given[:, :samples], config.dtype, device_namespace(config.device))
+    params = net.init(config.seed, dtype=config.dtype, device=config.device)
+    every = unit_vectors(x, config.seed, shape)[:, :samples] if acts_everywhere(config) else None
+    return Network(net, params, x, trees(config, *x.shape[:2]), every, config.seed, **how)
+
+
+def network(config: RunConfig, input_size: int) -> Sequential:
+    """The network of a run, for so many input features; it ends where its loss acts."""
+    layers = body(config, input_size, config.steps)
+    return Sequential(**layers, **({} if acts_everywhere(config) else {"read": reader(config)}))
+
+
+def acts_everywhere(config: RunConfig) -> bool:
+    """Whether the loss acts at every step."""
+    return config.loss == "every" and not reads_all(config)
+
+
+def body(config: NetworkConfig, input_size: int, length: int, dropout: float = 0.0) -> Layers:
+    """The layers by name, from (T, B, input_size) to (T, B, `width(config)`).
+
+    length: of the longest sequence; dropout: between layers, in a transformer also inside of its blocks.
+    """
+    return BODIES[config.architecture](config, input_size, length, dropout)
+
+
+def width(config: NetworkConfig) -> int:
+    """Features of what the body gives."""
+    return config.hidden_size * (1 + (is_recurrent(config) and config.bidirectional))
+
+
+def reader(config: NetworkConfig) -> Layer:
+    """What makes one vector of all steps: attention, the last step, or that of each direction."""
+    if reads_all(config):
+        return Attention(width(config), config.attention)
+    return Ends() if width(config) > config.hidden_size else Last()
+
+
+def trees(config: RunConfig, nodes: int, samples: int) -> Trees | None:
+    """So many trees that a run goes over, which its seed fixes; None without any."""
+    if not is_tree(config):
+        return None
+    return grow(config.tree, nodes, samples, np.random.default_rng([config.seed, TREE_STREAM]))
+
+
+def _recurrent(config: NetworkConfig, size: int, length: int, dropout: float) -> Layers:
+    layers: Layers = {}
+    for n in range(1, config.layers + 1):
+        kind: Callable[..., Layer] = Bidirectional if config.bidirectional else Recurrent
+        layer = kind(cell_of(config, size), **draw_options(config, length))
+        layers[f"layer{n}"] = Residual(layer) if config.residual and n > 1 else layer
+        size = width(config)
+        if config.layer_norm:
+            layers[f"norm{n}"] = LayerNorm(size)
+        layers |= _dropout(f"dropout{n}", dropout)
+    return layers
+
+
+def _transformer(config: NetworkConfig, size: int, length: int, dropout: float) -> Layers:
+    options: dict[str, Any] = {name: getattr(config, name) for name in ("norm", "activation", "causal")}
+    blocks = Transformer(config.hidden_size, config.layers, config.heads, dropout=dropout, **options)
+    return {"inputs": Dense(size, config.hidden_size), **blocks.children}
+
+
+def _tree(config: NetworkConfig, size: int, length: int, dropout: float) -> Layers:
+    cell = cell_of(config, size)
+    return {"tree": Tree(cell, TREE_FORMS[cell.name], **draw_options(config, length)), **_dropout("dropout", dropout)}
+
+
+def _dropout(name: str, rate: float) -> Layers:
+    return {name: Dropout(rate)} if rate > 0 else {}
+
+
+BODIES: dict[str, Callable[[NetworkConfig, int, int, float], Layers]] = {
+    "recurrent": _recurrent,
+    "transformer": _transformer,
+    "tree": _tree,
+}
