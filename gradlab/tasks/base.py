@@ -59,11 +59,11 @@ class Task(ABC):
     is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
     unit_text: what 1 is in that metric, where the values are scaled. baseline: the loss of a prediction that needs no
     learning, `baseline_text` says of which.
-    form: "sequence"; "pair" of a source and a sequence to be said after it, read by an encoder and a decoder; "tree"
-    where the samples are trees as well as sequences. symbols: whether x is whole numbers, for an `Embedding`; D is
-    then how many there are. feature_names (D,): of the input's features; one_hot: whether a step shows one of them
-    alone. class_names: of the answers, two of them where the output is one number that decides; empty where the answers
-    are values.
+    form: "sequence"; "pair" of a source and of `target_steps` steps to be said after it, for an encoder and a decoder;
+    "tree" where samples are trees as well as sequences. foretells: whether the answers are what comes in later.
+    symbols: whether x is whole numbers, for an `Embedding`; D is then how many there are. feature_names (D,): of the
+    input's features; one_hot: whether a step shows one of them alone. class_names: of the answers, two of them where
+    the output is one number that decides; empty where the answers are values.
     """
 
     steps: int
@@ -78,6 +78,8 @@ class Task(ABC):
     solved_below: ClassVar[float | None] = None
     needs_file: ClassVar[bool] = False
     form: ClassVar[str] = "sequence"
+    target_steps: ClassVar[int] = 0
+    foretells: ClassVar[bool] = False
     symbols: ClassVar[bool] = False
     least_steps: ClassVar[int] = 2
     sizes: ClassVar[tuple[int, int]] = (1, 1)  # features of the input, numbers of the output

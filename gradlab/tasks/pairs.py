@@ -20,7 +20,8 @@ class CopyAttention(Task):
 
     The copy memory task for an encoder and a decoder. x: the pair of (T+10, B, 10), symbols and blanks, and of
     (10, B, 10), a mark and then the symbol before each that is to be said; one-hot: symbols 0..7, blank 8, mark 9.
-    targets (10, B): the symbols. Sources: Arjovsky, Shah & Bengio 2016 for the task; Bahdanau, Cho & Bengio 2015 for the look back.
+    targets (10, B): the symbols. Sources: of the task Arjovsky, Shah & Bengio 2016, of the look back Bahdanau, Cho &
+    Bengio 2015.
     """
 
     name = "copy_attention"
@@ -31,6 +32,7 @@ class CopyAttention(Task):
     baseline_text = "without memory: any of eight symbols"
     solved_below = 0.01
     form = "pair"
+    target_steps = COPIED
     least_steps = 1
     sizes = (len(ALPHABET) + 2, len(ALPHABET))
     feature_names = (*ALPHABET, "blank", "mark")
@@ -41,11 +43,6 @@ class CopyAttention(Task):
     def length(self) -> int:
         """T + 10, of the source."""
         return self.steps + COPIED
-
-    @property
-    def said_steps(self) -> int:
-        """Ten."""
-        return COPIED
 
     @property
     def baseline(self) -> float:

@@ -25,10 +25,11 @@ from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..quantities import Recorder
 from ..tasks import Batch, Task
 from . import checkpoint
-from .history import History, snapshot
+from .history import History
 from .network import build_network, build_task, input_digest
 from .record import TrainingRecord
-from .whole import OfFile, require_room, require_task, require_whole
+from .tracks import overflowed, snapshot
+from .whole import OfFile, require_room, require_task
 
 WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
     int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
@@ -97,11 +98,11 @@ class TrainingRun(TrainingRecord):
         value, gradient = self._loss(outputs, batch)
         row = {"loss": value}
         recurrent = recurrent_tapes(tape)
-        if not math.isfinite(value) or any(t.trajectory.overflow for t in recurrent.values()):
+        if not math.isfinite(value) or overflowed(tape):
             return row
         _, grads = self.network.backward_scaled(self.params, tape, gradient, how)
         if taken:
-            self.history.snapshots.append(snapshot(self.iteration, tape))
+            self.history.snapshots.append(snapshot(self.iteration, self.network, tape, batch.lengths))
         if self.config.omega > 0:
             row["omega"] = self._regularise(grads, recurrent)
         clipped = self._clip(grads)
@@ -195,7 +196,7 @@ class TrainingRun(TrainingRecord):
         run = cls(config, facts["iteration"])
         checkpoint.require_input(path, facts["digest"], run.digest, config.input)
         require_task(path, facts["task"], run.task)
-        require_whole(path, arrays, run.arrays(), config, run.sizes)
+        run.require_whole(path, arrays)
         run.versions = facts["versions"]
         _fill(run.params, checkpoint.part(arrays, "params."), run.xp)
         _fill(run.state, checkpoint.part(arrays, "optimizer."), run.xp)

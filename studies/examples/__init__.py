@@ -1,1 +1,1 @@
-"""Four nets on small files that can be swapped for one's own: words to tags, text to label, vector to text, text to text."""
+"""Four nets on small files that can be swapped for one's own: tags, labels, a text from a vector, a text from a text."""

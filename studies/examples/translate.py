@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 
 import gradlab
 from gradlab.layers import Attention, Dense, Embedding, EncoderDecoder, Layer, Params, Recurrent, Sequential
@@ -53,8 +52,8 @@ def said(net: Layer, params: Params, some: Pairs, letters: str, most: int) -> li
     return [text.partition(END)[0] for text in texts]
 
 
-def main(path: Path = FILE) -> tuple[float, go.Figure]:
-    """Train on nine tenths of the pairs; the share of the others that is said right, and where the net looked."""
+def main(path: Path = FILE) -> float:
+    """Train on nine tenths of the pairs; the share of the others that is said right."""
     known = pairs(path)
     letters = END + "".join(sorted({letter for pair in known for text in pair for letter in text}))
     order = np.random.default_rng(0).permutation(len(known))

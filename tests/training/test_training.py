@@ -15,8 +15,8 @@ from gradlab.layers import base as layers_base
 from gradlab.learning import losses
 from gradlab.quantities import Recorder
 from gradlab.training import TrainConfig, TrainingRun, dataset, loop, snapshot_dataset, train
-from gradlab.training.history import SAMPLES, recording_of
 from gradlab.training.network import require_trainable
+from gradlab.training.tracks import SAMPLES, recording_of
 
 from ..strict import strict
 
