@@ -88,6 +88,7 @@ class Sentiment(Words, Labelled):
 
     name = "sentiment"
     title = "Label texts"
+    parts = Labelled.parts
     counts_as = ("label", "text")
 
     @lazy
