@@ -16,14 +16,18 @@ KINDS = ("elman", "lstm", "gru", "peephole_lstm", "antisymmetric", "gru_v1", "lr
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is tried on every cell is tried quickly on one of each kind; the contract and a cell's own tests on all."""
+    """What is tried on every cell is tried quickly on one of each kind.
+
+    A cell's own tests are quick, and so is the contract of every cell in double precision.
+    """
     from gradlab.cells import CELLS
 
     seldom = CELLS.keys() - set(KINDS)
     for item in items:
-        everywhere = "test_contract" in item.nodeid or item.nodeid.startswith("tests/cells")
-        values = getattr(item, "callspec", None)
-        if values and not everywhere and any(v in seldom for v in values.params.values() if isinstance(v, str)):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        everywhere = "test_contract" in item.nodeid and params.get("dtype") != "float32"
+        everywhere = everywhere or item.nodeid.startswith("tests/cells")
+        if not everywhere and any(v in seldom for v in params.values() if isinstance(v, str)):
             item.add_marker(pytest.mark.slow)
 
 

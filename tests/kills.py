@@ -106,6 +106,8 @@ class Training(Work):
 class Analyses(Work):
     """`gradlab analyze -o`, over and over."""
 
+    name = "run.nc"
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.contents = [self.analyze(seed) for seed in range(3)]
@@ -113,9 +115,9 @@ class Analyses(Work):
     def analyze(self, seed: int) -> bytes:
         """The file that it writes."""
         sizes = ["--steps", "9", "--hidden-size", "3", "--batch-size", "2", "--seed", str(seed), "-q"]
-        done = CliRunner().invoke(cli, ["analyze", *sizes, "-o", str(self.folder / "run.nc")])
+        done = CliRunner().invoke(cli, ["analyze", *sizes, "-o", str(self.folder / self.name)])
         assert done.exit_code == 0, done.stderr
-        return (self.folder / "run.nc").read_bytes()
+        return (self.folder / self.name).read_bytes()
 
     def go_on(self) -> None:
         while True:
@@ -123,10 +125,16 @@ class Analyses(Work):
                 self.analyze(seed)
 
     def check(self) -> None:
-        assert (self.folder / "run.nc").read_bytes() in self.contents
+        assert (self.folder / self.name).read_bytes() in self.contents
 
     def finish(self) -> None:
         assert [self.analyze(seed) for seed in range(3)] == self.contents
+
+
+class ZarrAnalyses(Analyses):
+    """The same with Zarr."""
+
+    name = "run.zarr.zip"
 
 
 class Store(Work):
@@ -268,6 +276,7 @@ class Downloads(Server):
 WORKS: dict[str, type[Work]] = {
     "training": Training,
     "analyze -o": Analyses,
+    "analyze -o, Zarr": ZarrAnalyses,
     "uploads": Uploads,
     "downloads": Downloads,
     "store": Store,

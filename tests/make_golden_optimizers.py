@@ -1,4 +1,4 @@
-"""Writes `golden/optimizers.npz` with PyTorch: 50 updates of every optimizer and its variants, and of the schedules.
+"""Writes `golden/optimizers.npz` with PyTorch: 50 updates of every optimizer, with its options, and of the schedules.
 
 `make_golden.py` says how to run this.
 
@@ -28,6 +28,10 @@ CASES: dict[str, Callable[[list[torch.Tensor]], Optimizer]] = {
     "adam_options": lambda p: Adam(p, RATE, betas=(0.7, 0.95), eps=1e-2),
     "adamw": lambda p: AdamW(p, RATE),
     "adamw_options": lambda p: AdamW(p, RATE, betas=(0.8, 0.9), eps=1e-4, weight_decay=0.3),
+    "sgd_decay": lambda p: SGD(p, RATE, weight_decay=0.3),
+    "sgd_nesterov_decay": lambda p: SGD(p, RATE, momentum=0.8, nesterov=True, weight_decay=0.3),
+    "rmsprop_decay": lambda p: RMSprop(p, RATE, weight_decay=0.3),
+    "adam_decay": lambda p: Adam(p, RATE, weight_decay=0.3),
 }
 SCHEDULES = {
     "adam_cosine": lambda optimizer: CosineAnnealingLR(optimizer, SCHEDULED),

@@ -15,7 +15,7 @@ from gradlab.gpu_check.problems import moved
 from gradlab.layers import Pass
 from gradlab.layers.recurrent import recurrent_tapes
 
-STEP, ENTRIES = 3e-4, 8
+STEP, ENTRIES = 3e-4, 3
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..cells import CELLS
 from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig, controls
 from ..errors import InputError
 from ..runs.attributes import overflow, text_of
+from ..runs.saving import FORMATS
 from ..wording import counted
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, read_config, start_options
 from .terminal import OutputFile, Terminal
@@ -36,7 +37,7 @@ STYLES = {"vanishing": "bold blue", "exploding": "bold red", "carried": "bold gr
 @click.command("analyze", cls=GroupedCommand, short_help="Measure the gradient through time of one network.")
 @start_options
 @config_options
-@file_option("-o", "--output", group="Output", help="Save everything measured as netCDF (.nc)")
+@file_option("-o", "--output", group="Output", help="Save everything measured as netCDF (.nc) or Zarr (.zarr.zip)")
 @file_option("--html", group="Output", help="Save the verdict and the figures as one web page (.html)")
 @flag("--json", "as_json", help="Print one JSON object; log is natural, null stands for infinite and missing numbers")
 @flag("-q", "--quiet", help="Print the headline only, or the JSON; no notes and no progress")
@@ -79,8 +80,8 @@ def _measure(
     config: RunConfig, output: Path | None, html: Path | None, terminal: Terminal, headline_only: bool
 ) -> tuple[xr.Dataset, Diagnosis, list[str]]:
     """Analyse, diagnose and save: the Dataset, the diagnosis, and the files written."""
-    dataset_file = OutputFile(output, "--output", ".nc") if output else None
-    report_file = OutputFile(html, "--html", ".html") if html else None
+    dataset_file = OutputFile(output, "--output", tuple(FORMATS)) if output else None
+    report_file = OutputFile(html, "--html", (".html",)) if html else None
     files = [file for file in (dataset_file, report_file) if file]
     for file in files:
         file.check()
@@ -89,7 +90,6 @@ def _measure(
         from ..diagnosis import diagnose
         from ..importers import AssumedActivation
         from ..runs.analyze import analyze
-        from ..runs.netcdf import netcdf
 
         warnings.simplefilter("ignore", AssumedActivation)  # the note on the weights says it
         ds = analyze(config)
@@ -97,7 +97,7 @@ def _measure(
         found = diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))
         for file in files:
             working_on(f"Writing {file.path}")
-            file.write(netcdf(ds) if file is dataset_file else _report(ds, found))
+            file.write(FORMATS[file.ending](ds) if file is dataset_file else _report(ds, found))
     return ds, found, [str(file.path) for file in files]
 
 

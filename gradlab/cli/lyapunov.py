@@ -62,7 +62,7 @@ def lyapunov_command(
     config = read_config(preset, config_file, options, terminal)
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         cell, found = _measure(config, k, every, warmup, working_on)
-        if said := input_text(config.input, config.column):
+        if said := input_text(config.input, config.column, config.frames):
             terminal.note(said)
     if as_json:
         click.echo(as_json_text(_summary(found, cell, config)))

@@ -148,17 +148,25 @@ def option_name(field: str) -> str:
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A file to be written: its path, the option that named it, and the extension it must have."""
+    """A file to be written: its path, the option that named it, and the endings of which its name must have one."""
 
     path: Path
     option: str
-    extension: str
+    endings: tuple[str, ...]
+
+    @property
+    def ending(self) -> str:
+        """The one that it has. Raises InputError for a name without."""
+        name = self.path.name.lower()
+        for ending in self.endings:
+            if name.removesuffix(ending) not in ("", name):
+                return ending
+        wanted = f"a file name that ends in {' or '.join(self.endings)}, such as run{self.endings[0]}"
+        raise InputError(f"{self.option}: expected {wanted}, got {self.path}")
 
     def check(self) -> None:
-        """Raise InputError, before the long work, unless the file can be written."""
-        if self.path.suffix.lower() != self.extension:
-            wanted = f"a file name that ends in {self.extension}, such as run{self.extension}"
-            raise InputError(f"{self.option}: expected {wanted}, got {self.path}")
+        """Raise InputError, before the long work, unless the file can be written under such a name."""
+        assert self.ending
         disk.require_writable(self.path, self._what)
 
     def write(self, data: bytes) -> None:

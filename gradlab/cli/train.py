@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
+from ..runs.saving import FORMATS
 from ..wording import counted
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, layered, option
 from .terminal import CANCELLED, DONE, FAILED, OutputFile, Terminal
@@ -45,7 +46,7 @@ SAID = 10.0  # seconds between two lines where none can be redrawn
 )
 @option("--resume", group="Start from", help="Go on from the checkpoint", is_flag=True)
 @partial(config_options, config=TrainConfig)
-@file_option("-o", "--output", group="Output", help="Save everything recorded as netCDF (.nc)")
+@file_option("-o", "--output", group="Output", help="Save everything recorded as netCDF (.nc) or Zarr (.zarr.zip)")
 @flag("--advise", help="Run a few hundred iterations with and without the clipping that the norms suggest")
 @flag("--json", "as_json", help="Print one JSON object; null stands for infinite and missing numbers")
 @flag("-q", "--quiet", help="Print the outcome only, or the JSON; no notes and no progress")
@@ -74,17 +75,16 @@ def train_command(
       gradlab train --task adding --resume --iterations 4000
     """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
     terminal = Terminal(stderr=True, quiet=quiet)
-    saved = OutputFile(output, "--output", ".nc") if output else None
+    saved = OutputFile(output, "--output", tuple(FORMATS)) if output else None
     if saved:
         saved.check()
     path, config = _start(config_file, checkpoint, resume, options, terminal)
     with terminal.warnings_as_notes():
         run, advice = _trained(config, path, resume, advise, terminal)
     if saved:
-        from ..runs.netcdf import netcdf
         from ..training import dataset
 
-        saved.write(netcdf(dataset(run)))
+        saved.write(FORMATS[saved.ending](dataset(run)))
     if as_json:
         click.echo(as_json_text(_summary(run, advice, path)))
     elif quiet:
@@ -116,7 +116,7 @@ def _require_fresh(config: TrainConfig, path: Path) -> None:
     from ..training.network import require_trainable
 
     require_trainable(config)
-    OutputFile(path, "--checkpoint", EXTENSION).check()
+    OutputFile(path, "--checkpoint", (EXTENSION,)).check()
     if path.exists():
         raise InputError(f"{path} exists: go on from it with --resume, or name another file with --checkpoint")
 

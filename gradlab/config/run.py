@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import field_validator
 
-from ..data import require_regular
+from ..data import FRAMES, is_sound, require_regular
 from ..errors import InputError, echo
 from ..layers import SHAPES
 from ..learning.clipping import CLIP_MODES, UPDATE_MODES
@@ -60,6 +60,15 @@ class RunConfig(NetworkConfig):
         "data",
         choices=lambda: list(SHAPES),
         applies_if=is_tree,
+    )
+    frames: str = field(
+        "samples",
+        "Sound as",
+        "How a sound is read: every sample, or how loud 40 bands of frequencies are (mel), 100 times a second",
+        "data",
+        choices=lambda: list(FRAMES),
+        labels=FRAMES,
+        applies_if=lambda config: not generated(config) and is_sound(config.input),
     )
     loss: str = field(
         "last",

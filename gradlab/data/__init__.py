@@ -2,10 +2,12 @@
 
 from .annotated import Annotated, Vocabulary, labelled_texts, tagged_sentences
 from .files import named_content, read_file, require_regular, stamp
+from .frames import BANDS, FRAMES, mel_frames
 from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
 from .reading import (
     Labelled,
     column_names,
+    is_sound,
     is_text,
     labelled_rows,
     parse,
@@ -16,6 +18,8 @@ from .reading import (
 from .series import Batch, Content, Series, near_one
 
 __all__ = [
+    "BANDS",
+    "FRAMES",
     "INPUTS",
     "PERIODS",
     "Annotated",
@@ -27,10 +31,12 @@ __all__ = [
     "column_names",
     "input_chunks",
     "input_text",
+    "is_sound",
     "is_text",
     "labelled_rows",
     "labelled_texts",
     "load_input",
+    "mel_frames",
     "named_content",
     "near_one",
     "parse",

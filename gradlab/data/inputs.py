@@ -47,12 +47,14 @@ def load_input(
     batch_size: int,
     input_size: int,
     column: str | None = None,
+    frames: str = "samples",
     seed: int = 0,
 ) -> np.ndarray:
     """Input (T, B, D), float64, from a registered name or a file.
 
     `input_size` is the D of a generated input; a file brings its own. `column`, a name or a 0-based index as text,
-    picks one feature of a file. Raises InputError if the source cannot be used.
+    picks one feature of a file; `frames`, "samples" or "mel", is how a sound is read. Raises InputError if the source
+    cannot be used.
     """
     _require_sizes(seed, steps=steps, batch_size=batch_size, input_size=input_size)
     if isinstance(source, str) and source in INPUTS:
@@ -60,7 +62,7 @@ def load_input(
     path = as_path(source)
     if not path.suffix and path.name == str(source) and not os.path.exists(source):
         raise InputError(f"{unknown('input', source, list(INPUTS))}, or a file: {FORMATS}", "input")
-    return read_input(path, column).windows(steps, batch_size, seed)
+    return read_input(path, column, frames).windows(steps, batch_size, seed)
 
 
 def _require_sizes(seed: int, **sizes: int) -> None:
@@ -79,6 +81,6 @@ def input_chunks(source: str | os.PathLike[str], *, chunk: int, steps: int, **fi
     return (noise(rng, min(chunk, steps - a), *sizes) for a in range(0, steps, chunk))
 
 
-def input_text(source: str | os.PathLike[str], column: str | None = None) -> str:
+def input_text(source: str | os.PathLike[str], column: str | None = None, frames: str = "samples") -> str:
     """One line on how a file was read; empty for a generated input. Raises InputError as `load_input` does."""
-    return "" if source in INPUTS else read_input(as_path(source), column).said
+    return "" if source in INPUTS else read_input(as_path(source), column, frames).said

@@ -30,7 +30,6 @@ _SUFFIXES = {
     "sound": (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"),
 }
 TABLES: dict[str, Callable[..., Table]] = {"table": read_table, "excel": read_excel, "parquet": read_parquet}
-_READERS: dict[str, Callable[..., Content]] = {"array": read_array, "sound": read_sound}
 _KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes}
 _BEGINNINGS = {
     b"\x93NUMPY": "array",
@@ -58,53 +57,59 @@ def kind_of(name: str, data: bytes) -> str:
         return "text"
 
 
-def parse(name: str, data: bytes, column: str | None = None) -> Series | Batch:
+def parse(name: str, data: bytes, column: str | None = None, frames: str = "samples") -> Series | Batch:
     """A file's content: a table, an array, a sound or a text. A 3-dimensional array is a Batch.
 
-    Raises InputError, with the file's name in front, if the content cannot be used.
+    frames: of FRAMES, how a sound is read. Raises InputError, with the file's name in front, if the content cannot be
+    used.
     """
     with _naming(name, data):
         kind = kind_of(name, data)
         if kind == "text":
             return _text(name, data, column)
-        content = _numbers(name, data, kind, column)
+        content = _numbers(name, data, kind, column, frames)
         return Batch(content.values, content.said) if content.values.ndim == 3 else standardised(content)
 
 
-def read_input(path: Path, column: str | None = None) -> Series | Batch:
+def read_input(path: Path, column: str | None = None, frames: str = "samples") -> Series | Batch:
     """The same of a file, which is kept as it was read for as long as it does not change."""
     if column is not None and not isinstance(column, str):
         raise InputError(f"column: expected a name or an index as text, got {column!r}", "column")
-    return _read_input(path, column, stamp(path))
+    return _read_input(path, column, frames, stamp(path))
 
 
 @lru_cache(KEPT)
-def _read_input(path: Path, column: str | None, at: tuple[int, int] | None) -> Series | Batch:
-    return parse(*named_content(path, LIMIT), column)
+def _read_input(path: Path, column: str | None, frames: str, at: tuple[int, int] | None) -> Series | Batch:
+    return parse(*named_content(path, LIMIT), column, frames)
 
 
 def is_text(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a text; of one that cannot be read its name tells."""
-    return _is_text(Path(path), stamp(path))
+    return _kind(Path(path), stamp(path)) == "text"
+
+
+def is_sound(path: str | os.PathLike[str]) -> bool:
+    """The same of a sound."""
+    return _kind(Path(path), stamp(path)) == "sound"
 
 
 @lru_cache
-def _is_text(path: Path, at: tuple[int, int] | None) -> bool:
+def _kind(path: Path, at: tuple[int, int] | None) -> str:
     try:
-        return kind_of(*named_content(path, LIMIT)) == "text"
+        return kind_of(*named_content(path, LIMIT))
     except InputError:
-        return kind_of(path.name, b"") == "text"
+        return kind_of(path.name, b"")
 
 
-def raw_series(path: str | os.PathLike[str], column: str | None = None) -> Content:
+def raw_series(path: str | os.PathLike[str], column: str | None = None, frames: str = "samples") -> Content:
     """Names (D,), numbers (N, D) of a table, an array or a sound as they are, and how the file was read.
 
-    Raises InputError, as for text, which has none.
+    frames: of FRAMES, how a sound is read. Raises InputError, as for text, which has none.
     """
     name, data = named_content(path, LIMIT)
     with _naming(name, data):
         kind = kind_of(name, data)
-        content = None if kind == "text" else _numbers(name, data, kind, column)
+        content = None if kind == "text" else _numbers(name, data, kind, column, frames)
         if content is None or content.values.ndim != 2:
             raise InputError("expected a series, one value or row per step, in a table, an array or a sound")
         return content
@@ -175,15 +180,18 @@ def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
 
 @contextmanager
 def _naming(name: str, data: bytes) -> Iterator[None]:
-    """What is wrong with a file's content is about the input, or the column, with the file's name in front."""
-    with about("input", name, keep=("column",)):
+    """What is wrong with a file's content is about the input, or how it is read, with the file's name in front."""
+    with about("input", name, keep=("column", "frames")):
         if not data:
             raise InputError("the file is empty")
         yield
 
 
-def _numbers(name: str, data: bytes, kind: str, column: str | None) -> Content:
-    content = _features(TABLES[kind](data), column) if kind in TABLES else _READERS[kind](data, column)
+def _numbers(name: str, data: bytes, kind: str, column: str | None, frames: str = "samples") -> Content:
+    if kind in TABLES:
+        content = _features(TABLES[kind](data), column)
+    else:
+        content = read_sound(data, column, frames) if kind == "sound" else read_array(data, column)
     return Content(content.names, content.values, f"Read {name} as {content.said}")
 
 

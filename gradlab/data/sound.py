@@ -6,8 +6,10 @@ import io
 import re
 
 from ..errors import InputError
+from ..registry import unknown
 from ..wording import counted
 from .files import require_few_values
+from .frames import FRAMES, framed
 from .series import Content, chosen_feature, require_finite
 
 _AS_PCM16 = "convert it, for example with: ffmpeg -i {} -c:a pcm_s16le out.wav"
@@ -15,8 +17,13 @@ _PROMISED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 STREAMED = 0x7FFFF000  # bytes that a writer announces, or more, where it did not know how long the sound would be
 
 
-def read_sound(data: bytes, column: str | None = None) -> Content:
-    """Steps by channels (N, D), whole numbers as shares of the largest. Raises InputError for what is no sound."""
+def read_sound(data: bytes, column: str | None = None, frames: str = "samples") -> Content:
+    """Steps by channels (N, D), whole numbers as shares of the largest, or their mel frames, of one channel or all.
+
+    frames: a name in FRAMES. Raises InputError for what is no sound.
+    """
+    if frames not in FRAMES:
+        raise unknown("frames", frames, list(FRAMES))
     import soundfile
 
     try:
@@ -24,7 +31,8 @@ def read_sound(data: bytes, column: str | None = None) -> Content:
             require_few_values(sound.frames * sound.channels)
             _require_whole(sound.extra_info, sound.frames)
             values = sound.read(dtype="float64", always_2d=True)
-            kind = f"sound, {sound.format_info}, {sound.subtype_info}, {sound.samplerate:,} Hz"
+            rate = sound.samplerate
+            kind = f"sound, {sound.format_info}, {sound.subtype_info}, {rate:,} Hz"
     except InputError:
         raise
     except (soundfile.SoundFileError, OSError, ValueError) as error:  # the last of a length that the header gives wrong
@@ -35,7 +43,8 @@ def read_sound(data: bytes, column: str | None = None) -> Content:
     require_finite(values)
     channels = values.shape[1]
     said = f"{kind}: {counted(len(values), 'step')}, {counted(channels, 'channel')} as features"
-    return chosen_feature(Content([str(i) for i in range(channels)], values, said), column)
+    content = chosen_feature(Content([str(i) for i in range(channels)], values, said), column)
+    return content if frames == "samples" else framed(content, rate)
 
 
 def _require_whole(log: str, steps: int) -> None:

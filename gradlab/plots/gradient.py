@@ -14,7 +14,7 @@ from ..wording import counted
 from .colours import DASHES, LN10, THEMES, Theme
 from .marks import SWATCHES, Trace, band, line, power_texts, zeros
 from .panels import LINE, End, Panel, Rule, heading, power_axis, span
-from .series import first_known, loss_curve, over_samples, require, shares
+from .series import first_known, loss_curve, over_samples, reference, require, shares
 
 FLOAT32_PRECISION = -7  # power of ten
 MOST_DECADES = 150  # beyond this, the lines at 1 and at the precision of float32 are one
@@ -112,7 +112,21 @@ def _extra_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
     if "log_grad_norm_before_clip" in ds:
         before = over_samples(shares(ds, "log_grad_norm_before_clip")[""])[1]
         curves.append(_Curve(before, "before clip", look.text, 1.3, "dashdot", "before clipping"))
-    return curves
+    return curves + _split_curves(ds, look)
+
+
+def _split_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:
+    """What comes at once, over a shortcut of attention or from a layer above, apart from the recurrence's."""
+    if "log_direct_grad_norm" not in ds:
+        return []
+    logs = {
+        name: over_samples(ds[f"log_{name}_grad_norm"].transpose("time", "sample").values - reference(ds))[1]
+        for name in ("direct", "recurrent")
+    }
+    return [
+        _Curve(logs["direct"], "at once", look.above, 1.6, "dot", "comes at once: attention, a layer above, a loss"),
+        _Curve(logs["recurrent"], "recurrence", look.muted, 1.6, "dash", "comes back through the recurrence"),
+    ]
 
 
 def theory_curves(ds: xr.Dataset, look: Theme) -> list[_Curve]:

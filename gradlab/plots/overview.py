@@ -90,7 +90,7 @@ def factor_panel(ds: xr.Dataset, theme: str, height: int) -> Panel:
     require(ds, "jacobian_frobenius", "jacobian_spectral", "log_grad_norm", "valid_steps")
     look, step = THEMES[theme], ds.step.values
     typical, largest = (log(f(ds)) / LN10 for f in (typical_factor, largest_factor))
-    rate = log_rate_per_step(ds) / LN10
+    rate = np.nan if "log_direct_grad_norm" in ds else log_rate_per_step(ds) / LN10  # what comes in between is no rate
     y_range = span([typical, largest, np.array([rate])], least=0.7)
     known = ~np.isnan(largest)  # of a large run not every step has its spectral norm
     traces = [line(step[known], largest[known], largest_name(ds), look.muted, power_numbers, width=1.2)]
@@ -209,20 +209,24 @@ def strip(ds: xr.Dataset, boxes: int = 50, theme: str = "light") -> list[dict[st
 
     Each box shows the largest share of its steps, first step first. Raises InputError for less than one box.
     """
+    require(ds, "log_grad_norm", "valid_steps")
+    return boxes_of(over_samples(shares(ds)[""])[1][1:], boxes, theme, "of the last step's gradient")
+
+
+def boxes_of(logs: np.ndarray, boxes: int, theme: str, words: str) -> list[dict[str, Any]]:
+    """ln of what is at each place as at most so many boxes; words: what it is a part of."""
     if boxes < 1:
         raise InputError(f"expected at least 1 box, got {boxes}", "boxes")
-    require(ds, "log_grad_norm", "valid_steps")
-    share = over_samples(shares(ds)[""])[1][1:]
-    starts = bins(len(share), boxes)
-    size = int(starts[1] - starts[0]) if len(starts) > 1 else len(share)
-    logs = largest_in(share, starts, 0).tolist()
+    starts = bins(len(logs), boxes)
+    size = int(starts[1] - starts[0]) if len(starts) > 1 else len(logs)
+    largest = largest_in(logs, starts, 0).tolist()
     return [
-        _box(start + 1, min(start + size, len(share)), value, theme)
-        for start, value in zip(starts.tolist(), logs, strict=True)
+        _box(start + 1, min(start + size, len(logs)), value, theme, words)
+        for start, value in zip(starts.tolist(), largest, strict=True)
     ]
 
 
-def _box(first: int, last: int, value: float, theme: str) -> dict[str, Any]:
+def _box(first: int, last: int, value: float, theme: str, words: str) -> dict[str, Any]:
     label = f"x{first}" if first == last else f"x{first}-{last}"
-    text = f"{label}: not analysed" if np.isnan(value) else f"{label}: {power_text(value)} of the last step's gradient"
+    text = f"{label}: not analysed" if np.isnan(value) else f"{label}: {power_text(value)} {words}"
     return {"label": label, "colour": colour_of(value, theme), "log10": value / LN10, "text": text}

@@ -74,7 +74,7 @@ def chosen_activation(config: RunConfig) -> str | None:
 
 def _input(config: RunConfig, chunk: int, input_size: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:
     """The first chunk of the input, and the others."""
-    fields = {name: getattr(config, name) for name in ("steps", "batch_size", "column", "seed")}
+    fields = {name: getattr(config, name) for name in ("steps", "batch_size", "column", "frames", "seed")}
     chunks = input_chunks(config.input, chunk=chunk, input_size=input_size, **fields)
     return next(chunks), chunks
 

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from ..cells import CELLS
 from ..config import RunConfig
 from ..config.network import NetworkConfig
-from ..data import INPUTS, column_names, named_content
+from ..data import BANDS, INPUTS, column_names, is_sound, named_content
 from ..errors import InputError
 
 _RUN_SECONDS = 0.03  # what a run costs however small it is
@@ -71,7 +71,8 @@ def features(config: NetworkConfig) -> int:
     source = getattr(config, "input", "noise")
     if source in INPUTS:
         return int(getattr(config, "input_size", 1))
-    return 1 if config.column is not None else _columns(source)
+    bands = BANDS if getattr(config, "frames", "samples") == "mel" and is_sound(source) else 1
+    return bands if config.column is not None else bands * _columns(source)
 
 
 @lru_cache

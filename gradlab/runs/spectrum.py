@@ -60,7 +60,7 @@ def _own_data(config: RunConfig) -> tuple[int, int]:
     """How many steps and samples the input can give: of a file, windows that need not overlap."""
     if config.input in INPUTS:
         return 10**9, SAMPLES
-    data = read_input(Path(config.input), config.column)
+    data = read_input(Path(config.input), config.column, config.frames)
     if isinstance(data, Series):
         return max(len(data.rows) // SAMPLES, config.steps), SAMPLES
     return len(data.values), min(SAMPLES, data.values.shape[1])

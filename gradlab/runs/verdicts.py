@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..wording import counted, factor_text, power_text
 from .attributes import activation_name, overflow
 
-TOO_SHORT = 10  # steps
+BACK = {"step": "back", "level": "down"}  # what is counted from where the loss is, and which way
+LEAST = {"step": 10, "level": 3}  # of these for a verdict
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)
 BEHIND = {"jacobian_path_norm", "path_share", "jacobian_frobenius", "recurrent_singular_values", "activation_slope"}
@@ -35,6 +36,8 @@ class Verdict:
     where nothing at all is left, whose rate is 0: every field is one that JSON knows.
     half_life: steps over which it halves (vanishing) or doubles (exploding), else None.
     reach: how many steps back at least 1 % is left throughout. steps: T.
+    unit: "step", or "level" of trees, where all this counts levels below the root. Of a network it is about what
+    reaches its inputs, in place of the states.
     """
 
     word: str
@@ -45,6 +48,7 @@ class Verdict:
     reach: int
     details: list[str] = field(default_factory=list)
     why: str = ""
+    unit: str = "step"
 
     @property
     def rate(self) -> float:
@@ -68,30 +72,57 @@ class Verdict:
         """The verdict in one sentence."""
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
-        return f"{HEADLINES[self.word]}: {self.rate_text} per step back."
+        return f"{HEADLINES[self.word]}: {self.rate_text} per {self.unit} {BACK[self.unit]}."
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
 
 
-def verdict(ds: xr.Dataset) -> Verdict:
-    """The verdict on a Dataset of `analyze` or of a snapshot of a training. Raises InputError for anything else."""
-    require_curve(ds, "verdict")
-    share = share_left(ds)
-    lags = share.values[::-1]
-    steps = int(ds.valid_steps.median()) if ds.valid_steps.size else 0
-    overflowed = _overflow_text(ds)
+def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
+    """The verdict on what `analyze` gives, or on a snapshot of a training. Raises InputError for anything else."""
+    if isinstance(found, xr.DataTree):
+        return _of_network(found)
+    require_curve(found, "verdict")
+    steps = int(found.valid_steps.median()) if found.valid_steps.size else 0
+    overflowed = _overflow_text(found)
+    if steps < 2 and overflowed:
+        return Verdict("overflow", steps, 0.0, 0.0, None, 0, overflowed)
+    judged = _judge(share_left(found).values[::-1][:steps])
+    why = "" if steps < 2 else _why(found, judged.log_rate)
+    return replace(judged, details=overflowed + judged.details, why=why)
+
+
+def _of_network(found: xr.DataTree) -> Verdict:
+    """On a network: from what reaches its inputs, by how far they stand from where the loss is."""
+    if "log_input_share" not in found:
+        raise InputError("verdict: expected a DataTree of gradlab.analyze, which has log_input_share", "ds")
+    share = found.log_input_share.transpose("lag", "sample").values
+    steps = int(np.median((~np.isnan(share)).sum(axis=0)))
+    lags, unit = median(share)[:steps], "level" if "lag" in found.log_input_share.attrs else "step"
+    judged = _judge(lags, unit)
+    return replace(judged, details=judged.details + _between(judged.word, lags, unit), why=_layers_text(found))
+
+
+def _between(word: str, lags: np.ndarray, unit: str) -> list[str]:
+    """What is lost on the way though both ends have it, as of a net of both directions."""
+    if word != "carried" or not lags.size or lags.min() >= min(REACH, lags[-1] - FACTOR):
+        return []
+    at = int(lags.argmin())
+    return [f"In between it is lost: {power_text(float(lags[at]))} is left {counted(at, unit)} {BACK[unit]}."]
+
+
+def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
+    """From ln of the share that is left, lag 0 first."""
+    steps = len(lags)
     if steps < 2:
-        word = "overflow" if overflowed else "too short"
-        return Verdict(word, steps, 0.0, 0.0, None, 0, overflowed or _details("too short", lags[:steps], None, 0))
-    log_factor = float(lags[steps - 1])
+        return Verdict("too short", steps, 0.0, 0.0, None, 0, _details("too short", lags, None, 0, unit), unit=unit)
+    log_factor = float(lags[-1])
     log_rate = log_factor / (steps - 1)
-    word = _word(log_factor, steps)
-    reach = _reach(lags[:steps])
+    word, reach = _word(log_factor, steps, unit), _reach(lags)
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
-    details = overflowed + _details(word, lags[:steps], half_life, reach)
     factor, rate = (log if math.isfinite(log) else None for log in (log_factor, log_rate))
-    return Verdict(word, steps, factor, rate, half_life, reach, details, _why(ds, log_rate))
+    details = _details(word, lags, half_life, reach, unit)
+    return Verdict(word, steps, factor, rate, half_life, reach, details, unit=unit)
 
 
 def require_curve(ds: xr.Dataset, who: str) -> None:
@@ -171,8 +202,8 @@ def standard_error(ds: xr.Dataset) -> float:
     return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
 
 
-def _word(log_factor: float, steps: int) -> str:
-    if steps < TOO_SHORT:
+def _word(log_factor: float, steps: int, unit: str) -> str:
+    if steps < LEAST[unit]:
         return "too short"
     if abs(log_factor) <= FACTOR:
         return "carried"
@@ -185,32 +216,39 @@ def _reach(lags: np.ndarray) -> int:
     return max(int(below[0]) - 1, 0) if below.size else len(lags) - 1
 
 
-def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int) -> list[str]:
-    steps = len(lags)
+def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int, unit: str) -> list[str]:
+    steps, back, all_of_them = len(lags), BACK[unit], counted(len(lags), unit)
     if word == "too short":
-        return [f"The sequence has {counted(steps, 'step')}; a verdict needs at least {TOO_SHORT}."]
+        what = "sequence has" if unit == "step" else "tree has"
+        return [f"The {what} {all_of_them}; a verdict needs at least {LEAST[unit]}."]
+    reached = f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {all_of_them}."
     if word == "carried":
-        return [f"Factor {math.exp(lags[-1]):.2g} over {counted(steps, 'step')}.", _reach_text(reach, steps)]
+        return [f"Factor {math.exp(lags[-1]):.2g} over {all_of_them}.", reached]
     if np.isneginf(lags[-1]):
         dead = int(np.flatnonzero(np.isneginf(lags))[0])
-        return [f"It is exactly zero from {counted(dead, 'step')} back on.", _reach_text(reach, steps)]
-    verb = "halves" if word == "vanishing" else "doubles"
-    left = f"10 steps back {power_text(lags[10])} is left; " if steps > 10 and word == "vanishing" else ""
-    text = f"{left}step 1 of {steps} gets {power_text(lags[-1])}."
+        return [f"It is exactly zero from {counted(dead, unit)} {back} on.", reached]
+    left = f"10 {unit}s {back} {power_text(lags[10])} is left; " if steps > 10 and word == "vanishing" else ""
+    last = f"step 1 of {steps}" if unit == "step" else f"the lowest of {steps} levels"
+    text = f"{left}{last} gets {power_text(lags[-1])}."
     return [
-        f"It {verb} every {_steps_text(half_life or 0.0)}.",
+        f"It {'halves' if word == 'vanishing' else 'doubles'} every {_steps_text(half_life or 0.0, unit)}.",
         text[0].upper() + text[1:],
-        *([_reach_text(reach, steps)] if word == "vanishing" else []),
+        *([reached] if word == "vanishing" else []),
     ]
 
 
-def _steps_text(steps: float) -> str:
+def _steps_text(steps: float, unit: str) -> str:
     text = f"{steps:.2g}" if steps < 10 else f"{steps:.0f}"
-    return f"{text} step" if text == "1" else f"{text} steps"
+    return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
 
 
-def _reach_text(reach: int, steps: int) -> str:
-    return f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {counted(steps, 'step')}."
+def _layers_text(found: xr.DataTree) -> str:
+    """The typical factor of one step in each recurrent layer; empty without any."""
+    factors = {
+        node.path.strip("/"): _log_typical(node.dataset) for node in found.subtree if "jacobian_frobenius" in node
+    }
+    texts = [f"{factor_text(log)} in {name.replace('/', ', ')}" for name, log in factors.items()]
+    return f"one step back in a random direction: {'; '.join(texts)}" if texts else ""
 
 
 def path_factors(ds: xr.Dataset, log_rate: float | None) -> dict[str, float]:
@@ -243,7 +281,7 @@ def root_mean_square(values: np.ndarray) -> float:
 
 def _log_typical(ds: xr.Dataset) -> float:
     """By the mean of logarithms, or, where a step passes nothing on, the logarithm of the mean."""
-    norms, size = ds.jacobian_frobenius, 0.5 * math.log(ds.sizes["index"])
+    norms, size = ds.jacobian_frobenius, 0.5 * math.log(ds.sizes["state"] * ds.sizes["index"])
     with np.errstate(divide="ignore"):
         logs = float(np.log(norms).mean(skipna=True))
         return (float(np.log(norms.mean(skipna=True))) if np.isneginf(logs) else logs) - size
@@ -254,7 +292,7 @@ def carries(ds: xr.Dataset) -> bool:
     return bool((ds.jacobian_path_norm.sel(path="carry") > 0).any())
 
 
-def _why(ds: xr.Dataset, log_rate: float) -> str:
+def _why(ds: xr.Dataset, log_rate: float | None) -> str:
     """The factors of the measured rate in one line; where the rate is another, as directions matter, it says so.
 
     Empty where they were not recorded, as in a snapshot of a training run.

@@ -217,7 +217,7 @@ def test_a_series_and_a_text_are_learnt_from() -> None:
         (None, ["--resume"], "error: adding.safetensors: cannot be read: No such file or directory"),
         (None, ["--checkpoint", "run.pt"], "error: --checkpoint: expected a file name that ends in .safetensors"),
         (None, ["--checkpoint", "no/run.safetensors"], "cannot be written: No such file or directory"),
-        (None, ["-o", "run.csv"], "error: --output: expected a file name that ends in .nc"),
+        (None, ["-o", "run.csv"], "error: --output: expected a file name that ends in .nc or .zarr.zip, such"),
         (None, ["--layers", "0", "--batch-size", "x"], "error: --layers: .*\nerror: --batch-size: "),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+from zarr.storage import ZipStore
 
 import gradlab
 from gradlab.cli.terminal import Terminal
@@ -36,6 +37,25 @@ def test_the_dataset_and_the_report_are_saved_whole(tmp_path: Path) -> None:
         assert gradlab.RunConfig(**json.loads(saved.attrs["config"])).hidden_size == 8
     assert result.stdout.splitlines()[0] in report.read_text("utf-8").replace("×", "x")
     assert sorted(tmp_path.iterdir()) == [report, dataset]
+
+
+def test_a_dataset_is_saved_as_zarr_whole(tmp_path: Path) -> None:
+    file = tmp_path / "run.ZARR.zip"
+    file.write_text("an older file is overwritten")
+    assert f"\nSaved {file}\n" in small("-o", file).stdout
+    with ZipStore(file, mode="r") as store:
+        saved = xr.open_zarr(store).load()
+    xr.testing.assert_identical(saved.drop_attrs(), gradlab.analyze(hidden_size=8, batch_size=4, steps=40).drop_attrs())
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "run.csv", "run.zarr", "run.zip", "zarr.zip", ".zarr.zip", ".nc", "nc", "run.nc.gz"]
+)
+def test_a_name_says_in_which_format_something_is_saved(name: str, tmp_path: Path) -> None:
+    told = "error: --output: expected a file name that ends in .nc or .zarr.zip, such as run.nc, got "
+    assert refused(small("-o", tmp_path / name)) == f"{told}{tmp_path / name}\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("option", ["-o", "--html"])

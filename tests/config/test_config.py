@@ -32,6 +32,7 @@ FIELDS = {  # as documented, with the defaults of the app's first screen
     "batch_size": 32,
     "input": "noise",
     "column": None,
+    "frames": "samples",
     "weights": None,
     "input_size": 3,
     "input_scale": 1.0,

@@ -77,7 +77,7 @@ def test_a_pipe_is_neither_read_nor_replaced(pipe):
         with pytest.raises(InputError, match="pipe.nc is a pipe or a device, which may have no end; save it as a file"):
             read(pipe)
     with pytest.raises(InputError, match="pipe.nc: cannot be written: it is a pipe or a device"):
-        OutputFile(pipe, "--output", ".nc").check()
+        OutputFile(pipe, "--output", (".nc",)).check()
     assert not pipe.is_file() and pipe.exists()
 
 

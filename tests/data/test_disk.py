@@ -17,7 +17,7 @@ from gradlab.cli.terminal import OutputFile
 from gradlab.data import disk
 from gradlab.data.uploads import store
 from gradlab.errors import InputError
-from gradlab.runs.netcdf import netcdf
+from gradlab.runs.saving import netcdf, zarr_zip
 from gradlab.training import TrainConfig, train
 
 ROOT = Path(__file__).parents[2]
@@ -175,8 +175,9 @@ def writers(folder, things):
     ds, fig, run = things
     page = plots.html_report(ds, "headline", []).encode()
     return {
-        "run.nc": lambda path: OutputFile(path, "--output", ".nc").write(netcdf(ds)),
-        "run.html": lambda path: OutputFile(path, "--html", ".html").write(page),
+        "run.nc": lambda path: OutputFile(path, "--output", (".nc",)).write(netcdf(ds)),
+        "run.zarr.zip": lambda path: OutputFile(path, "--output", (".zarr.zip",)).write(zarr_zip(ds)),
+        "run.html": lambda path: OutputFile(path, "--html", (".html",)).write(page),
         "figure.html": lambda path: plots.save(fig, path),
         "figure.json": lambda path: plots.save(fig, path),
         "run.safetensors": run.save,
@@ -200,7 +201,7 @@ def failures(folder, things):
 
 
 def assert_says(reason, messages):
-    assert len(messages) == 12
+    assert len(messages) == 14
     for message in messages:
         assert re.search(f"cannot be written: {reason}; (make room|the last one is intact)", message), message
 

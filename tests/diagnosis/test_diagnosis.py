@@ -19,6 +19,7 @@ from gradlab.diagnosis.factors import measure, without_step_clipping
 from gradlab.learning.clipping import CLIP_MODES
 from gradlab.runs.verdicts import joint_log_norm, log_rate_per_step, standard_error, verdict
 from studies import diagnosis_calibration as calibration
+from tests.grids import thinned
 from tests.runs.test_verdicts import synthetic
 
 ROOT = Path(__file__).parents[2]
@@ -223,8 +224,7 @@ def test_the_factors_are_what_was_measured():
 # every kind of run
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("gain", [0.5, 5.0])
+@pytest.mark.parametrize(("cell", "gain"), thinned(CELLS, [0.5, 5.0]))
 def test_every_cell_and_activation_has_a_diagnosis_that_reads(cell, gain):
     for activation in ACTIVATIONS:
         tiny = {"steps": 20, "hidden_size": 8, "batch_size": 2}

@@ -1,9 +1,9 @@
 """Does a test notice when a line is wrong? `python -m tests.mutants [--number N] [--seed N] [FILE ...]`, run by hand.
 
 Draws mutants of the files below, or of those that are named, runs the tests of their room on each until one fails, and
-lists the survivors: lines that no test needs, or changes that make no difference, as those in README.md. Each is tried
-in a child of one process that has collected the tests; what survives there, or cannot be changed in code that is
-imported already, is tried again in a process of its own. A few seconds each.
+lists the survivors: lines that no test needs. Mutants that make no difference are not drawn: equivalent.toml has them.
+Each is tried in a child of one process that has collected the tests; what survives there, or cannot be changed in code
+that is imported already, is tried again in a process of its own. A few seconds each.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from .equivalent import declared
 from .mutate import mutants
 from .trials import AT_ONCE, LIMIT, NOTHING, ROOT, UNABLE, Case, Trials, case_text
 
@@ -66,7 +67,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("files", nargs="*")
     asked = parser.parse_args()
-    found = [*cases(asked.files)]
+    known, everything = declared(), [*cases(asked.files)]
+    found = [case for case in everything if not any(e.covers(case.path, case.mutant) for e in known)]
     drawn = random.Random(asked.seed).sample(found, min(asked.number, len(found)))
     trials, rooms = Trials(drawn), sorted({case.tests for case in drawn})
     os.chdir(ROOT)
@@ -76,7 +78,8 @@ def main() -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         left = [case for case, survives in zip(doubtful, pool.map(survives_alone, doubtful), strict=True) if survives]
     print(*(f"SURVIVES {case_text(case)}" for case in left), sep="\n")
-    print(f"{len(drawn) - len(left)} of {len(drawn)} mutants were noticed ({len(found)} could be drawn)")
+    print(f"{len(drawn) - len(left)} of {len(drawn)} mutants were noticed, of {len(found)} that can be drawn;", end=" ")
+    print(f"{len(everything) - len(found)} more are known to make no difference")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 COMPARE = {
@@ -15,23 +16,44 @@ SKIPPED = (ast.Raise, ast.Import, ast.ImportFrom, ast.JoinedStr, ast.AnnAssign) 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one change. line: where in the original; text: what was changed."""
+    """A module with one change. line: where in the original; text: what is changed; place: the number of the change."""
 
     line: int
     text: str
-    source: str
+    original: str
+    place: int
+
+    @property
+    def line_text(self) -> str:
+        """The line as it is written, without what it is indented by."""
+        return self.original.splitlines()[self.line - 1].strip()
+
+    @property
+    def source(self) -> str:
+        """The module as the mutant has it."""
+        tree = ast.parse(self.original)
+        node, parent, field = [*_places(tree)][self.place]
+        new = _changed(node)
+        if new is not node:
+            _put(parent, field, node, new)
+        return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a module's source, in order."""
-    for n in range(len([*_places(ast.parse(source))])):
-        tree = ast.parse(source)
-        node, parent, field = [*_places(tree)][n]
-        before = ast.unparse(node)
-        new = _changed(node)
-        if new is not node:
-            _put(parent, field, node, new)
-        yield Mutant(node.lineno, f"{before}  ->  {ast.unparse(new)}", ast.unparse(ast.fix_missing_locations(tree)))
+    for place, (node, parent, field) in enumerate(_places(ast.parse(source))):
+        yield Mutant(node.lineno, _change_text(node, parent, field), source, place)
+
+
+def _change_text(node: ast.expr | ast.stmt, parent: ast.AST, field: str) -> str:
+    """What is changed and into what; a number with what it stands in."""
+    if not (isinstance(node, ast.Constant) and isinstance(parent, ast.expr | ast.keyword)):
+        return f"{ast.unparse(node)}  ->  {ast.unparse(_changed(deepcopy(node)))}"
+    before, new = ast.unparse(parent), _changed(deepcopy(node))
+    _put(parent, field, node, new)
+    after = ast.unparse(parent)
+    _put(parent, field, new, node)
+    return f"{before}  ->  {after}"
 
 
 def _places(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST, str]]:
@@ -40,17 +62,17 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST, str]]
         if field in ("annotation", "returns", "decorator_list", "args") and not isinstance(tree, ast.Call):
             continue
         for node in value if isinstance(value, list) else [value]:
-            if not isinstance(node, ast.AST) or isinstance(node, SKIPPED) or _is_words(node):
+            if not isinstance(node, ast.AST) or isinstance(node, SKIPPED) or _is_aside(node):
                 continue
             if isinstance(node, ast.expr | ast.stmt) and _can_change(node):
                 yield node, tree, field
             yield from _places(node)
 
 
-def _is_words(node: ast.AST) -> bool:
-    """Whether this is a docstring or a __repr__."""
+def _is_aside(node: ast.AST) -> bool:
+    """Whether this is a docstring, a __repr__, or the `strict` of a zip, which raises where the code is wrong."""
     match node:
-        case ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__repr__"):
+        case ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__repr__") | ast.keyword(arg="strict"):
             return True
     return False
 

@@ -76,7 +76,7 @@ def test_every_number_stands_once_under_its_labels(made, kind):
             assert set(frame.index.get_level_values(level)) == (set(known.tolist()) if len(frame) else set())
 
 
-@pytest.mark.parametrize("kind", MADE)
+@pytest.mark.parametrize("kind", ["everything", "model axes", "overflow", "training", "empty"])
 def test_what_is_read_back_from_a_file_gives_the_same(made, kind, tmp_path):
     made[kind].to_netcdf(tmp_path / "run.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "run.nc", engine="h5netcdf") as read:

@@ -11,6 +11,7 @@ from gradlab.learning.clipping import CLIPPERS
 from gradlab.learning.pascanu import omega
 from gradlab.training import TrainConfig, TrainingRun, dataset, train
 
+from ..grids import thinned
 from .test_training import PLAIN, TINY, a_run, batch_of, copied, norm
 
 # clipping and regularising
@@ -105,8 +106,7 @@ def test_thresholds(fields, threshold):
 # numbers that overflow
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", list(optimizers.OPTIMIZERS))
+@pytest.mark.parametrize(("optimizer", "dtype"), thinned(optimizers.OPTIMIZERS, ["float32", "float64"]))
 @pytest.mark.parametrize(
     "fields",
     [
