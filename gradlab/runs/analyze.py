@@ -124,22 +124,14 @@ def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra
         raise InputError(f"expected a RunConfig or keywords such as cell='lstm', got {echo(config)}")
     config = RunConfig(**fields) if config is None else config
     require_memory(config)
-<<<<<<< HEAD
     found: xr.Dataset | xr.DataTree
     if is_single(config):
         found = _dataset(*build(config), config, extra)
     else:
         found = analyze_network(network_of(config, **vars(extra)))
     found.attrs["config"] = config.model_dump_json()
-    if said := input_text(config.input, config.column):
-        found.attrs["input"] = said
-=======
-    cell, params, x = build(config)
-    dataset = _dataset(cell, params, x, config, extra)
-    dataset.attrs["config"] = config.model_dump_json()
     if said := input_text(config.input, config.column, config.frames):
-        dataset.attrs["input"] = said
->>>>>>> work-data
+        found.attrs["input"] = said
     if config.weights is not None:
         found.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
     return found
