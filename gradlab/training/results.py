@@ -45,7 +45,9 @@ def dataset(run: TrainingRecord, earlier: xr.Dataset | None = None) -> xr.Datase
     ds = xr.Dataset({**first, **second}, coords, _attributes(run))
     if not history.snapshots:
         return ds
-    return ds.merge(_snapshots(run, earlier)).assign(layer_name=("layer", [track.name for track in run.tracks]))
+    tracks = run.tracks
+    ds = ds.merge(_snapshots(run, earlier)).assign(layer_name=("layer", [track.name for track in tracks]))
+    return ds.assign_attrs(unit=tracks[0].unit)
 
 
 def snapshot_dataset(run: TrainingRecord, index: int = -1, layer: int = 0) -> xr.Dataset:
@@ -74,8 +76,8 @@ def _counts(sizes: Mapping[Any, int]) -> dict[str, Any]:
 
 
 def _about(track: Track) -> dict[str, Any]:
-    """Attributes of a track: its cell, or what its curve is of; `apart` says whether verdicts can be read from it."""
-    about: dict[str, Any] = {"apart": int(track.apart), **({"heading": track.heading} if track.heading else {})}
+    """Attributes of a track: its cell, if it has one; `apart` says whether verdicts can be read from its curve."""
+    about: dict[str, Any] = {"apart": int(track.apart), "unit": track.unit}
     if track.cell is None:
         return about
     return about | {
@@ -128,7 +130,7 @@ def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, track: Track) -
         return np.stack([_array(snapshot, layer, name) for snapshot in snapshots])
 
     norms = joint(np.moveaxis(stacked(GRADIENT), 2, -1))
-    if track.ends_together:
+    if track.unit == "level":
         norms = np.stack([to_end(own, ends) for own, ends in zip(norms, stacked("valid_steps"), strict=True)])
     found = {"surface": median(norms)}
     return found if track.cell is None else found | _of_cells(stacked, len(track.cell.states) * track.units)

@@ -45,17 +45,16 @@ Entries = dict[str, np.ndarray]
 class Track:
     """A layer whose gradient is looked at: what it is called, how many steps it has, and its cell, if it has one.
 
-    state: what a gradient without a cell is of. heading: of its curve. ends_together: whether its samples end at one
-    step, however long they are, and do not begin at one. apart: whether no loss reaches its steps but by its end.
+    unit: "step", "position", or "level" of a tree, of which the samples end together, at the root. state: what a
+    gradient without a cell is of. apart: whether the loss reaches its steps by its end alone.
     """
 
     name: str
     steps: int
     units: int
     cell: Cell | None = None
+    unit: str = "step"
     state: str = "h"
-    heading: str = ""
-    ends_together: bool = False
     apart: bool = False
 
     @property
@@ -86,12 +85,11 @@ def tracks(config: TrainConfig, task: Task | TaskFacts) -> list[Track]:
     units, apart = config.hidden_size, task.output == "last"
     if is_transformer(config):
         return [
-            Track(f"Block {n}", task.length, units, state="input", heading="Gradient at position t", apart=apart)
+            Track(f"Block {n}", task.length, units, unit="position", state="input", apart=apart)
             for n in range(1, config.layers + 1)
         ]
     if is_tree(config):
-        heading = "Gradient by level of the tree"
-        return [Track("Tree", max(task.length - 1, 1), units, heading=heading, ends_together=True, apart=apart)]
+        return [Track("Tree", task.length, units, unit="level", apart=apart)]
     cells = [cell_of(config, size) for size in (features(config, task), *[width(config)] * (config.layers - 1))]
     if task.form == "pair":
         encoder = _stack("Encoder", cells, task.length, apart=not reads_all(config))
@@ -160,14 +158,14 @@ def _beside(units: int, valid_steps: np.ndarray) -> Entries:
 
 
 def _levels(tape: TreeTape) -> Entries:
-    """Of a tree of depth d the levels are its steps 0 ... d, the root's the last."""
+    """Of a tree of n levels they are its steps 1 ... n, the root's the last; nothing is at step 0."""
     trees = tape.trees.of_samples(slice(SAMPLES))
     logs = joint(np.moveaxis(to_numpy(tape.adjoints.log_norm(-1)), 0, -1))[:, :SAMPLES]
     norms = depth_norms(np.where(trees.own, logs, np.nan), trees)
-    depths, found = trees.depths.max(axis=0), np.full((max(trees.steps - 1, 1) + 1, trees.samples), np.nan)
-    for b, depth in enumerate(depths):
-        found[: depth + 1, b] = norms[depth::-1, b]
-    return _gradient(found, tape.cell.hidden_size, depths)
+    levels, found = trees.depths.max(axis=0) + 1, np.full((trees.steps + 1, trees.samples), np.nan)
+    for b, count in enumerate(levels):
+        found[1 : count + 1, b] = norms[:count, b][::-1]
+    return _gradient(found, tape.cell.hidden_size, levels)
 
 
 def _positions(gradient: Scaled, lengths: Any) -> Entries:

@@ -188,14 +188,15 @@ def test_a_tree_s_track_goes_by_depth_and_ends_at_the_root(net):
     look, depths = snapshot_dataset(run, 0), batch.lengths.depths
     for b in range(run.config.batch_size):
         deepest = depths[:, b].max()
-        assert look.valid_steps[b] == deepest
+        assert look.valid_steps[b] == deepest + 1
         for depth in range(deepest + 1):
             rms = np.sqrt((norms[depths[:, b] == depth, b] ** 2).mean())
-            assert float(look.log_grad_norm[deepest - depth, 0, b]) == pytest.approx(math.log(rms), abs=1e-5)
-        assert np.isnan(look.log_grad_norm[deepest + 1 :, 0, b]).all()
+            assert float(look.log_grad_norm[deepest + 1 - depth, 0, b]) == pytest.approx(math.log(rms), abs=1e-5)
+        assert np.isnan(look.log_grad_norm[deepest + 2 :, 0, b]).all() and np.isnan(look.log_grad_norm[0]).all()
     surface = dataset(run).surface[0, 0].values
     root = [look.log_grad_norm.values[look.valid_steps[b], 0, b] for b in range(run.config.batch_size)]
     assert surface[-1] == pytest.approx(np.median(root)) and np.isnan(surface[0])
+    assert "per level down" in verdict(look).headline or verdict(look).word == "too short"
 
 
 def test_the_steps_of_encoder_and_decoder_are_their_own():
