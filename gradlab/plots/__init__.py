@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from ..registry import Registry
 from ..wording import power_text
+from .alignment import alignment
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
@@ -41,6 +42,7 @@ for _figure in (
     span_paths,
     lyapunov,
     lyapunov_course,
+    alignment,
 ):
     FIGURES.add(_figure.__name__, _figure)
 
@@ -48,6 +50,7 @@ __all__ = [
     "FIGURES",
     "PHASE_STEPS",
     "THEMES",
+    "alignment",
     "clipping",
     "colour_of",
     "colour_scale",

@@ -64,8 +64,8 @@ def gradient_flow(ds: xr.Dataset, theme: str = "light", pins: Sequence[xr.Datase
 
     `pins`: as in `explore`. Raises InputError for a Dataset without `log_grad_norm` or an unknown theme.
     """
-    axis = time_axis(THEMES[theme], ds.sizes["step"], unit_of(ds))
-    return stack([gradient_panel(ds, pins, theme, 300)], theme, ds.sizes["step"], axis)
+    panel = gradient_panel(ds, pins, theme, 300)
+    return stack([panel], theme, ds.sizes["step"], time_axis(THEMES[theme], ds.sizes["step"], unit_of(ds)))
 
 
 def one_step(ds: xr.Dataset, theme: str = "light") -> go.Figure:
