@@ -2,7 +2,8 @@
 
 from .annotated import Annotated, Vocabulary, labelled_texts, tagged_sentences
 from .files import named_content, read_file, require_regular, stamp
-from .frames import BANDS, FRAMES, mel_frames
+from .folder import Sounds, folder_digest, labelled_sounds
+from .frames import BANDS, FRAMES, centres, mel_frames
 from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
 from .reading import (
     Labelled,
@@ -27,13 +28,17 @@ __all__ = [
     "Batch",
     "Content",
     "Series",
+    "Sounds",
     "Vocabulary",
+    "centres",
     "column_names",
+    "folder_digest",
     "input_chunks",
     "input_text",
     "is_sound",
     "is_text",
     "labelled_rows",
+    "labelled_sounds",
     "labelled_texts",
     "load_input",
     "mel_frames",

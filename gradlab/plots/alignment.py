@@ -41,7 +41,8 @@ def alignment(
         "height": _height(len(rows)) + TOP + BOTTOM,
         "margin": {"l": SIDE, "r": SIDE, "t": TOP, "b": BOTTOM},
         "xaxis": _axis(keys, columns, weights.shape[1]) | {"title": quiet_title("key: what was read", look)},
-        "yaxis": _axis(queries, rows, weights.shape[0], down=True) | {"title": quiet_title("query: what is said", look)},
+        "yaxis": _axis(queries, rows, weights.shape[0], down=True)
+        | {"title": quiet_title("query: what is said", look)},
         "annotations": [words(title, look.muted, **corner(4 - SIDE) | {"yshift": 6})],
     }
     trace = {

@@ -1,6 +1,6 @@
 """Tasks: what a net can be trained on; seeded generators, and files of the user's own."""
 
-from . import arithmetic, labelled, memory, pairs, series, text, words
+from . import arithmetic, labelled, memory, pairs, series, sounds, text, words
 from .base import TASKS, Batch, Task, make_task
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "memory",
     "pairs",
     "series",
+    "sounds",
     "text",
     "words",
 ]

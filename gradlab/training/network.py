@@ -13,7 +13,7 @@ from ..arrays import device_namespace
 from ..cells import Cell
 from ..config.architecture import is_tree, reads_all
 from ..config.train import TrainConfig
-from ..data import column_names, is_text, read_file, stamp
+from ..data import column_names, folder_digest, is_text, read_file, stamp
 from ..data.uploads import original_name
 from ..errors import InputError
 from ..layers import Attention, Dense, Embedding, EncoderDecoder, Layer, Sequential
@@ -98,13 +98,13 @@ def _file_task(name: str, steps: int, path: Path, column: str | None, at: tuple[
 
 
 def input_digest(config: TrainConfig) -> str | None:
-    """The SHA-256 of the file that is learnt from; None where there is none."""
+    """The SHA-256 of the file or folder that is learnt from; None where there is none."""
     return None if config.input is None else _digest(Path(config.input), stamp(config.input))
 
 
 @lru_cache(KEPT)
 def _digest(path: Path, at: tuple[int, int] | None) -> str:
-    return hashlib.sha256(read_file(path)).hexdigest()
+    return folder_digest(path) if path.is_dir() else hashlib.sha256(read_file(path)).hexdigest()
 
 
 def require_trainable(config: TrainConfig) -> None:
