@@ -6,8 +6,8 @@ import math
 import os
 import shlex
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ..cells import CELLS
 from ..config import CLIP_LABELS, UPDATE_CLIPS, RunConfig, controls
+from ..config.architecture import is_single
 from ..errors import InputError
 from ..runs.attributes import overflow, text_of
 from ..runs.saving import FORMATS
@@ -60,26 +61,46 @@ def analyze_command(
       gradlab analyze --cell lstm --steps 200 --forget-bias 1 -o run.nc --html run.html
       gradlab analyze --cell gru --input prices.csv --column close
       gradlab analyze --weights net.safetensors --json
+      gradlab analyze --cell lstm --layers 2 --bidirectional --attention additive
+      gradlab analyze --architecture transformer --layers 6 --causal
     """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
     terminal = Terminal(stderr=True, quiet=quiet)
     config = read_config(preset, config_file, options, terminal)
-    ds, found, files = _measure(config, output, html, terminal, headline_only=quiet and not as_json)
-    if said := text_of(ds, "input"):
+    measured = _measure(config, output, html, terminal, headline_only=quiet and not as_json)
+    if said := text_of(measured.ds, "input"):
         terminal.note(said)
-    if weights := text_of(ds, "weights"):
+    if weights := text_of(measured.ds, "weights"):
         terminal.note(f"the weights are {weights}")
     if as_json:
-        click.echo(as_json_text(_summary(ds, found, config, files, terminal)))
+        click.echo(as_json_text(_summary(measured, config, terminal)))
     elif quiet:
-        Terminal().say(found.verdict.headline)
+        Terminal().say(measured.verdict.headline)
     else:
-        _print_report(ds, found, config, files, terminal)
+        _print_report(measured, config, terminal)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run, of a network a DataTree, what it shows, why, which is found for single cells only, and the files made."""
+
+    ds: xr.Dataset | xr.DataTree
+    verdict: Verdict
+    diagnosis: Diagnosis | None
+    files: list[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """What is said below the headline."""
+        why = [f"Why: {self.verdict.why}"] if self.verdict.why else []
+        found = self.diagnosis
+        cause = [found.word_text, f"Cause: {found.cause}", *found.advice()] if found else []
+        return [*self.verdict.details, *why, *cause]
 
 
 def _measure(
     config: RunConfig, output: Path | None, html: Path | None, terminal: Terminal, headline_only: bool
-) -> tuple[xr.Dataset, Diagnosis, list[str]]:
-    """Analyse, diagnose and save: the Dataset, the diagnosis, and the files written."""
+) -> Measured:
+    """Analyse, diagnose and save."""
     dataset_file = OutputFile(output, "--output", tuple(FORMATS)) if output else None
     report_file = OutputFile(html, "--html", (".html",)) if html else None
     files = [file for file in (dataset_file, report_file) if file]
@@ -87,55 +108,52 @@ def _measure(
         file.check()
     with terminal.progress() as working_on, terminal.warnings_as_notes():
         working_on(f"Analysing {counted(config.steps, 'step')} of {counted(config.batch_size, 'sample')}")
-        from ..diagnosis import diagnose
         from ..importers import AssumedActivation
         from ..runs.analyze import analyze
+        from ..runs.verdicts import verdict
 
         warnings.simplefilter("ignore", AssumedActivation)  # the note on the weights says it
         ds = analyze(config)
-        unread = headline_only and not report_file
-        found = diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))
+        cause = _diagnosed(ds, headline_only and not report_file, working_on) if is_single(config) else None
+        measured = Measured(ds, verdict(ds), cause, [str(file.path) for file in files])
         for file in files:
             working_on(f"Writing {file.path}")
-            file.write(FORMATS[file.ending](ds) if file is dataset_file else _report(ds, found))
-    return ds, found, [str(file.path) for file in files]
+            file.write(FORMATS[file.ending](ds) if file is dataset_file else _report(measured))
+    return measured
 
 
-def _report(ds: xr.Dataset, found: Diagnosis) -> bytes:
+def _diagnosed(ds: xr.Dataset, unread: bool, working_on: Callable[[str], None]) -> Diagnosis:
+    from ..diagnosis import diagnose
+
+    return diagnose(ds, rerun=not unread, on_try=lambda change: working_on(f"Trying: {change.label}"))
+
+
+def _report(measured: Measured) -> bytes:
     from ..plots import html_report
 
-    lines = [*_verdict_lines(found.verdict), *_diagnosis_lines(found)]
-    return html_report(ds, found.verdict.headline, lines).encode()
+    return html_report(measured.ds, measured.verdict.headline, measured.lines).encode()
 
 
-def _verdict_lines(found: Verdict) -> list[str]:
-    return [*found.details, *([f"Why: {found.why}"] if found.why else [])]
-
-
-def _diagnosis_lines(found: Diagnosis) -> list[str]:
-    return [found.word_text, f"Cause: {found.cause}", *found.advice()]
-
-
-def _print_report(ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal) -> None:
-    out = Terminal()
-    out.say(found.verdict.headline, STYLES.get(found.verdict.word, "bold"))
-    for line in [*_verdict_lines(found.verdict), *_diagnosis_lines(found)]:
+def _print_report(measured: Measured, config: RunConfig, terminal: Terminal) -> None:
+    out, ds = Terminal(), measured.ds
+    out.say(measured.verdict.headline, STYLES.get(measured.verdict.word, "bold"))
+    for line in measured.lines:
         out.say(line)
     if "clip_angle" in ds:
         out.say(_clipping_text(ds, config))
     out.say(
-        f"\n{text_of(ds, 'cell')}, {counted(config.steps, 'step')}, {counted(ds.sizes['sample'], 'sample')} of "
-        f"{Path(config.input).name}\n"
+        f"\n{text_of(ds, 'cell') or text_of(ds, 'network')}, {counted(config.steps, 'step')}, "
+        f"{counted(ds.sizes['sample'], 'sample')} of {Path(config.input).name}\n"
     )
-    out.print(_rendered(table(ds, found.steps), out.width))
+    out.print(_rendered(table(ds, measured.verdict.steps), out.width))
     out.say()
-    for file in files:
+    for file in measured.files:
         out.say(f"Saved {file}", wrap=False)
     if command := _dashboard_command(config, terminal):
         out.say(f"See it in the app: {command}", wrap=False)
 
 
-def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
+def _clipping_text(ds: Any, config: RunConfig) -> str:
     """What clipping did to the weight update, in one line."""
     from ..wording import power_text
 
@@ -146,35 +164,50 @@ def _clipping_text(ds: xr.Dataset, config: RunConfig) -> str:
     return f"Clipping ({CLIP_LABELS[config.clip]}) leaves {left} of the update's norm and turns it by {angle}{flow}."
 
 
-def _summary(
-    ds: xr.Dataset, found: Diagnosis, config: RunConfig, files: list[str], terminal: Terminal
-) -> dict[str, Any]:
+def _summary(measured: Measured, config: RunConfig, terminal: Terminal) -> dict[str, Any]:
     from ..runs.recorded import medians
 
-    diagnosis = asdict(found)
-    verdict = {"headline": found.verdict.headline, **diagnosis.pop("verdict"), "rate": found.verdict.rate}
+    ds, found = measured.ds, measured.verdict
+    diagnosis = asdict(measured.diagnosis) if measured.diagnosis else None
+    if diagnosis:
+        del diagnosis["verdict"]
+    nodes = {node.path.strip("/"): medians(node.to_dataset(inherit=False)) for node in _nodes(ds)}
     return {
-        "verdict": verdict,
+        "verdict": {"headline": found.headline, **asdict(found), "rate": found.rate},
         "diagnosis": diagnosis,
         "table": table(ds, found.steps),
-        "quantities": medians(ds),
-        "cell": text_of(ds, "cell"),
+        "quantities": nodes.pop(""),
+        "layers": nodes,
+        "cell": text_of(ds, "cell") or text_of(ds, "network"),
         "config": config.model_dump(),
         "overflow": overflow(ds),
-        "files": files,
+        "files": measured.files,
         "dashboard": _dashboard_command(config, terminal),
     }
 
 
-def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
+def _nodes(ds: xr.Dataset | xr.DataTree) -> Iterable[xr.DataTree]:
+    """The nodes of a network; of a single cell its Dataset as the only one."""
+    import xarray as xr
+
+    return (xr.DataTree(ds) if isinstance(ds, xr.Dataset) else ds).subtree
+
+
+def table(ds: xr.Dataset | xr.DataTree, steps: int) -> list[dict[str, float]]:
     """One row per number of steps back from the last of `steps` analysed steps.
 
     log_share: ln of the share of the last step's gradient, median over samples. typical_factor: ||J_t||_F / sqrt(S H)
     of the step t there, median over samples. saturation: share of its units whose activation is saturated. The last
-    two are NaN at the initial state.
+    two are NaN at the initial state. Of a network a row is of a distance from where the loss is: log_share that reaches
+    the inputs there.
     """
-    from ..runs.verdicts import share_left
+    import xarray as xr
 
+    from ..runs.verdicts import lag_shares, share_left
+
+    if not isinstance(ds, xr.Dataset):
+        shares, head = lag_shares(ds).tolist(), "levels_down" if "lag" in ds.log_input_share.attrs else "steps_back"
+        return [{head: lag, "log_share": shares[lag]} for lag in sorted({*LAGS, steps - 1}) if lag < steps]
     share = share_left(ds).values[::-1]
     typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
     saturation = ds.gate_saturation.sel(gate=CELLS[text_of(ds, "cell_name")].candidate)
@@ -194,19 +227,19 @@ def table(ds: xr.Dataset, steps: int) -> list[dict[str, float]]:
 def _rendered(rows: list[dict[str, float]], width: int) -> Table:
     from ..wording import factor_text, power_text
 
-    def cell(value: float, text: Callable[[float], str]) -> str:
-        return "-" if math.isnan(value) else text(value)
-
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("steps back", "share left", "typical factor", "saturated"):
+    columns: dict[str, tuple[str, Callable[[float], str]]] = {
+        "steps_back": ("steps back", str),
+        "levels_down": ("levels down", str),
+        "log_share": ("share left", power_text),
+        "typical_factor": ("typical factor", lambda x: factor_text(math.log(x) if x else -math.inf)),
+        "saturation": ("saturated", lambda x: f"{100 * x:.0f} %"),
+    }
+    shown, known = Table(box=None, pad_edge=False, header_style="bold"), [name for name in columns if name in rows[0]]
+    for name in known:
+        title = columns[name][0]
         shown.add_column(title if width >= NARROW else title.replace(" ", "\n"), justify="right", vertical="bottom")
     for row in rows:
-        shown.add_row(
-            str(row["steps_back"]),
-            cell(row["log_share"], power_text),
-            cell(row["typical_factor"], lambda x: factor_text(math.log(x) if x else -math.inf)),
-            cell(row["saturation"], lambda x: f"{100 * x:.0f} %"),
-        )
+        shown.add_row(*("-" if math.isnan(row[name]) else columns[name][1](row[name]) for name in known))
     return shown
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from ..runs.rows import INPUTS, Row, dataset_of, rows
+from ..runs.rows import INPUTS, Row, dataset_of, node_of, row_of, rows
 from .colours import LN10, THEMES, Theme, series_style
 from .gradient import gradient_panel
 from .marks import band, line, plain_numbers, power_texts, zeros
@@ -30,17 +30,20 @@ def network(
     path: of its node, "" for what reaches the inputs. pins: as in `explore`, drawn where a cell is. Raises InputError
     for a path without a layer.
     """
-    path = rows(found)[0].path if path is None else path
-    ds = dataset_of(found, path)
-    row = next(row for row in rows(found) if row.path == path)
-    return FIGURES[row.kind](found, ds, row, theme, pins)
+    row = row_of(found, path)
+    return FIGURES[row.kind](found, dataset_of(found, row.path), row, theme, pins)
 
 
 def layer_strips(found: xr.DataTree, boxes: int = 50, theme: str = "light") -> list[dict[str, Any]]:
-    """Every layer as a row of at most `boxes` boxes, the one next to the loss first: path, title, boxes as of `strip`."""
+    """Every layer as a row of at most `boxes` boxes, the last one first: path, title, boxes as of `strip`."""
     words = "of the probe's gradient"
     return [
-        {"path": row.path, "title": row.title, "boxes": boxes_of(row.logs, boxes, theme, words)} for row in rows(found)
+        {
+            "path": row.path,
+            "title": row.title,
+            "boxes": boxes_of(row.logs, boxes, theme, words, row.prefix, row.numbers),
+        }
+        for row in rows(found)
     ]
 
 
@@ -99,14 +102,13 @@ BRANCHES = {"attend": "attention", "feed": "feed-forward"}
 
 
 def _block(found: xr.DataTree, ds: xr.Dataset, row: Row, theme: str, pins: Sequence[xr.Dataset]) -> go.Figure:
-    node, look = found[row.path], THEMES[theme]
+    node, look = node_of(found, row.path), THEMES[theme]
     curves = {"output": _placed(ds, "log_output_grad_norm")}
     for branch, name in BRANCHES.items():
-        if "log_branch_grad_norm" in node[branch]:
-            curves[name] = _placed(node[branch].dataset, "log_branch_grad_norm")
+        curves[name] = _placed(node.children[branch].dataset, "log_branch_grad_norm")
     caption = "what comes to the block's output, and back through each branch"
     panels = [_positions_panel("Gradient at position t", curves, theme, caption, GRADIENT)]
-    panels += [_skip_panel(node, look), *_attention_panels(node["attend/attention"].dataset, theme)]
+    panels += [_skip_panel(node, look), *_attention_panels(dataset_of(found, f"{row.path}/attend/attention"), theme)]
     steps = len(curves["output"])
     title = quiet_title(f"position t, as key of the map (loss at {steps})", look)
     return stack(panels, theme, steps, {"range": [0.5, steps + 0.5], "tickformat": "d", "nticks": 8, "title": title})
@@ -118,7 +120,9 @@ def _placed(ds: xr.Dataset, name: str) -> np.ndarray:
 
 def _skip_panel(node: xr.DataTree, look: Theme) -> Panel:
     """The share of the gradient that comes back past each branch."""
-    found = {name: over_samples(_placed(node[branch].dataset, "skip_share"))[1] for branch, name in BRANCHES.items()}
+    found = {
+        name: over_samples(_placed(node.children[branch].dataset, "skip_share"))[1] for branch, name in BRANCHES.items()
+    }
     title = heading("Share past the branch", "over the skip connection; the rest comes through the branch", look)
     return _plain_panel(title, found, look, (0.0, 1.0))
 

@@ -215,20 +215,23 @@ def strip(ds: xr.Dataset, boxes: int = 50, theme: str = "light") -> list[dict[st
     return boxes_of(over_samples(shares(ds)[""])[1][1:], boxes, theme, "of the last step's gradient")
 
 
-def boxes_of(logs: np.ndarray, boxes: int, theme: str, words: str) -> list[dict[str, Any]]:
-    """ln of what is at each place as at most so many boxes; words: what it is a part of."""
+def boxes_of(
+    logs: np.ndarray, boxes: int, theme: str, words: str, prefix: str = "x", numbers: Sequence[int] = ()
+) -> list[dict[str, Any]]:
+    """ln of what is at each place as at most so many boxes; words: what it is a part of.
+
+    prefix, numbers: what places are called, "x1", "x2", ... by default.
+    """
     if boxes < 1:
         raise InputError(f"expected at least 1 box, got {boxes}", "boxes")
-    starts = bins(len(logs), boxes)
-    size = int(starts[1] - starts[0]) if len(starts) > 1 else len(logs)
+    starts, numbers = bins(len(logs), boxes), numbers or range(1, len(logs) + 1)
+    ends = [*(starts[1:] - 1).tolist(), len(logs) - 1]
+    spans = [(numbers[first], numbers[last]) for first, last in zip(starts.tolist(), ends, strict=True)]
+    labels = [f"{prefix}{first}" if first == last else f"{prefix}{first}-{last}" for first, last in spans]
     largest = largest_in(logs, starts, 0).tolist()
-    return [
-        _box(start + 1, min(start + size, len(logs)), value, theme, words)
-        for start, value in zip(starts.tolist(), largest, strict=True)
-    ]
+    return [_box(label, value, theme, words) for label, value in zip(labels, largest, strict=True)]
 
 
-def _box(first: int, last: int, value: float, theme: str, words: str) -> dict[str, Any]:
-    label = f"x{first}" if first == last else f"x{first}-{last}"
+def _box(label: str, value: float, theme: str, words: str) -> dict[str, Any]:
     text = f"{label}: not analysed" if np.isnan(value) else f"{label}: {power_text(value)} {words}"
     return {"label": label, "colour": colour_of(value, theme), "log10": value / LN10, "text": text}

@@ -19,11 +19,13 @@ from ..data import disk
 from ..errors import InputError
 from ..runs.attributes import config_of, text_of, versions
 from ..runs.recorded import CAPTION, median_rows
-from ..runs.verdicts import share_left
+from ..runs.rows import rows
+from ..runs.verdicts import lag_shares, share_left
 from ..wording import number_text, power_text, times
 from .clipped import clipping
 from .colours import THEMES
 from .marks import plot_text
+from .network import network
 from .overview import explore, gradient_flow
 from .panels import FONT
 from .series import largest_factor, largest_name, log, require, typical_factor
@@ -33,13 +35,17 @@ from .training import course_table, training_course
 
 GRAPH_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
 WIDTH = 1100  # px of a .png
+MOST_LAYERS = 6  # in a table
 
 
-def table(ds: xr.Dataset) -> list[dict[str, Any]]:
+def table(ds: xr.Dataset | xr.DataTree) -> list[dict[str, Any]]:
     """The main figure as rows: steps back 0, 1, 2, 5, 10, ..., step, share left, typical and largest factor.
 
-    The factors are those of the step back that starts there; texts, with "" where there is none.
+    The factors are those of the step back that starts there; texts, with "" where there is none. Of a network the rows
+    have the share of the gradient that reaches the inputs so far from where the loss is, and what comes to its layers.
     """
+    if isinstance(ds, xr.DataTree):
+        return _network_rows(ds)
     require(ds, "log_grad_norm", "valid_steps", "jacobian_frobenius", "jacobian_spectral")
     share, steps = share_left(ds).values, ds.sizes["step"]
     factors = {"typical factor": log(typical_factor(ds)), largest_name(ds): log(largest_factor(ds))}
@@ -49,6 +55,17 @@ def table(ds: xr.Dataset) -> list[dict[str, Any]]:
         texts = {name: _text(logs[at - 1], number_text) if at else "" for name, logs in factors.items()}
         rows.append({"steps back": back, "step": at, "share left": _text(share[at], power_text), **texts})
     return rows
+
+
+def _network_rows(found: xr.DataTree) -> list[dict[str, Any]]:
+    """One row per distance from where the loss is; layers have as many places as the inputs."""
+    shares, layers = lag_shares(found), rows(found)[:-1]
+    head = "levels down" if rows(found)[-1].levels else "steps back"
+    return [
+        {head: back, "share left at the input": _text(shares[back], power_text)}
+        | {f"gradient in {row.title}": _text(row.logs[::-1][back], power_text) for row in layers[:MOST_LAYERS]}
+        for back in _steps_back(len(shares) - 1)
+    ]
 
 
 def _steps_back(steps: int) -> list[int]:
@@ -64,12 +81,20 @@ def _text(value: float, say: Any) -> str:
 # one page
 
 
-def html_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
+def html_report(ds: xr.Dataset | xr.DataTree, headline: str, details: Sequence[str]) -> str:
     """One HTML page that needs no network: verdict, every figure, the table, configuration, and how to repeat it.
 
-    Raises InputError for a Dataset without the quantities.
+    Of a network there is a figure of each layer. Raises InputError for a Dataset without the quantities.
     """
-    figures: Mapping[str, Callable[..., go.Figure]] = {
+    figures = _layer_figures(ds) if isinstance(ds, xr.DataTree) else _run_figures(ds)
+    sections = [*_figures(figures), _numbers(table(ds))]
+    if isinstance(ds, xr.Dataset):
+        sections.append(_section(CAPTION, _table_html(median_rows(ds))))
+    return _page(_title(ds), headline, details, sections + _provenance([ds], RunConfig))
+
+
+def _run_figures(ds: xr.Dataset) -> dict[str, go.Figure]:
+    figures: dict[str, Callable[..., go.Figure]] = {
         "": explore,
         "Weights": weights,
         "Gates": gates,
@@ -78,10 +103,16 @@ def html_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
         "Clipping": clipping,
     }
     if not ds.sizes.get("recurrent_gate", 1):
-        figures = {name: draw for name, draw in figures.items() if draw is not weights}
-    recorded = _section(CAPTION, _table_html(median_rows(ds)))
-    sections = [*_figures({name: draw(ds) for name, draw in figures.items()}), _numbers(table(ds)), recorded]
-    return _page(_title(ds), headline, details, sections + _provenance([ds], RunConfig))
+        del figures["Weights"]
+    return {name: draw(ds) for name, draw in figures.items()}
+
+
+def _layer_figures(found: xr.DataTree) -> dict[str, go.Figure]:
+    """What reaches the inputs, and each layer's, the one next to the loss first."""
+    *layers, inputs = rows(found)
+    return {"": network(found, inputs.path)} | {
+        row.title.capitalize(): network(found, row.path) for row in layers[:MOST_LAYERS]
+    }
 
 
 def training_report(
@@ -115,7 +146,7 @@ def _page(title: str, headline: str, details: Sequence[str], sections: Sequence[
     )
 
 
-def _title(ds: xr.Dataset) -> str:
+def _title(ds: xr.Dataset | xr.DataTree) -> str:
     return text_of(ds, "title", "gradlab report")
 
 
@@ -137,14 +168,14 @@ def _numbers(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"<h2>In numbers</h2>{_table_html(rows)}"
 
 
-def _provenance(runs: Sequence[xr.Dataset], kind: type[Config]) -> list[str]:
+def _provenance(runs: Sequence[xr.Dataset | xr.DataTree], kind: type[Config]) -> list[str]:
     """Configuration, command, Python and versions, as far as the Datasets know them, each under its name if several."""
     names = [f" of {text_of(ds, 'label', _title(ds))}" if len(runs) > 1 else "" for ds in runs]
     settings = [section for ds, name in zip(runs, names, strict=True) for section in _settings(ds, kind, name)]
     return settings + _versions(runs[0])
 
 
-def _settings(ds: xr.Dataset, kind: type[Config], name: str) -> list[str]:
+def _settings(ds: xr.Dataset | xr.DataTree, kind: type[Config], name: str) -> list[str]:
     """The configuration and how to repeat it; as it was written, and why, where this version cannot read it."""
     try:
         config = config_of(ds, kind)
@@ -158,7 +189,7 @@ def _settings(ds: xr.Dataset, kind: type[Config], name: str) -> list[str]:
     return [_section(f"Configuration{name}", _mapping_html(known(config))), *repeat]
 
 
-def _versions(ds: xr.Dataset) -> list[str]:
+def _versions(ds: xr.Dataset | xr.DataTree) -> list[str]:
     try:
         made_with = versions(ds)
     except InputError:

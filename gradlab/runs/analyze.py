@@ -21,7 +21,7 @@ from ..importers import weights_text
 from ..layers import Layer
 from ..quantities import Recorder, Recording, require_names
 from ..wording import counted
-from .architectures import network_of
+from .architectures import described, network_of
 from .build import build, chosen_activation
 from .clipped import clipped
 from .cost import require_memory
@@ -128,7 +128,10 @@ def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra
     if is_single(config):
         found = _dataset(*build(config), config, extra)
     else:
-        found = analyze_network(network_of(config, **vars(extra)))
+        given = network_of(config, **vars(extra))
+        found = analyze_network(given)
+        name = described(config, given.x.shape[-1])
+        found.attrs |= {"network": name, "title": f"Gradient dynamics: {name}, {counted(len(given.x), 'step')}"}
     found.attrs["config"] = config.model_dump_json()
     if said := input_text(config.input, config.column, config.frames):
         found.attrs["input"] = said

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import device_namespace
 from ..config import RunConfig
-from ..config.architecture import is_recurrent, is_tree, reads_all
+from ..config.architecture import is_recurrent, is_transformer, is_tree, reads_all
 from ..config.network import NetworkConfig
 from ..layers import (
     Attention,
@@ -28,6 +28,7 @@ from ..layers import (
     Trees,
     grow,
 )
+from ..wording import counted
 from .build import cell_of, draw_options, moved, whole_input
 from .networks import Network
 from .probe import unit_vectors
@@ -46,6 +47,23 @@ def network_of(config: RunConfig, samples: int | None = None, **how: Any) -> Net
     params = net.init(config.seed, dtype=config.dtype, device=config.device)
     every = unit_vectors(x, config.seed, shape)[:, :samples] if acts_everywhere(config) else None
     return Network(net, params, x, trees(config, *x.shape[:2]), every, config.seed, **how)
+
+
+def described(config: NetworkConfig, input_size: int) -> str:
+    """The network in a few words: "2 layers of GRU(3 -> 64, tanh), read by additive attention"."""
+    if is_transformer(config):
+        kind = f"{'causal ' if config.causal else ''}{config.norm}-LN transformer"
+        sizes = f"{counted(config.layers, 'block')}, {config.hidden_size} wide, {counted(config.heads, 'head')}"
+        return f"{kind} of {sizes}, {config.activation}"
+    cell = repr(cell_of(config, input_size))
+    if is_tree(config):
+        return f"recursive net of {cell}, {TREE_FORMS[config.cell]}"
+    parts = [f"{counted(config.layers, 'layer')} of {cell}"]
+    parts += ["both directions"] if config.bidirectional else []
+    parts += ["skip connections"] if config.residual and config.layers > 1 else []
+    parts += ["layer norm"] if config.layer_norm else []
+    parts += [f"read by {config.attention} attention"] if reads_all(config) else []
+    return ", ".join(parts)
 
 
 def network(config: RunConfig, input_size: int) -> Sequential:

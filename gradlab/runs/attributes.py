@@ -18,6 +18,8 @@ from ..version import __version__
 if TYPE_CHECKING:  # the command line reads attributes before anything needs xarray itself
     import xarray as xr
 
+    Result = xr.Dataset | xr.DataTree
+
 PLACE = {"sample", "step", "gate"}  # what is known of each overflow
 UNITS = ("step", "position", "level")
 
@@ -25,18 +27,18 @@ C = TypeVar("C", bound=Config)
 J = TypeVar("J", dict[str, Any], list[Any])
 
 
-def text_of(ds: xr.Dataset, name: str, default: str = "") -> str:
+def text_of(ds: Result, name: str, default: str = "") -> str:
     """An attribute as text."""
     return str(ds.attrs.get(name, default))
 
 
-def unit_of(ds: xr.Dataset) -> str:
+def unit_of(ds: Result) -> str:
     """What the steps of a curve are, one of `UNITS`: those of a cell, unless a snapshot of a training says so."""
     unit = text_of(ds, "unit")
     return unit if unit in UNITS else UNITS[0]
 
 
-def number_of(ds: xr.Dataset, name: str) -> float | None:
+def number_of(ds: Result, name: str) -> float | None:
     """An attribute as a number; None where it is absent."""
     value = ds.attrs.get(name)
     try:
@@ -45,23 +47,23 @@ def number_of(ds: xr.Dataset, name: str) -> float | None:
         _unreadable(name, "a number", value)
 
 
-def precision(ds: xr.Dataset) -> np.dtype:
+def precision(ds: Result) -> np.dtype:
     """The floating-point type of the run."""
     name = text_of(ds, "dtype", "float64")
     return np.dtype(name) if name in ("float32", "float64") else _unreadable("dtype", "float32 or float64", name)
 
 
-def cell_class(ds: xr.Dataset) -> type[Cell] | None:
+def cell_class(ds: Result) -> type[Cell] | None:
     """The class of the run's cell; None where it is not registered here."""
     return CELLS.get(text_of(ds, "cell_name"))
 
 
-def activation_name(ds: xr.Dataset) -> str:
+def activation_name(ds: Result) -> str:
     """The name of the cell's activation, as it stands in a sentence."""
     return text_of(ds, "activation", "the activation")
 
 
-def overflow(ds: xr.Dataset) -> list[dict[str, Any]]:
+def overflow(ds: Result) -> list[dict[str, Any]]:
     """Where the forward pass of a sample first left the finite numbers: {"sample", "step", "gate"} each."""
     places = _json(ds, "overflow", [])
     if not all(isinstance(place, dict) and place.keys() >= PLACE for place in places):
@@ -69,17 +71,17 @@ def overflow(ds: xr.Dataset) -> list[dict[str, Any]]:
     return places
 
 
-def versions(ds: xr.Dataset) -> dict[str, Any]:
+def versions(ds: Result) -> dict[str, Any]:
     """Name -> version of what the run was made with."""
     return _json(ds, "versions", {})
 
 
-def config_fields(ds: xr.Dataset) -> dict[str, Any]:
+def config_fields(ds: Result) -> dict[str, Any]:
     """The fields of the run's configuration, as whatever version wrote them."""
     return _json(ds, "config", {})
 
 
-def config_of(ds: xr.Dataset, kind: type[C]) -> C | None:
+def config_of(ds: Result, kind: type[C]) -> C | None:
     """The run's configuration; None where it is absent. Raises InputError for one of another version or kind."""
     fields = config_fields(ds)
     try:
@@ -91,7 +93,7 @@ def config_of(ds: xr.Dataset, kind: type[C]) -> C | None:
         ) from None
 
 
-def _written_by(ds: xr.Dataset) -> str:
+def _written_by(ds: Result) -> str:
     """The version that a Dataset says it is of, where it says another one."""
     try:
         theirs = versions(ds).get("gradlab", __version__)
@@ -100,7 +102,7 @@ def _written_by(ds: xr.Dataset) -> str:
     return "" if theirs == __version__ else f", but of {theirs}"
 
 
-def _json(ds: xr.Dataset, name: str, default: J) -> J:
+def _json(ds: Result, name: str, default: J) -> J:
     """An attribute that is an object or a list, written as JSON or set as it is; `default` where it is absent."""
     kind, value = type(default), ds.attrs.get(name, default)
     try:

@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 
 from ..cells import CELLS
 from ..config import RunConfig
+from ..config.architecture import is_single, is_transformer, is_tree
 from ..config.network import NetworkConfig
 from ..data import BANDS, INPUTS, column_names, is_sound, named_content
 from ..errors import InputError
@@ -19,7 +20,11 @@ _PRODUCT_SECONDS = 1e-10  # what that costs for each recurrent weight it is mult
 _CUBE_SECONDS = 6e-10  # what the weights' own singular values cost, for each hidden_size^3 of a gate
 _INPUT_SECONDS = 8e-8  # what each number of the input costs: made, projected, and in the weights' gradient
 _MOMENT_SECONDS = 3e-11  # what that costs for each number it is multiplied with in the input's covariance
-_ARRAYS = 5  # arrays of the size of all gates and states that a run holds at once
+_BLOCK_SECONDS = 9e-7  # what each number of a block's width costs at a position, beside its maps
+_WEIGHT_SECONDS = 4e-8  # what each attention weight costs
+_BLOCK_MAPS = 12  # numbers of a block's maps, for each hidden_size^2
+_BLOCK_ARRAYS, _WEIGHT_ARRAYS = 35, 3  # arrays of the size of all positions, and of all weights, that a block holds
+_ARRAYS, _TREE_ARRAYS = 5, 10  # arrays of the size of all gates and states that a run holds at once, of trees
 _INPUTS = 3  # of the size of the input, float64
 _WEIGHTS = 6  # of the size of all weights
 TEXT_FEATURES = 256  # of a text, at most
@@ -28,21 +33,57 @@ _SIZES = ("steps", "batch_size", "hidden_size", "input_size", "layers")  # field
 
 def work(config: RunConfig, samples: int | None = None) -> float:
     """Seconds that a run, or that many of its samples, takes on an ordinary machine: within a factor of 2."""
+    pairs = config.steps * (samples or config.batch_size)
+    if is_transformer(config):
+        return _RUN_SECONDS + config.layers * _block_work(config, pairs)
     gates, states, hidden = size(config)
-    pairs, heard = config.steps * (samples or config.batch_size), features(config)
+    return _RUN_SECONDS + sum(_layer_work(config, pairs, gates, states, hidden, heard) for heard in _heard(config))
+
+
+def _layer_work(config: RunConfig, pairs: int, gates: int, states: int, hidden: float, heard: float) -> float:
+    """Of one layer of a cell that takes so many numbers at each step."""
     values = pairs * (gates * states + 1) * hidden
-    fixed = _RUN_SECONDS + config.steps * _STEP_SECONDS + gates * hidden**3 * _CUBE_SECONDS
+    fixed = config.steps * _STEP_SECONDS + gates * hidden**3 * _CUBE_SECONDS
     inputs = pairs * heard * (_INPUT_SECONDS + gates * hidden * _PRODUCT_SECONDS + heard * _MOMENT_SECONDS)
     return fixed + values * (_VALUE_SECONDS + hidden * _PRODUCT_SECONDS) + inputs
 
 
+def _block_work(config: RunConfig, pairs: int) -> float:
+    """Of one block: maps of each position, and as many weights as pairs of positions."""
+    hidden, weights = config.hidden_size, pairs * config.steps
+    maps = pairs * hidden * (_BLOCK_SECONDS + _BLOCK_MAPS * hidden * _PRODUCT_SECONDS)
+    return maps + weights * (config.heads * _WEIGHT_SECONDS + 2 * hidden * _PRODUCT_SECONDS)
+
+
+def _heard(config: NetworkConfig) -> list[float]:
+    """How many numbers each layer of a cell takes at each step, both directions apart."""
+    if is_single(config) or is_tree(config):
+        return [float(features(config))]
+    directions = 1 + config.bidirectional
+    above = [float(directions * config.hidden_size)] * (config.layers - 1)
+    return directions * [float(features(config)), *above]
+
+
 def memory(config: NetworkConfig) -> float:
     """Bytes that a run, or a step of training, takes at its peak, about."""
-    gates, states, hidden = size(config)
-    bytes_each = 8 if config.dtype == "float64" else 4
-    layers, pairs, heard = getattr(config, "layers", 1), config.steps * config.batch_size, features(config)
-    held = _ARRAYS * pairs * (gates + states) * hidden * layers + _WEIGHTS * gates * hidden * (hidden * layers + heard)
-    return bytes_each * held + 8 * _INPUTS * pairs * heard
+    pairs = config.steps * config.batch_size
+    held = _of_blocks(config, pairs) if is_transformer(config) else _of_layers(config, pairs)
+    return (8 if config.dtype == "float64" else 4) * held + 8 * _INPUTS * pairs * features(config)
+
+
+def _of_layers(config: NetworkConfig, pairs: int) -> float:
+    """Numbers that layers of a cell hold."""
+    (gates, states, hidden), heard = size(config), _heard(config)
+    weights = sum(gates * hidden * (hidden + n) for n in heard)
+    arrays = _TREE_ARRAYS if is_tree(config) else _ARRAYS
+    return arrays * pairs * (gates + states) * hidden * len(heard) + _WEIGHTS * weights
+
+
+def _of_blocks(config: NetworkConfig, pairs: int) -> float:
+    """Numbers that blocks hold: of each position, of each pair of positions, and the maps."""
+    hidden, layers = config.hidden_size, config.layers
+    each = _BLOCK_ARRAYS * pairs * hidden + _WEIGHT_ARRAYS * config.heads * pairs * config.steps
+    return layers * (each + _WEIGHTS * _BLOCK_MAPS * hidden**2)
 
 
 def require_memory(config: NetworkConfig) -> None:

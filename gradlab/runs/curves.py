@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .verdicts import share_left
+from .rows import rows
+from .verdicts import lag_shares, share_left
 
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
 
 
-def csv_of_curves(ds: xr.Dataset) -> str:
+def csv_of_curves(found: xr.Dataset | xr.DataTree) -> str:
     """CSV with t, the share left and each state's norm (natural logarithms), and the one-step factors.
 
-    Medians over samples; the factors of t = 0 are empty.
+    Medians over samples; the factors of t = 0 are empty. Of a network it has lag, the share that reaches the inputs so
+    far from where the loss is, and each layer's gradient there.
     """
     table = io.StringIO()
     writer = csv.writer(table)
+    writer.writerows(_of_network(found) if isinstance(found, xr.DataTree) else _of_run(found))
+    return table.getvalue()
+
+
+def _of_run(ds: xr.Dataset) -> Iterator[list[Any]]:
     norms = ds.log_grad_norm.median("sample").transpose("time", "state").values.tolist()
     factors = np.stack([ds[name].median("sample").values for name in FACTORS], axis=1).tolist()
-    writer.writerow(["t", "ln_share_left", *(f"ln_grad_norm_{state}" for state in ds.state.values), *FACTORS])
+    yield ["t", "ln_share_left", *(f"ln_grad_norm_{state}" for state in ds.state.values), *FACTORS]
     for t, share in enumerate(share_left(ds).values.tolist()):
-        writer.writerow([t, share, *norms[t], *(factors[t - 1] if t else ["", ""])])
-    return table.getvalue()
+        yield [t, share, *norms[t], *(factors[t - 1] if t else ["", ""])]
+
+
+def _of_network(found: xr.DataTree) -> Iterator[list[Any]]:
+    layers = rows(found)
+    yield ["lag", "ln_share_left", *(f"ln_grad_norm_{row.path.replace('/', '_') or 'inputs'}" for row in layers)]
+    for lag, share in enumerate(lag_shares(found).tolist()):
+        yield [lag, share, *(float(row.logs[::-1][lag]) for row in layers)]

@@ -13,6 +13,7 @@ from ..arrays import Array, quiet, require_finite, require_shape, to_numpy
 from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
+from ..engine.threads import few_threads
 from ..errors import InputError, echo
 from ..layers import EmbeddingTape, EncoderDecoderTape, Layer, Pass, RecurrentTape, Trees, TreeTape
 from ..layers.base import plain_lengths, tapes_within
@@ -93,7 +94,8 @@ def _node(tape: RecurrentTape | TreeTape, probe: Any, acting: Any, given: Networ
     """The Dataset of a layer, from what the passes of the probe and of the loss that acts have found."""
     if isinstance(tape, TreeTape):
         return tree_dataset(tape, probe, None if acting is probe else acting)
-    return labelled(replace(probe, loss=acting.probe), [], (*given.without, *OF_THE_WHOLE))
+    with few_threads(tape.trajectory.product_size):
+        return labelled(replace(probe, loss=acting.probe), [], (*given.without, *OF_THE_WHOLE))
 
 
 def _with_parents(nodes: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError
+from ..registry import unknown
 from .verdicts import joint_log_norm, median
 
 INPUTS = "inputs"  # in place of a path, what reaches the inputs of the whole
@@ -21,26 +21,46 @@ class Row:
 
     path: of its node, "" for the inputs of the whole. kind: "cell", "tree", "block" or "inputs". logs (place,): ln of
     the gradient's norm of what it gives, median over samples, in the order of the inputs; the probe's norm is 1.
+    levels: whether places are levels of trees, the lowest one first.
     """
 
     path: str
     kind: str
     title: str
     logs: np.ndarray
+    levels: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What comes before the number of a place."""
+        return "level " if self.levels else "x"
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the places; a level's is counted from the root, 0."""
+        return range(len(self.logs) - 1, -1, -1) if self.levels else range(1, len(self.logs) + 1)
 
 
 def rows(found: xr.DataTree) -> list[Row]:
-    """Every recurrent layer, tree and block of a DataTree of `analyze`, the one next to the loss first, then the inputs."""
+    """Every recurrent layer, tree and block of a DataTree of `analyze`, the last one first, then the inputs."""
     layers = [row for node in found.subtree if node is not found for row in _row(node)]
     logs = found.log_input_grad_norm.transpose("input_time", "sample").values
-    return [*reversed(layers), Row("", INPUTS, "inputs", median(logs))]
+    depths = [node.node_depth.transpose("node", "sample").values for node in found.subtree if "node_depth" in node]
+    inputs = by_depth(logs, depths[0])[::-1] if depths else median(logs)
+    return [*reversed(layers), Row("", INPUTS, "inputs", inputs, bool(depths))]
+
+
+def by_depth(logs: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """Median of ln (node, sample) over all nodes of a depth: (depth,), the root first."""
+    return np.array([median(logs[depths == d]) for d in range(int(depths.max()) + 1)])
 
 
 def _row(node: xr.DataTree) -> Iterator[Row]:
     ds, path = node.dataset, node.path.strip("/")
     title = title_of(path)
     if "node_parent" in ds:
-        yield Row(path, "tree", title, median(joint_log_norm(ds).transpose("node", "sample").values))
+        logs, depths = (a.transpose("node", "sample").values for a in (joint_log_norm(ds), ds.node_depth))
+        yield Row(path, "tree", title, by_depth(logs, depths)[::-1], levels=True)
     elif "log_grad_norm" in ds:
         logs = joint_log_norm(ds).transpose("time", "sample").values[1:]
         yield Row(path, "cell", title, median(_flipped(ds, logs) if path.endswith("backward") else logs))
@@ -56,11 +76,26 @@ def _flipped(ds: xr.Dataset, logs: np.ndarray) -> np.ndarray:
     return flipped
 
 
+def row_of(found: xr.DataTree, path: str | None = None) -> Row:
+    """The layer of a path, by default the one next to the loss. Raises InputError for one that is not there."""
+    layers = {row.path: row for row in rows(found)}
+    path = next(iter(layers)) if path is None else path
+    if path not in layers:
+        raise unknown("layer", path, [*layers], "path")
+    return layers[path]
+
+
+def node_of(found: xr.DataTree, path: str) -> xr.DataTree:
+    """A node by its path. Raises InputError for one that is not there."""
+    nodes = {node.path.strip("/"): node for node in found.subtree}
+    if path not in nodes:
+        raise unknown("layer", path, [row.path for row in rows(found)], "path")
+    return nodes[path]
+
+
 def dataset_of(found: xr.DataTree, path: str) -> xr.Dataset:
-    """The Dataset of a layer. Raises InputError for one that is not there."""
-    if path not in {row.path for row in rows(found)}:
-        raise InputError(f"layer: there is none at '{path}'; there are {', '.join(row.path for row in rows(found))}")
-    return found[path].to_dataset(inherit=False) if path else found.to_dataset()
+    """What was recorded of a layer, without what it has from the whole. Raises InputError where it is not there."""
+    return node_of(found, path).to_dataset(inherit=False)
 
 
 def title_of(path: str) -> str:

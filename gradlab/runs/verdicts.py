@@ -94,13 +94,20 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
 
 def _of_network(found: xr.DataTree) -> Verdict:
     """On a network: from what reaches its inputs, by how far they stand from where the loss is."""
-    if "log_input_share" not in found:
-        raise InputError("verdict: expected a DataTree of gradlab.analyze, which has log_input_share", "ds")
-    share = found.log_input_share.transpose("lag", "sample").values
-    steps = int(np.median((~np.isnan(share)).sum(axis=0)))
-    lags, unit = median(share)[:steps], "level" if "lag" in found.log_input_share.attrs else "step"
+    lags, unit = lag_shares(found), "level" if "lag" in found.log_input_share.attrs else "step"
     judged = _judge(lags, unit)
     return replace(judged, details=judged.details + _between(judged.word, lags, unit), why=_layers_text(found))
+
+
+def lag_shares(found: xr.DataTree) -> np.ndarray:
+    """ln of the share that the inputs of a network get by how far they stand from where the loss is: (lag,).
+
+    Medians over samples, up to the median length. Raises InputError for another DataTree.
+    """
+    if "log_input_share" not in found:
+        raise InputError("expected a DataTree of gradlab.analyze, which has log_input_share", "ds")
+    share = found.log_input_share.transpose("lag", "sample").values
+    return median(share)[: int(np.median((~np.isnan(share)).sum(axis=0)))]
 
 
 def _between(word: str, lags: np.ndarray, unit: str) -> list[str]:
