@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from ..registry import Registry
 from ..wording import power_text
+from .alignment import alignment
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
@@ -45,6 +46,7 @@ for _figure in (
     lyapunov,
     lyapunov_course,
     comparison,
+    alignment,
 ):
     FIGURES.add(_figure.__name__, _figure)
 
@@ -52,6 +54,7 @@ __all__ = [
     "FIGURES",
     "PHASE_STEPS",
     "THEMES",
+    "alignment",
     "clipping",
     "colour_of",
     "colour_scale",

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..errors import InputError
 from ..wording import counted, factor_text, layer_title, power_text
-from .attributes import activation_name, overflow
+from .attributes import activation_name, overflow, unit_of
 
 BACK = {"step": "back", "level": "down"}  # what is counted from where the loss is, and which way
 LEAST = {"step": 10, "level": 3}  # of these for a verdict
@@ -92,7 +92,7 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
     overflowed = _overflow_text(found)
     if steps < 2 and overflowed:
         return Verdict("overflow", steps, 0.0, 0.0, None, 0, overflowed)
-    judged = _judge(share_left(found).values[::-1][:steps])
+    judged = _judge(share_left(found).values[::-1][:steps], "level" if unit_of(found) == "level" else "step")
     why = "" if steps < 2 else _why(found, judged.log_rate)
     return replace(judged, details=overflowed + judged.details, why=why)
 
