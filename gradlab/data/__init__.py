@@ -1,7 +1,9 @@
 """What a network reads: made inputs, files of the user's own, and the cache that keeps uploads."""
 
+from .annotated import Annotated, Vocabulary, labelled_texts, tagged_sentences
 from .files import named_content, read_file, require_regular, stamp
-from .frames import BANDS, FRAMES, mel_frames
+from .folder import Sounds, folder_digest, labelled_sounds
+from .frames import BANDS, FRAMES, centres, mel_frames
 from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
 from .reading import (
     Labelled,
@@ -21,16 +23,23 @@ __all__ = [
     "FRAMES",
     "INPUTS",
     "PERIODS",
+    "Annotated",
     "Labelled",
     "Batch",
     "Content",
     "Series",
+    "Sounds",
+    "Vocabulary",
+    "centres",
     "column_names",
+    "folder_digest",
     "input_chunks",
     "input_text",
     "is_sound",
     "is_text",
     "labelled_rows",
+    "labelled_sounds",
+    "labelled_texts",
     "load_input",
     "mel_frames",
     "named_content",
@@ -42,5 +51,6 @@ __all__ = [
     "require_regular",
     "sine",
     "stamp",
+    "tagged_sentences",
     "text_codes",
 ]

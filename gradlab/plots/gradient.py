@@ -9,7 +9,7 @@ import xarray as xr
 
 from ..config.labels import setting_text
 from ..errors import InputError
-from ..runs.attributes import config_fields, overflow, text_of
+from ..runs.attributes import config_fields, overflow, text_of, unit_of
 from ..runs.verdicts import log_rate_per_step
 from ..wording import counted
 from .colours import DASHES, LN10, THEMES, Theme
@@ -63,7 +63,7 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
     for curve in curves:
         traces += curve.traces(time, y_range[0])
     return Panel(
-        heading("Gradient at step t", "median over samples, band 10–90 %" if several else "one sample", look),
+        heading(f"Gradient at {unit_of(ds)} t", "median over samples, band 10–90 %" if several else "one sample", look),
         height,
         power_axis(*y_range),
         traces,

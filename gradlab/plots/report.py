@@ -139,7 +139,7 @@ def comparison_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> 
     """
     figures = _figures({"": comparison(ds)})
     runs = [
-        xr.Dataset(attrs={"label": str(name), "config": str(config), "versions": ds.attrs["versions"]})
+        xr.Dataset(attrs={"label": str(name), "config": str(config), "versions": text_of(ds, "versions")})
         for name, config in zip(ds.run.values, ds.config.values, strict=True)
     ]
     return _page(_title(ds), headline, details, [*figures, _numbers(ranking_rows(ds)), *_provenance(runs, RunConfig)])

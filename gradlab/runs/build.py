@@ -61,6 +61,11 @@ def whole_input(config: RunConfig) -> np.ndarray:
     return _input(config, config.steps, config.input_size)[0]
 
 
+def input_of(config: RunConfig) -> Array:
+    """The input (T, B, D) of any run."""
+    return build(config)[2] if is_single(config) else whole_input(config)
+
+
 def moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
     """Input on a device; what is beyond the range of the dtype becomes infinite, which the engine refuses."""
     with quiet():

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from ..wording import counted, factor_text, power_text
-from .attributes import activation_name, overflow
+from ..wording import counted, factor_text, layer_title, power_text
+from .attributes import activation_name, overflow, unit_of
 
 BACK = {"step": "back", "level": "down"}  # what is counted from where the loss is, and which way
 LEAST = {"step": 10, "level": 3}  # of these for a verdict
@@ -36,8 +36,8 @@ class Verdict:
     where nothing at all is left, whose rate is 0: every field is one that JSON knows.
     half_life: steps over which it halves (vanishing) or doubles (exploding), else None.
     reach: how many steps back at least 1 % is left throughout. steps: T.
-    unit: "step", or "level" of trees, where all this counts levels below the root. Of a network it is about what
-    reaches its inputs, in place of the states.
+    unit: "step", or "level" of trees, where all this counts levels below the root. of_inputs: whether it is about what
+    reaches the inputs of a network, in place of the states; then it need not fade at one rate.
     """
 
     word: str
@@ -49,6 +49,7 @@ class Verdict:
     details: list[str] = field(default_factory=list)
     why: str = ""
     unit: str = "step"
+    of_inputs: bool = False
 
     @property
     def rate(self) -> float:
@@ -72,6 +73,10 @@ class Verdict:
         """The verdict in one sentence."""
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
+        if self.of_inputs and self.word == "carried":
+            return (
+                f"{HEADLINES[self.word]}: {power_text(self.log_factor or 0.0)} after {counted(self.steps, self.unit)}."
+            )
         return f"{HEADLINES[self.word]}: {self.rate_text} per {self.unit} {BACK[self.unit]}."
 
     def __str__(self) -> str:
@@ -87,7 +92,7 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
     overflowed = _overflow_text(found)
     if steps < 2 and overflowed:
         return Verdict("overflow", steps, 0.0, 0.0, None, 0, overflowed)
-    judged = _judge(share_left(found).values[::-1][:steps])
+    judged = _judge(share_left(found).values[::-1][:steps], "level" if unit_of(found) == "level" else "step")
     why = "" if steps < 2 else _why(found, judged.log_rate)
     return replace(judged, details=overflowed + judged.details, why=why)
 
@@ -96,7 +101,9 @@ def _of_network(found: xr.DataTree) -> Verdict:
     """On a network: from what reaches its inputs, by how far they stand from where the loss is."""
     lags, unit = lag_shares(found), "level" if "lag" in found.log_input_share.attrs else "step"
     judged = _judge(lags, unit)
-    return replace(judged, details=judged.details + between(judged.word, lags, unit), why=_layers_text(found))
+    first = int(judged.word == "carried")  # the headline has the factor
+    details = judged.details[first:] + between(judged.word, lags, unit)
+    return replace(judged, details=details, why=_layers_text(found), of_inputs=True)
 
 
 def lag_shares(found: xr.DataTree) -> np.ndarray:
@@ -261,7 +268,7 @@ def _layers_text(found: xr.DataTree) -> str:
     factors = {
         node.path.strip("/"): _log_typical(node.dataset) for node in found.subtree if "jacobian_frobenius" in node
     }
-    texts = [f"{factor_text(log)} in {name.replace('/', ', ')}" for name, log in factors.items()]
+    texts = [f"{factor_text(log)} in {layer_title(name)}" for name, log in factors.items()]
     return f"one step back in a random direction: {'; '.join(texts)}" if texts else ""
 
 
