@@ -30,7 +30,7 @@ class View:
         pairs = [("run", query_of(run)) for run in self.runs]
         pairs += [("equal", self.equal)] if self.equal != EQUAL[0] else []
         pairs += [("seeds", str(self.seeds))] if self.seeds != SEEDS else []
-        return f"?{self.along or urlencode([('v', VERSION)])}&{urlencode(pairs)}"
+        return "?" + "&".join(filter(None, [urlencode([("v", VERSION)]), self.along, urlencode(pairs)]))
 
     def opened(self, n: int) -> str:
         """The query of the n-th run, the others pinned."""
@@ -43,12 +43,13 @@ def read(search: str) -> tuple[View, list[str]]:
     Without runs of its own, those of Explore's address: the run and its pins. An empty one means the first example.
     """
     pairs = parse_qsl(search.removeprefix("?"), keep_blank_values=True)
-    along = urlencode([pair for pair in pairs if pair[0] not in OWN])
-    given, link = dict(pairs), from_query(along)
+    others = [pair for pair in pairs if pair[0] not in OWN]
+    along = urlencode([pair for pair in others if pair[0] != "v"])
+    given, link = dict(pairs), from_query(urlencode(others))
     notices = list(link.notices)
     named = [one_of_several(text, notices, RunConfig, "A run") for name, text in pairs if name == "run"]
     runs = [run for run in named if run is not None]
-    if not named and [name for name, _ in pairs if name not in (*OWN, "v")]:
+    if not named and along:
         notices += [f"The run is left out: it uses {name}, which is not here." for name in link.missing.values()]
         runs = [*([] if link.missing else [link.config]), *link.pins]
     if len(runs) > MOST:
