@@ -57,7 +57,7 @@ def _row(run: xr.Dataset) -> dict[str, str]:
         "parameters": f"{int(run.parameters):,}",
         "units": f"{int(run.hidden_size):,}",
         "step time": time_text(float(run.step_seconds)),
-        "memory": f"about {memory_text(float(run.step_bytes))}",
+        "memory": f"≈{memory_text(float(run.step_bytes))}",
     }
 
 
