@@ -78,6 +78,12 @@ class Trees:
     def __repr__(self) -> str:
         return f"Trees({counted(self.samples, 'tree')}, {counted(int(self.lengths.sum()), 'node')})"
 
+    def of_samples(self, samples: slice) -> Trees:
+        """Some of the trees, over as many places."""
+        some = Trees(self.parents[:, samples], self.lengths[samples])
+        some.order = self.order[:, samples]
+        return some
+
     @property
     def steps(self) -> int:
         """T."""

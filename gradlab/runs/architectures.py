@@ -33,7 +33,6 @@ from .build import cell_of, draw_options, moved, whole_input
 from .networks import Network
 from .probe import unit_vectors
 
-TREE_STREAM = int.from_bytes(b"trees", "big")
 TREE_FORMS = {"elman": "ordered", "lstm": "child-sum"}  # as Socher et al. 2013 and Tai et al. 2015 have them
 
 Layers = dict[str, Layer]
@@ -41,12 +40,15 @@ Layers = dict[str, Layer]
 
 def network_of(config: RunConfig, samples: int | None = None, **how: Any) -> Network:
     """A RunConfig of more than one cell, or its first samples, as `analyze_network` takes it; how: what to record."""
-    given = whole_input(config)
-    net, shape = network(config, given.shape[-1]), (*given.shape[:2], width(config))
-    x = moved(given[:, :samples], config.dtype, device_namespace(config.device))
+    whole = network_input(config)
+    given, xp = whole.first(samples), device_namespace(config.device)
+    net = network(config, whole)
     params = net.init(config.seed, dtype=config.dtype, device=config.device)
-    every = unit_vectors(x, config.seed, shape)[:, :samples] if acts_everywhere(config) else None
-    return Network(net, params, x, trees(config, *x.shape[:2]), every, config.seed, **how)
+    x = moved(given.x, config.dtype, xp) if given.vocabulary is None else xp.asarray(given.x)
+    like = next(iter(params.values()))
+    shape = (*whole.x.shape[:2], width(config))
+    every = unit_vectors(like, config.seed, shape)[:, :samples] if acts_everywhere(config) else None
+    return Network(net, params, x, given.trees, every, config.seed, **how)
 
 
 def described(config: NetworkConfig, input_size: int) -> str:
@@ -66,9 +68,12 @@ def described(config: NetworkConfig, input_size: int) -> str:
     return ", ".join(parts)
 
 
-def network(config: RunConfig, input_size: int) -> Sequential:
-    """The network of a run, for so many input features; it ends where its loss acts."""
-    layers = body(config, input_size, config.steps)
+def network(config: RunConfig, given: NetworkInput) -> Sequential:
+    """The network of a run, for such an input; it ends where its loss acts."""
+    layers: Layers = {}
+    if given.vocabulary is not None:
+        layers["embedding"] = Embedding(given.vocabulary, config.input_size)
+    layers |= body(config, inputs(config, given), config.steps)
     return Sequential(**layers, **({} if acts_everywhere(config) else {"read": reader(config)}))
 
 
@@ -95,13 +100,6 @@ def reader(config: NetworkConfig) -> Layer:
     if reads_all(config):
         return Attention(width(config), config.attention)
     return Ends() if width(config) > config.hidden_size else Last()
-
-
-def trees(config: RunConfig, nodes: int, samples: int) -> Trees | None:
-    """So many trees that a run goes over, which its seed fixes; None without any."""
-    if not is_tree(config):
-        return None
-    return grow(config.tree, nodes, samples, np.random.default_rng([config.seed, TREE_STREAM]))
 
 
 def _recurrent(config: NetworkConfig, size: int, length: int, dropout: float) -> Layers:

@@ -51,7 +51,7 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
 def require_single(config: RunConfig) -> None:
     """Raise InputError, about the field that says so, for a network that is more than one cell."""
     if not is_single(config):
-        names = ("architecture", "layers", "bidirectional", "layer_norm", "attention")
+        names = ("architecture", "layers", "bidirectional", "layer_norm", "attention", "tokens")
         name = next(name for name in names if name in config.changes())
         raise InputError("this is computed for a single cell; take one layer and nothing beside it", name)
 
