@@ -16,6 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from gradlab.runs.build import cell_of
 from gradlab.training import TrainConfig, TrainingRun
 
 from .report import Row, main
@@ -53,8 +54,9 @@ def trained(clip: str, steps: int, seed: int) -> TrainingRun:
 
 def start_as_published(run: TrainingRun, seed: int) -> None:
     """The start called smart_tanh."""
-    d = run.cell.input_size
-    drawn = run.cell.init(seed, recurrent_init="sparse", spectral_radius=0.95, input_scale=SMALL * math.sqrt(d))
+    cell = cell_of(run.config, run.task.input_size)
+    scale = SMALL * math.sqrt(cell.input_size)
+    drawn = cell.init(seed, recurrent_init="sparse", spectral_radius=0.95, input_scale=scale)
     run.params |= {f"0.{name}": p for name, p in drawn.items()}
     output = run.params["2.W_hy"]
     run.params["2.W_hy"] = np.random.default_rng([seed, 1]).normal(0, SMALL, output.shape)

@@ -266,7 +266,7 @@ def _print_report(run: TrainingRecord, advice: ClipAdvice | None, path: Path, ou
         out.say(f"{counted(skipped, 'update')} skipped because a number overflowed.")
     if run.status == "stopped":
         out.say(f"Stopped at iteration {run.iteration:,}: a number overflowed.")
-    out.say(f"\n{run.cell!r}, {counted(run.task.length, 'step')}\n")
+    out.say(f"\n{run.net_text}, {counted(run.task.length, 'step')}\n")
     if run.history.rows["loss"]:
         out.print(_rendered(table(run)))
         out.say()

@@ -56,6 +56,11 @@ def embeds(config: Any) -> bool:
     return reads_trees(config) or (getattr(config, "tokens", CHARACTER) != CHARACTER and reads_text(config))
 
 
+def symbol(config: Any) -> str:
+    """What has a vector of its own: a word of a tree or a text, or a byte."""
+    return "word" if reads_trees(config) else str(config.tokens)
+
+
 def is_single(config: Any) -> bool:
     """Whether there is one cell and nothing else."""
     several = config.layers > 1 or config.bidirectional or config.layer_norm or reads_all(config) or embeds(config)
@@ -80,6 +85,7 @@ class ArchitectureConfig(Config):
         "Layers",
         "Recurrent layers, one on top of the other, or blocks of a transformer",
         "network",
+        level="basic",
         ge=1,
         le=1000,
         min=1,
@@ -118,6 +124,7 @@ class ArchitectureConfig(Config):
         "Heads",
         "Of the self-attention of each block; they share the hidden size",
         "network",
+        level="basic",
         ge=1,
         le=1000,
         min=1,

@@ -1,7 +1,9 @@
 """What a network reads: made inputs, files of the user's own, and the cache that keeps uploads."""
 
+from .annotated import Annotated, Vocabulary, labelled_texts, tagged_sentences
 from .files import named_content, read_file, require_regular, stamp
-from .frames import BANDS, FRAMES, mel_frames
+from .folder import Sounds, folder_digest, labelled_sounds
+from .frames import BANDS, FRAMES, centres, mel_frames
 from .inputs import INPUTS, PERIODS, input_chunks, input_text, load_input, sine
 from .reading import (
     Labelled,
@@ -27,18 +29,25 @@ __all__ = [
     "INPUTS",
     "PERIODS",
     "TOKENS",
+    "Annotated",
     "Labelled",
     "Batch",
     "Content",
     "Series",
     "Tokens",
+    "Sounds",
+    "Vocabulary",
+    "centres",
     "column_names",
+    "folder_digest",
     "input_chunks",
     "input_text",
     "is_sound",
     "is_text",
     "is_treebank",
     "labelled_rows",
+    "labelled_sounds",
+    "labelled_texts",
     "load_input",
     "mel_frames",
     "named_content",
@@ -52,6 +61,7 @@ __all__ = [
     "require_regular",
     "sine",
     "stamp",
+    "tagged_sentences",
     "text_codes",
     "text_tokens",
     "vocabulary_text",

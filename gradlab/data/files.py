@@ -72,12 +72,15 @@ def unzipped(data: bytes, suffix: str, advice: str) -> Iterator[zipfile.ZipFile]
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """What changes when a file does, its time and size; None where there is none."""
+    """What changes when a file does, or one in a folder of folders: the latest time, and the size; None without one."""
     try:
-        found = os.stat(path)
+        place = Path(path)
+        found = [
+            os.stat(file) for file in ([place, *place.glob("*"), *place.glob("*/*")] if place.is_dir() else [place])
+        ]
     except (OSError, ValueError):
         return None
-    return found.st_mtime_ns, found.st_size
+    return max(one.st_mtime_ns for one in found), sum(one.st_size for one in found)
 
 
 def as_path(path: Any) -> Path:

@@ -80,7 +80,7 @@ def read_tokens(data: bytes, text: str, tokens: str) -> Tokens:
 
 def vocabulary_text(ids: np.ndarray, vocabulary: list[str]) -> str:
     """How many words have a vector of their own, and how much of the text the others are."""
-    if vocabulary[0] != UNKNOWN or len(vocabulary) <= WORDS:
+    if len(vocabulary) <= WORDS:
         return f"{len(vocabulary):,} different ones"
     rest = 100 * float((ids == 0).mean())
     return f"the {len(vocabulary) - 1:,} most frequent ones by name and the rest, {rest:.2g} % of all, as '{UNKNOWN}'"

@@ -8,12 +8,13 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..errors import InputError
+from ..runs.attributes import unit_of
 from ..runs.verdicts import log_rate_per_step
 from ..wording import power_text
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
 from .gradient import gradient_panel
 from .marks import Trace, beside, line, number_text, plot_text, power_numbers, zeros
-from .panels import End, Panel, Rule, factor_axis, heading, span, stack
+from .panels import End, Panel, Rule, factor_axis, heading, span, stack, time_axis
 from .series import (
     TIME_BINS,
     UNIT_BINS,
@@ -63,7 +64,8 @@ def gradient_flow(ds: xr.Dataset, theme: str = "light", pins: Sequence[xr.Datase
 
     `pins`: as in `explore`. Raises InputError for a Dataset without `log_grad_norm` or an unknown theme.
     """
-    return stack([gradient_panel(ds, pins, theme, 300)], theme, ds.sizes["step"])
+    panel = gradient_panel(ds, pins, theme, 300)
+    return stack([panel], theme, ds.sizes["step"], time_axis(THEMES[theme], ds.sizes["step"], unit_of(ds)))
 
 
 def one_step(ds: xr.Dataset, theme: str = "light") -> go.Figure:

@@ -21,6 +21,11 @@ LETTER = 6.2  # px, average width of a letter at 11 px
 RIGHT = 58  # px, room for 10^-6020 and for the colour bar
 BOTTOM = 40
 GAP = 8
+TIMES = {  # what is counted along the axis -> its title, the last one's number in braces
+    "step": "step t (loss at {})",
+    "position": "position t (loss at {})",
+    "level": "level of the tree (root at {})",
+}
 
 
 @dataclass(frozen=True)
@@ -163,14 +168,14 @@ def _along(axis: dict[str, Any], look: Theme, panels: int) -> dict[str, Any]:
     return axis | spike | {"spikecolor": look.muted, "anchor": "y" if panels == 1 else f"y{panels}"}
 
 
-def time_axis(look: Theme, steps: int) -> dict[str, Any]:
-    """Step 0 (the initial state) to the last, where the loss is."""
+def time_axis(look: Theme, steps: int, unit: str = "step") -> dict[str, Any]:
+    """Step 0 (the initial state) to the last, where the loss is; unit: what that is, a key of `TIMES`."""
     return {
         "range": [-0.5, steps + 0.5],
         "tickformat": "d",
         "dtick": 1 if steps < 8 else None,
         "nticks": 8,
-        "title": quiet_title(f"step t (loss at {steps})", look),
+        "title": quiet_title(TIMES[unit].format(steps), look),
     }
 
 

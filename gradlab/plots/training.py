@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..cells import CELLS
 from ..errors import InputError
-from ..runs.attributes import config_fields, number_of, text_of
+from ..runs.attributes import config_fields, number_of, text_of, unit_of
 from ..training.outcome import late_loss
 from ..wording import value_text
 from .colours import LN10, THEMES, Theme, series_style
@@ -37,7 +37,7 @@ def training_course(
     """Loss and held-out score against the baseline, gradient norm and clipping, gradient over t, gates, by iteration.
 
     ds: of `gradlab.training.dataset`; `beside`: up to 5 others, drawn along under their attribute "label". layer: the
-    recurrent layer whose gradient and gates are shown. Raises InputError for other Datasets, layers and themes.
+    one whose gradient and gates are shown. Raises InputError for other Datasets, layers and themes.
     """
     runs = [ds, *beside]
     _check(runs, layer)
@@ -45,7 +45,9 @@ def training_course(
     last = max(_setting(run, "iterations", run.sizes["iteration"]) for run in runs)
     panels = [_loss_panel(runs, look), *_score_panels(runs, look), _norm_panel(runs, look)]
     panels += [_surface_panel(run, layer, theme, len(runs) > 1) for run in runs if "surface" in run]
-    panels += [_gate_panel(run, layer, look, len(runs) > 1) for run in runs if run.sizes.get("gate", 0) > 1]
+    panels += [
+        _gate_panel(run, layer, look, len(runs) > 1) for run in runs if "mean_gate" in run and run.sizes["gate"] > 1
+    ]
     axis = {"range": [0, last], "tickformat": "d", "nticks": 8, "title": quiet_title("iteration", look)}
     return stack(panels, theme, last, axis)
 
@@ -239,20 +241,28 @@ def _marks(x: np.ndarray, flags: np.ndarray, y: float, name: str, symbol: str, c
 
 def _surface_panel(run: xr.Dataset, layer: int, theme: str, named: bool) -> Panel:
     """(iteration, t): what is left at step t of the gradient at the last step, on the fixed colour scale."""
-    logs = run.surface.isel(layer=layer).transpose("time", "snapshot").values
+    logs, first = _known_times(run.surface.isel(layer=layer).transpose("time", "snapshot").values)
     with np.errstate(invalid="ignore"):
         logs = logs - _last_known(logs)
     times = bins(len(logs), TIME_BINS)
     z = largest_in(logs, times, 0) / LN10
     z, edges = _cells(run, z)
-    trace = heat_map(z, (), times, theme) | {"x": edges, "y": np.append(times, len(logs)) - 0.5}
+    trace = heat_map(z, (), times, theme) | {"x": edges, "y": first + np.append(times, len(logs)) - 0.5}
     for name in ("x0", "dx"):
         trace.pop(name)
     trace["hovertemplate"] = "10<sup>%{z:.1f}</sup> at step %{y:.0f}<extra></extra>"
-    title = "Gradient at step t" + _of(run, layer, named)
-    axis = {"range": [-0.5, len(logs) - 0.5], "showticklabels": False, "showgrid": False, "fixedrange": True}
-    caption = f"bottom: step 0, top: {len(logs) - 1}"
+    unit, last = unit_of(run), first + len(logs) - 1
+    title = f"Gradient at {unit} t" + _of(run, layer, named)
+    axis = {"range": [first - 0.5, last + 0.5], "showticklabels": False, "showgrid": False, "fixedrange": True}
+    caption = f"bottom: {unit} {first}, top: {last}"
     return Panel(heading(title, caption, THEMES[theme]), SURFACE, axis, [trace], about=SURFACE_ABOUT)
+
+
+def _known_times(logs: np.ndarray) -> tuple[np.ndarray, int]:
+    """The rows of (time, snapshot) from the first to the last in which anything is known, and the first one's time."""
+    known = np.flatnonzero(~np.isnan(logs).all(axis=1))
+    first, last = (int(known[0]), int(known[-1])) if known.size else (0, len(logs) - 1)
+    return logs[first : last + 1], first
 
 
 def _last_known(logs: np.ndarray) -> np.ndarray:
@@ -272,8 +282,15 @@ def _cells(run: xr.Dataset, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of(run: xr.Dataset, layer: int, named: bool) -> str:
-    parts = ([label(run)] if named else []) + ([f"layer {layer + 1}"] if run.sizes["layer"] > 1 else [])
+    parts = ([label(run)] if named else []) + ([layer_names(run)[layer].lower()] if run.sizes["layer"] > 1 else [])
     return f" · {', '.join(parts)}" if parts else ""
+
+
+def layer_names(run: xr.Dataset) -> list[str]:
+    """What the layers of a run are called."""
+    if "layer_name" in run:
+        return [escape(str(name), quote=False) for name in run.layer_name.values]
+    return [f"Layer {n + 1}" for n in range(run.sizes.get("layer", 1))]
 
 
 def _gate_panel(run: xr.Dataset, layer: int, look: Theme, named: bool) -> Panel:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the command line reads attributes before anything needs xar
     Result = xr.Dataset | xr.DataTree
 
 PLACE = {"sample", "step", "gate"}  # what is known of each overflow
+UNITS = ("step", "position", "level")
 
 C = TypeVar("C", bound=Config)
 J = TypeVar("J", dict[str, Any], list[Any])
@@ -29,6 +30,12 @@ J = TypeVar("J", dict[str, Any], list[Any])
 def text_of(ds: Result, name: str, default: str = "") -> str:
     """An attribute as text."""
     return str(ds.attrs.get(name, default))
+
+
+def unit_of(ds: Result) -> str:
+    """What the steps of a curve are, one of `UNITS`: those of a cell, unless a snapshot of a training says so."""
+    unit = text_of(ds, "unit")
+    return unit if unit in UNITS else UNITS[0]
 
 
 def number_of(ds: Result, name: str) -> float | None:

@@ -47,9 +47,19 @@ def network_input(config: RunConfig) -> NetworkInput:
         x, vocabulary = tokens.windows(config.steps, config.batch_size, config.seed), len(tokens.vocabulary)
     else:
         x, vocabulary = whole_input(config), None
-    shape = config.tree if is_tree(config) else None
-    trees = shape and grow(shape, *x.shape[:2], np.random.default_rng([config.seed, TREE_STREAM]))
-    return NetworkInput(x, vocabulary, trees or None)
+    return NetworkInput(x, vocabulary, _grown(config, *x.shape[:2]) if is_tree(config) else None)
+
+
+def _grown(config: RunConfig, nodes: int, samples: int) -> Trees:
+    """So many made trees, which the seed fixes."""
+    return grow(config.tree, nodes, samples, np.random.default_rng([config.seed, TREE_STREAM]))
+
+
+def vocabulary_size(config: RunConfig) -> int | None:
+    """How many words or bytes have a vector; None where the input is numbers."""
+    if reads_trees(config):
+        return _bank(config).vocabulary
+    return len(text_tokens(config.input, config.tokens, config.column).vocabulary) if embeds(config) else None
 
 
 def said_of(config: RunConfig) -> str:

@@ -43,8 +43,18 @@ def tree_dataset(tape: TreeTape, probe: Scaled, loss: Scaled | None = None) -> x
 def by_depth(logs: np.ndarray, trees: Trees) -> tuple[np.ndarray, str]:
     """ln of the share (depth, B) that inputs get so far below the root, and what it is a share of, as `by_lag` has it.
 
-    logs (T, B): ln of each node's gradient, NaN where there is no input. Of several nodes at a depth it is their root
-    mean square, of none NaN.
+    logs (T, B): ln of each node's gradient, NaN where there is no input.
+    """
+    found = depth_norms(logs, trees)
+    if not np.isfinite(found[0]).all():
+        return found, "probe"
+    return found - found[0], "lag 0"
+
+
+def depth_norms(logs: np.ndarray, trees: Trees) -> np.ndarray:
+    """ln of the norms (depth, B) so far below the root from those of each node (T, B), NaN where nothing is known.
+
+    Of several nodes at a depth it is their root mean square, of none NaN.
     """
     at = np.nonzero(~np.isnan(logs))
     own, places = logs[at], (trees.depths[at], at[1])
@@ -54,7 +64,4 @@ def by_depth(logs: np.ndarray, trees: Trees) -> tuple[np.ndarray, str]:
     np.add.at(squares, places, np.exp(2 * (own - top[places])))
     np.add.at(count, places, 1.0)
     with quiet():
-        found = top + 0.5 * np.log(squares / count)
-    if not np.isfinite(found[0]).all():
-        return found, "probe"
-    return found - found[0], "lag 0"
+        return np.asarray(top + 0.5 * np.log(squares / count))

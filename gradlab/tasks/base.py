@@ -11,6 +11,8 @@ import numpy as np
 
 from ..arrays import is_whole
 from ..errors import InputError, echo
+from ..layers import Trees
+from ..learning.losses import step_weights
 from ..registry import Registry
 
 
@@ -18,13 +20,35 @@ from ..registry import Registry
 class Batch:
     """Samples of a task, NumPy arrays.
 
-    x (T, B, D). targets: (B, ...) where the last step counts, (T, B, ...) where every step does; class indices (ints),
-    bits (floats 0 or 1) or values, as the task's loss wants them. lengths (B,) where only last steps count, or None.
+    x (T, B, D), or symbols (T, B), whole numbers; of pairs (source, what the decoder reads). targets: (B, ...) where
+    the last step counts, (T, B, ...) where every step does; class indices (ints), bits (floats 0 or 1) or values, as
+    the task's loss wants them. lengths: (B,), `Trees`, a pair of lengths, or None where all samples are as long.
     """
 
-    x: np.ndarray
+    x: Any
     targets: np.ndarray
-    lengths: np.ndarray | None = None
+    lengths: Any = None
+
+    @property
+    def samples(self) -> int:
+        """B."""
+        return int((self.x[0] if isinstance(self.x, tuple) else self.x).shape[1])
+
+    def of_samples(self, samples: slice) -> Batch:
+        """Some of the samples, and the targets of all."""
+        return Batch(_inputs_of(self.x, samples), self.targets, _lengths_of(self.lengths, samples))
+
+
+def _inputs_of(x: Any, samples: slice) -> Any:
+    return tuple(part[:, samples] for part in x) if isinstance(x, tuple) else x[:, samples]
+
+
+def _lengths_of(lengths: Any, samples: slice) -> Any:
+    if lengths is None:
+        return None
+    if isinstance(lengths, tuple):
+        return tuple(_lengths_of(part, samples) for part in lengths)
+    return lengths.of_samples(samples) if isinstance(lengths, Trees) else lengths[samples]
 
 
 @dataclass(frozen=True)
@@ -35,8 +59,11 @@ class Task(ABC):
     is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
     unit_text: what 1 is in that metric, where the values are scaled. baseline: the loss of a prediction that needs no
     learning, `baseline_text` says of which.
-    feature_names (D,): of the input's features; one_hot: whether a step shows one of them alone. class_names: of the
-    answers, two of them where the output is one number that decides; empty where the answers are values.
+    form: "sequence"; "pair" of a source and of `target_steps` steps to be said after it, for an encoder and a decoder;
+    "tree" where samples are trees as well as sequences. foretells: whether the answers are what comes in later.
+    symbols: whether x is whole numbers, for an `Embedding`; D is then how many there are. feature_names (D,): of the
+    input's features; one_hot: whether a step shows one of them alone. class_names: of the answers, two of them where
+    the output is one number that decides; empty where the answers are values.
     """
 
     steps: int
@@ -50,6 +77,10 @@ class Task(ABC):
     baseline_text: ClassVar[str]
     solved_below: ClassVar[float | None] = None
     needs_file: ClassVar[bool] = False
+    form: ClassVar[str] = "sequence"
+    target_steps: ClassVar[int] = 0
+    foretells: ClassVar[bool] = False
+    symbols: ClassVar[bool] = False
     least_steps: ClassVar[int] = 2
     sizes: ClassVar[tuple[int, int]] = (1, 1)  # features of the input, numbers of the output
     feature_names: ClassVar[Sequence[str]] = ("value",)  # a property where a file has them, as class_names
@@ -62,7 +93,7 @@ class Task(ABC):
 
     @property
     def input_size(self) -> int:
-        """D."""
+        """D: features, or different symbols."""
         return self.sizes[0]
 
     @property
@@ -89,9 +120,19 @@ class Task(ABC):
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Samples to learn from, or held-out ones, which are drawn from data that training never sees."""
 
-    def score(self, loss: float, outputs: np.ndarray, targets: np.ndarray) -> float:
+    def own_steps(self, batch: Batch) -> np.ndarray | None:
+        """Which outputs count (T, B): those of a sample's own steps; None where all do, or the last step's alone."""
+        lengths = batch.lengths[1] if isinstance(batch.lengths, tuple) else batch.lengths
+        if self.output == "last" or lengths is None:
+            return None
+        return step_weights(lengths.lengths if isinstance(lengths, Trees) else lengths, len(batch.targets))
+
+    def score(self, loss: float, outputs: np.ndarray, batch: Batch) -> float:
         """The metric of a net's outputs (T, B, O) or (B, O): the loss that they have, or the share of wrong answers."""
-        return error_rate(outputs, targets) if self.metric == "error rate" else loss
+        if self.metric != "error rate":
+            return loss
+        own, wrong = self.own_steps(batch), are_wrong(outputs, batch.targets)
+        return float(np.mean(wrong if own is None else wrong[own]))
 
 
 TASKS: Registry[type[Task]] = Registry("task")
@@ -117,8 +158,8 @@ def make_task(name: str, *, steps: int, **options: Any) -> Task:
     return cls(steps=steps, **options)
 
 
-def error_rate(outputs: np.ndarray, targets: np.ndarray) -> float:
-    """Share of wrong classes: the largest of several outputs, the sign of a single one."""
+def are_wrong(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Which classes are wrong: the largest of several outputs, the sign of a single one."""
     if outputs.shape[-1] == 1:
-        return float(np.mean((outputs > 0) != targets))
-    return float(np.mean(outputs.argmax(axis=-1) != targets))
+        return np.asarray((outputs > 0) != targets)[..., 0]
+    return np.asarray(outputs.argmax(axis=-1) != targets)

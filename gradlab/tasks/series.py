@@ -173,6 +173,7 @@ class Sine(Task):
     unit_text = "1 is the variance of the sine"
     loss = "mse"
     output = "every"
+    foretells = True
     metric = "mean squared error"
     baseline_text = PERSISTENCE
     least_steps = 1

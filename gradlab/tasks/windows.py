@@ -18,6 +18,7 @@ class Windows(Task):
     """At every step of a window, what comes next is asked for. `share_held_out` of the sequence is its held-out end."""
 
     output = "every"
+    foretells = True
     whole: ClassVar[str]  # what the sequence is called, and what it is made of
     unit: ClassVar[str]
     share_held_out: ClassVar[float]

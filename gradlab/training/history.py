@@ -8,11 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import to_numpy
-from ..layers import RecurrentTape, recurrent_tapes
-from ..quantities import Quantity, Recorder, Recording, of_snapshots
-
-SAMPLES = 16  # of the batch that a snapshot keeps
 COLUMNS = {  # of a row: name -> long name
     "loss": "Training loss",
     "log_grad_norm_before": "ln of the parameter gradient's norm before clipping",
@@ -24,14 +19,13 @@ COLUMNS = {  # of a row: name -> long name
     "learning_rate": "Learning rate",
     "omega": "Pascanu's regulariser",
 }
-BESIDE = ("units", "valid_steps")  # what a snapshot keeps of a layer besides its quantities
 
 
 @dataclass
 class History:
     """Grows as the net learns. rows: column -> value per iteration. scores: (iteration, held-out loss, metric).
 
-    snapshots: one dict per snapshot, "iteration" and "layer.quantity" -> array.
+    snapshots: one dict per snapshot, "iteration" and "track.quantity" -> array, see `tracks`.
     """
 
     rows: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
@@ -59,40 +53,3 @@ class History:
         names = [name.removeprefix("snapshots.") for name in arrays if name.startswith("snapshots.")]
         count = len(arrays[f"snapshots.{names[0]}"]) if names else 0
         return cls(rows, scores, [{name: arrays[f"snapshots.{name}"][i] for name in names} for i in range(count)])
-
-
-def snapshot_names(layers: int) -> set[str]:
-    """What a snapshot of as many recurrent layers holds."""
-    return {"iteration", *(f"{n}.{name}" for n in range(layers) for name in (*of_snapshots(), *BESIDE))}
-
-
-def snapshot(iteration: int, tape: Any) -> dict[str, Any]:
-    """What a recorded backward pass shows of every recurrent layer; a few samples of it, float32."""
-    found: dict[str, Any] = {"iteration": np.asarray(iteration)}
-    for n, recurrent in enumerate(recurrent_tapes(tape).values()):
-        found |= {f"{n}.{name}": value for name, value in _layer(recurrent).items()}
-    return found
-
-
-def recording_of(tape: RecurrentTape) -> Recording:
-    """What every quantity of `gradlab.quantities` can be computed from.
-
-    Raises ValueError unless the layer's last backward pass was observed: `backward(..., Pass(observe=Recorder))`.
-    """
-    if tape.gradients is None or not isinstance(tape.observer, Recorder):
-        raise ValueError("nothing is recorded yet: call backward(..., Pass(observe=Recorder)) first")
-    return Recording(tape.trajectory, tape.gradients, tape.gradients, tape.clipped, tape.observer)
-
-
-def _layer(tape: RecurrentTape) -> dict[str, np.ndarray]:
-    recording = recording_of(tape)
-    found = {name: _few(q, to_numpy(q.compute(recording))) for name, q in of_snapshots().items()}
-    found["units"] = np.asarray(tape.trajectory.cell.hidden_size)
-    found["valid_steps"] = tape.trajectory.valid_steps[:SAMPLES]
-    return found
-
-
-def _few(q: Quantity, values: np.ndarray) -> np.ndarray:
-    """The first samples of a quantity, float32; a net in training is one model."""
-    samples = tuple(slice(SAMPLES if dim == "sample" else None) for dim in q.dims if dim != "*")
-    return values[samples].astype(np.float32)

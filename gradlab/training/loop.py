@@ -17,7 +17,7 @@ from ..config.train import TrainConfig
 from ..engine.scaled import Scaled
 from ..engine.threads import few_threads
 from ..errors import Cancelled, InputError
-from ..layers import Pass, RecurrentTape, recurrent_tapes
+from ..layers import Pass, RecurrentTape, Trees, recurrent_tapes
 from ..learning.clipping import CLIPPERS, ClippedUpdate, make_clipper
 from ..learning.losses import LOSSES
 from ..learning.norms import Norm, flatten
@@ -25,10 +25,11 @@ from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..quantities import Recorder
 from ..tasks import Batch, Task
 from . import checkpoint
-from .history import History, snapshot
+from .history import History
 from .network import build_network, build_task, input_digest
 from .record import TrainingRecord
-from .whole import OfFile, require_room, require_task, require_whole
+from .tracks import overflowed, snapshot
+from .whole import OfFile, require_room, require_task
 
 WEIGHTS_STREAM, DROPOUT_STREAM, HELD_OUT_STREAM = (
     int.from_bytes(name, "big") for name in (b"weights", b"dropout", b"heldout")
@@ -97,11 +98,11 @@ class TrainingRun(TrainingRecord):
         value, gradient = self._loss(outputs, batch)
         row = {"loss": value}
         recurrent = recurrent_tapes(tape)
-        if not math.isfinite(value) or any(t.trajectory.overflow for t in recurrent.values()):
+        if not math.isfinite(value) or overflowed(tape):
             return row
         _, grads = self.network.backward_scaled(self.params, tape, gradient, how)
         if taken:
-            self.history.snapshots.append(snapshot(self.iteration, tape))
+            self.history.snapshots.append(snapshot(self.iteration, self.network, tape, batch.lengths))
         if self.config.omega > 0:
             row["omega"] = self._regularise(grads, recurrent)
         clipped = self._clip(grads)
@@ -153,17 +154,21 @@ class TrainingRun(TrainingRecord):
             parts = [self._forward(part, Pass())[0] for part in _parts(batch, self.config.batch_size)]
             outputs = self.xp.concatenate(parts, axis=-2)
             value, _ = self._loss(outputs, batch)
-            return value, self.task.score(value, to_numpy(outputs), batch.targets)
+            return value, self.task.score(value, to_numpy(outputs), batch)
 
     def _forward(self, batch: Batch, how: Pass) -> tuple[Array, Any]:
         return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), how)
 
     def _loss(self, outputs: Array, batch: Batch) -> tuple[float, Array]:
-        value, gradient = LOSSES[self.task.loss](outputs, self._moved(batch.targets))
+        own = self._moved(self.task.own_steps(batch))
+        value, gradient = LOSSES[self.task.loss](outputs, self._moved(batch.targets), own)
         return float(value), gradient
 
-    def _moved(self, array: np.ndarray | None) -> Array | None:
-        return None if array is None else self.xp.asarray(array)
+    def _moved(self, value: Any) -> Any:
+        """Arrays, and pairs of them, on the device; trees as they are."""
+        if isinstance(value, tuple):
+            return tuple(map(self._moved, value))
+        return value if value is None or isinstance(value, Trees) else self.xp.asarray(value)
 
     def save(self, path: Path) -> None:
         """Write everything that going on needs; see `checkpoint.write`."""
@@ -191,7 +196,7 @@ class TrainingRun(TrainingRecord):
         run = cls(config, facts["iteration"])
         checkpoint.require_input(path, facts["digest"], run.digest, config.input)
         require_task(path, facts["task"], run.task)
-        require_whole(path, arrays, run.arrays(), config, run.sizes)
+        run.require_whole(path, arrays)
         run.versions = facts["versions"]
         _fill(run.params, checkpoint.part(arrays, "params."), run.xp)
         _fill(run.state, checkpoint.part(arrays, "optimizer."), run.xp)
@@ -202,10 +207,8 @@ class TrainingRun(TrainingRecord):
 
 def _parts(batch: Batch, size: int) -> Iterator[Batch]:
     """The inputs of a batch, `size` samples at a time."""
-    for start in range(0, batch.x.shape[1], size):
-        samples = slice(start, start + size)
-        lengths = None if batch.lengths is None else batch.lengths[samples]
-        yield Batch(batch.x[:, samples], batch.targets, lengths)
+    for start in range(0, batch.samples, size):
+        yield batch.of_samples(slice(start, start + size))
 
 
 def _at_one_exponent(grads: Mapping[str, Scaled]) -> tuple[dict[str, Array], int]:

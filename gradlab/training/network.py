@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..arrays import device_namespace
+from ..cells import Cell
+from ..config.architecture import is_tree, reads_all
 from ..config.train import TrainConfig
-from ..data import column_names, is_text, read_file, stamp
+from ..data import column_names, folder_digest, is_text, read_file, stamp
 from ..data.uploads import original_name
 from ..errors import InputError
-from ..layers import Dense, Sequential
+from ..layers import Attention, Dense, Embedding, EncoderDecoder, Layer, Sequential
 from ..runs.architectures import body, reader, width
 from ..runs.cost import require_memory
 from ..tasks import TASKS, Task, make_task
+from ..wording import counted
+from .fitting import require_fitting
 
 KEPT = 4  # files as tasks
 
@@ -38,6 +42,9 @@ class TaskFacts:
 
     title: str
     output: str
+    form: str
+    target_steps: int
+    symbols: bool
     metric: str
     unit_text: str
     baseline_text: str
@@ -51,8 +58,8 @@ class TaskFacts:
     def of(cls, config: TrainConfig, by_file: Mapping[str, Any]) -> TaskFacts:
         """Those of the task that a configuration names; by_file: the values of `whole.OfFile`."""
         known = TASKS[task_name(config)]
-        texts = ("title", "output", "metric", "unit_text", "baseline_text", "solved_below")
-        return cls(**{name: getattr(known, name) for name in texts}, **by_file)
+        own = [name for name in cls.__dataclass_fields__ if name not in by_file]
+        return cls(**{name: getattr(known, name) for name in own}, **by_file)
 
 
 def build_task(config: TrainConfig) -> Task:
@@ -91,13 +98,13 @@ def _file_task(name: str, steps: int, path: Path, column: str | None, at: tuple[
 
 
 def input_digest(config: TrainConfig) -> str | None:
-    """The SHA-256 of the file that is learnt from; None where there is none."""
+    """The SHA-256 of the file or folder that is learnt from; None where there is none."""
     return None if config.input is None else _digest(Path(config.input), stamp(config.input))
 
 
 @lru_cache(KEPT)
 def _digest(path: Path, at: tuple[int, int] | None) -> str:
-    return hashlib.sha256(read_file(path)).hexdigest()
+    return folder_digest(path) if path.is_dir() else hashlib.sha256(read_file(path)).hexdigest()
 
 
 def require_trainable(config: TrainConfig) -> None:
@@ -109,9 +116,43 @@ def require_trainable(config: TrainConfig) -> None:
 def build_network(config: TrainConfig, task: Task) -> Sequential:
     """The layers that are configured, what reads all steps where one answer is wanted, and a linear output.
 
-    Raises InputError for a network that takes more memory than there is.
+    Symbols are embedded first; of a task over pairs the layers are those of an encoder, and again of a decoder, between
+    them attention if it is configured. Raises InputError for a network that takes more memory than there is, or that
+    cannot learn the task.
     """
     require_memory(config)
-    layers = list(body(config, task.input_size, task.length, config.dropout).values())
+    require_fitting(config, task)
+    if task.form == "pair":
+        return Sequential(_pair(config, task), Dense(width(config) * (1 + reads_all(config)), task.output_size))
+    layers = [*_embedding(config, task), *_layers(config, task)]
     layers += [reader(config)] if task.output == "last" else []
     return Sequential(*layers, Dense(width(config), task.output_size))
+
+
+def net_text(config: TrainConfig, cell: Cell | None) -> str:
+    """A net in a few words; its cell, if it has one, as Python writes it."""
+    if cell is None:
+        return f"transformer of {counted(config.layers, 'block')}, {counted(config.hidden_size, 'unit')}"
+    if is_tree(config):
+        return f"tree of {cell!r}"
+    parts = [repr(cell), *([counted(config.layers, "layer")] if config.layers > 1 else [])]
+    parts += ["both directions"] * config.bidirectional + [f"{config.attention} attention"] * reads_all(config)
+    return ", ".join(parts)
+
+
+def features(config: TrainConfig, task: Task | TaskFacts) -> int:
+    """How many numbers the first layer takes at a step: symbols are embedded in as many as there are units."""
+    return config.hidden_size if task.symbols else task.input_size
+
+
+def _layers(config: TrainConfig, task: Task) -> Iterable[Layer]:
+    return body(config, features(config, task), task.length, config.dropout).values()
+
+
+def _embedding(config: TrainConfig, task: Task) -> list[Layer]:
+    return [Embedding(task.input_size, config.hidden_size)] if task.symbols else []
+
+
+def _pair(config: TrainConfig, task: Task) -> EncoderDecoder:
+    encoder, decoder = (Sequential(*_embedding(config, task), *_layers(config, task)) for _ in range(2))
+    return EncoderDecoder(encoder, decoder, Attention(width(config), config.attention) if reads_all(config) else None)

@@ -10,17 +10,19 @@ import numpy as np
 
 from ..cells import Cell
 from ..config import RunConfig
+from ..config.architecture import has_cell
 from ..config.network import NetworkConfig
 from ..config.train import TrainConfig
+from ..lazy import lazy
 from ..learning.clipping import CLIPPERS, make_clipper
 from ..runs.build import cell_of
-from ..runs.labels import names
 from ..tasks import Task
 from . import checkpoint
-from .history import SAMPLES, History
-from .network import TaskFacts
+from .history import History
+from .network import TaskFacts, features, net_text
 from .outcome import outcome
-from .whole import require_whole
+from .tracks import SAMPLES, Track, tracks
+from .whole import Sizes, require_whole
 
 OF_DATA = ("input", "column")  # fields that say what a run reads
 STEP_THRESHOLD = 1.0  # of clipping inside backpropagation, where none is given
@@ -42,9 +44,19 @@ class TrainingRecord:
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
-    def cell(self) -> Cell:
-        """Of the recurrent layers; the first one's input is the task's."""
-        return cell_of(self.config, self.task.input_size)
+    def cell(self) -> Cell | None:
+        """Of the recurrent layers, the first one's; None where there are none."""
+        return cell_of(self.config, features(self.config, self.task)) if has_cell(self.config) else None
+
+    @property
+    def net_text(self) -> str:
+        """The net in a few words, its cell as Python writes it."""
+        return net_text(self.config, self.cell)
+
+    @lazy
+    def tracks(self) -> list[Track]:
+        """The layers whose gradient snapshots show."""
+        return tracks(self.config, self.task)
 
     @property
     def threshold(self) -> float | None:
@@ -65,13 +77,10 @@ class TrainingRecord:
         own = {name: getattr(self.config, name) for name in NetworkConfig.model_fields if name not in OF_DATA}
         return RunConfig(**own | {"steps": self.task.length, "input_size": self.task.input_size})
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Of the dimensions of a snapshot, with the iterations so far."""
-        steps, units, samples = self.task.length, self.config.hidden_size, min(SAMPLES, self.config.batch_size)
-        counts = {"step": steps, "time": steps + 1, "sample": samples, "unit": units, "index": units}
-        named = {name: len(labels) for name, labels in names(self.cell).items()}
-        return counts | named | {"iteration": self.iteration}
+    def require_whole(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+        """Raise InputError where the arrays of a file are not those of such a run."""
+        samples = min(SAMPLES, self.config.batch_size)
+        require_whole(path, arrays, self.arrays(), Sizes(self.iteration, samples, self.tracks))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What of a checkpoint's arrays is recorded."""
@@ -85,6 +94,6 @@ class TrainingRecord:
         """
         arrays, config, facts = checkpoint.read(path, "history.")
         record = TrainingRecord(config, TaskFacts.of(config, facts.pop("task")), **facts)
-        require_whole(path, arrays, record.arrays(), config, record.sizes)
+        record.require_whole(path, arrays)
         record.history = History.of(checkpoint.part(arrays, "history."))
         return record

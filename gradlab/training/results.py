@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ import xarray as xr
 from ..arrays import quiet
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
-from ..quantities import of_snapshots
-from ..runs.labels import coordinates, variable
+from ..runs.labels import variable
 from ..runs.verdicts import joint, median
 from .history import COLUMNS
 from .record import TrainingRecord
+from .tracks import GRADIENT, Track
 
 SUMMARY = {  # of a snapshot -> its last dimension
     "surface": "time",
@@ -30,7 +30,8 @@ SUMMARY = {  # of a snapshot -> its last dimension
 def dataset(run: TrainingRecord, earlier: xr.Dataset | None = None) -> xr.Dataset:
     """Everything recorded: rows by `iteration`, held-out scores by `evaluation`, snapshots by `snapshot`.
 
-    surface (snapshot, layer, time): ln ||dL/dstate_t||, median over samples; of shorter samples, their own steps.
+    surface (snapshot, layer, time): ln ||dL/dstate_t||, median over samples; of shorter samples, their own steps. The
+    layers are those of `tracks`, by `layer_name`; without a cell there is nothing but the surface.
     earlier: of the same run, whose snapshots are taken over: a run that is followed is summarised as it grows.
     """
     history = run.history
@@ -42,29 +43,48 @@ def dataset(run: TrainingRecord, earlier: xr.Dataset | None = None) -> xr.Datase
     }
     coords: dict[str, Any] = {"iteration": np.arange(1, run.iteration + 1), "evaluation": scores[:, 0].astype(int)}
     ds = xr.Dataset({**first, **second}, coords, _attributes(run))
-    return ds.merge(_snapshots(run, earlier)) if history.snapshots else ds
+    if not history.snapshots:
+        return ds
+    tracks = run.tracks
+    ds = ds.merge(_snapshots(run, earlier)).assign(layer_name=("layer", [track.name for track in tracks]))
+    return ds.assign_attrs(unit=tracks[0].unit)
 
 
 def snapshot_dataset(run: TrainingRecord, index: int = -1, layer: int = 0) -> xr.Dataset:
-    """One snapshot of one recurrent layer, as `gradlab.plots.gradient_flow` takes it.
+    """One snapshot of one layer, a track of `tracks`, as `gradlab.plots.gradient_flow` takes it.
 
     Raises InputError where there is no such snapshot or layer.
     """
-    count = len(run.history.snapshots)
+    count, tracks = len(run.history.snapshots), run.tracks
     if not -count <= index < count:
         text = f"snapshot: expected one of {count}, got number {index}; take more of them or train longer"
         raise InputError(text, "index")
-    if not 0 <= layer < run.config.layers:
-        raise InputError(f"layer: expected 0 to {run.config.layers - 1}, got {layer}", "layer")
-    snapshot, cell = run.history.snapshots[index], run.cell
-    variables = {name: variable(q, _array(snapshot, layer, name), model_axes=0) for name, q in of_snapshots().items()}
+    if not 0 <= layer < len(tracks):
+        raise InputError(f"layer: expected 0 to {len(tracks) - 1}, got {layer}", "layer")
+    snapshot, track = run.history.snapshots[index], tracks[layer]
+    variables = {name: variable(q, _array(snapshot, layer, name), model_axes=0) for name, q in track.quantities.items()}
     variables["valid_steps"] = xr.Variable("sample", _array(snapshot, layer, "valid_steps"))
-    steps, samples = variables["jacobian_frobenius"].shape
-    labels, dims = coordinates(cell, steps, samples), {dim for v in variables.values() for dim in v.dims}
-    coords = {name: values for name, values in labels.items() if name in dims}
-    title = f"Layer {layer + 1} at iteration {int(snapshot['iteration'])}"
-    attrs = {"title": title, "cell": repr(cell), "cell_name": cell.name, "activation": cell.activation.name}
-    return xr.Dataset(variables, coords, attrs)
+    dims = {str(dim): n for v in variables.values() for dim, n in v.sizes.items()} | {"step": track.steps}
+    coords = {name: list(values) for name, values in (_counts(dims) | track.labels).items() if name in dims}
+    title = f"{track.name} at iteration {int(snapshot['iteration'])}"
+    return xr.Dataset(variables, coords, {"title": title, **_about(track)})
+
+
+def _counts(sizes: Mapping[Any, int]) -> dict[str, Any]:
+    """The labels of the dimensions that are counted."""
+    return {name: range(name == "step", n + (name == "step")) for name, n in sizes.items()}
+
+
+def _about(track: Track) -> dict[str, Any]:
+    """Attributes of a track: its cell, if it has one; `apart` says whether verdicts can be read from its curve."""
+    about: dict[str, Any] = {"apart": int(track.apart), "unit": track.unit}
+    if track.cell is None:
+        return about
+    return about | {
+        "cell": repr(track.cell),
+        "cell_name": track.cell.name,
+        "activation": track.cell.activation.name,
+    }
 
 
 def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
@@ -75,7 +95,8 @@ def _array(snapshot: Mapping[str, Any], layer: int, name: str) -> np.ndarray:
 
 def _snapshots(run: TrainingRecord, earlier: xr.Dataset | None) -> xr.Dataset:
     """All snapshots; what `earlier` holds of them is not computed again."""
-    known = earlier[list(SUMMARY)] if earlier is not None and "surface" in earlier else None
+    names = [name for name in SUMMARY if earlier is not None and name in earlier]
+    known = earlier[names] if earlier is not None and names else None
     fresh = run.history.snapshots[known.sizes["snapshot"] if known is not None else 0 :]
     if known is None or not fresh:
         return _summaries(run, fresh) if known is None else known
@@ -83,38 +104,53 @@ def _snapshots(run: TrainingRecord, earlier: xr.Dataset | None) -> xr.Dataset:
 
 
 def _summaries(run: TrainingRecord, snapshots: Sequence[Mapping[str, Any]]) -> xr.Dataset:
-    layers, cell = range(run.config.layers), run.cell
-    made = [_summary(snapshots, n, len(cell.states)) for n in layers]
-    variables = {
-        name: (("snapshot", "layer", own), np.stack([layer[name] for layer in made], axis=1))
+    tracks = run.tracks
+    made = [_summary(snapshots, n, track) for n, track in enumerate(tracks)]
+    steps = max(track.steps for track in tracks)
+    variables: dict[str, Any] = {
+        name: (("snapshot", "layer", own), np.stack([_padded(layer[name], own, steps) for layer in made], axis=1))
         for name, own in SUMMARY.items()
+        if name in made[0]
     }
-    steps = made[0]["typical_factor"].shape[1]
-    coords = {
-        "snapshot": [int(snapshot["iteration"]) for snapshot in snapshots],
-        "layer": list(layers),
-        "time": np.arange(steps + 1),
-        "step": np.arange(1, steps + 1),
-        "gate": list(cell.gates),
-        "recurrent_gate": list(cell.recurrent_gates),
-    }
-    return xr.Dataset(variables, coords)
+    sizes = {dim: n for dims, values in variables.values() for dim, n in zip(dims, values.shape, strict=True)}
+    coords = _counts(sizes) | tracks[0].labels | {"snapshot": [int(snapshot["iteration"]) for snapshot in snapshots]}
+    return xr.Dataset(variables, {name: list(values) for name, values in coords.items() if name in sizes})
 
 
-def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, states: int) -> dict[str, np.ndarray]:
+def _padded(values: np.ndarray, dim: str, steps: int) -> np.ndarray:
+    """Values (snapshot, ...), over as many steps as the longest layer has; NaN beyond a layer's own."""
+    more = steps + (dim == "time") - values.shape[1] if dim in ("time", "step") else 0
+    return np.pad(values, ((0, 0), (0, more)), constant_values=np.nan) if more else values
+
+
+def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, track: Track) -> dict[str, np.ndarray]:
     """One layer's part of all snapshots (snapshot, ...), medians over samples and means over steps."""
 
     def stacked(name: str) -> np.ndarray:
         return np.stack([_array(snapshot, layer, name) for snapshot in snapshots])
 
-    norms = joint(np.moveaxis(stacked("log_grad_norm"), 2, -1))
+    norms = joint(np.moveaxis(stacked(GRADIENT), 2, -1))
+    if track.unit == "level":
+        norms = np.stack([to_end(own, ends) for own, ends in zip(norms, stacked("valid_steps"), strict=True)])
+    found = {"surface": median(norms)}
+    return found if track.cell is None else found | _of_cells(stacked, len(track.cell.states) * track.units)
+
+
+def to_end(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(time, sample) with each sample's time of that number last, NaN before its first one."""
+    found = np.full_like(values, np.nan)
+    for n, length in enumerate(lengths):
+        found[len(values) - 1 - length :, n] = values[: length + 1, n]
+    return found
+
+
+def _of_cells(stacked: Callable[[str], np.ndarray], side: int) -> dict[str, np.ndarray]:
+    """What there is of a layer with a cell, whose one-step Jacobians have so many rows."""
     factors, gates = stacked("jacobian_frobenius"), stacked("gate_mean")
-    side = states * int(snapshots[0][f"{layer}.units"])
     with quiet():  # a damaged file may hold any number
         typical = np.exp(median(np.log(factors))) / math.sqrt(side)
     alive = ~np.isnan(gates)
     return {
-        "surface": median(norms),
         "typical_factor": typical,
         "mean_gate": np.where(alive, gates, 0.0).sum(axis=-1) / np.maximum(alive.sum(axis=-1), 1),
         "spectral_radius": stacked("spectral_radius"),
@@ -127,7 +163,7 @@ def _attributes(run: TrainingRecord) -> dict[str, Any]:
     unit = {"unit_text": task.unit_text} if task.unit_text else {}
     solved = {} if task.solved_below is None else {"solved_below": task.solved_below}
     return {
-        "title": f"{task.title}, {run.cell!r}",
+        "title": f"{task.title}, {run.net_text}",
         "config": config.model_dump_json(),
         "status": run.status,
         "task": task.title,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..config.architecture import has_cell, is_tree
 from ..config.train import TrainConfig
 from ..errors import InputError
 from ..quantities import of_snapshots
+from ..runs.build import cell_of
 from ..tasks import Task
-from .history import snapshot_names
+from .tracks import Track
 
 LARGEST = 2**44  # numbers, more than any memory holds
 SNAPSHOTS = "history.snapshots."
@@ -71,7 +74,7 @@ def _problem(error: ValidationError) -> str:
 def _numbers(config: TrainConfig, task: OfFile) -> int:
     """About how many numbers a training step keeps."""
     length = max(config.steps, task.length)
-    units = config.layers * config.hidden_size
+    units = (1 if is_tree(config) else config.layers) * config.hidden_size
     return units * (config.hidden_size + task.input_size + task.output_size + config.batch_size * length)
 
 
@@ -82,9 +85,10 @@ def unusable(path: Path, why: str) -> InputError:
 
 def require_room(path: Path, arrays: Arrays, config: TrainConfig) -> None:
     """Raise InputError, before weights are drawn, for a network far larger than its arrays."""
-    if config.layers * config.hidden_size**2 > sum(array.size for array in arrays.values()):
-        text = f"its arrays are too small for {config.layers} layers of {config.hidden_size} units"
-        raise unusable(path, text)
+    diagonal = has_cell(config) and cell_of(config, 1).diagonal  # which has no matrix
+    layers, units = 1 if is_tree(config) else config.layers, config.hidden_size
+    if layers * units ** (1 if diagonal else 2) > sum(array.size for array in arrays.values()):
+        raise unusable(path, f"its arrays are too small for {layers} layers of {units} units")
 
 
 def require_task(path: Path, saved: Mapping[str, Any], task: Task) -> None:
@@ -94,12 +98,21 @@ def require_task(path: Path, saved: Mapping[str, Any], task: Task) -> None:
             raise unusable(path, f"{name} of its task is {saved[name]}, expected {getattr(task, name)}")
 
 
-def require_whole(path: Path, arrays: Arrays, fresh: Arrays, config: TrainConfig, sizes: Mapping[str, int]) -> None:
+@dataclass(frozen=True)
+class Sizes:
+    """What the shapes of a run's arrays follow from: its iterations, the samples of a snapshot, and its tracks."""
+
+    iteration: int
+    samples: int
+    tracks: Sequence[Track]
+
+
+def require_whole(path: Path, arrays: Arrays, fresh: Arrays, sizes: Sizes) -> None:
     """Raise InputError that names what is missing, foreign, or of another kind, shape or range among the arrays.
 
-    fresh: those of the same run before its first iteration. sizes: as of a TrainingRecord.
+    fresh: those of the same run before its first iteration.
     """
-    _require_names(path, arrays, fresh, config.layers)
+    _require_names(path, arrays, fresh, sizes.tracks)
     count = len(np.atleast_1d(arrays.get(f"{SNAPSHOTS}iteration", [])))
     for name, array in arrays.items():
         shape = _shape(name, array.shape, fresh, sizes, count)
@@ -111,12 +124,13 @@ def require_whole(path: Path, arrays: Arrays, fresh: Arrays, config: TrainConfig
             raise unusable(path, f"{name} has numbers out of range")
 
 
-def _require_names(path: Path, arrays: Arrays, fresh: Arrays, layers: int) -> None:
+def _require_names(path: Path, arrays: Arrays, fresh: Arrays, tracks: Sequence[Track]) -> None:
     wanted = set(fresh)
     if any(name.startswith(SNAPSHOTS) for name in arrays):
-        if layers > len(arrays):
-            raise unusable(path, f"it lacks the snapshots of most of {layers} layers")
-        wanted |= {f"{SNAPSHOTS}{name}" for name in snapshot_names(layers)}
+        if len(tracks) > len(arrays):
+            raise unusable(path, f"it lacks the snapshots of most of {len(tracks)} layers")
+        held = (f"{n}.{name}" for n, track in enumerate(tracks) for name in track.names)
+        wanted |= {f"{SNAPSHOTS}{name}" for name in ("iteration", *held)}
     if wanted != arrays.keys():
         lacking, foreign = (", ".join(sorted(names)) for names in (wanted - arrays.keys(), arrays.keys() - wanted))
         raise unusable(
@@ -124,16 +138,22 @@ def _require_names(path: Path, arrays: Arrays, fresh: Arrays, layers: int) -> No
         )
 
 
-def _shape(name: str, shape: tuple[int, ...], fresh: Arrays, sizes: Mapping[str, int], count: int) -> tuple[int, ...]:
+def _shape(name: str, shape: tuple[int, ...], fresh: Arrays, sizes: Sizes, count: int) -> tuple[int, ...]:
     """What an array of shape `shape` should have: the number of clipped norms and of scores is free."""
     if name.startswith("history.rows."):
-        return (sizes["iteration"],)
+        return (sizes.iteration,)
     if name.startswith(SNAPSHOTS):
-        return (count, *(sizes[dim] for dim in _dims(_leaf(name))))
+        dims = _dims(_leaf(name))
+        return (count, *(_track(name, sizes).sizes(sizes.samples)[dim] for dim in dims))
     if name == "history.scores":
         return (*shape[:1], 3)
     same = len(shape) == fresh[name].ndim
     return shape if name.startswith("clipper.") and same else fresh[name].shape
+
+
+def _track(name: str, sizes: Sizes) -> Track:
+    """That of a snapshot's entry."""
+    return sizes.tracks[int(name.removeprefix(SNAPSHOTS).partition(".")[0])]
 
 
 def _dims(leaf: str) -> tuple[str, ...]:
@@ -147,7 +167,7 @@ def _kind(name: str) -> str:
     return "i" if _leaf(name) in WHOLE else "f"
 
 
-def _in_range(name: str, array: np.ndarray, sizes: Mapping[str, int]) -> bool:
+def _in_range(name: str, array: np.ndarray, sizes: Sizes) -> bool:
     """Whether what counts or numbers something lies where it can."""
     limits = _limits(name, sizes)
     if limits is None:
@@ -156,13 +176,17 @@ def _in_range(name: str, array: np.ndarray, sizes: Mapping[str, int]) -> bool:
     return bool(((limits[0] <= numbers) & (numbers <= limits[1])).all())
 
 
-def _limits(name: str, sizes: Mapping[str, int]) -> tuple[int, int] | None:
+def _limits(name: str, sizes: Sizes) -> tuple[int, int] | None:
     if name == "history.scores":
-        return 1, sizes["iteration"]
+        return 1, sizes.iteration
     if name == "optimizer.updates":
-        return 0, sizes["iteration"]
-    own = {"iteration": (0, sizes["iteration"] - 1), "units": (sizes["unit"],) * 2, "valid_steps": (0, sizes["step"])}
-    return own.get(_leaf(name)) if name.startswith(SNAPSHOTS) else None
+        return 0, sizes.iteration
+    if not name.startswith(SNAPSHOTS) or _leaf(name) not in WHOLE:
+        return None
+    if _leaf(name) == "iteration":
+        return 0, sizes.iteration - 1
+    track = _track(name, sizes)
+    return (track.units,) * 2 if _leaf(name) == "units" else (0, track.steps)
 
 
 def _leaf(name: str) -> str:

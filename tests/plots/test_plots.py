@@ -241,8 +241,8 @@ def test_at_most_five_pins():
     ("changed", "label"),
     [
         ({"gain": 3.0}, "gain 3"),
-        ({"cell": "lstm"}, "lstm"),
-        ({"cell": "lstm", "forget_bias": "chrono"}, "lstm, forget bias chrono"),
+        ({"cell": "lstm"}, "LSTM"),
+        ({"cell": "lstm", "forget_bias": "chrono"}, "LSTM, forget bias chrono"),
         ({"steps": 50, "recurrent_init": "orthogonal"}, "orthogonal, steps 50"),
         ({}, "Elman"),
     ],

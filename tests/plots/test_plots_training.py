@@ -156,7 +156,12 @@ def test_the_map_counts_from_the_last_step_that_is_known(seen):
     assert ds.sizes["time"] == 24 + 2 + 1
     ds.surface[..., -1] = np.nan
     (cells,) = on(plots.training_course(ds), "Gradient at step t")
-    np.testing.assert_allclose(cells.z[-2], 0, atol=1e-6)
+    np.testing.assert_allclose(cells.z[-1], 0, atol=1e-6)
+    assert list(cells.y[[0, -1]]) == [-0.5, 25.5]
+    ds.surface[..., :4] = np.nan
+    fig = plots.training_course(ds)
+    (cells,) = on(fig, "Gradient at step t")
+    assert list(cells.y[[0, -1]]) == [3.5, 25.5] and "bottom: step 4, top: 25" in words_of(fig)
 
 
 def test_long_sequences_are_binned(seen):

@@ -64,7 +64,7 @@ def test_labelled_sequences_are_scaled_by_those_that_are_learnt_from(write):
     rng = np.random.default_rng(6)
     rows = "".join(f"{'ab'[k % 2]},{rng.normal() + k:.3f},{'' if k % 3 else rng.normal()}\n" for k in range(40))
     task = make_task("classification", steps=2, path=write("a.csv", "label,u,v\n" + rows))
-    values, lengths, *_ = task.rows
+    values, lengths = task.rows
     inside = np.arange(2) < lengths[:, None]
     known, held = (values[part][inside[part]] for part in task.parts)
     assert abs(known.mean() - np.concatenate([known, held]).mean()) > 0.001

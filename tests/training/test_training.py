@@ -15,8 +15,8 @@ from gradlab.layers import base as layers_base
 from gradlab.learning import losses
 from gradlab.quantities import Recorder
 from gradlab.training import TrainConfig, TrainingRun, dataset, loop, snapshot_dataset, train
-from gradlab.training.history import SAMPLES, recording_of
 from gradlab.training.network import require_trainable
+from gradlab.training.tracks import SAMPLES, recording_of
 
 from ..strict import strict
 
@@ -141,9 +141,7 @@ def test_held_out_scores_are_those_of_all_samples_at_once(task):
     batch = run.task.batch(np.random.default_rng([0, loop.HELD_OUT_STREAM]), loop.HELD_OUT_SAMPLES, held_out=True)
     outputs, _ = run.network.forward(run.params, batch.x, batch.lengths)
     value, _ = losses.LOSSES[run.task.loss](outputs, batch.targets)
-    assert run.evaluate() == pytest.approx(
-        (float(value), run.task.score(float(value), outputs, batch.targets)), rel=1e-12
-    )
+    assert run.evaluate() == pytest.approx((float(value), run.task.score(float(value), outputs, batch)), rel=1e-12)
 
 
 def test_each_step_is_told_and_may_be_the_last():
