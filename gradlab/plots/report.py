@@ -18,7 +18,7 @@ from ..config.train import TrainConfig
 from ..data import disk
 from ..errors import InputError
 from ..runs.attributes import config_of, text_of, versions
-from ..runs.ranking import ranked_rows
+from ..runs.ranking import ranking_rows
 from ..runs.recorded import CAPTION, median_rows
 from ..runs.rows import rows
 from ..runs.verdicts import lag_shares, share_left, steps_back
@@ -139,10 +139,10 @@ def comparison_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> 
     """
     figures = _figures({"": comparison(ds)})
     runs = [
-        xr.Dataset(attrs={"label": str(name), "config": str(config), "versions": ds.attrs["versions"]})
+        xr.Dataset(attrs={"label": str(name), "config": str(config), "versions": text_of(ds, "versions")})
         for name, config in zip(ds.run.values, ds.config.values, strict=True)
     ]
-    return _page(_title(ds), headline, details, [*figures, _numbers(ranked_rows(ds)), *_provenance(runs, RunConfig)])
+    return _page(_title(ds), headline, details, [*figures, _numbers(ranking_rows(ds)), *_provenance(runs, RunConfig)])
 
 
 def _page(title: str, headline: str, details: Sequence[str], sections: Sequence[str]) -> str:

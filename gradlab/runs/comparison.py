@@ -128,9 +128,9 @@ def plan(
 
     equal: as `matched` takes it. Raises InputError for none or more than 6 runs, and for what is no RunConfig.
     """
-    if isinstance(configs, str) or not isinstance(configs, Mapping | Sequence):
-        name = type(configs).__name__
-        raise InputError(f"configs: expected RunConfigs in a list or a mapping, got {name}", "configs")
+    alone: object = configs
+    if isinstance(alone, RunConfig):  # over which a loop would go field by field
+        raise InputError("configs: expected RunConfigs in a list or a mapping, got one alone", "configs")
     given = list(configs.values() if isinstance(configs, Mapping) else configs)
     if not 0 < len(given) <= MOST:
         raise InputError(f"configs: expected 1 to {MOST} runs, got {len(given)}; leave some out", "configs")

@@ -39,7 +39,7 @@ def order(ds: xr.Dataset, by: str = SLOPE) -> list[int]:
     return sorted(range(len(values)), key=lambda n: (np.isnan(values[n]), -np.nan_to_num(values[n], nan=0.0)))
 
 
-def ranked_rows(ds: xr.Dataset, by: str = SLOPE) -> list[dict[str, str]]:
+def ranking_rows(ds: xr.Dataset, by: str = SLOPE) -> list[dict[str, str]]:
     """The runs in that order as texts: verdict, slope, theory, what is left, size, what a step of training costs."""
     return [_row(ds.isel(run=n)) for n in order(ds, by)]
 

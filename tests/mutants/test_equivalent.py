@@ -13,14 +13,12 @@ SOURCE = "def half(x):\n    return x / 2\n"
 
 
 def test_every_declared_mutant_is_there():
-    """A change of a line is one mutant, and with nothing said of the change they are all of the line's."""
     drawn = {case.path for case in cases([])}
     for path, known in groupby(declared(), attrgetter("path")):
         found = [*mutants((ROOT / path).read_text("utf-8"))]
         assert path in drawn
         for one in known:
-            covered = [m for m in found if one.covers(path, m)]
-            assert covered if one.change is None else len(covered) == 1, one
+            assert any(one.covers(path, m) for m in found), one
             assert one.why
 
 

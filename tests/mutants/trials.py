@@ -100,7 +100,7 @@ class Trials:
     def _try(self, case: Case, answer: Connection) -> None:
         """In the child: send the first test that fails."""
         path = ROOT / case.path
-        changed = exchange(path.read_text("utf-8"), case.mutant.source, self.living[path])
+        changed = exchange(case.mutant.original, case.mutant.source, self.living[path])
         if not changed:
             answer.send(UNABLE)
             return

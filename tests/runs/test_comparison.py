@@ -20,7 +20,7 @@ from gradlab.runs.comparison import AFTER, Seed, one_seed, plan
 from gradlab.runs.cost import memory
 from gradlab.runs.curves import csv_of_comparison
 from gradlab.runs.netcdf import netcdf
-from gradlab.runs.ranking import curve_rows, memory_text, order, ranked_rows, said, time_text
+from gradlab.runs.ranking import curve_rows, memory_text, order, ranking_rows, said, time_text
 from gradlab.runs.sizes import parameter_count
 from gradlab.runs.verdicts import median
 
@@ -102,7 +102,7 @@ def test_exactly_zero_is_minus_infinity():
     dead = np.append(fading(-0.1, 15), [-np.inf] * 5)
     ds = made([dead, dead], seeds=2)
     assert float(ds.slope[0]) == float(ds.log_factor[0]) == -np.inf and math.isnan(ds.slope_stderr[0])
-    assert ranked_rows(ds)[0]["per step back"] == "x0" and ranked_rows(ds)[0]["at its end"] == "0 (19)"
+    assert ranking_rows(ds)[0]["per step back"] == "x0" and ranking_rows(ds)[0]["at its end"] == "0 (19)"
 
 
 def test_theory_is_the_middle_one():
@@ -180,7 +180,7 @@ def test_a_dataset_grows_as_seeds_come():
     assert chosen.wanted == [ELMAN, LSTM, ELMAN.replace(seed=1), LSTM.replace(seed=1)]
     nothing = chosen.dataset({})
     assert np.isnan(nothing.log_input_share).all() and list(nothing.verdict.values) == ["", ""]
-    assert said(nothing) is None and ranked_rows(nothing)[0]["per step back"] == ""
+    assert said(nothing) is None and ranking_rows(nothing)[0]["per step back"] == ""
     some = chosen.dataset({config: one_seed(config) for config in chosen.wanted[:3]})
     assert said(some).details[-1] != "2 seeds of each."
     whole = chosen.dataset({config: one_seed(config) for config in chosen.wanted})
@@ -240,7 +240,7 @@ def test_what_cannot_be_compared_is_said(given, text, field):
 
 
 def test_one_run_is_no_sequence():
-    with pytest.raises(InputError, match="expected RunConfigs in a list or a mapping, got RunConfig"):
+    with pytest.raises(InputError, match="expected RunConfigs in a list or a mapping, got one alone"):
         gradlab.compare(ELMAN)
 
 
@@ -253,7 +253,7 @@ def test_ranked_by_slope_and_by_what_is_left():
     assert order(ds) == [2, 3, 1, 0]
     assert order(ds, "10") == [2, 3, 0, 1]
     assert order(ds, "100") == [2, 1, 0, 3]  # not known of the last one
-    assert [row["after 50"] for row in ranked_rows(ds, "50")] == ["10^4", "10^-5", "10^-11", ""]
+    assert [row["after 50"] for row in ranking_rows(ds, "50")] == ["10^4", "10^-5", "10^-11", ""]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from gradlab.errors import InputError, echo
 from gradlab.lazy import lazy
 from gradlab.plots import THEMES
 from gradlab.runs.comparison import MOST, Plan, Seed, plan
-from gradlab.runs.ranking import ORDERS, SLOPE, Said, curve_rows, order, ranked_rows, said
+from gradlab.runs.ranking import ORDERS, SLOPE, Said, curve_rows, order, ranking_rows, said
 from gradlab.runs.verdicts import ICONS
 from gradlab.wording import counted
 
@@ -173,7 +173,7 @@ def headline(found: Said | None) -> Any:
 
 def ranking(ds: xr.Dataset, by: str, theme: str, problems: Mapping[str, str]) -> list[components.Component]:
     """The rows of the table, each under the colour of its line."""
-    texts = ranked_rows(ds, by)
+    texts = ranking_rows(ds, by)
     return [_row(text, n, theme, problems) for n, text in zip(order(ds, by), texts, strict=True)]
 
 
