@@ -1,4 +1,4 @@
-"""The examples in studies/examples: each on its own file and on another one, and what it says of lines that are none."""
+"""The examples in studies/examples: each on its own file and on another, and what is said of lines that are none."""
 
 import pytest
 
