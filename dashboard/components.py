@@ -73,16 +73,23 @@ def head(page: ids.Ids, first: str, actions: Component, **heading: Any) -> Compo
     return html.Div([verdict, html.P(id=page.details, className="details"), actions], className="head")
 
 
-def strip(boxes: Sequence[Mapping[str, Any]], steps: int) -> dict[str, Any]:
+def strip(boxes: Sequence[Mapping[str, Any]], steps: int, unit: str = "step") -> dict[str, Any]:
     """The unrolled net as the browser paints it: one box per step or some steps, coloured by what is left there."""
     per_box = -(-steps // len(boxes))
-    scale = f"each box = {counted(per_box, 'step')}"
+    scale = f"each box = {counted(per_box, unit)}"
     return {
         "first": boxes[0]["label"].partition("-")[0],
         "scale": scale,
         "words": f"The unrolled net, {scale}. {boxes[0]['text']}",
         "boxes": [[box["colour"], box["text"]] for box in boxes],
     }
+
+
+def layer_strip(strips: Sequence[Mapping[str, Any]], chosen: str, places: int, unit: str) -> dict[str, Any]:
+    """The layers of a network as the browser paints them: a row of boxes for each, one of which is shown."""
+    last = strips[0]
+    rows = [{"path": s["path"], "title": s["title"]} | strip(s["boxes"], places, unit) for s in strips]
+    return strip(last["boxes"], places, unit) | {"rows": rows, "chosen": chosen}
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Component:

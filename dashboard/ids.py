@@ -42,7 +42,7 @@ EXPLORE = Ids(
     "pressed",  # the last button that comes and goes, by its id
     "tried",  # the remedy that was tried last: {"query", "label", "predicted"}
     "controls sheet_toggle preset reset chip more realised reroll hint hint_close pin_list",
-    "stage strip figure note card why tabs panel table table_toggle pin train_this",
+    "stage strip figure note card why tabs panel table table_toggle pin train_this compare",
     "announcement missing run cancel run_bar run_text theory theory_where theory_line",
 )
 PHASE = Ids(
@@ -50,6 +50,17 @@ PHASE = Ids(
     *DRAWING,
     "base",  # the address in full: the run of which the controls change a part
     "activation axes role figure table where open",
+)
+COMPARE = Ids(
+    "compare-",
+    *DRAWING,
+    *RUN_CARD,
+    "rows",  # queries of the runs, to which the fields of their slots are added
+    "rest",  # what of the address belongs to other pages
+    "sort",  # by which column the table is ordered
+    "tick",  # changes when the page asks what has come
+    "example preset add equal seeds slot name explore train remove more run run_bar run_text",
+    "stage figure ranking columns share progress table announcement by",
 )
 TRAIN = Ids(
     "train-",

@@ -1,5 +1,6 @@
 """What can be done with a run wherever it is shown: open it in Explore, train it, copy it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -23,12 +24,19 @@ def train_link(**props: Any) -> Component:
     return html.A("Train this", className="go", title=title, **props)
 
 
-def copy_buttons(page: ids.Ids) -> Component:
-    """Link, Python, command."""
+def compare_link(**props: Any) -> Component:
+    """To the run beside others."""
+    return html.A("Compare", className="go", title="Open Compare with this run and the pinned ones", **props)
+
+
+def copy_buttons(page: ids.Ids, names: Sequence[str] = tuple(COPIED)) -> Component:
+    """Link, Python, command, or those of them that there are."""
     look = {"variant": "default", "size": "compact-sm"}
     buttons = [
-        dmc.Button(text, id=getattr(page, name), attributes={"root": aria(label=f"Copy {text}")}, **look)
-        for name, text in COPIED.items()
+        dmc.Button(
+            COPIED[name], id=getattr(page, name), attributes={"root": aria(label=f"Copy {COPIED[name]}")}, **look
+        )
+        for name in names
     ]
     return html.Div([html.Span("Copy"), dmc.ButtonGroup(buttons)], className="copy")
 
@@ -46,7 +54,7 @@ def pin_row(query: str, label: str, rate: str, colour: str) -> Component:
     return html.Li([html.Span(className="swatch", style={"background": colour}), reopen, remove])
 
 
-def register(app: Dash, page: ids.Ids) -> None:
+def register(app: Dash, page: ids.Ids, names: Sequence[str] = tuple(COPIED)) -> None:
     """Copying, in the browser alone."""
-    clicks = [Input(getattr(page, name), "n_clicks") for name in COPIED]
+    clicks = [Input(getattr(page, name), "n_clicks") for name in names]
     in_browser(app, "run_card", copy=[*clicks, State(page.copies, "data")])

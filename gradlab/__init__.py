@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .engine.check_cell import check_cell
     from .importers import from_state_dict, load_safetensors, load_weights
     from .runs.analyze import analyze
+    from .runs.comparison import compare
     from .runs.frames import frames
     from .runs.verdicts import Verdict, verdict
     from .tasks import make_task
@@ -38,6 +39,7 @@ _LAZY = {
     "Verdict": "runs.verdicts",
     "analyze": "runs.analyze",
     "check_cell": "engine.check_cell",
+    "compare": "runs.comparison",
     "diagnose": "diagnosis",
     "frames": "runs.frames",
     "from_state_dict": "importers",
@@ -66,6 +68,7 @@ __all__ = [
     "analyze",
     "bptt",
     "check_cell",
+    "compare",
     "diagnose",
     "frames",
     "from_state_dict",

@@ -41,6 +41,11 @@ def exact_text(value: float) -> str:
     return short if float(short) == value else repr(float(value))
 
 
+def layer_title(path: str) -> str:
+    """Where a layer is, in words: "layer2/backward" is "layer 2, backward"."""
+    return ", ".join(re.sub(r"(?<=[a-z])(?=\d)", " ", part) for part in path.split("/"))
+
+
 def value_text(value: float, digits: int = 3) -> str:
     """A number as a person writes it: 0.0123, 930, 4.6×10^12."""
     if not math.isfinite(value):

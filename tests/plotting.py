@@ -1,6 +1,7 @@
 """What the tests of figures share: runs of every kind, synthetic Datasets, and a browser page for a figure."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -34,14 +35,27 @@ each_figure = pytest.mark.parametrize("figure", plots.FIGURES)
 each_run = pytest.mark.parametrize("run", RUNS)
 
 
+SMALL = {"steps": 60, "hidden_size": 16, "batch_size": 8}
+
+
 @pytest.fixture(scope="session")
 def runs():
-    small = {"steps": 60, "hidden_size": 16, "batch_size": 8}
     read = ("attention_sample", "head", "query", "key"), np.full((2, 2, 5, 7), 1 / 7)  # what a node of attention has
     return {
-        name: gradlab.analyze(record=requests(), **{**small, **fields}).assign(attention_weight=read)
+        name: gradlab.analyze(record=requests(), **{**SMALL, **fields}).assign(attention_weight=read)
         for name, fields in RUNS.items()
     }
+
+
+@pytest.fixture(scope="session")
+def shown(runs):
+    """(run, figure) -> what that figure shows of the run."""
+
+    @cache
+    def compared(run):
+        return gradlab.compare([gradlab.RunConfig(**{**SMALL, **RUNS[run]})], seeds=2)
+
+    return lambda run, figure: compared(run) if figure == "comparison" else runs[run]
 
 
 def synthetic(logs, unit_logs=None, factors=None, valid=None) -> xr.Dataset:

@@ -7,6 +7,7 @@
 
   let lightUp = false;   // the next drawing came from a link, a preset or a file
   let firstPreset = null;
+  let shownLayer = null;   // of a network, the path of the one that was clicked
 
   const want = (wish) => drawing.want(wish, "");
 
@@ -18,15 +19,38 @@
     return made;
   }
 
-  function paintStrip(strip) {
+  function row(strip) {
     const boxes = element("boxes", "", { role: "img", "aria-label": strip.words, style: `--n: ${strip.boxes.length}` });
     strip.boxes.forEach(([colour, text], i) =>
       boxes.append(element("box", "", { title: text, style: `background: ${colour}; --i: ${i}` })));
+    return boxes;
+  }
+
+  // A network's layers, one above the other; a click shows another one.
+  function layer(strip, chosen) {
+    const line = document.createElement("button");
+    line.className = "layer-row";
+    line.setAttribute("aria-pressed", String(strip.path === chosen));
+    line.append(element("layer-title", strip.title), row(strip));
+    line.onclick = () => {
+      shownLayer = strip.path;
+      want({ ...drawing.latest(), layer: shownLayer });
+    };
+    return line;
+  }
+
+  function paintStrip(strip) {
+    const focused = document.activeElement?.matches(".layer-row") ? shownLayer : null;
     const caption = element("caption");
     caption.append(element("", "← gradient ←"), element("", strip.scale));
     const middle = element("middle");
-    middle.append(boxes, caption);
+    const lines = element("layers");
+    const rows = strip.rows?.map((one) => layer(one, strip.chosen)) ?? [row(strip)];
+    lines.append(...rows);
+    middle.append(lines, caption);
+    byId("strip").classList.toggle("of-layers", Boolean(strip.rows));
     byId("strip").replaceChildren(element("edge", strip.first), middle, element("edge loss", "Loss"));
+    if (focused !== null) rows.find((line) => line.getAttribute("aria-pressed") === "true")?.focus();
   }
 
   function playLightUp() {
@@ -61,7 +85,7 @@
       collect: function () {
         const { raw, rest } = drawing.inputs("");
         hint(raw, rest.preset);
-        want({ raw, preset: rest.preset, pins: rest.pins || [], theory: rest["theory-line"], run: false });
+        want({ raw, preset: rest.preset, pins: rest.pins || [], theory: rest["theory-line"], layer: shownLayer, run: false });
         return noUpdate();
       },
 

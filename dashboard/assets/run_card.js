@@ -16,7 +16,8 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     run_card: {
-      copy: function (link, python, command, copies) {
+      copy: function (...buttons) {
+        const copies = buttons.pop();
         const which = window.dash_clientside.callback_context.triggered_id;
         const said = (text) => setProps(which.replace(/copy-\w+$/, "copied"), { children: text });
         if (!copies || !copies[which]) return noUpdate();

@@ -1,10 +1,10 @@
 """Results by what they are of: computed at most once while they are kept, and given up when nobody wants them."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Generic, NamedTuple, TypeVar
 
 from gradlab.runs.processes import Done, result
@@ -34,10 +34,12 @@ class Kept(NamedTuple, Generic[V]):
 class Results(Generic[K, V]):
     """The latest results by key. learn: told of each new one's key, and the seconds that it took."""
 
+    most: int | None = None  # of them, KEPT by default
+
     def __init__(self, learn: Callable[[K, float], None] = lambda key, seconds: None) -> None:
         self._kept: OrderedDict[K, Kept[V]] = OrderedDict()
         self._flights: dict[K, Flight] = {}
-        self._lock, self._learn = Lock(), learn
+        self._lock, self._learn = RLock(), learn  # a call that is cancelled lands at once
 
     def __contains__(self, key: K) -> bool:
         return key in self._kept
@@ -58,7 +60,7 @@ class Results(Generic[K, V]):
         where all its owners have asked for another one meanwhile. Raises what the call raises.
         """
         with self._lock:
-            self._give_up(owner, key)
+            self._give_up(owner, [key])
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key].value
@@ -77,9 +79,10 @@ class Results(Generic[K, V]):
         with self._lock:
             self._give_up(owner)
 
-    def _give_up(self, owner: str | None, but: K | None = None) -> None:
+    def _give_up(self, owner: str | None, but: Sequence[K] = ()) -> None:
+        wanted = {*but}
         for key, flight in [*self._flights.items()]:
-            if owner is not None and key != but and owner in flight.owners:
+            if owner is not None and key not in wanted and owner in flight.owners:
                 flight.owners.remove(owner)
                 if not flight.owners:
                     del self._flights[key]
@@ -91,14 +94,19 @@ class Results(Generic[K, V]):
             if self._flights.get(key) is not flight:
                 return
             del self._flights[key]
-            if not flight.future.cancelled() and flight.future.exception() is None:
-                value, seconds = flight.future.result()
-                self._learn(key, seconds)
-                self._keep(key, value)
+            if not flight.future.cancelled():
+                self._take(key, flight.future)
+
+    def _take(self, key: K, future: Future[Done]) -> None:
+        """What came of a call."""
+        if future.exception() is None:
+            value, seconds = future.result()
+            self._learn(key, seconds)
+            self._keep(key, value)
 
     def _keep(self, key: K, value: V) -> None:
         self._kept[key] = Kept(value, getattr(value, "nbytes", 0))
-        while len(self._kept) > 1 and (len(self._kept) > KEPT or self._bytes() > KEPT_BYTES):
+        while len(self._kept) > 1 and (len(self._kept) > (self.most or KEPT) or self._bytes() > KEPT_BYTES):
             self._kept.popitem(last=False)
 
     def _bytes(self) -> int:

@@ -1,14 +1,19 @@
 """Runs by configuration: what was computed is kept, and what a run will cost is known before it starts."""
 
+from typing import Any
+
 import xarray as xr
 
 import gradlab
 from gradlab.config import ConfigError, RunConfig
+from gradlab.config.architecture import is_single
 from gradlab.config.network import NetworkConfig
 from gradlab.errors import InputError
 from gradlab.runs.analyze import OWN_FIELDS
+from gradlab.runs.architectures import network_of
 from gradlab.runs.build import build
 from gradlab.runs.cost import memory, work
+from gradlab.runs.networks import analyze_network
 from gradlab.runs.processes import ADVICE, MEMORY, Processes
 
 from . import lanes
@@ -27,25 +32,25 @@ class Runs:
     """The latest Datasets by RunConfig, and how this machine's speed compares with the prediction."""
 
     def __init__(self) -> None:
-        self.results: Results[Key, xr.Dataset] = Results(self._learn)
+        self.results: Results[Key, xr.Dataset | xr.DataTree] = Results(self._learn)
         self._pace = 1.0
 
     def __contains__(self, config: RunConfig) -> bool:
         return (config, config.batch_size) in self.results
 
-    def get(self, config: RunConfig, owner: str | None = None) -> xr.Dataset:
-        """The Dataset of a run. Raises as `Results.get` does, InputError as `analyze` does."""
+    def get(self, config: RunConfig, owner: str | None = None) -> Any:
+        """The Dataset of a run, or a network's DataTree. Raises as `Results.get` does, InputError as `analyze` does."""
         return self._get((config, config.batch_size), owner)
 
-    def preview(self, config: RunConfig, owner: str | None = None) -> xr.Dataset:
+    def preview(self, config: RunConfig, owner: str | None = None) -> Any:
         """The same of the run's first samples alone."""
         return self._get((config, PREVIEW_SAMPLES), owner)
 
-    def previewed(self, config: RunConfig) -> xr.Dataset | None:
+    def previewed(self, config: RunConfig) -> Any:
         """The preview of a run if it is kept."""
         return self.results.peek((config, PREVIEW_SAMPLES))
 
-    def _get(self, key: Key, owner: str | None) -> xr.Dataset:
+    def _get(self, key: Key, owner: str | None) -> Any:
         return self.results.get(key, owner, lambda: self._lane(key).submit(analyzed, *key))
 
     def _lane(self, key: Key) -> Processes:
@@ -73,13 +78,17 @@ class Runs:
 RUNS = Runs()
 
 
-def analyzed(config: RunConfig, samples: int) -> xr.Dataset:
+def analyzed(config: RunConfig, samples: int) -> xr.Dataset | xr.DataTree:
     """A run, or its first samples under the same weights: fewer drawn anew would be others. Raises InputError."""
+    single = is_single(config)
+    record = ["theory"] if single else []
     if samples == config.batch_size:
-        return gradlab.analyze(config, record=["theory"])
+        return gradlab.analyze(config, record=record)
+    if not single:
+        return analyze_network(network_of(config, samples))
     cell, params, x = build(config)
     fields = {name: getattr(config, name) for name in OWN_FIELDS}
-    return gradlab.analyze(cell=cell, params=params, x=x[:, :samples], record=["theory"], **fields)
+    return gradlab.analyze(cell=cell, params=params, x=x[:, :samples], record=record, **fields)
 
 
 def require_drawable(config: RunConfig) -> None:

@@ -48,24 +48,25 @@ def file_name(path: str) -> str:
 
 def linked_files(config: Config) -> list[str]:
     """Names of the files of a configuration, copies of which `to_query` puts into the cache."""
-    return [file_name(value) for name, value in config.changes().items() if _is_file(name, value)]
+    return [file_name(value) for name, value in config.changes().items() if is_file(name, value)]
 
 
-def _is_file(name: str, value: Any) -> bool:
+def is_file(name: str, value: Any) -> bool:
+    """Whether a field holds a file, not a name or nothing."""
     return name in FILE_FIELDS and value is not None and value not in INPUTS
 
 
 def to_query(config: Config, pins: Sequence[Config] = ()) -> str:
     """The query of a link, without "?"; files are put into the cache."""
     pairs = _pairs(config)
-    pairs += [("pin", urlencode(_pairs(pin))) for pin in pins]
+    pairs += [("pin", query_of(pin)) for pin in pins]
     return urlencode([("v", VERSION), *pairs])
 
 
 def _pairs(config: Config) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in config.changes().items():
-        if _is_file(name, value):
+        if is_file(name, value):
             file, sha = SHORT[name]
             label = file_name(value)
             pairs += [(file, label), (sha, store(label, read_file(value)))]
@@ -93,13 +94,17 @@ def from_query(query: str, kind: type[Any] = RunConfig) -> Link[Any]:
     if version != VERSION:
         notices.append(f"This link has version {readable(version)}; this gradlab reads version {VERSION}.")
     config, missing = _read([pair for pair in pairs if pair[0] not in ("v", "pin")], notices, kind)
-    pins = [_pin(text, notices, kind) for name, text in pairs if name == "pin"]
+    pins = [one_of_several(text, notices, kind, "A pinned run") for name, text in pairs if name == "pin"]
     return Link(config, [pin for pin in pins if pin is not None], notices, missing)
 
 
-def _pin(text: str, notices: list[str], kind: type[C]) -> C | None:
+def one_of_several(text: str, notices: list[str], kind: type[C], called: str) -> C | None:
+    """The configuration in the query of one of several runs; None where its file is not here.
+
+    notices: gets what is left out, and what this run is called there.
+    """
     config, missing = _read(parse_qsl(text, keep_blank_values=True), notices, kind)
-    notices += [f"A pinned run is left out: it uses {name}, which is not here." for name in missing.values()]
+    notices += [f"{called} is left out: it uses {name}, which is not here." for name in missing.values()]
     return None if missing else config
 
 
@@ -162,6 +167,21 @@ def to_python_together(configs: Mapping[str, TrainConfig]) -> str:
     )
 
 
+def to_python_compared(configs: Mapping[str, RunConfig], seeds: int, equal: str) -> str:
+    """Python that compares runs under their names."""
+    runs = "".join(f"    {name!r}: RunConfig({_arguments(config)}),\n" for name, config in configs.items())
+    return (
+        f"import gradlab\nfrom gradlab import RunConfig\n\nruns = {{\n{runs}}}\n"
+        f"ds = gradlab.compare(runs, seeds={seeds}, equal={equal!r})\n"
+        "print(ds[['slope', 'slope_stderr', 'verdict']].to_dataframe())\ngradlab.plots.comparison(ds).show()\n"
+    )
+
+
+def query_of(config: Config) -> str:
+    """One of several runs in a query, as `one_of_several` reads it."""
+    return urlencode(_pairs(config))
+
+
 def _arguments(config: Config) -> str:
     return ", ".join(f"{name}={_plain(name, value)!r}" for name, value in config.changes().items())
 
@@ -184,4 +204,4 @@ def _option(name: str, value: Any) -> str:
 
 def _plain(name: str, value: Any) -> Any:
     """A file under the name that a person knows, as the cache is this machine's own."""
-    return file_name(value) if _is_file(name, value) else value
+    return file_name(value) if is_file(name, value) else value

@@ -57,7 +57,8 @@ class RunConfig(NetworkConfig):
         "balanced",
         "Shape of the trees",
         "balanced: two children each; random: nodes hang wherever there is room; chain: one child each",
-        "data",
+        "network",
+        level="basic",
         choices=lambda: list(SHAPES),
         applies_if=is_tree,
     )

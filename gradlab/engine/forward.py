@@ -49,18 +49,14 @@ def unroll(
     """
     models = cell.require(params)
     xp = namespace(params["W_hh"])
-    given = {"initial_state": initial_state, "lengths": lengths, "hold": hold, "candidate_factor": candidate_factor}
-    require_namespace(xp, x=x, **given, **params)
-    require_type("x", x, "fiub", "real numbers")
-    x = full_inputs(cell, x, models, params["W_hh"].dtype)
+    require_namespace(xp, initial_state=initial_state, hold=hold, candidate_factor=candidate_factor)
+    x, own = checked_inputs(cell, params, x, lengths)
     size = (*models, x.shape[-2], cell.hidden_size)
     states = empty(xp, (x.shape[0] + 1, len(cell.states), *size), params["W_hh"].dtype)
     states[0] = 0
     if initial_state is not None:
         _require_batch("initial_state", initial_state, (len(cell.states), *size), x)
         states[0] = initial_state
-    own = checked_lengths(lengths, x, size[:-1])
-    x = own.keep(x)  # padding may hold anything, NaN too
     drawn = _checked_factors(cell, hold, candidate_factor, x.shape[0], size, states.dtype)
     shared = cell.state_is_gate and not own.padded and not drawn
     gates = states[1:] if shared else empty(xp, (x.shape[0], len(cell.gates), *size), states.dtype)
@@ -69,6 +65,19 @@ def unroll(
     with quiet(), few_threads(traj.product_size):
         finite = _run(traj, shared)
     return replace(traj, finite=finite)
+
+
+def checked_inputs(cell: Cell, params: Mapping[str, Array], x: Array, lengths: Array | None) -> tuple[Array, Lengths]:
+    """x as (T, *M or 1s, B, D) in the parameters' dtype, zero beyond each sample's length, and the lengths.
+
+    Raises InputError, by name, for what does not fit the cell.
+    """
+    models, like = cell.require(params), params["W_hh"]
+    require_namespace(namespace(like), x=x, lengths=lengths, **params)
+    require_type("x", x, "fiub", "real numbers")
+    x = full_inputs(cell, x, models, like.dtype)
+    own = checked_lengths(lengths, x, (*models, x.shape[-2]))
+    return own.keep(x), own  # padding may hold anything, NaN too
 
 
 def full_inputs(cell: Cell, x: Array, models: tuple[int, ...], dtype: Any) -> Array:

@@ -1,15 +1,19 @@
-"""How many threads BLAS takes: in small products several only wait for each other, and longest on a busy machine."""
+"""How many threads BLAS takes, as in small products several only wait for each other; and work of two threads."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache, wraps
 from inspect import signature
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 ONE_THREAD = 64 * 512 * 512  # multiply-adds of a step's product up to which BLAS has one thread
+TWO_PASSES = 64 * 64 * 64  # and from which two passes are faster in threads of their own than one after the other
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,3 +91,20 @@ def spare_threads(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
 
     return sparing
+
+
+def both(first: Callable[[], T], second: Callable[[], T], together: bool) -> tuple[T, T]:
+    """What two functions return, which know nothing of each other: at the same time where `together`.
+
+    Their errors come as if one had run after the other.
+    """
+    if not together:
+        return first(), second()
+    with ThreadPoolExecutor(1) as other:
+        found = other.submit(copy_context().run, second)  # NumPy's handling of errors belongs to the context
+        return first(), found.result()
+
+
+def two_passes_gain(size: int) -> bool:
+    """Whether two passes with such products of a step are best run `both` together: BLAS leaves a core to the other."""
+    return TWO_PASSES <= size <= ONE_THREAD and (os.cpu_count() or 1) > 1

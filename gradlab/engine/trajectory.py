@@ -95,9 +95,8 @@ class Trajectory:
         input_projection(self.cell, self.weights, self.x)(slice(None), pre)
         early, late = self.seen(slice(None))
         for k, g in enumerate(range(len(self.cell.gates))[self.cell.recurrent]):
-            pre[:, g] += linear(
-                self.xp, late if self.cell.late and g == len(pre[0]) - 1 else early, self.weights["W_hh"][k]
-            )
+            seen = late if self.cell.late and g == len(self.cell.gates) - 1 else early
+            pre[:, g] += linear(self.xp, seen, self.weights["W_hh"][k])
         return pre
 
     def seen(self, steps: slice) -> tuple[Array, Array | None]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Array, namespace
 from ..cells import Cell
+from ..engine.forward import checked_inputs
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
+from ..engine.threads import both, two_passes_gain
 from ..registry import unknown
 from .base import GivenLengths, Layer, Pass, ScaledParams, parts, prefixed
 from .recurrent import Recurrent, RecurrentTape
@@ -64,10 +67,12 @@ class Bidirectional(Layer):
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, BidirectionalTape]:
         """Both directions' h, side by side or summed."""
-        onward, back = parts(params, DIRECTIONS)
-        y, ahead = self.layer.forward(onward, x, lengths, how)
-        own = ahead.trajectory.lengths
-        z, behind = self.layer.forward(back, own.flip(ahead.trajectory.x), lengths, how)
+        directions, layer = parts(params, DIRECTIONS), self.layer
+        x, own = checked_inputs(layer.cell, directions[0], x, lengths)
+        onward, back = (partial(layer.unrolled, p, drawn=layer.drawn(p, x, how)) for p in directions)
+        (y, ahead), (z, behind) = both(
+            lambda: onward(x, lengths), lambda: back(own.flip(x), lengths), self._at_once(x, how)
+        )
         z = own.flip(z)
         merged = y + z if self.merge == "sum" else namespace(y).concatenate([y, z], axis=-1)
         return merged, BidirectionalTape(ahead, behind)
@@ -81,9 +86,20 @@ class Bidirectional(Layer):
         first = second = dy
         if self.merge == "concat":
             first, second = dy.map(lambda m: m[..., :h]), dy.map(lambda m: m[..., h:])
-        dx, ahead = self.layer._backward(onward, tape.forward, first, how)
-        dz, behind = self.layer._backward(back, tape.backward, _flip(own, second), how)
+        (dx, ahead), (dz, behind) = both(
+            lambda: self.layer._backward(onward, tape.forward, first, how),
+            lambda: self.layer._backward(back, tape.backward, _flip(own, second), how),
+            self._at_once(tape.forward.trajectory.x, how),
+        )
         return dx + _flip(own, dz), prefixed("forward", ahead) | prefixed("backward", behind)
+
+    def _at_once(self, x: Array, how: Pass) -> bool:
+        """Whether both directions over x (T, *M, B, D) run at the same time, as two threads of the processor.
+
+        Not where they may be observed by one thing, which would see steps of both in no order.
+        """
+        apart = how.observe is None or isinstance(how.observe, type)  # a class has an object for each
+        return apart and namespace(x) is np and two_passes_gain(x.shape[-2] * self.layer.cell.hidden_size**2)
 
 
 def _flip(own: Lengths, x: Scaled) -> Scaled:

@@ -88,8 +88,23 @@ class Recurrent(Layer):
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, RecurrentTape]:
         """h of every step, and the trajectory."""
-        drawn = self._hold(params, x, how), self._factor(params, x, how)
-        traj = unroll(self.cell, params, x, how.initial_state, lengths, *drawn)
+        return self.unrolled(params, x, lengths, how.initial_state, drawn=self.drawn(params, x, how))
+
+    def drawn(self, params: Mapping[str, Array], x: Array, how: Pass) -> tuple[Array | None, Array | None]:
+        """What `unroll` takes as hold and candidate_factor."""
+        return self._hold(params, x, how), self._factor(params, x, how)
+
+    def unrolled(
+        self,
+        params: Mapping[str, Array],
+        x: Array,
+        lengths: GivenLengths,
+        initial_state: Array | None = None,
+        *,
+        drawn: tuple[Array | None, Array | None],
+    ) -> tuple[Array, RecurrentTape]:
+        """The forward pass with what was `drawn` for it."""
+        traj = unroll(self.cell, params, x, initial_state, lengths, *drawn)
         return traj.states[1:, 0], RecurrentTape(traj)
 
     def _hold(self, params: Mapping[str, Array], x: Array, how: Pass) -> Array | None:

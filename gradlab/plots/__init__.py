@@ -1,4 +1,4 @@
-"""Figures of a Dataset of `analyze`: pure functions from the Dataset to a plotly Figure, without the app.
+"""Figures of a Dataset of `analyze` or `compare`: pure functions from the Dataset to a plotly Figure, without the app.
 
 All take the Dataset first and a theme, "light" or "dark", and raise InputError where the Dataset lacks what they draw.
 `FIGURES` holds them by name.
@@ -14,16 +14,19 @@ from .attending import alignment
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
+from .compare import comparison
 from .gradient import short_label, theory_misses
 from .marks import plot_text
+from .network import layer_strips, network
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
 from .phase import phase_diagram
-from .report import html_report, png, save, table, training_report
+from .report import comparison_report, html_report, png, save, table, training_report
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
 from .training import course_table, training_course
 from .travel import credit, product_norms, singular_values, span_paths
+from .tree import tree_figure
 
 FIGURES: Registry[Callable[..., go.Figure]] = Registry("figure")
 for _figure in (
@@ -42,6 +45,7 @@ for _figure in (
     span_paths,
     lyapunov,
     lyapunov_course,
+    comparison,
     alignment,
 ):
     FIGURES.add(_figure.__name__, _figure)
@@ -54,6 +58,8 @@ __all__ = [
     "clipping",
     "colour_of",
     "colour_scale",
+    "comparison",
+    "comparison_report",
     "course_table",
     "credit",
     "data",
@@ -61,8 +67,10 @@ __all__ = [
     "gates",
     "gradient_flow",
     "html_report",
+    "layer_strips",
     "lyapunov",
     "lyapunov_course",
+    "network",
     "one_step",
     "parameters",
     "paths",
@@ -80,6 +88,7 @@ __all__ = [
     "theory_misses",
     "training_course",
     "training_report",
+    "tree_figure",
     "unit_map",
     "weights",
 ]

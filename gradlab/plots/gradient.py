@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..config.labels import setting_text
 from ..errors import InputError
 from ..runs.attributes import config_fields, overflow, text_of, unit_of
 from ..runs.verdicts import log_rate_per_step
@@ -67,13 +68,13 @@ def gradient_panel(ds: xr.Dataset, pins: Sequence[xr.Dataset], theme: str, heigh
         power_axis(*y_range),
         traces,
         [curve.end for curve in curves],
-        _rules([*(curve.y for curve in curves), low, high], y_range, LINE / height),
+        rules([*(curve.y for curve in curves), low, high], y_range, LINE / height),
         _notes(ds),
         "Norm of dL/dstate at step t as a share of what reaches the last step; L = u·h with a random unit vector u",
     )
 
 
-def _rules(drawn: list[np.ndarray], y_range: tuple[float, float], line_height: float) -> list[Rule]:
+def rules(drawn: list[np.ndarray], y_range: tuple[float, float], line_height: float) -> list[Rule]:
     """1, its words where nothing is drawn; and float32's precision where a curve falls below it.
 
     line_height: of the words, as a share of the panel's.
@@ -175,7 +176,7 @@ def pin_label(pin: xr.Dataset, ds: xr.Dataset) -> str:
     differing = {name: value for name, value in theirs.items() if value != ours.get(name)}
     if "cell" in differing and not differing.get("forget_bias"):
         differing.pop("forget_bias", None)  # most likely the other cell has none
-    return ", ".join(_field_text(*item) for item in differing.items()) or text_of(pin, "cell", "pin")
+    return ", ".join(setting_text(*item) for item in differing.items()) or text_of(pin, "cell", "pin")
 
 
 def _settings(ds: xr.Dataset) -> dict[str, Any]:
@@ -184,13 +185,6 @@ def _settings(ds: xr.Dataset) -> dict[str, Any]:
         return config_fields(ds)
     except InputError:
         return {}
-
-
-def _field_text(name: str, value: Any) -> str:
-    """One field in words: "gain 3", "forget bias chrono"; a thing's name stands for itself: "lstm", "orthogonal"."""
-    if isinstance(value, str) and name in ("cell", "activation", "recurrent_init"):
-        return value
-    return f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
 
 
 def _notes(ds: xr.Dataset) -> list[str]:

@@ -18,12 +18,14 @@ from ..config.train import TrainConfig
 from ..data import disk
 from ..errors import InputError
 from ..runs.attributes import config_of, text_of, versions
+from ..runs.ranking import ranking_rows
 from ..runs.recorded import CAPTION, median_rows
 from ..runs.rows import rows
-from ..runs.verdicts import lag_shares, share_left
+from ..runs.verdicts import lag_shares, share_left, steps_back
 from ..wording import number_text, power_text, times
 from .clipped import clipping
 from .colours import THEMES
+from .compare import comparison
 from .marks import plot_text
 from .network import network
 from .overview import explore, gradient_flow
@@ -50,7 +52,7 @@ def table(ds: xr.Dataset | xr.DataTree) -> list[dict[str, Any]]:
     share, steps = share_left(ds).values, ds.sizes["step"]
     factors = {"typical factor": log(typical_factor(ds)), largest_name(ds): log(largest_factor(ds))}
     rows = []
-    for back in _steps_back(steps):
+    for back in sorted({*steps_back(steps), steps - 1}):
         at = steps - back
         texts = {name: _text(logs[at - 1], number_text) if at else "" for name, logs in factors.items()}
         rows.append({"steps back": back, "step": at, "share left": _text(share[at], power_text), **texts})
@@ -64,14 +66,8 @@ def _network_rows(found: xr.DataTree) -> list[dict[str, Any]]:
     return [
         {head: back, "share left at the input": _text(shares[back], power_text)}
         | {f"gradient in {row.title}": _text(row.logs[::-1][back], power_text) for row in layers[:MOST_LAYERS]}
-        for back in _steps_back(len(shares) - 1)
+        for back in steps_back(len(shares) - 1)
     ]
-
-
-def _steps_back(steps: int) -> list[int]:
-    """0, then 1, 2, 5 times the powers of ten, then the first step and the initial state."""
-    series = {digit * 10**power for power in range(len(str(steps))) for digit in (1, 2, 5)}
-    return sorted({0, steps - 1, steps} | {back for back in series if back < steps})
 
 
 def _text(value: float, say: Any) -> str:
@@ -134,6 +130,19 @@ def training_report(
     advised = ["<h2>Clip advisor</h2>" + "".join(f"<p>{_text_html(line)}</p>" for line in advice)] if advice else []
     sections = [*_figures(figures), *advised, _numbers(course_table(runs))]
     return _page(_title(runs[0]), headline, details, sections + _provenance(runs, TrainConfig))
+
+
+def comparison_report(ds: xr.Dataset, headline: str, details: Sequence[str]) -> str:
+    """One HTML page of runs that are compared: words, the figure, the ranking, and how to repeat each of them.
+
+    ds: of `gradlab.compare`. Raises InputError for another one.
+    """
+    figures = _figures({"": comparison(ds)})
+    runs = [
+        xr.Dataset(attrs={"label": str(name), "config": str(config), "versions": text_of(ds, "versions")})
+        for name, config in zip(ds.run.values, ds.config.values, strict=True)
+    ]
+    return _page(_title(ds), headline, details, [*figures, _numbers(ranking_rows(ds)), *_provenance(runs, RunConfig)])
 
 
 def _page(title: str, headline: str, details: Sequence[str], sections: Sequence[str]) -> str:

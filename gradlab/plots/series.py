@@ -14,11 +14,11 @@ TIME_BINS = 400  # of a heat map
 UNIT_BINS = 128
 
 
-def require(ds: xr.Dataset, *names: str) -> None:
-    """InputError unless the Dataset holds all these variables, of one model."""
+def require(ds: xr.Dataset, *names: str, by: str = "analyze") -> None:
+    """InputError unless the Dataset holds all these variables, of one model. by: the function that makes such ones."""
     if missing := [name for name in names if name not in ds]:
         raise InputError(
-            f"the figure needs {', '.join(missing)}, which this Dataset lacks; make it with gradlab.analyze(...). "
+            f"the figure needs {', '.join(missing)}, which this Dataset lacks; make it with gradlab.{by}(...). "
             f"It holds {', '.join(map(str, ds.data_vars)) or 'nothing'}",
             "ds",
         )

@@ -12,7 +12,7 @@ from ..arrays import Array, Namespace, device_namespace, placed, quiet
 from ..cells import Cell, make_cell
 from ..config import RunConfig, controls
 from ..config.architecture import is_single
-from ..config.network import NetworkConfig
+from ..config.network import NetworkConfig, generated
 from ..data import input_chunks
 from ..errors import InputError
 from ..importers import load_weights
@@ -61,6 +61,11 @@ def whole_input(config: RunConfig) -> np.ndarray:
     return _input(config, config.steps, config.input_size)[0]
 
 
+def input_of(config: RunConfig) -> Array:
+    """The input (T, B, D) of any run."""
+    return build(config)[2] if is_single(config) else whole_input(config)
+
+
 def moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
     """Input on a device; what is beyond the range of the dtype becomes infinite, which the engine refuses."""
     with quiet():
@@ -70,6 +75,18 @@ def moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
 def chosen_activation(config: RunConfig) -> str | None:
     """The activation that was asked for; None where it is only the default, as weights may be of another."""
     return config.activation if "activation" in config.model_fields_set else None
+
+
+def own_weights(config: RunConfig) -> Cell | None:
+    """The cell of the file that a configuration takes its weights from; None where they are drawn."""
+    if config.weights is None:
+        return None
+    return load_weights(config.weights, activation=chosen_activation(config))[0]
+
+
+def input_width(config: RunConfig) -> int:
+    """Number of features of the input that a configuration describes."""
+    return config.input_size if generated(config) else int(_input(config, config.steps, 1)[0].shape[-1])
 
 
 def _input(config: RunConfig, chunk: int, input_size: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:

@@ -1,9 +1,10 @@
-"""The curves of a run as a table of text, one row per step."""
+"""The curves of a run, or of several, as a table of text, one row per step."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from .rows import rows
-from .verdicts import lag_shares, share_left
+from .verdicts import lag_shares, median, share_left
 
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
 
@@ -41,3 +42,14 @@ def _of_network(found: xr.DataTree) -> Iterator[list[Any]]:
     yield ["lag", "ln_share_left", *(f"ln_grad_norm_{row.path.replace('/', '_') or 'inputs'}" for row in layers)]
     for lag, share in enumerate(lag_shares(found).tolist()):
         yield [lag, share, *(float(row.logs[::-1][lag]) for row in layers)]
+
+
+def csv_of_comparison(ds: xr.Dataset) -> str:
+    """CSV of a Dataset of `compare`, one row per lag: ln of the share left of every run, median over seeds."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["lag", *(f"ln_share_left {name}" for name in ds.run.values)])
+    middle = median(ds.log_input_share.transpose("lag", "run", "seed").values)
+    for lag, shares in zip(ds.lag.values.tolist(), middle.tolist(), strict=True):
+        writer.writerow([lag, *("" if math.isnan(share) else share for share in shares)])
+    return table.getvalue()

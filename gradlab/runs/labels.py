@@ -83,10 +83,14 @@ def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str
     }
 
 
+def versions_json() -> str:
+    """Versions of what computes, as an attribute can hold them."""
+    return json.dumps({"gradlab": __version__, "numpy": np.__version__, "python": platform.python_version()})
+
+
 def circumstances(array: Array) -> dict[str, str]:
     """Versions, and the device and precision of an array that was computed with."""
-    versions = {"gradlab": __version__, "numpy": np.__version__, "python": platform.python_version()}
-    return {"versions": json.dumps(versions), "device": namespace(array).__name__, "dtype": str(array.dtype)}
+    return {"versions": versions_json(), "device": namespace(array).__name__, "dtype": str(array.dtype)}
 
 
 def labelled(

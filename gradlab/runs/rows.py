@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..registry import unknown
+from ..wording import layer_title
 from .verdicts import joint_log_norm, median
 
 INPUTS = "inputs"  # in place of a path, what reaches the inputs of the whole
@@ -57,7 +57,7 @@ def by_depth(logs: np.ndarray, depths: np.ndarray) -> np.ndarray:
 
 def _row(node: xr.DataTree) -> Iterator[Row]:
     ds, path = node.dataset, node.path.strip("/")
-    title = title_of(path)
+    title = layer_title(path)
     if "node_parent" in ds:
         logs, depths = (a.transpose("node", "sample").values for a in (joint_log_norm(ds), ds.node_depth))
         yield Row(path, "tree", title, by_depth(logs, depths)[::-1], levels=True)
@@ -96,8 +96,3 @@ def node_of(found: xr.DataTree, path: str) -> xr.DataTree:
 def dataset_of(found: xr.DataTree, path: str) -> xr.Dataset:
     """What was recorded of a layer, without what it has from the whole. Raises InputError where it is not there."""
     return node_of(found, path).to_dataset(inherit=False)
-
-
-def title_of(path: str) -> str:
-    """The path of a node in words: "layer 2, backward"."""
-    return ", ".join(re.sub(r"(?<=[a-z])(?=\d)", " ", part) for part in path.split("/"))

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from ..wording import counted, factor_text, power_text
+from ..wording import counted, factor_text, layer_title, power_text
 from .attributes import activation_name, overflow, unit_of
 
 BACK = {"step": "back", "level": "down"}  # what is counted from where the loss is, and which way
@@ -36,8 +36,8 @@ class Verdict:
     where nothing at all is left, whose rate is 0: every field is one that JSON knows.
     half_life: steps over which it halves (vanishing) or doubles (exploding), else None.
     reach: how many steps back at least 1 % is left throughout. steps: T.
-    unit: "step", or "level" of trees, where all this counts levels below the root. Of a network it is about what
-    reaches its inputs, in place of the states.
+    unit: "step", or "level" of trees, where all this counts levels below the root. of_inputs: whether it is about what
+    reaches the inputs of a network, in place of the states; then it need not fade at one rate.
     """
 
     word: str
@@ -49,6 +49,7 @@ class Verdict:
     details: list[str] = field(default_factory=list)
     why: str = ""
     unit: str = "step"
+    of_inputs: bool = False
 
     @property
     def rate(self) -> float:
@@ -72,6 +73,10 @@ class Verdict:
         """The verdict in one sentence."""
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
+        if self.of_inputs and self.word == "carried":
+            return (
+                f"{HEADLINES[self.word]}: {power_text(self.log_factor or 0.0)} after {counted(self.steps, self.unit)}."
+            )
         return f"{HEADLINES[self.word]}: {self.rate_text} per {self.unit} {BACK[self.unit]}."
 
     def __str__(self) -> str:
@@ -96,7 +101,9 @@ def _of_network(found: xr.DataTree) -> Verdict:
     """On a network: from what reaches its inputs, by how far they stand from where the loss is."""
     lags, unit = lag_shares(found), "level" if "lag" in found.log_input_share.attrs else "step"
     judged = _judge(lags, unit)
-    return replace(judged, details=judged.details + _between(judged.word, lags, unit), why=_layers_text(found))
+    first = int(judged.word == "carried")  # the headline has the factor
+    details = judged.details[first:] + between(judged.word, lags, unit)
+    return replace(judged, details=details, why=_layers_text(found), of_inputs=True)
 
 
 def lag_shares(found: xr.DataTree) -> np.ndarray:
@@ -110,7 +117,7 @@ def lag_shares(found: xr.DataTree) -> np.ndarray:
     return median(share)[: int(np.median((~np.isnan(share)).sum(axis=0)))]
 
 
-def _between(word: str, lags: np.ndarray, unit: str) -> list[str]:
+def between(word: str, lags: np.ndarray, unit: str) -> list[str]:
     """What is lost on the way though both ends have it, as of a net of both directions."""
     if word != "carried" or not lags.size or lags.min() >= min(REACH, lags[-1] - FACTOR):
         return []
@@ -125,7 +132,7 @@ def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
         return Verdict("too short", steps, 0.0, 0.0, None, 0, _details("too short", lags, None, 0, unit), unit=unit)
     log_factor = float(lags[-1])
     log_rate = log_factor / (steps - 1)
-    word, reach = _word(log_factor, steps, unit), _reach(lags)
+    word, reach = word_of(log_factor, steps, unit), _reach(lags)
     half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
     factor, rate = (log if math.isfinite(log) else None for log in (log_factor, log_rate))
     details = _details(word, lags, half_life, reach, unit)
@@ -209,7 +216,14 @@ def standard_error(ds: xr.Dataset) -> float:
     return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
 
 
-def _word(log_factor: float, steps: int, unit: str) -> str:
+def steps_back(last: int) -> list[int]:
+    """Lags for a table: 0, then 1, 2, 5 times the powers of ten, then the last one."""
+    series = {digit * 10**power for power in range(len(str(last))) for digit in (1, 2, 5)}
+    return sorted({0, last} | {back for back in series if back < last})
+
+
+def word_of(log_factor: float, steps: int, unit: str = "step") -> str:
+    """The verdict's word for ln of the factor over all of so many steps, or levels of a tree."""
     if steps < LEAST[unit]:
         return "too short"
     if abs(log_factor) <= FACTOR:
@@ -254,7 +268,7 @@ def _layers_text(found: xr.DataTree) -> str:
     factors = {
         node.path.strip("/"): _log_typical(node.dataset) for node in found.subtree if "jacobian_frobenius" in node
     }
-    texts = [f"{factor_text(log)} in {name.replace('/', ', ')}" for name, log in factors.items()]
+    texts = [f"{factor_text(log)} in {layer_title(name)}" for name, log in factors.items()]
     return f"one step back in a random direction: {'; '.join(texts)}" if texts else ""
 
 

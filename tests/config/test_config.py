@@ -268,7 +268,7 @@ def test_slider_ranges_are_those_of_the_app():
     assert (steps.min, steps.max, steps.limit) == (10, 500, 20_000)
     assert (bias.min, bias.max) == (-2, 6)
     basic = [name for name, control in controls().items() if control.level == "basic"]
-    assert basic == ["architecture", "cell", "activation", "gain", "steps", "forget_bias"]
+    assert basic == ["architecture", "layers", "heads", "cell", "activation", "gain", "steps", "forget_bias", "tree"]
 
 
 # what network it is

@@ -174,7 +174,7 @@ def test_clipping_of_the_update_is_said_to_leave_the_curve() -> None:
 
 def test_labels_of_runs() -> None:
     assert explore_draw.label(PRESETS["gru"].config()) == "GRU"
-    assert explore_draw.label(SMALL.replace(cell="lstm", gain=2.0)) == "lstm, gain 2, steps 20, hidden size 8 …"
+    assert explore_draw.label(SMALL.replace(cell="lstm", gain=2.0)) == "LSTM, gain 2, steps 20, hidden size 8 …"
 
 
 def test_pins_are_drawn_with_their_labels() -> None:

@@ -155,6 +155,13 @@ def test_given_biases_are_set_to_zero_where_units_are_dead_or_saturated(word, of
     assert "Biases 0 (b_h)" not in proposed(word, factors, activation="identity")
 
 
+@pytest.mark.parametrize(("activation", "bounded"), [("tanh", True), ("hard_tanh", True), ("relu", False)])
+def test_an_lstm_has_a_bounded_candidate(activation, bounded):
+    found = proposed("vanishing", vanilla(activation), activation=activation)["LSTM with chrono forget biases"]
+    lstm = {"cell": "lstm", "forget_bias": "chrono", "recurrent_init": "uniform", "gain": 1.0}
+    assert found.change.fields == lstm | ({} if bounded else {"activation": "tanh"})
+
+
 def test_a_leaky_unit_is_for_dead_ones():
     found = proposed("dead units", vanilla("relu", log_rate=-1.0, drive=1.0), activation="relu")
     assert found[f"Leaky_relu, gain {edge_gain('leaky_relu', 1.0):g}"].change.fields["activation"] == "leaky_relu"

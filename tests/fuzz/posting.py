@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 
 from dashboard import controls, form, ids, posts
 from dashboard.app import create_app
+from dashboard.pages.compare.slots import slot, values
 from dashboard.pages.explore.tabs import chaos, travel
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
@@ -19,6 +20,16 @@ CALLBACKS = {output: known for output, known in APP.callback_map.items() if "cal
 TRAIN = TrainConfig(steps=12, hidden_size=6, batch_size=4, iterations=60)
 LOOK = {"theme": "light", "narrow": False}
 ABOUT = {"query": to_query(SMALL), "theme": "light"}
+SLOT = slot(SMALL)
+COMPARED = {
+    "rows": [SLOT.query],
+    "raw": {f"0-{name}": value for name, value in SLOT.raw.items()},
+    "equal": "parameters",
+    "seeds": 2,
+    "rest": "",
+    "by": "10",
+    **LOOK,
+}
 VALUES = {  # of components by id, as the pages send them
     ids.SHELL.path: "/",
     ids.EXPLORE.search: "?gain=2&pin=gain%3D0.5",
@@ -31,6 +42,11 @@ VALUES = {  # of components by id, as the pages send them
     ids.EXPLORE.tabs: "why",
     chaos.WORK.ids.run: ABOUT,
     travel.WORK.ids.run: ABOUT,
+    ids.COMPARE.search: "?run=gain%3D2&run=cell%3Dlstm&equal=parameters&seeds=2",
+    ids.COMPARE.request: COMPARED,
+    ids.COMPARE.rows: COMPARED["rows"],
+    ids.COMPARE.tick: {"at": 1.5, "done": 0},
+    ids.COMPARE.preset: "gru",
     ids.PHASE.search: "?gain=2&axes=w-v",
     ids.PHASE.request: {
         "values": {"activation": "tanh", "axes": "w-b", "sigma_w": 1.5, "sigma_b": 0.1, "sigma_v": 1},
@@ -47,6 +63,7 @@ VALUES = {  # of components by id, as the pages send them
     ids.TRAIN.back: 0,
     ids.TRAIN.shown: {"stamp": ["light", False, 0], "last": 2, "runs": ["0000aaaa"], "more": True, "at": 1.5},
 }
+VALUES |= {ids.control(name): value for name, value in values([SLOT] * 6).items()}
 for of, config in ((RunConfig, SMALL), (TrainConfig, TRAIN)):
     VALUES |= {ids.control(form.key(key, of)): value for key, value in form.raw(config).items()}
 HELD = {"n_clicks": 1, "n_intervals": 3, "contents": upload(b"a,b\n1,2\n2,4\n3,1\n"), "filename": "a.csv"}

@@ -1,9 +1,9 @@
 """Does a test notice when a line is wrong? `python -m tests.mutants [--number N] [--seed N] [FILE ...]`, run by hand.
 
-Draws mutants of the files below, or of those that are named, runs the tests of their room on each until one fails, and
+Draws mutants of the files below, or of those that are named, runs the tests of their rooms on each until one fails, and
 lists the survivors: lines that no test needs. Mutants that make no difference are not drawn: equivalent.toml has them.
-Each is tried in a child of one process that has collected the tests; what survives there, or cannot be changed in code
-that is imported already, is tried again in a process of its own. A few seconds each.
+Each is tried in a child of one process that has collected the tests, or, where code that is imported already cannot be
+changed, in a process of its own. A few seconds each.
 """
 
 import argparse
@@ -23,36 +23,34 @@ from .mutate import mutants
 from .trials import AT_ONCE, LIMIT, NOTHING, ROOT, UNABLE, Case, Trials, case_text
 
 PYTEST = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-FILES = {
-    "gradlab/engine/*.py": "tests/engine",
-    "gradlab/learning/clip*.py": "tests/learning",
-    "gradlab/learning/optimizers.py": "tests/learning",
-    "gradlab/training/checkpoint.py": "tests/training",
-    "gradlab/diagnosis/*.py": "tests/diagnosis",
-    "gradlab/config/links.py": "tests/config",
-    "dashboard/form.py": "tests/dashboard/test_form.py",
+FILES = {  # the rooms whose tests should notice what is wrong
+    "gradlab/engine/*.py": ("tests/engine", "tests/cells", "tests/products"),
+    "gradlab/learning/clip*.py": ("tests/learning",),
+    "gradlab/learning/optimizers.py": ("tests/learning",),
+    "gradlab/training/checkpoint.py": ("tests/training",),
+    "gradlab/diagnosis/*.py": ("tests/diagnosis",),
+    "gradlab/config/links.py": ("tests/config",),
+    "dashboard/form.py": ("tests/dashboard/test_form.py",),
 }
-WIDER = {"tests/engine": ("tests/cells", "tests/products")}  # rooms that test a file too; for what survives its own
 
 
 def cases(named: list[str]) -> Iterator[Case]:
     """Every mutant of the files."""
-    for pattern, tests in FILES.items():
+    for pattern, rooms in FILES.items():
         for file in sorted(ROOT.glob(pattern)):
             path = str(file.relative_to(ROOT))
             if not named or path in named:
-                yield from (Case(path, tests, mutant) for mutant in mutants(file.read_text("utf-8")))
+                yield from (Case(path, rooms, mutant) for mutant in mutants(file.read_text("utf-8")))
 
 
 def survives_alone(case: Case) -> bool:
     """Whether all tests pass where the mutant is what is imported."""
-    assert case.mutant is not None
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "mutant.py"
         source.write_text(case.mutant.source, "utf-8")
         settings = os.environ | {"MUTANT_OF": str(ROOT / case.path), "MUTANT": str(source)}
         command = [sys.executable, "-B", "-m", "pytest", *PYTEST, "-p", "tests.mutants.alone"]
-        command += [case.tests, *WIDER.get(case.tests, ())]
+        command += case.rooms
         try:
             done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, timeout=LIMIT, check=False)
         except subprocess.TimeoutExpired:
@@ -70,13 +68,14 @@ def main() -> int:
     known, everything = declared(), [*cases(asked.files)]
     found = [case for case in everything if not any(e.covers(case.path, case.mutant) for e in known)]
     drawn = random.Random(asked.seed).sample(found, min(asked.number, len(found)))
-    trials, rooms = Trials(drawn), sorted({case.tests for case in drawn})
+    trials = Trials(drawn)
     os.chdir(ROOT)
-    if pytest.main([*PYTEST, "-s", *rooms], plugins=[trials]) not in (0, 5):  # 5: as no test ran in this process
+    if pytest.main([*PYTEST, "-s", *trials.rooms], plugins=[trials]) not in (0, 5):  # 5: as no test ran in this process
         return 1
-    doubtful = [case for case, failed in trials.found.items() if failed in (NOTHING, UNABLE)]
+    left = [case for case, failed in trials.found.items() if failed == NOTHING]
+    unable = [case for case, failed in trials.found.items() if failed == UNABLE]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        left = [case for case, survives in zip(doubtful, pool.map(survives_alone, doubtful), strict=True) if survives]
+        left += [case for case, survives in zip(unable, pool.map(survives_alone, unable), strict=True) if survives]
     print(*(f"SURVIVES {case_text(case)}" for case in left), sep="\n")
     print(f"{len(drawn) - len(left)} of {len(drawn)} mutants were noticed, of {len(found)} that can be drawn;", end=" ")
     print(f"{len(everything) - len(found)} more are known to make no difference")

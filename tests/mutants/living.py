@@ -18,20 +18,20 @@ def functions_of(paths: set[Path]) -> dict[Path, list[FunctionType]]:
     return found
 
 
-def exchange(source: str, mutant: str, living: list[FunctionType]) -> bool:
-    """Give the functions that a mutant changes their new code; False where that cannot be all of what it changes."""
+def exchange(source: str, mutant: str, living: list[FunctionType]) -> set[str]:
+    """Give the functions that a mutant changes their new code; their names, none where that cannot be all of it."""
     old, new = (compile(text, "", "exec") for text in (ast.unparse(ast.parse(source)), mutant))
     before, after = _functions(old), _functions(new)
     changed = {name for name, codes in before.items() if codes != after.get(name)}
     concerned = [f for f in living if f.__code__.co_qualname in changed]
     pairs = [(f, after.get(f.__code__.co_qualname, [])) for f in concerned]
     if _bodies(old) != _bodies(new) or not pairs:
-        return False
+        return set()
     if any(len(codes) != 1 or codes[0].co_freevars != f.__code__.co_freevars for f, codes in pairs):
-        return False
+        return set()
     for function, (code,) in pairs:
         function.__code__ = code
-    return True
+    return changed
 
 
 def _functions(code: CodeType) -> dict[str, list[CodeType]]:

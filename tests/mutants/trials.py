@@ -1,38 +1,39 @@
-"""Mutants, each tried in a child of the process that has collected the tests: it begins with the first test."""
+"""Mutants, each tried in a child of the process that has collected the tests, by tests that run what it changes."""
 
 import multiprocessing
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from .living import exchange, functions_of
 from .mutate import Mutant
+from .reach import Reach
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
-LIMIT = 900.0  # s; a mutant that takes longer has been noticed
+LIMIT = 400.0  # s; a mutant that takes longer has been noticed
 NOTHING, UNABLE = "unnoticed", "not here"  # instead of a test that fails; the latter cannot be put into living code
 
 
 class Case(NamedTuple):
-    """A mutant of a file, None for the file as it is, and the tests that should notice it."""
+    """A mutant of a file, and the rooms whose tests should notice it."""
 
     path: str
-    tests: str
-    mutant: Mutant | None
+    rooms: tuple[str, ...]
+    mutant: Mutant
 
 
 class Child(NamedTuple):
-    """A mutant that is being tried."""
+    """What is being tried: a mutant, or a room's tests without one."""
 
-    case: Case
+    what: Case | str
     process: BaseProcess
     answer: Connection
     until: float
@@ -41,95 +42,133 @@ class Child(NamedTuple):
 class Trials:
     """A pytest plugin that runs the collected tests on each mutant until one fails; `found` has that test for each.
 
-    First come the tests that noticed a mutant of the file before, then those that are called like the file.
+    First every room without a mutant, to see which functions each test runs. A mutant is then tried on the modules in
+    which some test runs what it changes, as others can build on what a fixture keeps of that; those tests first that
+    noticed a mutant of the file before, then those that run it themselves, the quickest modules first.
     """
 
     def __init__(self, cases: list[Case]) -> None:
-        rooms = dict.fromkeys(Case("", case.tests, None) for case in cases)
-        self.cases = [*rooms, *cases]
+        self.cases = cases
+        self.rooms = sorted({room for case in cases for room in case.rooms})
         self.found: dict[Case, str] = {}
         self.noticed: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.reach = Reach({ROOT / case.path for case in cases})
         self.failed = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.reach.add_time(report.nodeid, report.duration)
         if report.failed:
             self.failed = report.nodeid
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed:
             raise session.Failed("the tests cannot be collected")
+        self.items = session.items
         self.living = functions_of({ROOT / case.path for case in self.cases})
-        children: list[Child] = []
-        for case in self.cases:
-            children.append(self._start(session, case))
-            while len(children) == AT_ONCE:
-                children = list(self._answered(children))
-        while children:
-            children = list(self._answered(children))
+        self._each(self.rooms, self._run_room, self._note_room)
+        self._each(self.cases, self._try, self._note)
         return True
 
-    def _start(self, session: pytest.Session, case: Case) -> Child:
-        context = multiprocessing.get_context("fork")
-        answer, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=self._try, args=(session, case, theirs))
-        process.start()
-        theirs.close()
-        return Child(case, process, answer, time.monotonic() + LIMIT)
+    def _each(self, things: Iterable[Any], target: Callable[..., None], note: Callable[[Any, Any], None]) -> None:
+        """Have children do something with each of the things, and take note of what they answer."""
+        children: list[Child] = []
+        for thing in things:
+            children.append(_start(target, thing))
+            while len(children) == AT_ONCE:
+                children = list(_answered(children, note))
+        while children:
+            children = list(_answered(children, note))
 
-    def _answered(self, children: list[Child]) -> Iterator[Child]:
-        """Wait for an answer; yield those that have none yet."""
-        ready = wait([child.answer for child in children], max(0.0, children[0].until - time.monotonic()))
-        for child in children:
-            if child.answer not in ready and time.monotonic() < child.until:
-                yield child
-                continue
-            self._note(child.case, _answer_of(child) if child.answer in ready else "time")
-            child.process.kill()
-            child.process.join()
+    def _note_room(self, room: str, answer: tuple[str, Reach] | str) -> None:
+        failed, reach = answer if isinstance(answer, tuple) else (answer, self.reach)
+        if failed:
+            raise RuntimeError(f"{room} fails without a mutant: {failed}")
+        self.reach.join(reach)
 
     def _note(self, case: Case, failed: str) -> None:
-        if case.mutant is None:
-            if failed != NOTHING:
-                raise RuntimeError(f"{case.tests} fails without a mutant: {failed}")
-            return
         self.found[case], by = failed, ""
         if failed not in (NOTHING, UNABLE):
             self.noticed[case.path][failed] += 1
             failed, by = "noticed", f"  {failed}"
         print(f"{failed:9} {case_text(case)}{by}", flush=True)
 
-    def _try(self, session: pytest.Session, case: Case, answer: Connection) -> None:
+    def _run_room(self, room: str, answer: Connection) -> None:
+        """In the child: send the first test that fails, and what every test runs."""
+        self._run([item for item in self.items if item.nodeid.startswith(room)], self.reach.of_test)
+        answer.send((self.failed, self.reach))
+
+    def _try(self, case: Case, answer: Connection) -> None:
         """In the child: send the first test that fails."""
+        path = ROOT / case.path
+        changed = exchange(case.mutant.original, case.mutant.source, self.living[path])
+        if not changed:
+            answer.send(UNABLE)
+            return
+        self._run(self._chosen(case, {(path, name) for name in changed}))
+        answer.send(self.failed or NOTHING)
+
+    def _run(self, items: list[pytest.Item], around: Callable[[str], Any] | None = None) -> None:
+        """Run tests until one fails, silently."""
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
-        source = (ROOT / case.path).read_text("utf-8") if case.mutant else ""
-        if case.mutant and not exchange(source, case.mutant.source, self.living[ROOT / case.path]):
-            answer.send(UNABLE)
-            return
-        items = self._ordered(session.items, case)
         for item, following in zip(items, [*items[1:], None], strict=True):
+            if around is not None:
+                around(item.nodeid)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 break
-        session._setupstate.teardown_exact(None)
-        answer.send(self.failed or NOTHING)
+        if items:
+            items[0].session._setupstate.teardown_exact(None)
 
-    def _ordered(self, items: list[pytest.Item], case: Case) -> list[pytest.Item]:
-        first = [*(test for test, _ in self.noticed[case.path].most_common()), f"test_{Path(case.path).stem}"]
-        own = [item for item in items if item.nodeid.startswith(case.tests)]
-        return sorted(
-            own, key=lambda item: next((n for n, test in enumerate(first) if test in item.nodeid), len(first))
-        )
+    def _chosen(self, case: Case, changed: set[tuple[Path, str]]) -> list[pytest.Item]:
+        """The tests that may notice what is changed, in order."""
+        before = [test for test, _ in self.noticed[case.path].most_common()]
+        inside = [item for item in self.items if item.nodeid.startswith(case.rooms)]
+        direct = {item.nodeid for item in inside if self.reach.meets(item.nodeid, changed)}
+        spent: Counter[str] = Counter()
+        for test in direct:
+            spent[_module(test)] += self.reach.seconds[test]
+
+        def order(item: pytest.Item) -> tuple[int, bool, float, str]:
+            known, module = before.index(item.nodeid) if item.nodeid in before else len(before), _module(item.nodeid)
+            return known, item.nodeid not in direct, spent[module], module
+
+        return sorted((item for item in inside if _module(item.nodeid) in spent), key=order)
 
 
-def _answer_of(child: Child) -> str:
+def _module(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _start(target: Callable[..., None], thing: Any) -> Child:
+    context = multiprocessing.get_context("fork")
+    answer, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=target, args=(thing, theirs))
+    process.start()
+    theirs.close()
+    return Child(thing, process, answer, time.monotonic() + LIMIT)
+
+
+def _answered(children: list[Child], note: Callable[[Any, Any], None]) -> Iterator[Child]:
+    """Wait for an answer; yield those that have none yet."""
+    ready = wait([child.answer for child in children], max(0.0, children[0].until - time.monotonic()))
+    for child in children:
+        if child.answer not in ready and time.monotonic() < child.until:
+            yield child
+            continue
+        note(child.what, _answer_of(child) if child.answer in ready else "time")
+        child.process.kill()
+        child.process.join()
+
+
+def _answer_of(child: Child) -> Any:
     try:
-        return str(child.answer.recv())
+        return child.answer.recv()
     except EOFError:  # it died
         return "died"
 
 
 def case_text(case: Case) -> str:
     """Where a mutant is and what it changes."""
-    return f"{case.path}:{case.mutant.line}  {case.mutant.text}" if case.mutant else case.tests
+    return f"{case.path}:{case.mutant.line}  {case.mutant.text}"

@@ -20,9 +20,9 @@ from ..plotting import LN10, each_figure, each_run, fading, named, synthetic, wo
 
 
 @pytest.fixture(scope="module")
-def drawn(runs):
+def drawn(shown):
     """(run, figure) -> the figure; none of the tests changes it."""
-    return cache(lambda run, figure: plots.FIGURES[figure](runs[run]))
+    return cache(lambda run, figure: plots.FIGURES[figure](shown(run, figure)))
 
 
 def assert_in_colours(fig, theme):
@@ -43,8 +43,8 @@ def test_every_figure_of_every_run(drawn, run, figure):
 
 @pytest.mark.parametrize("run", ["every", "step"])
 @each_figure
-def test_every_figure_in_the_dark(runs, run, figure):
-    assert_in_colours(plots.FIGURES[figure](runs[run], theme="dark"), "dark")
+def test_every_figure_in_the_dark(shown, run, figure):
+    assert_in_colours(plots.FIGURES[figure](shown(run, figure), theme="dark"), "dark")
 
 
 @each_figure
@@ -65,15 +65,15 @@ def test_no_infinity_is_sent(drawn, run):
 
 
 @each_figure
-def test_unknown_theme(runs, figure):
+def test_unknown_theme(shown, figure):
     with pytest.raises(InputError, match="unknown theme 'drak'. Did you mean 'dark'"):
-        plots.FIGURES[figure](runs["elman"], theme="drak")
+        plots.FIGURES[figure](shown("elman", figure), theme="drak")
 
 
 @each_figure
 def test_what_the_dataset_lacks_is_named(figure):
     empty = xr.Dataset({"something": 1.0})
-    with pytest.raises(InputError, match=r"the figure needs \w+.*gradlab.analyze.*It holds something"):
+    with pytest.raises(InputError, match=r"the figure needs \w+.*gradlab.(analyze|compare).*It holds something"):
         plots.FIGURES[figure](empty)
 
 
@@ -241,8 +241,8 @@ def test_at_most_five_pins():
     ("changed", "label"),
     [
         ({"gain": 3.0}, "gain 3"),
-        ({"cell": "lstm"}, "lstm"),
-        ({"cell": "lstm", "forget_bias": "chrono"}, "lstm, forget bias chrono"),
+        ({"cell": "lstm"}, "LSTM"),
+        ({"cell": "lstm", "forget_bias": "chrono"}, "LSTM, forget bias chrono"),
         ({"steps": 50, "recurrent_init": "orthogonal"}, "orthogonal, steps 50"),
         ({}, "Elman"),
     ],

@@ -8,6 +8,7 @@ from dash import Dash, Input, Output, State, html, no_update
 from pydantic import Field
 
 from gradlab.config import RunConfig
+from gradlab.config.architecture import is_single
 from gradlab.config.links import to_query
 from gradlab.data.uploads import find, original_name, store
 from gradlab.diagnosis import NOTHING, Change, Diagnosis, Remedy, diagnose, is_clip
@@ -38,8 +39,11 @@ DIAGNOSES: Results[RunConfig, Diagnosis] = Results()
 
 def content(request: Request, tried: Tried | None) -> Any:
     """The callback: the card of the settled run; empty while there is none, but for a preview's waiting."""
+    config = form.read(request.raw).config
+    if not is_single(config):
+        return []
     if (run := finished(request)) is None:
-        previewed = RUNS.previewed(form.read(request.raw).config) is not None
+        previewed = RUNS.previewed(config) is not None
         return [html.P("The diagnosis waits for the whole run.")] if previewed else []
     try:
         diagnosis = diagnosed(run.config, run.owner)

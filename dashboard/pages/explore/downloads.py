@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+import plotly.graph_objects as go
 import xarray as xr
 from dash import Dash, State
 
 import gradlab
 from gradlab.errors import InputError
+from gradlab.runs.attributes import text_of
 from gradlab.runs.curves import csv_of_curves
 from gradlab.runs.netcdf import netcdf
 from gradlab.runs.verdicts import verdict
@@ -15,7 +17,7 @@ from ... import downloads, ids
 from .request import Request, Run, finished
 
 
-def report(ds: xr.Dataset) -> bytes:
+def report(ds: xr.Dataset | xr.DataTree) -> bytes:
     """One page that needs no network."""
     found = verdict(ds)
     why = [f"Why: {found.why}"] if found.why else []
@@ -23,11 +25,18 @@ def report(ds: xr.Dataset) -> bytes:
     return text.encode()
 
 
+def picture(run: Run) -> go.Figure:
+    """The figure that the page shows, without its pins."""
+    if isinstance(run.found, xr.DataTree):
+        return gradlab.plots.network(run.found, run.row.path, run.theme)
+    return gradlab.plots.explore(run.found, theme=run.theme)
+
+
 WRITERS: Mapping[str, Callable[[Run], bytes]] = {
-    "nc": lambda run: netcdf(run.ds),
-    "csv": lambda run: csv_of_curves(run.ds).encode(),
-    "html": lambda run: report(run.ds),
-    "png": lambda run: gradlab.plots.png(gradlab.plots.explore(run.ds, theme=run.theme)),
+    "nc": lambda run: netcdf(run.found),
+    "csv": lambda run: csv_of_curves(run.found).encode(),
+    "html": lambda run: report(run.found),
+    "png": lambda run: gradlab.plots.png(picture(run)),
 }
 
 
@@ -35,7 +44,7 @@ def download(fmt: str, request: Request | None) -> tuple[bytes, str]:
     """Content and name of a file of the run on the page. Raises InputError before there is one."""
     if request is None or (run := finished(request)) is None:
         raise InputError("There is no finished run to download yet.")
-    return WRITERS[fmt](run), f"gradlab-{run.ds.attrs['cell_name']}.{fmt}"
+    return WRITERS[fmt](run), f"gradlab-{text_of(run.ds, 'cell_name', run.config.architecture)}.{fmt}"
 
 
 def register(app: Dash) -> None:

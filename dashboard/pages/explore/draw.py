@@ -1,17 +1,22 @@
 """Drawing: from what the browser asks for to what the page shows."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 from dash import Dash, Input, Output, html, no_update
 
 import gradlab
 from gradlab.config import UPDATE_CLIPS, RunConfig, controls
+from gradlab.config.architecture import is_single
+from gradlab.config.labels import setting_text
 from gradlab.config.links import from_query
 from gradlab.config.presets import PRESETS
 from gradlab.errors import Cancelled, InputError
+from gradlab.runs.rows import dataset_of, rows
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import counted, duration
 
@@ -20,10 +25,11 @@ from ...answers import answer, outputs
 from ...form import Form
 from ...work.runs import FOLLOWS, LIVE, PREVIEW, PREVIEW_SAMPLES, RUNS, require_memory
 from . import theory
-from .request import MAX_PINS, Request
+from .request import MAX_PINS, Request, shown_row
 
 BOXES, BOXES_NARROW = 50, 25
 CLIP_NOTE = "Clipping rescales the weight update, not the gradient flow: this curve is the same. See Clipping."
+LEFT_OUT = "Pinned networks without a recurrent cell are left out here; the page Compare shows them."
 log = logging.getLogger(__name__)
 
 
@@ -125,9 +131,13 @@ def run_bar(question: str) -> dict[str, dict[str, str]]:
     return {ids.EXPLORE.run_bar: look, ids.EXPLORE.run_text: {"children": question}}
 
 
-def pinned(config: RunConfig) -> xr.Dataset:
-    """A pinned run, labelled as in the list of pins."""
-    return RUNS.get(config).assign_attrs(label=label(config))
+def pinned(config: RunConfig) -> xr.Dataset | None:
+    """A pinned run, labelled as in the list of pins; of a network the cell next to the loss, None without any."""
+    found = RUNS.get(config)
+    if isinstance(found, xr.DataTree):
+        cells = [row for row in rows(found) if row.kind == "cell"]
+        found = dataset_of(found, cells[0].path) if cells else None
+    return None if found is None else found.assign_attrs(label=label(config))
 
 
 def label(config: RunConfig) -> str:
@@ -135,15 +145,8 @@ def label(config: RunConfig) -> str:
     for preset in PRESETS.values():
         if preset.config() == config:
             return preset.label
-    parts = [_part(name, value) for name, value in config.changes().items()]
+    parts = [setting_text(name, value) for name, value in config.changes().items()]
     return ", ".join(parts[:4]) + (" …" if len(parts) > 4 else "")
-
-
-def _part(name: str, value: Any) -> str:
-    if form.kind(name) == "file":
-        return form.file_label(form.file_key(value) or "")
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if form.kind(name) == "choice" else f"{controls()[name].label.lower()} {text}"
 
 
 def add_pin(pins: list[str], query: str) -> Any:
@@ -151,25 +154,65 @@ def add_pin(pins: list[str], query: str) -> Any:
     return no_update if query in pins or len(pins) >= MAX_PINS else [*pins, query]
 
 
-def view(ds: xr.Dataset, pins: list[xr.Dataset], config: RunConfig, request: Request) -> dict[str, Any]:
+def view(
+    found: xr.Dataset | xr.DataTree, pins: list[xr.Dataset | None], config: RunConfig, request: Request
+) -> dict[str, Any]:
     """Everything that shows a run."""
-    found = verdict(ds)
-    shown = ds if request.theory else ds.drop_vars("theory_log_rate", errors="ignore")
-    fig = gradlab.plots.explore(shown, pins, request.theme)
-    boxes = gradlab.plots.strip(ds, BOXES_NARROW if request.narrow else BOXES, request.theme)
-    strip = components.strip(boxes, ds.sizes["step"])
-    note = " ".join(filter(None, [CLIP_NOTE if config.clip in UPDATE_CLIPS else "", theory.miss(ds)]))
+    judged, drawable = verdict(found), [pin for pin in pins if pin is not None]
+    own = (
+        network_view(found, drawable, request)
+        if isinstance(found, xr.DataTree)
+        else cell_view(found, drawable, request)
+    )
+    clips = [CLIP_NOTE] if config.clip in UPDATE_CLIPS and is_single(config) else []
+    left_out = [LEFT_OUT] if len(drawable) < len(pins) else []
     return {
-        "figure": fig,
-        "style": {"height": f"{fig.layout.height}px"},
-        "verdict": components.statement(found.word, found.icon, found.headline),
-        "details": components.typeset(" ".join(found.details)),
-        "why": components.typeset(f"Why: {found.why}") if found.why else "",
-        "realised": realised(ds),
-        "theory": theory.line(ds, found),
+        "figure": own.figure,
+        "style": {"height": f"{own.figure.layout.height}px"},
+        "verdict": components.statement(judged.word, judged.icon, judged.headline),
+        "details": components.typeset(" ".join(judged.details)),
+        "why": components.typeset(f"Why: {judged.why}") if judged.why else "",
+        "realised": own.realised,
+        "theory": own.theory,
         "failure": "",
-        "drawn": drawn(request, Form(config), "stage", note=note, strip=strip),
+        "drawn": drawn(request, Form(config), "stage", note=" ".join([*clips, *left_out, *own.notes]), strip=own.strip),
     }
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a view a single cell and a network differ in."""
+
+    figure: go.Figure
+    strip: dict[str, Any]
+    realised: list[components.Content]
+    theory: list[components.Content]
+    notes: list[str]
+
+
+def cell_view(ds: xr.Dataset, pins: list[xr.Dataset], request: Request) -> View:
+    """Of a single cell."""
+    shown = ds if request.theory else ds.drop_vars("theory_log_rate", errors="ignore")
+    boxes = gradlab.plots.strip(ds, boxes_of(request), request.theme)
+    notes = [text for text in [theory.miss(ds)] if text]
+    fig = gradlab.plots.explore(shown, pins, request.theme)
+    return View(fig, components.strip(boxes, ds.sizes["step"]), realised(ds), theory.line(ds, verdict(ds)), notes)
+
+
+def network_view(found: xr.DataTree, pins: list[xr.Dataset], request: Request) -> View:
+    """Of a network: the layer that is chosen, and a row of boxes for each."""
+    row = shown_row(found, request.layer)
+    ds = dataset_of(found, row.path)
+    strips = gradlab.plots.layer_strips(found, boxes_of(request), request.theme)
+    fig = gradlab.plots.network(found, row.path, request.theme, pins)
+    strip = components.layer_strip(strips, row.path, len(row.logs), "level" if row.levels else "step")
+    weights = realised(ds) if "recurrent_gate" in ds.sizes else []
+    return View(fig, strip, weights, [theory.NOTHING], [f"Shown: {row.title}. Click a row above to see another."])
+
+
+def boxes_of(request: Request) -> int:
+    """How many boxes a strip has room for."""
+    return BOXES_NARROW if request.narrow else BOXES
 
 
 def realised(ds: xr.Dataset) -> list[components.Content]:

@@ -15,6 +15,7 @@ from ...components import Component, aria, figure_room, head, icon, icon_button
 from ...downloads import menu
 from ...work.jobs import JOBS
 from ...work.runs import RUNS
+from ...work.seeds import SEEDS
 from . import diagnosis, downloads, draw, settle, steer, tabs, theory
 
 PATH, LABEL = "/", "Explore"
@@ -94,6 +95,7 @@ def actions() -> Component:
             dmc.Button("Pin", id=ids.EXPLORE.pin, size="compact-sm", leftSection=icon("pin")),
             run_card.copy_buttons(ids.EXPLORE),
             run_card.train_link(id=ids.EXPLORE.train_this, href="/train"),
+            run_card.compare_link(id=ids.EXPLORE.compare, href="/compare"),
             menu(ids.EXPLORE),
             html.Span(id=ids.EXPLORE.copied, className="copied", role="status"),
             theory.block(),
@@ -130,7 +132,7 @@ def _tabs() -> Component:
 def leave() -> tuple[str, int]:
     """A page has gone, and says who it was: what nobody else waits for ends."""
     owner = flask.request.get_data(as_text=True)
-    for results in (RUNS.results, diagnosis.DIAGNOSES):
+    for results in (RUNS.results, diagnosis.DIAGNOSES, SEEDS):
         results.give_up(owner)
     JOBS.leave(owner)
     return "", 204

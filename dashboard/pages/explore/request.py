@@ -9,6 +9,7 @@ from pydantic import Field
 import gradlab
 from gradlab.config import RunConfig
 from gradlab.config.presets import PRESETS
+from gradlab.runs.rows import Row, dataset_of, rows
 
 from ... import form
 from ...components import Component, figure
@@ -26,7 +27,8 @@ class Request:
     preset: a name, the first preset's where there is no other.
     owner: the page as long as it is open, which shows one run at a time. first: whether it shows none yet. run: whether
     a person asked for it, however long it takes. search: the query that the address bar shows. theory: whether its line
-    is in the figure.
+    is in the figure. layer: of a network the path of the one that is shown; None, or one that is not there, stands for
+    the one next to the loss.
     """
 
     raw: Raw
@@ -39,6 +41,7 @@ class Request:
     first: bool = False
     run: bool = False
     search: Text = ""
+    layer: Text | None = None
 
     @property
     def base(self) -> RunConfig:
@@ -48,16 +51,35 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has been computed, the theme that it is shown in, and the page that shows it."""
+    """A computed run, the theme that it is shown in, the page that shows it, and of a network the layer."""
 
-    ds: xr.Dataset
+    found: xr.Dataset | xr.DataTree
     config: RunConfig
     theme: Theme
     owner: Text = ""
+    layer: Text | None = None
+
+    @property
+    def ds(self) -> xr.Dataset:
+        """The run of a single cell; of a network the layer that is shown."""
+        return self.found if isinstance(self.found, xr.Dataset) else dataset_of(self.found, self.row.path)
+
+    @property
+    def row(self) -> Row:
+        """The layer of a network that is shown; a single cell has none."""
+        if isinstance(self.found, xr.Dataset):
+            raise ValueError("a single cell has no layers")
+        return shown_row(self.found, self.layer)
 
     def figure(self, name: str, label: str) -> Component:
         """A registered figure of it."""
         return figure(gradlab.plots.FIGURES[name](self.ds, theme=self.theme), label)
+
+
+def shown_row(found: xr.DataTree, layer: str | None) -> Row:
+    """The layer of a path, or the one next to the loss where there is none."""
+    layers = rows(found)
+    return next((row for row in layers if row.path == layer), layers[0])
 
 
 def finished(request: Request) -> Run | None:
@@ -65,4 +87,4 @@ def finished(request: Request) -> Run | None:
     filled = form.read(request.raw)
     if filled.errors or filled.config not in RUNS:
         return None
-    return Run(RUNS.get(filled.config), filled.config, request.theme, request.owner)
+    return Run(RUNS.get(filled.config), filled.config, request.theme, request.owner, request.layer)

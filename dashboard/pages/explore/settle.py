@@ -39,6 +39,8 @@ def settle(request: Request) -> dict[str, Any]:
         "address": no_update if says(request.search, filled.config, pins) else f"?{query}",
         "copies": run_card.copies(ids.EXPLORE, f"?{query}", to_python(filled.config), to_command(filled.config)),
         "train_this": f"/train?{query}&{urlencode([ARRIVAL])}",
+        "compare": f"/compare?{query}",
+        "compare_text": "Compare pinned" if pins else "Compare",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(filled.config), request.pins),
         **spoken(filled.config, finished(request)),
@@ -49,7 +51,7 @@ def settle(request: Request) -> dict[str, Any]:
 def spoken(config: RunConfig, run: Run | None) -> dict[str, Any]:
     """The run in words, or its preview, or neither."""
     if run:
-        return of_run(run.ds)
+        return of_run(run.found)
     ds = RUNS.previewed(config)
     return {"theory_where": []} if ds is None else of_preview(ds, config)
 
@@ -60,25 +62,25 @@ def says(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> bool:
     return link.config == config and link.pins[:MAX_PINS] == list(pins)
 
 
-def of_run(ds: xr.Dataset) -> dict[str, Any]:
+def of_run(ds: xr.Dataset | xr.DataTree) -> dict[str, Any]:
     """The run for whoever does not see the figure, and what is behind the line of the theory."""
     found = verdict(ds)
     return {
         "announcement": " ".join([found.headline, *found.details]),
         "figure_label": f"{FIGURE} {found.headline}",
         "table": table(gradlab.plots.table(ds), found.headline),
-        "theory_where": theory.where(ds),
+        "theory_where": theory.where(ds) if isinstance(ds, xr.Dataset) else [],
     }
 
 
-def of_preview(ds: xr.Dataset, config: RunConfig) -> dict[str, Any]:
+def of_preview(ds: xr.Dataset | xr.DataTree, config: RunConfig) -> dict[str, Any]:
     """The same of a preview, which says that it is one; the table is of whole runs."""
     said = f"{preview_note(config)}. {verdict(ds).headline}"
     return {
         "announcement": said,
         "figure_label": f"{FIGURE} {said}",
         "table": message("The table waits for the whole run."),
-        "theory_where": theory.where(ds),
+        "theory_where": theory.where(ds) if isinstance(ds, xr.Dataset) else [],
     }
 
 
@@ -117,7 +119,8 @@ def change_pins(_pin: Clicks, _unpin: list[Clicks], pins: list[Text], request: R
 
 OUTPUTS = {
     **outputs(ids.EXPLORE, data="address copies", children="announcement table pin_list theory_where"),
-    **outputs(ids.EXPLORE, href="train_this"),
+    **outputs(ids.EXPLORE, href="train_this compare"),
+    "compare_text": Output(ids.EXPLORE.compare, "children"),
     "figure_label": Output(ids.part(ids.EXPLORE.figure, "frame"), "aria-label"),
     "pin_disabled": Output(ids.EXPLORE.pin, "disabled"),
     "pin_text": Output(ids.EXPLORE.pin, "children"),

@@ -3,6 +3,7 @@
 Each has TITLE and content(run), or, where that takes a while, WORK.
 """
 
+import xarray as xr
 from dash import Dash, Input, Output
 
 from gradlab.errors import InputError
@@ -10,20 +11,32 @@ from gradlab.errors import InputError
 from .... import ids
 from ....components import Component, message
 from ....posts import Text
-from ..request import Request, finished
+from ..request import Request, Run, finished
 from . import chaos, clipping, data, frame, travel, weights, why
 
 TABS = {"why": why, "weights": weights, "travel": travel, "chaos": chaos, "clipping": clipping, "data": data}
+OF_LAYERS = ("why", "weights")  # of a network
 
 
 def content(tab: str, request: Request) -> list[Component]:
     """One tab's content."""
     if (run := finished(request)) is None:
         return [message("Nothing to show until the whole run is drawn.")]
+    if reason := unavailable(tab, run):
+        return [message(reason)]
     try:
         return frame.content(TABS[tab].WORK, run) if hasattr(TABS[tab], "WORK") else TABS[tab].content(run)
     except InputError as error:
         return [message(str(error), "error")]
+
+
+def unavailable(tab: str, run: Run) -> str:
+    """Why a tab has nothing to say of a network, or of the layer that is shown; empty where it has."""
+    if isinstance(run.found, xr.Dataset) or tab == "data":
+        return ""
+    if tab not in OF_LAYERS:
+        return "This is computed for a single cell: choose one layer, and nothing beside it."
+    return "" if run.row.kind == "cell" else "Choose a recurrent layer in the rows above: this one has none of it."
 
 
 def panels(tab: Text | None, request: Request | None) -> dict[str, list[Component]]:

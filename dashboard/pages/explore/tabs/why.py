@@ -1,5 +1,6 @@
 """Why: the rate, split by the paths that the gradient takes."""
 
+import xarray as xr
 from dash import html
 
 from gradlab.runs.verdicts import path_factors, verdict
@@ -13,16 +14,23 @@ TEXT = (
     "through each gate and its recurrent weights (D W). The parts below add up to the measured rate; one of them may "
     "be negative."
 )
+LAYER = (
+    "A step back through this layer multiplies the gradient by J = E + D W: what the state carries over by itself (E), "
+    "and what goes through each gate (D W). The shares are of what comes back through the recurrence."
+)
 
 
 def content(run: Run) -> list[Component]:
-    """The measured rate, split by the paths that the gradient takes."""
+    """The measured rate, split by the paths that the gradient takes; of a network's layer the shares alone."""
+    if isinstance(run.found, xr.DataTree):
+        return [html.P(LAYER), html.Div(_figures(run, f"Share of each path, {run.row.title}."), className="pair")]
     found = verdict(run.ds)
     parts = path_factors(run.ds, found.log_rate) | {"sum: the measured rate": found.rate}
     rows = [{"path": path, "part of the rate": f"{value:.3f}"} for path, value in parts.items()]
-    figures = [
-        run.figure("paths", f"Share of each path. {found.headline}"),
-        run.figure("gates", "Gate values and saturation over time."),
-    ]
+    figures = _figures(run, f"Share of each path. {found.headline}")
     table = table_details(rows, "Parts of the rate, by path")
     return [html.P(TEXT), html.Div(figures, className="pair"), table]
+
+
+def _figures(run: Run, label: str) -> list[Component]:
+    return [run.figure("paths", label), run.figure("gates", "Gate values and saturation over time.")]

@@ -1,0 +1,1 @@
+"""Compare: up to six runs on one lag axis."""

@@ -1,0 +1,52 @@
+"""The slots of Compare: a run each, as the query that it came with and what its quick fields say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradlab.config import RunConfig
+from gradlab.config.links import from_query, query_of
+from gradlab.runs.comparison import MOST
+from gradlab.wording import exact_text
+
+from ... import form, ids
+
+FIELDS = ("cell", "activation", "recurrent_init", "gain", "forget_bias", "steps")
+WORD = ids.word("forget_bias")  # here the field itself takes its word
+PLACES = range(MOST)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A run. raw: values of the quick fields, which go before those of the query."""
+
+    query: str
+    raw: Mapping[str, Any]
+
+    @property
+    def form(self) -> form.Form[RunConfig]:
+        """The run, with defaults in place of what is wrong, and what is wrong."""
+        base = form.raw(from_query(self.query).config)
+        return form.read(base | dict(self.raw) | {WORD: False})
+
+
+def slot(config: RunConfig) -> Slot:
+    """The slot of a run, as yet unchanged."""
+    raw, bias = form.raw(config), config.forget_bias
+    text = bias if isinstance(bias, str) else exact_text(bias)
+    return Slot(query_of(config), {name: raw[name] for name in FIELDS} | {"forget_bias": text})
+
+
+def key(n: int, field: str) -> str:
+    """Of the control of a field in the n-th slot."""
+    return f"{ids.COMPARE.prefix}{n}-{field}"
+
+
+def slots(rows: Sequence[str], raw: Mapping[str, Any]) -> list[Slot]:
+    """The slots in use. raw: by number and field, "0-gain"."""
+    return [Slot(query, {name: raw.get(f"{n}-{name}") for name in FIELDS}) for n, query in enumerate(rows)]
+
+
+def values(used: Sequence[Slot]) -> dict[str, Any]:
+    """Key of every control of a slot in use -> its value."""
+    return {key(n, name): value for n, slot in enumerate(used) for name, value in slot.raw.items()}

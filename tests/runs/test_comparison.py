@@ -1,0 +1,335 @@
+"""Runs that are compared: their numbers against `analyze` alone, over seeds, as they come, and in words."""
+
+import csv
+import io
+import json
+import math
+import tracemalloc
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import gradlab
+from gradlab import RunConfig
+from gradlab.errors import InputError
+from gradlab.runs import training_step
+from gradlab.runs.comparison import AFTER, Seed, one_seed, plan
+from gradlab.runs.cost import memory
+from gradlab.runs.curves import csv_of_comparison
+from gradlab.runs.netcdf import netcdf
+from gradlab.runs.ranking import curve_rows, memory_text, order, ranking_rows, said, time_text
+from gradlab.runs.sizes import parameter_count
+from gradlab.runs.verdicts import median
+
+SMALL = {"hidden_size": 8, "batch_size": 3, "steps": 20}
+ELMAN, LSTM = RunConfig(**SMALL), RunConfig(cell="lstm", forget_bias=1.0, **SMALL)
+ATTENTION = LSTM.replace(attention="dot")
+BLOCKS = RunConfig(architecture="transformer", layers=2, causal=True, **SMALL)
+TREE = RunConfig(architecture="tree", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return gradlab.compare([ELMAN, LSTM, BLOCKS, TREE], seeds=3)
+
+
+def seed(share, **known):
+    """A seed with that share of the gradient by lag."""
+    about = {"relative_to": "lag 0", "unit": "step", "log_rate": math.nan, "theory": "", "overflowed": False}
+    cost = {"step_seconds": 0.01, "step_bytes": 1e6, "basis": "measured"}
+    return Seed(np.asarray(share, dtype=float), **(about | cost | known))
+
+
+def made(*curves, seeds=1, **known):
+    """A Dataset of runs with these curves, each a list of one share by lag for every seed."""
+    steps = max(len(share) for run in curves for share in run)
+    chosen = plan([RunConfig(gain=n + 1.0, steps=steps) for n in range(len(curves))], seeds)
+    found = {c: seed(s, **known) for n, run in enumerate(curves) for c, s in zip(chosen.of_run(n), run, strict=False)}
+    return chosen.dataset(found)
+
+
+def fading(rate, steps=120):
+    return rate * np.arange(steps)
+
+
+# the numbers
+
+
+@pytest.mark.parametrize("config", [ELMAN, LSTM, ATTENTION, BLOCKS, TREE], ids=lambda c: f"{c.architecture} {c.cell}")
+def test_a_seed_is_the_run_alone(config):
+    found, alone = one_seed(config), gradlab.analyze(config, record=["theory"])
+    shares = alone["log_input_share"]
+    np.testing.assert_array_equal(found.share, median(shares.transpose("lag", "sample").values))
+    assert found.relative_to == shares.attrs["relative_to"]
+    assert found.unit == ("level" if config.architecture == "tree" else "step")
+    if config is ELMAN:
+        assert found.log_rate == float(alone.theory_log_rate[0]) and found.theory == "mean field"
+    elif not isinstance(alone, xr.Dataset):
+        assert math.isnan(found.log_rate) and found.theory == ""
+
+
+def test_every_seed_is_the_runs_own_and_so_many_more(compared):
+    for n in range(3):
+        alone = one_seed(LSTM.replace(seed=n)).share
+        np.testing.assert_array_equal(compared.log_input_share[1, n, :20], alone)
+    levels = one_seed(TREE).share
+    np.testing.assert_array_equal(compared.log_input_share[3, 0, : len(levels)], levels)
+    assert np.isnan(compared.log_input_share[3, 0, len(levels) :]).all()
+    later = gradlab.compare([LSTM.replace(seed=1)], seeds=2)
+    np.testing.assert_array_equal(later.log_input_share[0], compared.log_input_share[1, 1:])
+
+
+def test_slope_and_its_error_are_over_seeds(compared):
+    each = compared.log_input_share[1, :, 19].values / 19
+    assert float(compared.slope[1]) == pytest.approx(each.mean(), rel=1e-12)
+    assert float(compared.slope_stderr[1]) == pytest.approx(each.std(ddof=1) / math.sqrt(3), rel=1e-12)
+    assert math.isnan(gradlab.compare([ELMAN], seeds=1).slope_stderr[0])
+
+
+def test_slopes_by_hand():
+    ds = made([fading(-0.5), fading(-0.3)], [fading(0.1), fading(0.1)], seeds=2)
+    np.testing.assert_allclose(ds.slope, [-0.4, 0.1], rtol=1e-12)
+    np.testing.assert_allclose(ds.slope_stderr, [0.1, 0.0], atol=1e-12)
+    np.testing.assert_allclose(ds.log_left[0], [-4, -20, -40, np.nan], rtol=1e-12)
+    np.testing.assert_allclose(ds.log_factor, [-0.4 * 119, 0.1 * 119], rtol=1e-12)
+    assert list(ds.verdict.values) == ["vanishing", "exploding"] and list(ds.span.values) == [119, 119]
+
+
+def test_exactly_zero_is_minus_infinity():
+    dead = np.append(fading(-0.1, 15), [-np.inf] * 5)
+    ds = made([dead, dead], seeds=2)
+    assert float(ds.slope[0]) == float(ds.log_factor[0]) == -np.inf and math.isnan(ds.slope_stderr[0])
+    assert ranking_rows(ds)[0]["per step back"] == "x0" and ranking_rows(ds)[0]["at its end"] == "0 (19)"
+
+
+def test_theory_is_the_middle_one():
+    chosen = plan([ELMAN], 3)
+    found = {
+        c: seed(fading(-1, 20), log_rate=r, theory="mean field")
+        for c, r in zip(chosen.wanted, (-1, -3, -2), strict=True)
+    }
+    ds = chosen.dataset(found)
+    assert float(ds.theory_log_rate[0]) == -2 and str(ds.theory.values[0]) == "mean field"
+
+
+def test_equal_parameters(compared):
+    ds = gradlab.compare([ELMAN, LSTM, BLOCKS], seeds=1, equal="parameters")
+    counts = [parameter_count(RunConfig(**json.loads(text))) for text in ds.config.values]
+    assert list(ds.parameters.values) == counts and counts[0] == parameter_count(ELMAN)
+    assert list(ds.hidden_size.values) == [RunConfig(**json.loads(text)).hidden_size for text in ds.config.values]
+    assert list(compared.hidden_size.values) == [8] * 4 and ds.attrs["equal"] == "parameters"
+    np.testing.assert_array_equal(ds.log_input_share[0, 0], compared.log_input_share[0, 0])
+
+
+def test_clipping_inside_backpropagation_changes_the_curve():
+    exploding = RunConfig(gain=4.0, **SMALL)
+    ds = gradlab.compare([exploding, exploding.replace(clip="step_norm", clip_threshold=1.0)], seeds=1)
+    assert float(ds.slope[1]) < 0.5 * float(ds.slope[0])
+
+
+def test_an_overflow_has_its_word():
+    ds = gradlab.compare([RunConfig(activation="relu", gain=gain, **SMALL) for gain in (1e200, 1e308, 1.0)], seeds=1)
+    assert list(ds.verdict.values) == ["overflow", "overflow", "vanishing"]
+
+
+# what a step of training costs
+
+
+def test_the_bytes_of_a_step_are_counted():
+    _, few, basis = training_step.step_cost(ELMAN)
+    _, many, _ = training_step.step_cost(ELMAN.replace(steps=200))
+    assert basis == "measured" and 5 * few < many < 20 * few
+    held = 8 * 200 * 3 * 8  # the states alone
+    assert many > 2 * held
+
+
+def test_counting_leaves_a_count_under_way_alone():
+    tracemalloc.start()
+    try:
+        training_step.step_cost(BLOCKS)
+        assert tracemalloc.is_tracing()
+    finally:
+        tracemalloc.stop()
+    training_step.step_cost(ATTENTION)
+    assert not tracemalloc.is_tracing()
+
+
+def test_bytes_are_predicted_where_they_cannot_be_counted(monkeypatch):
+    monkeypatch.setattr(training_step, "device_namespace", lambda device: None)
+    seconds, nbytes, basis = training_step.step_cost(ELMAN)
+    assert (nbytes, basis) == (memory(ELMAN), "predicted") and seconds > 0
+
+
+def test_the_least_disturbed_measurement_counts():
+    chosen = plan([ELMAN], 2)
+    costs = ({"step_seconds": 2.0, "step_bytes": 5e6}, {"step_seconds": 1.0, "step_bytes": 7e6})
+    found = {config: seed(fading(-1, 20), **cost) for config, cost in zip(chosen.wanted, costs, strict=True)}
+    ds = chosen.dataset(found)
+    assert (float(ds.step_seconds[0]), float(ds.step_bytes[0])) == (1.0, 5e6)
+    assert str(ds.step_bytes_basis.values[0]) == "measured"
+
+
+# as they come
+
+
+def test_a_dataset_grows_as_seeds_come():
+    chosen = plan([ELMAN, LSTM], 2)
+    assert chosen.wanted == [ELMAN, LSTM, ELMAN.replace(seed=1), LSTM.replace(seed=1)]
+    nothing = chosen.dataset({})
+    assert np.isnan(nothing.log_input_share).all() and list(nothing.verdict.values) == ["", ""]
+    assert said(nothing) is None and ranking_rows(nothing)[0]["per step back"] == ""
+    some = chosen.dataset({config: one_seed(config) for config in chosen.wanted[:3]})
+    assert said(some).details[-1] != "2 seeds of each."
+    whole = chosen.dataset({config: one_seed(config) for config in chosen.wanted})
+    for part in (nothing, some):
+        assert part.sizes == whole.sizes and list(part) == list(whole)
+        assert {name: part[name].dtype.kind for name in part} == {name: whole[name].dtype.kind for name in whole}
+    np.testing.assert_array_equal(some.log_input_share[0], whole.log_input_share[0])
+    assert said(whole).details[-1] == "2 seeds of each."
+
+
+@pytest.mark.parametrize("pool", [ThreadPoolExecutor, pytest.param(ProcessPoolExecutor, marks=pytest.mark.slow)])
+def test_an_executor_computes_the_same(compared, pool):
+    with pool(2) as executor:
+        found = gradlab.compare([ELMAN, LSTM, BLOCKS, TREE], seeds=3, executor=executor)
+    measured = ["step_seconds", "step_bytes"]
+    assert found.drop_vars(measured).identical(compared.drop_vars(measured))
+
+
+def test_saved_and_read_back_whole(compared):
+    with xr.open_dataset(io.BytesIO(netcdf(compared))) as read:
+        assert read.load().identical(compared)
+        assert {name: v.dtype for name, v in read.variables.items()} == {
+            n: v.dtype for n, v in compared.variables.items()
+        }
+
+
+def test_curves_as_csv(compared):
+    head, *lines = csv.reader(io.StringIO(csv_of_comparison(compared)))
+    assert head == ["lag", *(f"ln_share_left {name}" for name in compared.run.values)]
+    assert [float(cell) for cell in lines[0]] == [0, 0, 0, 0, 0] and lines[19][4] == ""
+    np.testing.assert_allclose(float(lines[7][2]), compared.log_input_share[1, :, 7].median(), rtol=1e-12)
+
+
+# names and errors
+
+
+def test_runs_are_called_as_they_are_given():
+    ds = gradlab.compare({"plain": ELMAN, "gated": LSTM}, seeds=1)
+    assert list(ds.run.values) == ["plain", "gated"]
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "field"),
+    [
+        (([],), "expected 1 to 6 runs, got 0", "configs"),
+        (([ELMAN] * 7,), "expected 1 to 6 runs, got 7; leave some out", "configs"),
+        ((["lstm"],), "expected RunConfigs, got 'lstm'", "configs"),
+        (([ELMAN], 0), "expected a whole number from 1 on, got 0", "seeds"),
+        (([ELMAN], 2.5), "expected a whole number from 1 on, got 2.5", "seeds"),
+        (([ELMAN], True), "expected a whole number from 1 on, got True", "seeds"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(given, text, field):
+    with pytest.raises(InputError, match=text) as error:
+        gradlab.compare(*given)
+    assert error.value.field == field
+
+
+def test_one_run_is_no_sequence():
+    with pytest.raises(InputError, match="expected RunConfigs in a list or a mapping, got one alone"):
+        gradlab.compare(ELMAN)
+
+
+# in order and in words
+
+
+def test_ranked_by_slope_and_by_what_is_left():
+    early = np.concatenate([fading(-1.0, 12), np.full(108, -11.0)])  # steep, then level
+    ds = made([fading(-0.5)], [early], [fading(0.2)], [fading(-0.05, 40)])
+    assert order(ds) == [2, 3, 1, 0]
+    assert order(ds, "10") == [2, 3, 0, 1]
+    assert order(ds, "100") == [2, 1, 0, 3]  # not known of the last one
+    assert [row["after 50"] for row in ranking_rows(ds, "50")] == ["10^4", "10^-5", "10^-11", ""]
+
+
+@pytest.mark.parametrize(
+    ("curves", "headline", "details"),
+    [
+        (
+            [[-0.5]],
+            "Elman: the gradient vanishes, x0.61 per step back.",
+            ["After 100 steps 10^-22 of its gradient is left."],
+        ),
+        ([[0.5]], "Elman: the gradient explodes, x1.65 per step back.", []),
+        (
+            [[-0.5], [-0.1]],
+            "Gain 2 reaches farthest: x0.90 per step back.",
+            [
+                "After 100 steps 10^-4 of its gradient is left.",
+                "Gain 1 loses most: x0.61 per step back, 10^-22 after 100.",
+            ],
+        ),
+        ([[-0.5], [0.5]], "Gain 1 reaches farthest: x0.61 per step back.", ["Gain 2 explodes."]),
+        ([[0.5], [0.3]], "Every gradient explodes, least that of gain 2: x1.35 per step back.", []),
+        (
+            [[0.0], [-0.02]],
+            "Gain 1 reaches farthest: x1.00 per step back.",
+            ["After 100 steps 1 of its gradient is left."],
+        ),
+        (
+            [[0.03]],
+            "Elman: the gradient is carried, x1.03 per step back.",
+            ["After 100 steps its gradient is 20 times as large."],
+        ),
+    ],
+)
+def test_the_sentence_is_said_from_the_numbers(curves, headline, details):
+    ds = made(*([fading(rate) for rate in run] for run in curves))
+    found = said(ds)
+    assert found.headline == headline
+    assert set(details) <= set(found.details) and found.details[-1] == "1 seed of each."
+
+
+def test_what_chance_explains_is_no_difference():
+    alike = [fading(-0.50), fading(-0.54)], [fading(-0.51), fading(-0.55)]
+    assert said(made(*alike, seeds=2)).headline.startswith("Gain 1 and gain 2 reach farthest: about x0.59")
+    apart = [fading(-0.50), fading(-0.501)], [fading(-0.51), fading(-0.511)]
+    assert said(made(*apart, seeds=2)).headline == "Gain 1 reaches farthest: x0.61 per step back."
+
+
+def test_trees_are_told_by_what_is_left_at_their_end():
+    ds = made([fading(-0.1)], [fading(-0.5, 7)], unit="level")
+    assert said(ds).headline == "Gain 2 keeps most: 5 % is left 6 levels down."
+    assert said(ds).details[0] == "Gain 1 keeps least: 10^-5 is left 119 levels down."
+
+
+def test_what_is_lost_between_both_ends_is_said():
+    valley = -0.3 * np.minimum(np.arange(120), 119 - np.arange(120))
+    assert "In between it is lost: 10^-8 is left 59 steps back." in said(made([valley])).details
+
+
+def test_the_curves_as_rows():
+    texts = curve_rows(made([fading(-1.0, 30)], [fading(-1.0, 4)]))
+    assert [row["steps back"] for row in texts] == ["0", "1", "2", "5", "10", "20", "29"]
+    assert (texts[2]["gain 1"], texts[3]["gain 2"]) == ("0.14", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8.5e-4, "850 µs"), (0.0067, "6.7 ms"), (0.25, "250 ms"), (1.2, "1.2 s"), (math.nan, "")]
+)
+def test_times(seconds, text):
+    assert time_text(seconds) == text
+
+
+@pytest.mark.parametrize(("nbytes", "text"), [(8.5e6, "8.5 MB"), (1.7e8, "170 MB"), (2.3e9, "2.3 GB"), (math.nan, "")])
+def test_bytes(nbytes, text):
+    assert memory_text(nbytes) == text
+
+
+def test_lags_are_those_that_are_told():
+    assert list(made([fading(-1.0)]).after.values) == list(AFTER)
+    assert replace(seed(fading(-1.0, 1))).slope != 0  # NaN: one step has none
