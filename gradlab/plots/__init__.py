@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from ..registry import Registry
 from ..wording import power_text
-from .alignment import alignment
+from .attending import alignment
 from .chaos import lyapunov, lyapunov_course
 from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
