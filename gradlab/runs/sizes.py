@@ -13,6 +13,7 @@ from ..config.architecture import is_single, is_transformer
 from ..registry import unknown
 from .architectures import network
 from .build import cell_of, input_width, own_weights
+from .network_input import vocabulary_size
 
 EQUAL = ("hidden size", "parameters")  # what runs that are compared have in common
 LARGEST = 2**20  # units that a run gets at most
@@ -46,7 +47,8 @@ def _differences(config: RunConfig, width: int) -> tuple[int, int, int]:
     A matrix has as many numbers as the hidden size squared, or times another size, so these tell all numbers there are.
     """
     sizes = [config.replace(hidden_size=n * config.hidden_size) for n in (1, 2, 3)]
-    one, two, three = (sum(p.size for p in network(size, width).init(0).values()) for size in sizes)
+    words = vocabulary_size(config)
+    one, two, three = (sum(p.size for p in network(size, width, words).init(0).values()) for size in sizes)
     return one, two - one, three - 2 * two + one
 
 
