@@ -10,8 +10,10 @@
   let timer = null;      // until the next question
   let watch = null;      // runs while an answer is due
 
+  // Not while a request is under way: the answer to a tick would take the place of its answer.
   function tick() {
     clearInterval(watch);
+    if (document.body.classList.contains("busy")) { timer = setTimeout(tick, TICK_MS); return; }
     watch = setInterval(() => drawing().askServer(tick), PATIENCE_MS);
     setProps("compare-tick", { data: { at: Date.now(), done } });
   }

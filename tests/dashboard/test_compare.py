@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -286,6 +287,19 @@ def test_curves_grow_as_seeds_finish(calls: dict[RunConfig, Future[Done]]) -> No
     for config, call in [*calls.items()][1:]:
         call.set_result(Done(one_seed(config), 0.1))
     assert not draw.draw(asked, draw.look(asked))["drawn"]["more"]
+
+
+def test_a_tick_that_finds_nothing_new_leaves_the_page(
+    calls: dict[RunConfig, Future[Done]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(SMALL, LSTM)
+    monkeypatch.setattr(draw, "ctx", SimpleNamespace(triggered_id=ids.COMPARE.tick))
+    for done, redrawn in ((-1, True), (0, False)):
+        changes = draw.show(asked, draw.Tick(1.0, done))
+        assert (changes["figure"] is not no_update) == redrawn
+        assert changes["drawn"]["address"] == address.View((SMALL, LSTM), 2).address and changes["drawn"]["more"]
+    calls[SMALL].set_result(Done(one_seed(SMALL), 0.1))
+    assert draw.show(asked, draw.Tick(2.0, 0))["figure"] is not no_update
 
 
 def test_the_newest_request_wins(calls: dict[RunConfig, Future[Done]]) -> None:

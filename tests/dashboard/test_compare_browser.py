@@ -28,11 +28,11 @@ def open_compare(
 
 def whole(page: Page, *names: str) -> None:
     """Every seed has come, of the runs of these names, and the address says so."""
+    if names:
+        until(page, f"JSON.stringify({NAMES}) === JSON.stringify({[*names]})")
     settled_now = "!document.body.classList.contains('unsettled') && !document.body.classList.contains('busy')"
     until(page, f"{settled_now} && location.search.includes('run=') && {NAMES}.length > 0")
     expect(page.locator("#compare-progress")).to_be_empty()
-    if names:
-        until(page, f"JSON.stringify({NAMES}) === JSON.stringify({[*names]})")
 
 
 def ranked(page: Page) -> list[str]:

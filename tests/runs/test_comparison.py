@@ -5,7 +5,6 @@ import io
 import json
 import math
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -317,4 +316,4 @@ def test_bytes(nbytes, text):
 
 def test_lags_are_those_that_are_told():
     assert list(made([fading(-1.0)]).after.values) == list(AFTER)
-    assert replace(seed(fading(-1.0, 1))).slope != 0  # NaN: one step has none
+    assert math.isnan(seed(fading(-1.0, 1)).slope)  # one step has none

@@ -133,7 +133,7 @@ def show(request: Request, tick: Tick | None) -> dict[str, Any]:
     try:
         shown = look(request, again=not ticked)
         if ticked and tick and tick.done == len(shown.so_far.found) and shown.missing:
-            return answer(OUTPUTS, {"drawn": {"more": True, "done": tick.done}})
+            return answer(OUTPUTS, {"drawn": standing(request, shown)})
         return answer(OUTPUTS, draw(request, shown))
     except InputError as error:
         failed = {"failure": components.message(str(error), "error"), "drawn": {"more": False, "done": -1}}
@@ -162,7 +162,7 @@ def draw(request: Request, shown: Shown) -> dict[str, Any]:
         "share": str(share),
         "progress": f"{len(shown.so_far.found)} of {counted(total, 'seed')}" if shown.missing else "",
         "copies": copies(shown),
-        "drawn": drawn(request, shown),
+        "drawn": standing(request, shown) | {"props": looks(request, shown)},
     }
 
 
@@ -211,15 +211,11 @@ def copies(shown: Shown) -> dict[str, str]:
     return {ids.COMPARE.copy_link: shown.view.address, ids.COMPARE.copy_python: python}
 
 
-def drawn(request: Request, shown: Shown) -> dict[str, Any]:
-    """What the browser sets and knows. address: of what is shown, None while a setting is wrong."""
+def standing(request: Request, shown: Shown) -> dict[str, Any]:
+    """What the browser knows of what is drawn. address: of what is shown, None while a setting is wrong."""
     wrong = any(slot.form.errors for slot in request.slots)
-    return {
-        "props": looks(request, shown),
-        "more": bool(shown.missing),
-        "done": len(shown.so_far.found),
-        "address": None if wrong else shown.view.address,
-    }
+    address = None if wrong else shown.view.address
+    return {"more": bool(shown.missing), "done": len(shown.so_far.found), "address": address}
 
 
 def looks(request: Request, shown: Shown) -> dict[str, dict[str, Any]]:
