@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import StringIO
 from itertools import chain
 
 import numpy as np
@@ -21,6 +22,8 @@ from .build import whole_input
 
 TREE_STREAM = int.from_bytes(b"trees", "big")
 KEPT = 2  # files of trees that are kept as they were read
+MOST_NODES = 10**6  # of all trees of a file
+LONGEST_LINE = 2**17  # characters
 NO_WORD = "no word"  # of a node without one
 
 
@@ -110,7 +113,16 @@ def _read_bank(path: str, column: str | None, at: tuple[int, int] | None) -> Tre
 
 
 def _trees_of(text: str) -> Iterator[tuple[list[int], list[str]]]:
-    """Parents and words of the tree on each line that is not empty."""
-    for number, line in enumerate(text.splitlines(), 1):
+    """Parents and words of the tree on each line that is not empty. Raises InputError, with the line, for none."""
+    count = 0
+    for number, line in enumerate(StringIO(text, newline=None), 1):
+        if len(line) > LONGEST_LINE:
+            raise InputError(
+                f"line {number} has {len(line):,} characters; expected one tree of {LONGEST_LINE:,} at most"
+            )
         if line.strip():
-            yield read_tree(line, f"line {number}")
+            tree = read_tree(line, f"line {number}")
+            count += len(tree[0])
+            if count > MOST_NODES:
+                raise InputError(f"more than {MOST_NODES:,} nodes; leave some of the trees out")
+            yield tree

@@ -104,9 +104,9 @@ def test_too_many_words(monkeypatch):
     monkeypatch.setattr(tokens, "DIFFERENT", 3)
     with pytest.raises(InputError, match="more than 3 different words; read it as characters or bytes"):
         numbered(["a", "b", "c", "d"])
-    monkeypatch.setattr("gradlab.data.files.VALUES", 4)
-    with pytest.raises(InputError, match="5 numbers; data may have 4"):
-        numbered(["a", "b", "a", "b", "a"])
+    monkeypatch.setattr(tokens, "VALUES", 4)
+    with pytest.raises(InputError, match="more than 4 words; cut the file, or read it as characters or bytes"):
+        numbered(["a", "b", "a", "b", "a", "b", "a"])
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,16 @@ def test_a_line_that_is_no_tree_is_named(lines, message, tmp_path):
     assert caught.value.field == "input"
 
 
+def test_trees_that_are_too_many_or_too_long(bank, tmp_path, monkeypatch):
+    config = RunConfig(input=bank, architecture="tree", **TINY)
+    monkeypatch.setattr("gradlab.runs.network_input.MOST_NODES", 12)
+    with pytest.raises(InputError, match="trees.txt: more than 12 nodes; leave some of the trees out"):
+        gradlab.analyze(config)
+    (tmp_path / "long.txt").write_text("(a b)\n(" + "a " * 2**16)
+    with pytest.raises(InputError, match="line 2 has 131,073 characters; expected one tree of 131,072 at most"):
+        gradlab.analyze(config.replace(input=str(tmp_path / "long.txt")))
+
+
 def test_trees_have_no_column(bank):
     config = RunConfig(input=bank, architecture="tree", column="a", **TINY)
     with pytest.raises(InputError, match="trees.txt: column 'a' was asked for, but text has no columns") as caught:
