@@ -75,7 +75,7 @@ def read_tokens(data: bytes, text: str, tokens: str) -> Tokens:
     if tokens == "byte":
         codes, symbols = byte_codes(data)
         names = [chr(b) if b < 128 else f"0x{b:02x}" for b in symbols]
-        return Tokens(codes, names, f"{counted(len(data), 'byte')}, {len(names)} different ones")
+        return Tokens(codes, names, f"{counted(len(data), 'byte')}, {len(names)} different")
     ids, vocabulary = numbered(words_of(text))
     return Tokens(ids, vocabulary, f"{counted(len(ids), 'word')}, {vocabulary_text(ids, vocabulary)}")
 
@@ -83,6 +83,6 @@ def read_tokens(data: bytes, text: str, tokens: str) -> Tokens:
 def vocabulary_text(ids: np.ndarray, vocabulary: list[str]) -> str:
     """How many words have a vector of their own, and how much of the text the others are."""
     if len(vocabulary) <= WORDS:
-        return f"{len(vocabulary):,} different ones"
+        return f"{len(vocabulary):,} different"
     rest = digits_text(100 * float((ids == 0).mean()), 2)
     return f"the {len(vocabulary) - 1:,} most frequent ones by name and the rest, {rest} % of all, as '{UNKNOWN}'"

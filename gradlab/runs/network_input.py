@@ -108,7 +108,7 @@ def _read_bank(path: str, column: str | None, at: tuple[int, int] | None) -> Tre
         ids, vocabulary = numbered(word or NO_WORD for word in chain.from_iterable(words for _, words in read))
     words = np.split(ids, np.cumsum(sizes)[:-1])
     nodes = counted(min(sizes), "node") if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes):,} nodes"
-    said = f"Read {name} as {counted(len(read), 'tree')} of {nodes}: {vocabulary_text(ids, vocabulary)}"
+    said = f"Read {name} as {counted(len(read), 'tree')} of {nodes}; words: {vocabulary_text(ids, vocabulary)}"
     return TreeBank([parents for parents, _ in read], words, len(vocabulary), said)
 
 

@@ -102,7 +102,7 @@ def test_lines_of_brackets_are_the_trees(bank):
     for b, length in enumerate(given.trees.lengths):
         parents = given.trees.parents[:length, b].tolist()
         assert parents in [expected.parents[:n, i].tolist() for i, n in enumerate(expected.lengths)]
-    assert said_of(config) == f"Read trees.txt as 4 trees of 1 to 8 nodes: {given.vocabulary} different ones"
+    assert said_of(config) == f"Read trees.txt as 4 trees of 1 to 8 nodes; words: {given.vocabulary} different"
 
 
 def test_words_stand_at_their_nodes(tmp_path):
@@ -113,7 +113,7 @@ def test_words_stand_at_their_nodes(tmp_path):
     np.testing.assert_array_equal(given.trees.parents[:, 0], parents)
     assert given.vocabulary == 4 and len({tuple(given.x[:, b]) for b in range(3)}) == 1
     assert len(set(given.x[:, 0])) == 4 and words
-    assert said_of(config) == "Read a.txt as 3 trees of 4 nodes: 4 different ones"
+    assert said_of(config) == "Read a.txt as 3 trees of 4 nodes; words: 4 different"
 
 
 @pytest.mark.parametrize("more", [{}, {"cell": "lstm", "loss": "every"}, {"dtype": "float32", "tokens": "byte"}])
