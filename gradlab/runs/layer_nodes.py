@@ -18,6 +18,7 @@ from ..engine.scaled import Scaled
 from ..layers import (
     AttentionTape,
     DropoutTape,
+    EncoderDecoder,
     Layer,
     RecurrentTape,
     ResidualTape,
@@ -77,10 +78,23 @@ def recorded(place: Place, like: Array, wanted: Collection[str]) -> Variables:
     elif isinstance(tape, RecurrentTape | TreeTape | DropoutTape):
         return found
     if place.gradient is not None and len(place.gradient.shape) == 3:
-        found["log_output_grad_norm"] = curve(place.gradient, after, "Gradient of the layer's output")
+        found["log_output_grad_norm"] = _output(place, place.gradient, after)
     if "influence" in wanted and isinstance(place.layer, TransformerBlock):
         found |= influence(place.layer, place.params, tape.x, lengths)
     return found
+
+
+def _output(place: Place, gradient: Scaled, lengths: Array | None) -> xr.Variable:
+    """What comes to the layer's output, by position; by `target_position` where a source within has others.
+
+    A node's dimensions are those of all nodes below it, too.
+    """
+    found = curve(gradient, lengths, "Gradient of the layer's output")
+    return xr.Variable(("target_position", "sample"), found.values, found.attrs) if _has_pair(place.layer) else found
+
+
+def _has_pair(layer: Layer) -> bool:
+    return isinstance(layer, EncoderDecoder) or any(map(_has_pair, layer.children.values()))
 
 
 def attention(weights: Array, queries: Lengths) -> Variables:

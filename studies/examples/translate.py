@@ -2,7 +2,7 @@
 
 The file has a line "source,target" for each pair; here dates, "3 dec 06,06-12-03". An encoder reads the source, a
 decoder says the target, and at every letter attention looks back at the source: the figure shows where. Run it with
-`python3 -m studies.examples.translate [FILE]`.
+`python3 -m studies.examples.translate [FILE] [FIGURE.html]`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 
 import gradlab
 from gradlab.layers import Attention, Dense, Embedding, EncoderDecoder, Layer, Params, Recurrent, Sequential
@@ -19,7 +20,7 @@ from gradlab.layers import Attention, Dense, Embedding, EncoderDecoder, Layer, P
 from .characters import END, Batch, fit, numbered, pairs
 
 FILE = Path(__file__).parent / "data" / "dates.csv"
-SIZE, UPDATES, SAMPLES = 48, 900, 32
+SIZE, UPDATES, SAMPLES = 48, 400, 32
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -52,8 +53,15 @@ def said(net: Layer, params: Params, some: Pairs, letters: str, most: int) -> li
     return [text.partition(END)[0] for text in texts]
 
 
-def main(path: Path = FILE) -> float:
-    """Train on nine tenths of the pairs; the share of the others that is said right."""
+def figure(net: Layer, params: Params, pair: tuple[str, str], letters: str) -> go.Figure:
+    """Where the decoder looks while it says one pair."""
+    x, _, _, lengths = as_batch([pair], letters)
+    tree = gradlab.analyze(net=net, params=params, x=x, lengths=lengths)
+    return gradlab.plots.alignment(tree["0/attention"].dataset, keys=pair[0], queries=[*pair[1], "end"])
+
+
+def main(path: Path = FILE, out: Path = Path("translate.html")) -> float:
+    """Train on nine tenths of the pairs and draw where the net looks; the share of the others that is said right."""
     known = pairs(path)
     letters = END + "".join(sorted({letter for pair in known for text in pair for letter in text}))
     order = np.random.default_rng(0).permutation(len(known))
@@ -70,6 +78,8 @@ def main(path: Path = FILE) -> float:
         print(f"{left} -> {answer}" + ("" if answer == right else f" (should be {right})"))
     share = float(np.mean([answer == right for (_, right), answer in zip(held, answers, strict=True)]))
     print(f"{100 * share:.0f} % of {len(held)} pairs that it never saw are said right")
+    figure(net, params, held[0], letters).write_html(out)
+    print(f"where it looks: {out}")
     return share
 
 

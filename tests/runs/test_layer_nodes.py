@@ -10,6 +10,7 @@ from gradlab.errors import InputError
 from gradlab.layers import (
     Attention,
     Dense,
+    Embedding,
     EncoderDecoder,
     Last,
     Once,
@@ -170,6 +171,22 @@ def test_what_a_pair_gives_has_the_lengths_of_the_target():
     tree = gradlab.analyze(net=net, params=net.init(0), x=x, lengths=(LENGTHS, ends))
     beyond = np.arange(6)[:, None] >= ends
     np.testing.assert_array_equal(tree["0"].log_output_grad_norm.isnull(), beyond)
+
+
+def test_layers_within_an_encoder_have_its_positions(tmp_path):
+    """Beside those of the target, which has another length, wherever the pair stands."""
+    parts = [Sequential(Embedding(7, D), lstm(), Dense(H, H), lstm(H)) for _ in range(2)]
+    net = Sequential(Sequential(EncoderDecoder(*parts, Attention(H)), Dense(2 * H, 3)), Dense(3, 2))
+    x = tuple(np.arange(n * B).reshape(n, B) % 7 for n in (T, 6))
+    tree = gradlab.analyze(net=net, params=net.init(0), x=x)
+    assert tree["0/0/encoder/0"].log_output_grad_norm.shape == (T, B)
+    assert tree["0/0/decoder/0"].log_output_grad_norm.shape == (6, B)
+    for path in ("0", "0/0"):
+        assert tree[path].log_output_grad_norm.dims == ("target_position", "sample")
+    assert tree["0/1"].log_output_grad_norm.sizes["position"] == 6
+    tree.to_netcdf(tmp_path / "a.nc")
+    with xr.open_datatree(tmp_path / "a.nc") as back:
+        xr.testing.assert_identical(back.load(), tree)
 
 
 def test_of_a_net_with_weights_of_its_own_per_step_every_step_is_there():

@@ -29,7 +29,7 @@ from ...work.gathered import SoFar
 from ...work.runs import require_drawable
 from ...work.seeds import SEEDS
 from .address import MOST_SEEDS, View
-from .slots import FIELDS, PLACES, Slot, key, slots
+from .slots import FIELDS, PLACES, Slot, key, parts, slots
 
 LEFT = {f"after {k}": k for k in ORDERS[1:]}
 COLUMNS = {"per step back": SLOPE} | LEFT  # of the ranking that it can be ordered by, and what that is called
@@ -44,13 +44,13 @@ KINDS = {name: "text" if name == "forget_bias" else form.kind(name) for name in 
 
 @dataclass(frozen=True)
 class Request:
-    """What the browser wants shown. raw: values of the slots' fields; rest: the query that travels between pages."""
+    """What the browser wants shown. raw: values of the slots' fields; along: the query that travels between pages."""
 
     raw: Raw
     rows: Annotated[tuple[Text, ...], Field(max_length=MOST)]
     seeds: Plain
     equal: Literal["hidden size", "parameters"]
-    rest: Text = ""
+    along: Text = ""
     by: Literal["slope", "10", "50", "100", "300"] = "slope"
     owner: Text = ""
     theme: Theme = "light"
@@ -99,7 +99,7 @@ def look(request: Request, again: bool = False) -> Shown:
     Raises InputError where nothing can be compared.
     """
     filled = [slot.form for slot in request.slots]
-    view = View(tuple(run.config for run in filled), request.seed_count, request.equal, request.rest)
+    view = View(tuple(run.config for run in filled), request.seed_count, request.equal, request.along)
     chosen = plan(view.runs, view.seeds, view.equal)
     problems = {name: text for name, run in zip(chosen.runs, filled, strict=True) if (text := _problem(run))}
     problems |= {name: text for name, run in chosen.runs.items() if name not in problems and (text := _too_large(run))}
@@ -224,12 +224,9 @@ def drawn(request: Request, shown: Shown) -> dict[str, Any]:
 
 def looks(request: Request, shown: Shown) -> dict[str, dict[str, Any]]:
     """Component id -> properties of every slot and its parts."""
-    props: dict[str, dict[str, Any]] = {
-        ids.part(ids.COMPARE.slot, str(n)): {"className": "slot hidden"} for n in PLACES
-    }
+    props: dict[str, dict[str, Any]] = {parts(n)["slot"]: {"className": "slot hidden"} for n in PLACES}
     for n, (slot, name) in enumerate(zip(request.slots, shown.plan.runs, strict=True)):
-        place = {part: ids.part(getattr(ids.COMPARE, part), str(n)) for part in ("slot", "name", "explore", "train")}
-        query = shown.view.opened(n)
+        place, query = parts(n), shown.view.opened(n)
         props[place["slot"]] = {"className": "slot", "style": {"--series": THEMES[request.theme].series[n]}}
         props[place["name"]] = {"children": name}
         props[place["explore"]] = {"href": f"/?{query}"}
