@@ -14,6 +14,7 @@ from dash import no_update
 
 import gradlab
 from dashboard import downloads, ids
+from dashboard.app import create_app
 from dashboard.pages.compare import address, draw, examples, steer
 from dashboard.pages.compare import downloads as compare_downloads
 from dashboard.pages.compare.slots import FIELDS, Slot, key, slot
@@ -293,6 +294,15 @@ def test_the_newest_request_wins(calls: dict[RunConfig, Future[Done]]) -> None:
     assert calls[LSTM].cancelled() and not calls[SMALL].cancelled() and not calls[GRU].cancelled()
     seeds.SEEDS.give_up("a page")
     assert all(call.cancelled() for call in calls.values())
+
+
+def test_a_page_that_has_gone_ends_its_seeds(calls: dict[RunConfig, Future[Done]]) -> None:
+    draw.look(request(SMALL, LSTM))
+    client = create_app().server.test_client()
+    client.post("/leave", data="somebody else")
+    assert not any(call.cancelled() for call in calls.values())
+    client.post("/leave", data="a page")
+    assert all(call.cancelled() for call in calls.values()) and not seeds.SEEDS.under_way()
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(calls: dict[RunConfig, Future[Done]]) -> None:

@@ -41,14 +41,15 @@ def test_what_is_there_is_shown_and_the_rest_is_started_once(gathered: Gathered[
     desk.finish("b")
     for _ in range(3):
         so_far = gathered.so_far(["a", "b"], "page")
-        assert so_far == ({"b": "b!"}, {}) and so_far.missing(["a", "b"]) == 1
+        assert so_far.found == {"b": "b!"} and not so_far.failed and so_far.missing(["a", "b"]) == 1
     assert {key: len(calls) for key, calls in desk.calls.items()} == {"a": 1, "b": 1}
 
 
 def test_what_is_known_at_once_is_shown_at_once() -> None:
     done: Future[Done] = Future()
     done.set_result(Done(7, 0.1))
-    assert Gathered(lambda key: done).so_far(["a"], "page").found == {"a": 7}
+    at_once: Gathered[str, int] = Gathered(lambda key: done)
+    assert at_once.so_far(["a"], "page").found == {"a": 7}
 
 
 def test_the_newest_wish_of_a_page_ends_the_one_before(gathered: Gathered[str, str], desk: Desk) -> None:

@@ -36,7 +36,7 @@ COLUMNS = {"per step back": SLOPE} | LEFT  # of the ranking that it can be order
 HEADS = (
     *("run", "verdict", "per step back", "theory"),
     *LEFT,
-    *("at its end", "parameters", "units", "step time", "step memory"),
+    *("at its end", "parameters", "units", "step time", "memory"),
 )
 LETTERS, LETTERS_NARROW = 26, 16  # of the labels beside the figure
 KINDS = {name: "text" if name == "forget_bias" else form.kind(name) for name in FIELDS}

@@ -31,7 +31,7 @@ HELP = {
     "over seeds, with a band of 10 to 90 %. Thin dots are what theory predicts, where there is a theory.",
     "The ranking": "Per step back is the factor by which one step changes the gradient, over the whole length, with "
     "its standard error over seeds. After 10, 50, 100 and 300 steps, and at its end (so many steps back), what is "
-    "left. Step time and memory are those of one step of training, forward and back. A press on a column's name ranks.",
+    "left. Step time is measured, memory predicted, of one step of training. A press on a column's name ranks by it.",
     "Equal size": "Runs keep the hidden size that they have, or all get about as many parameters as the first one.",
     "Change a run": "Open it on the left for its main settings; Open in Explore shows all of them, with the other runs "
     "pinned, and Compare leads back.",
