@@ -46,7 +46,7 @@ class Trials:
 
     First every room without a mutant, to see which functions each test runs. A mutant is then tried on the modules in
     which some test runs what it changes, as others can build on what a fixture keeps of that; those tests first that
-    noticed a mutant of the file before, then those of the first room that run it themselves, the quickest modules first.
+    noticed a mutant of the file before, then those of its first room that run it, the quickest modules first.
     """
 
     def __init__(self, cases: list[Case]) -> None:
