@@ -12,6 +12,7 @@ from ..learning.clipping import CLIPPERS
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..tasks import TASKS
 from . import run
+from .architecture import is_recurrent
 from .base import MOST, field
 from .network import NetworkConfig
 
@@ -38,7 +39,8 @@ class TrainConfig(NetworkConfig):
     input: str | None = field(  # type: ignore[assignment]
         None,
         "File",
-        "A table (.csv), an array (.npy), a sound (.wav) or a text to learn from, instead of a generated task",
+        "A table (.csv), an array (.npy), a sound (.wav) or a text to learn from, instead of a generated task; what a "
+        "task such as tagging, sentiment or sounds reads",
         "data",
         files=True,
     )
@@ -127,7 +129,15 @@ class TrainConfig(NetworkConfig):
         applies_if=_clips,
     )
     omega: float = field(
-        0.0, "Omega", "Strength of Pascanu's regulariser against vanishing", "gradient", ge=0, min=0, max=4, step=0.1
+        0.0,
+        "Omega",
+        "Strength of Pascanu's regulariser against vanishing",
+        "gradient",
+        ge=0,
+        min=0,
+        max=4,
+        step=0.1,
+        applies_if=is_recurrent,
     )
     omega_form: str = field(
         "paper",
@@ -136,7 +146,7 @@ class TrainConfig(NetworkConfig):
         "gradient",
         choices=lambda: list(OMEGA_FORMS),
         labels=OMEGA_FORMS,
-        applies_if=lambda config: config.omega > 0,
+        applies_if=lambda config: is_recurrent(config) and config.omega > 0,
     )
     nonfinite: str = field(
         "skip",

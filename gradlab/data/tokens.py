@@ -6,12 +6,13 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from ..errors import InputError
-from ..wording import counted
-from .files import require_few_values
+from ..wording import counted, digits_text
+from .files import VALUES
 from .series import byte_codes, window_places
 
 CHARACTER = "character"
@@ -36,7 +37,7 @@ class Tokens:
 
     def windows(self, steps: int, batch_size: int, seed: int = 0) -> np.ndarray:
         """(T, B) whole numbers: T words or bytes in a row from B random starts, as `Series.windows` draws them."""
-        return self.ids[window_places(len(self.ids), steps, batch_size, seed)]
+        return self.ids[window_places(len(self.ids), steps, batch_size, seed)].astype(np.int64)
 
 
 def words_of(text: str) -> Iterator[str]:
@@ -52,17 +53,18 @@ def numbered(words: Iterable[str], most: int = WORDS) -> tuple[np.ndarray, list[
     """
     first: dict[str, int] = {}
     seen = array("i")
-    for word in words:
+    for word in islice(words, VALUES + 1):
         seen.append(first.setdefault(word, len(first)))
         if len(first) > DIFFERENT:
             raise InputError(f"more than {DIFFERENT:,} different words; read it as characters or bytes", "tokens")
-    require_few_values(len(seen))
+    if len(seen) > VALUES:
+        raise InputError(f"more than {VALUES:,} words; cut the file, or read it as characters or bytes", "tokens")
     if not seen:
         raise InputError("no word in it; read it as characters or bytes", "tokens")
     own = np.array(seen, dtype=np.int32)
     order = np.argsort(-np.bincount(own), kind="stable")[:most]
     rest = [UNKNOWN] if len(first) > most else []
-    number = np.zeros(len(first), dtype=np.int64)
+    number = np.zeros(len(first), dtype=np.int32)
     number[order] = np.arange(len(order)) + len(rest)
     names = list(first)
     return number[own], [*rest, *(names[i] for i in order)]
@@ -73,7 +75,7 @@ def read_tokens(data: bytes, text: str, tokens: str) -> Tokens:
     if tokens == "byte":
         codes, symbols = byte_codes(data)
         names = [chr(b) if b < 128 else f"0x{b:02x}" for b in symbols]
-        return Tokens(codes.astype(np.int64), names, f"{counted(len(data), 'byte')}, {len(names)} different ones")
+        return Tokens(codes, names, f"{counted(len(data), 'byte')}, {len(names)} different")
     ids, vocabulary = numbered(words_of(text))
     return Tokens(ids, vocabulary, f"{counted(len(ids), 'word')}, {vocabulary_text(ids, vocabulary)}")
 
@@ -81,6 +83,6 @@ def read_tokens(data: bytes, text: str, tokens: str) -> Tokens:
 def vocabulary_text(ids: np.ndarray, vocabulary: list[str]) -> str:
     """How many words have a vector of their own, and how much of the text the others are."""
     if len(vocabulary) <= WORDS:
-        return f"{len(vocabulary):,} different ones"
-    rest = 100 * float((ids == 0).mean())
-    return f"the {len(vocabulary) - 1:,} most frequent ones by name and the rest, {rest:.2g} % of all, as '{UNKNOWN}'"
+        return f"{len(vocabulary):,} different"
+    rest = digits_text(100 * float((ids == 0).mean()), 2)
+    return f"the {len(vocabulary) - 1:,} most frequent ones by name and the rest, {rest} % of all, as '{UNKNOWN}'"

@@ -24,7 +24,7 @@ from .phase import phase_diagram
 from .report import comparison_report, html_report, png, save, table, training_report
 from .spectra import weights
 from .tabs import data, gates, parameters, paths
-from .training import course_table, training_course
+from .training import course_table, layer_names, training_course
 from .travel import credit, product_norms, singular_values, span_paths
 from .tree import tree_figure
 
@@ -67,6 +67,7 @@ __all__ = [
     "gates",
     "gradient_flow",
     "html_report",
+    "layer_names",
     "layer_strips",
     "lyapunov",
     "lyapunov_course",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import StringIO
 from itertools import chain
 
 import numpy as np
@@ -21,6 +22,8 @@ from .build import whole_input
 
 TREE_STREAM = int.from_bytes(b"trees", "big")
 KEPT = 2  # files of trees that are kept as they were read
+MOST_NODES = 10**6  # of all trees of a file
+LONGEST_LINE = 2**17  # characters
 NO_WORD = "no word"  # of a node without one
 
 
@@ -105,12 +108,21 @@ def _read_bank(path: str, column: str | None, at: tuple[int, int] | None) -> Tre
         ids, vocabulary = numbered(word or NO_WORD for word in chain.from_iterable(words for _, words in read))
     words = np.split(ids, np.cumsum(sizes)[:-1])
     nodes = counted(min(sizes), "node") if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes):,} nodes"
-    said = f"Read {name} as {counted(len(read), 'tree')} of {nodes}: {vocabulary_text(ids, vocabulary)}"
+    said = f"Read {name} as {counted(len(read), 'tree')} of {nodes}; words: {vocabulary_text(ids, vocabulary)}"
     return TreeBank([parents for parents, _ in read], words, len(vocabulary), said)
 
 
 def _trees_of(text: str) -> Iterator[tuple[list[int], list[str]]]:
-    """Parents and words of the tree on each line that is not empty."""
-    for number, line in enumerate(text.splitlines(), 1):
+    """Parents and words of the tree on each line that is not empty. Raises InputError, with the line, for none."""
+    count = 0
+    for number, line in enumerate(StringIO(text, newline=None), 1):
+        if len(line) > LONGEST_LINE:
+            raise InputError(
+                f"line {number} has {len(line):,} characters; expected one tree of {LONGEST_LINE:,} at most"
+            )
         if line.strip():
-            yield read_tree(line, f"line {number}")
+            tree = read_tree(line, f"line {number}")
+            count += len(tree[0])
+            if count > MOST_NODES:
+                raise InputError(f"more than {MOST_NODES:,} nodes; leave some of the trees out")
+            yield tree

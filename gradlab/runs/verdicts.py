@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..wording import counted, factor_text, layer_title, power_text
 from .attributes import activation_name, overflow, unit_of
 
-BACK = {"step": "back", "level": "down"}  # what is counted from where the loss is, and which way
+BACK = {"step": "back", "position": "back", "level": "down"}  # what is counted from where the loss is, and which way
 LEAST = {"step": 10, "level": 3}  # of these for a verdict
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)

@@ -64,6 +64,20 @@ class ArithmeticTrees(Task):
         mean, spread = self.scale
         return Batch(x, ((values - mean) / spread)[:, None], trees)
 
+    def sample_text(self, batch: Batch) -> str:
+        """The first expression in brackets."""
+        texts: list[str] = []
+        for k in batch.x[batch.lengths.own[:, 0], 0, :SECOND].argmax(axis=-1).tolist():
+            if k >= DIGITS:
+                second, first = texts.pop(), texts.pop()
+            texts.append(f"({SIGNS[k - DIGITS]} {first} {second})" if k >= DIGITS else str(k))
+        return texts[0]
+
+    def answer_text(self, batch: Batch) -> str:
+        """Its value, as it is."""
+        mean, spread = self.scale
+        return f"{round(mean + spread * float(batch.targets[0, 0]))}"
+
     def expressions(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, Trees, np.ndarray]:
         """Digits and signs (T, B), a sign's number after those of the digits; the trees; the values (B,).
 

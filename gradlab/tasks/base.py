@@ -14,6 +14,7 @@ from ..errors import InputError, echo
 from ..layers import Trees
 from ..learning.losses import step_weights
 from ..registry import Registry
+from ..wording import value_text
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Task(ABC):
     is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
     unit_text: what 1 is in that metric, where the values are scaled. baseline: the loss of a prediction that needs no
     learning, `baseline_text` says of which.
+    own_format: whether its file is one that other tasks cannot read.
     form: "sequence"; "pair" of a source and of `target_steps` steps to be said after it, for an encoder and a decoder;
     "tree" where samples are trees as well as sequences. foretells: whether the answers are what comes in later.
     symbols: whether x is whole numbers, for an `Embedding`; D is then how many there are. feature_names (D,): of the
@@ -77,6 +79,7 @@ class Task(ABC):
     baseline_text: ClassVar[str]
     solved_below: ClassVar[float | None] = None
     needs_file: ClassVar[bool] = False
+    own_format: ClassVar[bool] = False
     form: ClassVar[str] = "sequence"
     target_steps: ClassVar[int] = 0
     foretells: ClassVar[bool] = False
@@ -126,6 +129,21 @@ class Task(ABC):
         if self.output == "last" or lengths is None:
             return None
         return step_weights(lengths.lengths if isinstance(lengths, Trees) else lengths, len(batch.targets))
+
+    def sample_text(self, batch: Batch) -> str:
+        """The first sample as a person writes it; empty where it is numbers, or symbols that have names."""
+        return ""
+
+    def answer_text(self, batch: Batch) -> str:
+        """The answer to the first sample; empty where there is one at every step that no name stands for."""
+        if self.output == "last":
+            answer = float(batch.targets[0].reshape(-1)[0])
+            return self.class_names[int(answer)] if self.class_names else value_text(answer)
+        if not (self.class_names and (self.symbols or self.form == "pair")):
+            return ""
+        own = self.own_steps(batch)
+        said = batch.targets[:, 0] if own is None else batch.targets[own[:, 0], 0]
+        return " ".join(self.class_names[k] for k in said)
 
     def score(self, loss: float, outputs: np.ndarray, batch: Batch) -> float:
         """The metric of a net's outputs (T, B, O) or (B, O): the loss that they have, or the share of wrong answers."""

@@ -23,6 +23,7 @@ class SoundLabels(Labelled):
 
     name = "sounds"
     title = "Label sounds"
+    own_format = True
     counts_as = ("label", "sound")
     _advice = "add some to the folder"
 

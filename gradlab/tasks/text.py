@@ -78,6 +78,10 @@ class LanguageModel(Windows):
         counts = np.bincount(known, minlength=self.input_size) + 1.0
         return float(-np.log(counts / counts.sum())[held].mean())
 
+    def sample_text(self, batch: Batch) -> str:
+        """The first sample's characters."""
+        return bytes(self.codes[1][k] for k in batch.x[:, 0].argmax(axis=-1)).decode("utf-8", "replace")
+
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Windows from random starts."""
         windows = self.windows(rng, batch_size, held_out)

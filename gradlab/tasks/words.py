@@ -25,7 +25,7 @@ class Words(Task):
 
     loss = "cross_entropy"
     metric = "error rate"
-    needs_file = True
+    needs_file = own_format = True
     least_steps = 1
     symbols = True
 

@@ -75,7 +75,7 @@ class TrainingRecord:
     def untrained(self) -> RunConfig:
         """The net as it was drawn, to be analysed: on noise, over as many steps and features as the task has."""
         own = {name: getattr(self.config, name) for name in NetworkConfig.model_fields if name not in OF_DATA}
-        return RunConfig(**own | {"steps": self.task.length, "input_size": self.task.input_size})
+        return RunConfig(**own | {"steps": self.task.length, "input_size": features(self.config, self.task)})
 
     def require_whole(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         """Raise InputError where the arrays of a file are not those of such a run."""

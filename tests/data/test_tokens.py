@@ -31,7 +31,7 @@ def test_words_are_numbered_by_how_often_they_occur(text):
     assert [found.vocabulary[i] for i in found.ids] == list(words_of(TEXT))
     counts = np.bincount(found.ids)
     assert (np.diff(counts) <= 0).all() and len(counts) == len(found.vocabulary)
-    assert found.said == f"Read a.txt as text: 22 words, {len(counts)} different ones"
+    assert found.said == f"Read a.txt as text: 22 words, {len(counts)} different"
 
 
 def test_the_rest_of_a_large_vocabulary_is_unknown():
@@ -48,14 +48,14 @@ def test_what_is_unknown_is_said(tmp_path):
     assert found.vocabulary[:2] == [UNKNOWN, "a0"] and len(found.vocabulary) == WORDS + 1
     told = "4,500 words, the 2,000 most frequent ones by name and the rest, 11 % of all, as 'unknown'"
     assert found.said == f"Read b.txt as text: {told}"
-    assert vocabulary_text(np.array([0, 1]), [UNKNOWN, "b"]) == "2 different ones"
+    assert vocabulary_text(np.array([0, 1]), [UNKNOWN, "b"]) == "2 different"
 
 
 def test_bytes(text):
     found, data = text_tokens(text, "byte"), TEXT.encode()
     assert len(found.vocabulary) == len(set(data)) and "0xc3" in found.vocabulary
     assert [found.vocabulary[i] for i in found.ids[:3]] == ["T", "h", "e"]
-    assert found.said == f"Read a.txt as text: {len(data)} bytes, {len(set(data))} different ones"
+    assert found.said == f"Read a.txt as text: {len(data)} bytes, {len(set(data))} different"
 
 
 def test_windows_are_words_in_a_row_from_different_starts(text):
@@ -104,9 +104,9 @@ def test_too_many_words(monkeypatch):
     monkeypatch.setattr(tokens, "DIFFERENT", 3)
     with pytest.raises(InputError, match="more than 3 different words; read it as characters or bytes"):
         numbered(["a", "b", "c", "d"])
-    monkeypatch.setattr("gradlab.data.files.VALUES", 4)
-    with pytest.raises(InputError, match="5 numbers; data may have 4"):
-        numbered(["a", "b", "a", "b", "a"])
+    monkeypatch.setattr(tokens, "VALUES", 4)
+    with pytest.raises(InputError, match="more than 4 words; cut the file, or read it as characters or bytes"):
+        numbered(["a", "b", "a", "b", "a", "b", "a"])
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_lines_of_brackets_are_the_trees(bank):
     for b, length in enumerate(given.trees.lengths):
         parents = given.trees.parents[:length, b].tolist()
         assert parents in [expected.parents[:n, i].tolist() for i, n in enumerate(expected.lengths)]
-    assert said_of(config) == f"Read trees.txt as 4 trees of 1 to 8 nodes: {given.vocabulary} different ones"
+    assert said_of(config) == f"Read trees.txt as 4 trees of 1 to 8 nodes; words: {given.vocabulary} different"
 
 
 def test_words_stand_at_their_nodes(tmp_path):
@@ -113,7 +113,7 @@ def test_words_stand_at_their_nodes(tmp_path):
     np.testing.assert_array_equal(given.trees.parents[:, 0], parents)
     assert given.vocabulary == 4 and len({tuple(given.x[:, b]) for b in range(3)}) == 1
     assert len(set(given.x[:, 0])) == 4 and words
-    assert said_of(config) == "Read a.txt as 3 trees of 4 nodes: 4 different ones"
+    assert said_of(config) == "Read a.txt as 3 trees of 4 nodes; words: 4 different"
 
 
 @pytest.mark.parametrize("more", [{}, {"cell": "lstm", "loss": "every"}, {"dtype": "float32", "tokens": "byte"}])
@@ -155,6 +155,16 @@ def test_a_line_that_is_no_tree_is_named(lines, message, tmp_path):
     with pytest.raises(InputError, match=message) as caught:
         gradlab.analyze(config)
     assert caught.value.field == "input"
+
+
+def test_trees_that_are_too_many_or_too_long(bank, tmp_path, monkeypatch):
+    config = RunConfig(input=bank, architecture="tree", **TINY)
+    monkeypatch.setattr("gradlab.runs.network_input.MOST_NODES", 12)
+    with pytest.raises(InputError, match="trees.txt: more than 12 nodes; leave some of the trees out"):
+        gradlab.analyze(config)
+    (tmp_path / "long.txt").write_text("(a b)\n(" + "a " * 2**16)
+    with pytest.raises(InputError, match="line 2 has 131,073 characters; expected one tree of 131,072 at most"):
+        gradlab.analyze(config.replace(input=str(tmp_path / "long.txt")))
 
 
 def test_trees_have_no_column(bank):

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradlab.cells import CELLS
+from gradlab.config.architecture import is_transformer, is_tree, reads_all
 from gradlab.config.links import file_name
 from gradlab.config.train import TrainConfig
 from gradlab.tasks import TASKS
-from gradlab.tasks.labelled import Classification
+from gradlab.tasks.labelled import Labelled
+from gradlab.tasks.words import Tagging
 from gradlab.training.network import task_name
 from gradlab.wording import counted
 
@@ -41,6 +43,19 @@ _ORDER = _OFTEN.replace(
     iterations=2000,
 )
 _SERIES = _OFTEN.replace(task="mackey_glass", steps=50, cell="gru", hidden_size=32, learning_rate=0.01, iterations=400)
+_COPY = _OFTEN.replace(
+    task="copy_attention",
+    steps=20,
+    cell="gru",
+    attention="dot",
+    learning_rate=0.01,
+    clip="norm",
+    clip_threshold=1.0,
+    iterations=300,
+)
+_TREES = _OFTEN.replace(
+    task="arithmetic_trees", architecture="tree", steps=15, cell="lstm", learning_rate=0.01, iterations=600
+)
 EXAMPLES = {
     "adding": Example(
         "Remembering",
@@ -56,8 +71,22 @@ EXAMPLES = {
         _ORDER,
     ),
     "series": Example("Forecasting", "The next value of a chaotic series. Press “Train”.", _SERIES),
+    "copy": Example(
+        "Looking back",
+        "A net reads ten symbols, then 20 blanks; a second one is to say the symbols again, and attention lets it look "
+        "back at every step. Press “Train”; then, under More, set Attention to none and train again: all has to pass "
+        "through the last state.",
+        _COPY,
+    ),
+    "trees": Example(
+        "Trees",
+        "The value of an expression such as (+ (* 3 4) (- 2 7)), by a net that goes from the digits up to the last "
+        "sign. Press “Train”; with Network set to recurrent net it reads the same signs one after the other.",
+        _TREES,
+    ),
 }
 FIRST = _ADDING
+NAMED = ("architecture", "cell", "bidirectional", "attention")  # fields that a net is called by
 
 
 def one(config: TrainConfig) -> list[TrainConfig]:
@@ -96,18 +125,23 @@ def subject(config: TrainConfig) -> str:
     """What is learnt, in a few words: with the file's name, and the steps unless they are the file's own."""
     task = TASKS[task_name(config)]
     name = task.title if config.input is None else f"{task.title.partition(' ')[0]} {file_name(config.input)}"
-    return name if task is Classification else f"{name}, {counted(config.steps, 'step')}"
+    return name if issubclass(task, Labelled | Tagging) else f"{name}, {counted(config.steps, 'step')}"
 
 
 def title(config: TrainConfig) -> str:
     """A run in a few words."""
     clipped = {"off": "", "norm": f", clipped at {config.clip_threshold or 1:g}"}.get(config.clip, ", clipped")
-    return f"{subject(config)}, {cell_label(config)}{clipped}"
+    return f"{subject(config)}, {net_label(config)}{clipped}"
 
 
-def cell_label(config: TrainConfig) -> str:
-    """The cell as a person calls it."""
-    return f"{config.activation} RNN" if config.cell == "elman" else CELLS[config.cell].title
+def net_label(config: TrainConfig) -> str:
+    """The net as a person calls it."""
+    if is_transformer(config):
+        return "transformer"
+    cell = f"{config.activation} RNN" if config.cell == "elman" else CELLS[config.cell].title
+    if is_tree(config):
+        return f"{cell} over trees"
+    return "bidirectional " * config.bidirectional + cell + " with attention" * reads_all(config)
 
 
 def labels(configs: Sequence[TrainConfig]) -> list[str]:
@@ -120,8 +154,8 @@ def labels(configs: Sequence[TrainConfig]) -> list[str]:
 
 
 def _label(config: TrainConfig, differing: Sequence[str]) -> str:
-    if "cell" in differing or not differing:
-        return cell_label(config)
+    if not differing or any(name in differing for name in NAMED):
+        return net_label(config)
     if "clip" in differing:
         return "unclipped net" if config.clip == "off" else "clipped net"
     return _settings(config, differing)

@@ -8,11 +8,13 @@ from dash import Output, html, no_update
 
 import gradlab
 from gradlab.config import RunConfig
+from gradlab.config.architecture import is_single
 from gradlab.config.links import to_query
 from gradlab.config.network import NetworkConfig
-from gradlab.runs.verdicts import share_left, verdict
+from gradlab.runs.attributes import unit_of
+from gradlab.runs.verdicts import BACK, share_left, verdict
 from gradlab.training import snapshot_dataset
-from gradlab.wording import number_text
+from gradlab.wording import counted, number_text
 
 from ... import ids
 from ...answers import outputs
@@ -21,7 +23,7 @@ from ...run_card import compare_link, explore_link
 from .words import Shown
 
 NETWORK = NetworkConfig.model_fields.keys() - {"input", "column"}  # what Explore and Train have in common
-EXPLORE = "The same cell with weights drawn the same way, on random input: what its gradient depends on, and remedies"
+EXPLORE = "The same net with weights drawn the same way, on random input: what its gradient depends on, and remedies"
 AFTERWARDS = "This look shows what is left of the net; the slider goes back to the one before."
 THROWN = {  # at the start, and now
     ("carried", "vanishing"): "At the start it was carried: updates that were too large made it vanish.",
@@ -29,10 +31,8 @@ THROWN = {  # at the start, and now
     ("exploding", "carried"): "At the start it exploded, and updates that were too large threw the net away from it.",
 }
 MEANINGS = {
-    "vanishing": "So what lies more than {reach} steps back hardly changes the weights, and cannot be learnt. Explore "
-    "tries remedies on this cell:",
-    "exploding": "So a small change of the weights changes the answer much, and updates overshoot. Explore tries "
-    "remedies on this cell:",
+    "vanishing": "So what lies more than {reach} hardly changes the weights, and cannot be learnt. {explore}:",
+    "exploding": "So a small change of the weights changes the answer much, and updates overshoot. {explore}:",
     "carried": "So the gradient is not what keeps it from learning: train longer, or try another learning rate or more "
     "units.",
 }
@@ -80,11 +80,13 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
 
 def rows(seen: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
     """How much of the last step's gradient, taken as 1, is left 0, 1, 2, 5, 10 ... steps back, of each run."""
+    unit = unit_of(seen[0])
     shares = {ds.attrs["label"]: share_left(ds).values[::-1].tolist() for ds in seen}
     back = [0, *(digit * 10**power for power in range(6) for digit in (1, 2, 5))]
     longest = max(len(share) for share in shares.values())
     return [
-        {"steps back": k} | {name: number_text(share[k], 2) if k < len(share) else "" for name, share in shares.items()}
+        {f"{unit}s {BACK[unit]}": k}
+        | {name: number_text(share[k], 2) if k < len(share) else "" for name, share in shares.items()}
         for k in back
         if k < longest
     ]
@@ -95,7 +97,7 @@ def snapshot(run: Shown, index: int, layer: int) -> tuple[int, xr.Dataset] | Non
     if not count(run):
         return None
     at = min(index, count(run) - 1)
-    ds = snapshot_dataset(run.training, at, min(layer, run.config.layers - 1))
+    ds = snapshot_dataset(run.training, at, min(layer, len(run.training.tracks) - 1))
     return int(run.training.history.snapshots[at]["iteration"]), ds.assign_attrs(label=run.name)
 
 
@@ -103,18 +105,19 @@ def flow_words(run: Shown, iteration: int | None, ds: xr.Dataset) -> str:
     """The verdict, where the loss acts at the last step alone; with the iteration where it is not the others'."""
     at = f" at iteration {iteration:,}" if iteration is not None else ""
     said = "a loss at every step; the curve contains each step's own and says nothing about distance."
-    return f"{run.name}{at}: {verdict(ds).headline.removeprefix('The ') if _has_verdict(run) else said}"
+    return f"{run.name}{at}: {verdict(ds).headline.removeprefix('The ') if _has_verdict(ds) else said}"
 
 
-def _has_verdict(run: Shown) -> bool:
-    return run.record is None or run.training.task.output == "last"
+def _has_verdict(ds: xr.Dataset) -> bool:
+    """Whether its curve says how far the gradient goes: the loss reaches its steps by the last one alone."""
+    return bool(ds.attrs.get("apart", 1))
 
 
 def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:
     """What the gradient says about a net that has learnt nothing, diverged or broke; nothing about others."""
     if run.outcome in ("diverged", "broke"):
         return AFTERWARDS
-    if run.outcome != "nothing" or not _has_verdict(run):
+    if run.outcome != "nothing" or not _has_verdict(ds):
         return ""
     found, start = verdict(ds), snapshot(run, 0, layer)
     was = verdict(start[1]).word if start else found.word
@@ -122,7 +125,9 @@ def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:
         return f"{THROWN[was, found.word]} Lower the learning rate ({run.config.learning_rate:g}) first, or clip."
     if found.word == "carried" and run.state.alive:
         return ""
-    return MEANINGS.get(found.word, "").format(reach=found.reach, steps=found.steps)
+    explore = f"Explore {'tries remedies on this cell' if is_single(run.config) else 'shows such a net'}"
+    reach = f"{counted(found.reach, found.unit)} {BACK[found.unit]}"
+    return MEANINGS.get(found.word, "").format(reach=reach, explore=explore)
 
 
 def links(run: Shown) -> list[Component]:
@@ -134,10 +139,8 @@ def links(run: Shown) -> list[Component]:
 
 def as_run(run: Shown) -> RunConfig:
     """A run of the network and the weights' distribution of a training run."""
-    config = {name: value for name, value in run.config if name in NETWORK}
-    if run.record:
-        config |= {"steps": run.training.task.length, "input_size": run.training.task.input_size}
-    return RunConfig(**config)
+    own = {name: value for name, value in run.config if name in NETWORK}
+    return run.training.untrained if run.record else RunConfig(**own)
 
 
 OUTPUTS = {

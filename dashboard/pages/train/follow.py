@@ -69,17 +69,17 @@ def _recent(run_id: str, config: TrainConfig) -> Component:
 def show(runs: Sequence[Shown], theme: str, layer: int) -> dict[str, Any]:
     """Everything that changes while a run goes on, but for the gradient at one moment."""
     seen = [run.ds for run in runs if run.record]
-    layers = max((ds.sizes.get("layer", 1) for ds in seen), default=1)
+    names = max(map(gradlab.plots.layer_names, seen), key=len, default=["Layer 1"])
     return {
         "verdict": headline(runs) if runs else READY,
         "details": typeset(summary(runs)) if runs else READY_DETAILS,
         "trouble": [message(text, "error") for text in troubles(runs)],
         "share": str(share(runs)) if runs else "0",
         "stage": stage_class(runs, bool(seen)),
-        "layers": [{"value": str(n), "label": f"Layer {n + 1}"} for n in range(layers)],
-        "layer_class": "layers" if layers > 1 else "layers hidden",
+        "layers": [{"value": str(n), "label": name} for n, name in enumerate(names)],
+        "layer_class": "layers" if len(names) > 1 else "layers hidden",
         "recent": recent(),
-        **(course(seen, theme, min(layer, layers - 1)) if seen else {}),
+        **(course(seen, theme, min(layer, len(names) - 1)) if seen else {}),
         **advisor.content([run for run in runs if run.record]),
     }
 

@@ -8,14 +8,16 @@ import numpy as np
 from dash import html
 
 import gradlab
+from gradlab.config import controls
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
 from gradlab.tasks import Batch, Task
 from gradlab.tasks.labelled import Classification
-from gradlab.tasks.text import LanguageModel
+from gradlab.training.fitting import require_fitting
 from gradlab.training.network import build_task, task_name
 from gradlab.wording import value_text
 
+from ... import form
 from ...components import Component, figure, message
 
 COMING = {
@@ -27,7 +29,7 @@ COMING = {
 
 
 def content(config: TrainConfig, theme: str) -> list[Component]:
-    """The sample and its answer; a file or length that does not suit the task is told here."""
+    """The sample and its answer; a file, length or net that does not suit the task is told here."""
     try:
         task = build_task(config)
     except InputError as error:
@@ -39,6 +41,7 @@ def content(config: TrainConfig, theme: str) -> list[Component]:
         html.P(about),
         *_sample(task, batch, theme),
         html.P(_answer(task, batch)),
+        *_misfit(config, task),
     ]
     items = [html.Li([html.B(f"{name}: "), text]) for name, text in COMING.items()]
     coming = html.Div([html.H2("What you will see"), html.Ul(items)], className="coming")
@@ -51,14 +54,24 @@ def _problem(config: TrainConfig, error: InputError) -> str:
     return f"{error}. Choose the column of the labels at Column, under More." if labels else str(error)
 
 
+def _misfit(config: TrainConfig, task: Task) -> list[Component]:
+    """Why the net cannot learn the task, where that is so."""
+    try:
+        require_fitting(config, task)
+    except InputError as error:
+        return [message(form.told(error, {name: c.label for name, c in controls(TrainConfig).items()}), "error")]
+    return []
+
+
 def _sample(task: Task, batch: Batch, theme: str) -> list[Component]:
-    """The first input over its steps: what it says, where every step is a symbol, else its values."""
-    x = batch.x if batch.lengths is None else batch.x[: batch.lengths[0]]
-    if not task.one_hot:
+    """The first sample: as it is written, or the names of its symbols, or its values over the steps."""
+    if text := task.sample_text(batch):
+        return [html.Pre(text)]
+    x, lengths = (batch.x[0], None) if isinstance(batch.x, tuple) else (batch.x, batch.lengths)
+    x = x if lengths is None else x[: lengths[0]]
+    if not (task.one_hot or task.symbols):
         return [figure(gradlab.plots.data(x, theme, task.feature_names), "Input of the sample over its steps")]
-    shown = x[:, 0].argmax(axis=-1)
-    if isinstance(task, LanguageModel):
-        return [html.Pre(bytes(task.codes[1][k] for k in shown).decode("utf-8", "replace"))]
+    shown = x[:, 0] if task.symbols else x[:, 0].argmax(axis=-1)
     return [html.P(symbols([task.feature_names[k] for k in shown]), className="symbols")]
 
 
@@ -70,8 +83,7 @@ def symbols(names: Sequence[str]) -> list[Component]:
 
 
 def _answer(task: Task, batch: Batch) -> str:
-    wanted = "An answer is wanted at every step."
-    if task.output == "last":
-        answer = float(batch.targets[0].reshape(-1)[0])
-        wanted = f"The answer here: {task.class_names[int(answer)] if task.class_names else value_text(answer)}."
+    answer, every = task.answer_text(batch), "An answer is wanted at every step"
+    wanted = f"The answer here: {answer}." if task.output == "last" else f"{every}{answer and f': {answer}'}."
+    wanted = f"A second net is to say: {answer}." if task.form == "pair" else wanted
     return f"{wanted} The loss to beat is {value_text(task.baseline)} ({task.baseline_text})."

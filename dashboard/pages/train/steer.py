@@ -8,11 +8,12 @@ from typing import Any
 from dash import Dash, Input, Output, State, ctx
 
 from gradlab.config import controls as config_controls
+from gradlab.config.architecture import has_cell
 from gradlab.config.links import to_command, to_python, to_python_together
 from gradlab.config.train import TrainConfig
 from gradlab.data import column_names
 from gradlab.errors import InputError
-from gradlab.tasks import TASKS
+from gradlab.tasks import TASKS, make_task
 from gradlab.tasks.labelled import Classification
 from gradlab.training import advise
 from gradlab.training.jobs import TRAINING
@@ -75,10 +76,20 @@ def take_file(contents: str, name: str, page: TrainState) -> dict[str, Any]:
     """A dropped file is what is learnt; one that cannot be used changes only the message."""
     try:
         data = decode(contents)
-        values, summary = labelled_file(name, data, page) or series_file(name, data, page)
+        values, summary = own_file(name, data, page) or labelled_file(name, data, page) or series_file(name, data, page)
     except InputError as error:
         return {"upload": message(str(error), "error")}
     return set_values(values, page) | {"upload": summary}
+
+
+def own_file(name: str, data: bytes, page: TrainState) -> tuple[dict[str, Any], str] | None:
+    """Controls for a file of a kind that the chosen task alone reads; what it holds. None for other tasks."""
+    config = form.read(page.raw, TrainConfig).config
+    if not TASKS[config.task].own_format:
+        return None
+    key = stored(name, data)
+    said = make_task(config.task, steps=config.steps, path=form.file_path(key)).said
+    return {"input": key, "column": None, "task": config.task}, said
 
 
 def series_file(name: str, data: bytes, page: TrainState) -> tuple[dict[str, Any], str]:
@@ -154,6 +165,7 @@ def look(request: Request) -> dict[str, Any]:
     base = min(shown, key=lambda config: len(form.changed(config, filled.config)), default=filled.config)
     example = next((example.text for example in EXAMPLES.values() if example.config == filled.config), "")
     words: dict[str, Any] = {ids.TRAIN.example: {"children": example}}
+    words[ids.TRAIN.cells] = {"className": "offer" if has_cell(filled.config) else "offer hidden"}
     if not shown:
         words[ids.TRAIN.preview] = {"children": preview.content(filled.config, request.theme)}
     return {"props": form.looks(filled, base) | words, "look": {"theme": request.theme, "narrow": request.narrow}}
