@@ -182,6 +182,14 @@ def aligned(ds: xr.Dataset, logs: xr.DataArray) -> np.ndarray:
     return shares
 
 
+def to_end(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(time, sample) with each sample's time of that number last, NaN before its first one."""
+    found = np.full_like(values, np.nan)
+    for n, length in enumerate(lengths):
+        found[len(values) - 1 - length :, n] = values[: length + 1, n]
+    return found
+
+
 def median(values: np.ndarray) -> np.ndarray:
     """Median of logarithms over the last axis without NaN; NaN where nothing is left."""
     ordered = np.sort(values, axis=-1)  # NaN last

@@ -14,7 +14,7 @@ from ..arrays import quiet
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
 from ..runs.labels import variable
-from ..runs.verdicts import joint, median
+from ..runs.verdicts import joint, median, to_end
 from .history import COLUMNS
 from .record import TrainingRecord
 from .tracks import GRADIENT, Track
@@ -134,14 +134,6 @@ def _summary(snapshots: Sequence[Mapping[str, Any]], layer: int, track: Track) -
         norms = np.stack([to_end(own, ends) for own, ends in zip(norms, stacked("valid_steps"), strict=True)])
     found = {"surface": median(norms)}
     return found if track.cell is None else found | _of_cells(stacked, len(track.cell.states) * track.units)
-
-
-def to_end(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(time, sample) with each sample's time of that number last, NaN before its first one."""
-    found = np.full_like(values, np.nan)
-    for n, length in enumerate(lengths):
-        found[len(values) - 1 - length :, n] = values[: length + 1, n]
-    return found
 
 
 def _of_cells(stacked: Callable[[str], np.ndarray], side: int) -> dict[str, np.ndarray]:

@@ -174,3 +174,16 @@ def test_the_theme_reaches_the_figures(open_page: Callable[..., Page], run_id: s
     page.click("#theme-toggle")
     for plot in (COURSE, FLOW):
         until(page, f"{plot}._fullLayout.font.color !== '{light}'")
+
+
+def test_trees_are_chosen_by_an_example_and_learnt_level_by_level(open_page: Callable[..., Page]) -> None:
+    page = open_train(open_page, QUICK)
+    page.click("#train-example-trees")
+    expect(page.locator("#train-preview")).to_contain_text("The value of an expression of digits")
+    expect(page.locator("#train-preview pre")).to_have_text(re.compile(r"^\d$|^\([-+*] .*\)$"))
+    expect(page.locator("#train-layers-field")).to_be_hidden()
+    page.goto(page.url.partition("?")[0] + f"?{QUICK}&task=arithmetic_trees&architecture=tree&iterations=60")
+    page.click("#train-one")
+    expect(page.locator("#train-details")).to_contain_text("60 iterations done")
+    expect(page.locator("#train-flow-verdict")).to_contain_text("tanh RNN over trees: ")
+    until(page, f"{FLOW}?.layout.xaxis.title.text.includes('level of the tree')")

@@ -1,10 +1,12 @@
 """Files of labelled sequences on page Train: which task they stand for, where the labels are, their names."""
 
+import io
 import re
+import zipfile
 
 import pytest
 
-from dashboard import controls
+from dashboard import controls, form
 from dashboard.pages.train import downloads as train_downloads
 from dashboard.pages.train import examples as train_examples
 from dashboard.pages.train import preview as train_preview
@@ -13,6 +15,7 @@ from gradlab.data import column_names
 from gradlab.data.uploads import find
 from gradlab.errors import InputError
 
+from ..tasks.made_sounds import make_sounds
 from ..trained import SMALL, no_processes, page  # noqa: F401 - a fixture
 from ..views import stored, upload, words
 
@@ -111,3 +114,71 @@ def test_the_answer_is_the_class_as_the_file_spells_it():
     path = str(find(stored("k.csv", KLASS).partition("-")[0], "k.csv"))
     said = words(train_preview.content(CLASSIFY.replace(input=path, column="klass"), "light"))
     assert re.search("The answer here: (up|down)[.]", said)
+
+
+# files that one task alone reads
+
+TAGGED = "".join(f"the DET\n{word} NOUN\n{act} VERB\n\n" for word in ("dog", "cat") for act in ("runs", "sees", "runs"))
+REVIEWS = "good\tvery fine\nbad\tnot fine\n" * 4
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "content", "said", "title"),
+    [
+        ("tagging", "a.conll", TAGGED, "Read a.conll as 6 sentences of 18 words with 3 tags", "Tag a.conll, tanh RNN"),
+        ("sentiment", "b.csv", REVIEWS, "Read b.csv as 8 texts of 16 words with 2 labels", "Label b.csv, tanh RNN"),
+    ],
+)
+def test_a_file_of_a_task_s_own_kind(task, name, content, said, title):
+    found = taken(content.encode(), SMALL.replace(task=task), name)
+    assert found["upload"] == said and found["values"]["task"] == task
+    path = str(find(found["values"]["input"].partition("-")[0], name))
+    config = SMALL.replace(task=task, input=path)
+    assert train_examples.title(config) == title
+    shown = words(train_preview.content(config, "light"))
+    assert "The answer here: " in shown or "An answer is wanted at every step: DET NOUN VERB." in shown
+    assert "the " in shown or "fine" in shown
+
+
+def test_packed_sounds_are_dropped(tmp_path):
+    folder = make_sounds(tmp_path / "sounds", 3)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in sorted(folder.rglob("*.*")):
+            archive.write(file, file.relative_to(tmp_path))
+    found = taken(packed.getvalue(), SMALL.replace(task="sounds"), "sounds.zip")
+    assert found["upload"].startswith("Read sounds.zip as 9 sounds of ") and found["values"]["task"] == "sounds"
+
+
+def test_a_file_that_the_task_cannot_read_says_so():
+    found = taken(b"one\ntwo\n", SMALL.replace(task="tagging"), "a.txt")
+    assert list(found) == ["upload"] and "a.txt: line 1: expected a word and its tag" in words(found["upload"])
+
+
+def test_a_net_that_cannot_learn_the_task_is_told_beside_the_sample():
+    shown = words(train_preview.content(SMALL.replace(architecture="tree"), "light"))
+    assert "Network: Adding has no trees; choose the task arithmetic_trees" in shown
+    shown = words(train_preview.content(SMALL.replace(task="copy_attention"), "light"))
+    assert "A second net is to say: " in shown and "Network" not in shown
+    shown = words(train_preview.content(SMALL.replace(task="arithmetic_trees"), "light"))
+    assert re.search(r"The answer here: -?\d+[.] The loss to beat is 1 [(]always the mean[)]", shown)
+
+
+def test_nets_are_called_by_what_they_are():
+    called = {
+        "transformer": {"architecture": "transformer", "heads": 2},
+        "LSTM over trees": {"architecture": "tree", "cell": "lstm"},
+        "bidirectional LSTM with attention": {"bidirectional": True, "cell": "lstm", "attention": "dot"},
+    }
+    configs = [SMALL.replace(**fields) for fields in called.values()]
+    assert train_examples.labels(configs) == [*map(train_examples.net_label, configs)] == [*called]
+
+
+def test_a_transformer_has_no_cells_to_compare():
+    def button(config):
+        return train_steer.look(train_steer.Request(form.raw(config), [], "light", False, ""))["props"]["train-cells"][
+            "className"
+        ]
+
+    assert button(SMALL) == "offer"
+    assert button(SMALL.replace(architecture="transformer", heads=2)) == "offer hidden"

@@ -99,7 +99,7 @@ def test_layers_can_be_chosen_and_a_loss_at_every_step_is_no_verdict():
     run_id = kept(SMALL.replace(layers=2, task="parity"))
     shown = answer(ids.TRAIN.runs, [run_id], layer=1)
     assert [entry["label"] for entry in shown["layers"]] == ["Layer 1", "Layer 2"]
-    assert shown["layer_class"] == "layers" and "layer 2" in words_of(shown["course"])
+    assert shown["layer_class"] == "tracks" and "layer 2" in words_of(shown["course"])
     assert "says nothing about distance" in words(shown["flow_verdict"])
 
 

@@ -193,6 +193,10 @@ def test_a_tree_s_track_goes_by_depth_and_ends_at_the_root(net):
             rms = np.sqrt((norms[depths[:, b] == depth, b] ** 2).mean())
             assert float(look.log_grad_norm[deepest + 1 - depth, 0, b]) == pytest.approx(math.log(rms), abs=1e-5)
         assert np.isnan(look.log_grad_norm[deepest + 2 :, 0, b]).all() and np.isnan(look.log_grad_norm[0]).all()
+    fig, levels = plots.gradient_flow(look), int(look.valid_steps.max())
+    (curve,) = [trace for trace in fig.data if trace.name == "h"]
+    assert f"root at {levels}" in fig.layout.xaxis.title.text
+    assert curve.y[-1] == 0 and np.isnan(curve.y[0]) and len(curve.y) == levels + 1
     surface = dataset(run).surface[0, 0].values
     root = [look.log_grad_norm.values[look.valid_steps[b], 0, b] for b in range(run.config.batch_size)]
     assert surface[-1] == pytest.approx(np.median(root)) and np.isnan(surface[0])

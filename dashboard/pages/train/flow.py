@@ -1,5 +1,6 @@
 """The gradient through time at one moment of the training, and the slider that leads back to it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
 def rows(seen: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
     """How much of the last step's gradient, taken as 1, is left 0, 1, 2, 5, 10 ... steps back, of each run."""
     unit = unit_of(seen[0])
-    shares = {ds.attrs["label"]: share_left(ds).values[::-1].tolist() for ds in seen}
+    shares = {ds.attrs["label"]: [x for x in share_left(ds).values[::-1].tolist() if not math.isnan(x)] for ds in seen}
     back = [0, *(digit * 10**power for power in range(6) for digit in (1, 2, 5))]
     longest = max(len(share) for share in shares.values())
     return [

@@ -77,7 +77,7 @@ def show(runs: Sequence[Shown], theme: str, layer: int) -> dict[str, Any]:
         "share": str(share(runs)) if runs else "0",
         "stage": stage_class(runs, bool(seen)),
         "layers": [{"value": str(n), "label": name} for n, name in enumerate(names)],
-        "layer_class": "layers" if len(names) > 1 else "layers hidden",
+        "layer_class": "tracks" if len(names) > 1 else "tracks hidden",
         "recent": recent(),
         **(course(seen, theme, min(layer, len(names) - 1)) if seen else {}),
         **advisor.content([run for run in runs if run.record]),
