@@ -11,16 +11,8 @@ import xarray as xr
 from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
 from ..runs.attributes import activation_name, cell_class, overflow
-from ..runs.verdicts import (
-    Verdict,
-    aligned,
-    carries,
-    joint_log_norm,
-    log_rate_per_step,
-    median,
-    path_factors,
-    slope_and_weights,
-)
+from ..runs.behind import carries, path_factors, slope_and_weights
+from ..runs.verdicts import Verdict, aligned, joint_log_norm, log_rate_per_step, median
 from ..wording import factor_text
 
 MAJORITY = 0.5  # of the units

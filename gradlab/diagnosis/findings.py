@@ -44,7 +44,7 @@ class Diagnosis:
     @property
     def log_rate(self) -> float | None:
         """ln of the factor per step back, median over samples; None where nothing is left."""
-        return self.verdict.log_rate
+        return self.verdict.fitted_log_rate
 
     @property
     def half_life(self) -> float | None:

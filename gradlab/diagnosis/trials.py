@@ -109,7 +109,7 @@ def _log_rate(remedy: Remedy) -> float:
     found = remedy.verified
     if found is None or found.steps < 2:
         return math.nan
-    return -math.inf if found.log_rate is None else found.log_rate
+    return -math.inf if found.fitted_log_rate is None else found.fitted_log_rate
 
 
 def _carried(remedy: Remedy) -> bool:

@@ -27,7 +27,7 @@ from .cost import memory
 from .labels import versions_json
 from .sizes import matched, parameter_count
 from .training_step import step_seconds
-from .verdicts import median, word_of
+from .verdicts import course_of, median, word_of
 
 MOST = 6  # runs
 SEEDS = 8
@@ -60,9 +60,12 @@ class Seed:
 
     @property
     def slope(self) -> float:
-        """ln of the factor per step back, from the last step to the farthest one; NaN where there is but one."""
+        """ln of the factor per step back as a verdict's, fitted; NaN where there is but one step."""
         known = np.flatnonzero(~np.isnan(self.share))
-        return float(self.share[known[-1]] / known[-1]) if known.size and known[-1] else math.nan
+        if not known.size or not known[-1]:
+            return math.nan
+        way = course_of(self.share[known])
+        return way.log_rate if way else float(self.share[known[-1]])
 
 
 def one_seed(config: RunConfig) -> Seed:
@@ -250,8 +253,11 @@ def _word(seeds: Sequence[Seed]) -> str:
     """The verdict's word, by the share that is left at the farthest step; empty while there is no seed."""
     if not seeds:
         return ""
-    log_factor, span = _end(seeds)
-    word = word_of(log_factor, span + 1, seeds[0].unit)
+    curve = _over_seeds(_shares([seeds], 0))[0]
+    curve = curve[~np.isnan(curve)]
+    way = course_of(curve)
+    levels = way.levels if way else [float(curve[-1])] if curve.size else []
+    word = word_of(levels, len(curve), seeds[0].unit)
     return "overflow" if word == "too short" and any(seed.overflowed for seed in seeds) else word
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from ..wording import counted, factor_text, layer_title, power_text
-from .attributes import activation_name, overflow, unit_of
+from ..wording import counted, factor_text, power_text
+from .attributes import overflow, unit_of
+from .behind import layers_text, why
+from .course import Course, course
 
 BACK = {"step": "back", "position": "back", "level": "down"}  # what is counted from where the loss is, and which way
 LEAST = {"step": 10, "level": 3}  # of these for a verdict
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)
-BEHIND = {"jacobian_path_norm", "path_share", "jacobian_frobenius", "recurrent_singular_values", "activation_slope"}
+ENTERS = math.log(4)  # what enters at the last step is said where it is that far from 1
 ICONS = {"vanishing": "▼", "exploding": "▲", "carried": "■", "too short": "·", "overflow": "!"}
 HEADLINES = {
     "vanishing": "The gradient vanishes",
@@ -27,41 +30,57 @@ HEADLINES = {
 }
 
 
+WORDS = {
+    "vanishing": "vanishes",
+    "exploding": "explodes",
+    "carried": "is carried",
+    "too short": "is too short to say",
+    "overflow": "overflowed",
+}
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What one run shows, from the unit cotangent at the last step, on the joint state, as the median over samples.
 
     word: "vanishing", "exploding", "carried", "too short" (T < 10) or "overflow" (nothing left to analyse).
-    log_factor: ln R, R = ||dL/dstate_1|| / ||dL/dstate_T||. log_rate: ln of the factor per step back. Both are None
-    where nothing at all is left, whose rate is 0: every field is one that JSON knows.
+    log_factor: ln R, R = ||dL/dstate_1|| / ||dL/dstate_T||. log_rate: ln R / (T - 1). fitted_log_rate: ln of the factor
+    per step back on the way between the ends, from which the word, the rate in words and half_life are; entry: ln of
+    what enters that way at the last step beside it; pieces: where the rate changes, {"start", "stop", "log_rate"} by
+    lag. All are None where nothing at all is left, whose rate is 0: every field is one that JSON knows.
     half_life: steps over which it halves (vanishing) or doubles (exploding), else None.
     reach: how many steps back at least 1 % is left throughout. steps: T.
     unit: "step", or "level" of trees, where all this counts levels below the root. of_inputs: whether it is about what
-    reaches the inputs of a network, in place of the states; then it need not fade at one rate.
+    reaches the inputs of a network, in place of the states. samples: word -> of how many samples it is the verdict,
+    each alone; all else is about the first of these groups, the largest one.
     """
 
     word: str
     steps: int
     log_factor: float | None
     log_rate: float | None
+    fitted_log_rate: float | None
     half_life: float | None
     reach: int
     details: list[str] = field(default_factory=list)
     why: str = ""
     unit: str = "step"
     of_inputs: bool = False
+    samples: dict[str, int] = field(default_factory=dict)
+    entry: float = 0.0
+    pieces: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
-        """Factor per step back."""
-        if self.log_rate is None:
+        """Factor per step back, as fitted."""
+        if self.fitted_log_rate is None:
             return 0.0
-        return math.exp(self.log_rate) if self.log_rate < 700 else math.inf
+        return math.exp(self.fitted_log_rate) if self.fitted_log_rate < 700 else math.inf
 
     @property
     def rate_text(self) -> str:
         """Factor per step back, as a person writes it: x0.64."""
-        return factor_text(self.log_rate)
+        return factor_text(self.fitted_log_rate)
 
     @property
     def icon(self) -> str:
@@ -73,11 +92,15 @@ class Verdict:
         """The verdict in one sentence."""
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
-        if self.of_inputs and self.word == "carried":
-            return (
-                f"{HEADLINES[self.word]}: {power_text(self.log_factor or 0.0)} after {counted(self.steps, self.unit)}."
-            )
-        return f"{HEADLINES[self.word]}: {self.rate_text} per {self.unit} {BACK[self.unit]}."
+        return f"{HEADLINES[self.word]}: {self._way} per {self.unit} {BACK[self.unit]}."
+
+    @property
+    def _way(self) -> str:
+        """The rate, or the first rates where it changes."""
+        if len(self.pieces) < 2:
+            return self.rate_text
+        first, second = (factor_text(piece["log_rate"]) for piece in self.pieces[:2])
+        return f"{first}, after {self.pieces[0]['stop']:.0f} {second}"
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
@@ -88,22 +111,59 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
     if isinstance(found, xr.DataTree):
         return _of_network(found)
     require_curve(found, "verdict")
-    steps = int(found.valid_steps.median()) if found.valid_steps.size else 0
-    overflowed = _overflow_text(found)
-    if steps < 2 and overflowed:
-        return Verdict("overflow", steps, 0.0, 0.0, None, 0, overflowed)
-    judged = _judge(share_left(found).values[::-1][:steps], "level" if unit_of(found) == "level" else "step")
-    why = "" if steps < 2 else _why(found, judged.log_rate)
-    return replace(judged, details=overflowed + judged.details, why=why)
+    overflowed, unit = _overflow_text(found), "level" if unit_of(found) == "level" else "step"
+    curves, lengths = _curves(found)
+    alike = _groups(curves, lengths, unit)
+    own = next(iter(alike.values()), np.arange(len(lengths)))
+    lags = median(curves[:, own])[: int(np.median(lengths[own])) if own.size else 0]
+    if len(lags) < 2 and overflowed:
+        return Verdict("overflow", len(lags), 0.0, 0.0, 0.0, None, 0, overflowed)
+    judged = _judge(lags, unit)
+    counts = {word: len(samples) for word, samples in alike.items()}
+    reason = "" if len(lags) < 2 else why(found, judged.fitted_log_rate)
+    return replace(judged, details=[*overflowed, *judged.details, *_others(counts)], why=reason, samples=counts)
+
+
+def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Word -> the samples (of all models) that it is the verdict on alone, the largest group first.
+
+    Those that are too short are last. Every sample is judged over its own length.
+    """
+    return _groups(*_curves(ds), "level" if unit_of(ds) == "level" else "step")
+
+
+def _curves(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """ln shares (lag, N) of every sample, lag 0 first, and how many lags each has."""
+    logs = joint_log_norm(ds)
+    lengths = np.broadcast_to(ds.valid_steps.values, logs.transpose("time", ...).shape[1:]).reshape(-1)
+    return aligned(ds, logs)[::-1], lengths
+
+
+def _groups(curves: np.ndarray, lengths: np.ndarray, unit: str) -> dict[str, np.ndarray]:
+    words = np.array([_word_of_one(curves[:n, i], unit) for i, n in enumerate(lengths.tolist())])
+    found = {word: np.flatnonzero(words == word) for word in HEADLINES if (words == word).any()}
+    return dict(sorted(found.items(), key=lambda item: (item[0] == "too short", -len(item[1]))))
+
+
+def _word_of_one(lags: np.ndarray, unit: str) -> str:
+    way = course_of(lags)
+    return word_of(way.levels if way else [-math.inf], len(lags), unit)
+
+
+def _others(counts: Mapping[str, int]) -> list[str]:
+    """The samples that are not as most are."""
+    if len(counts) < 2:
+        return []
+    (first, n), *others = counts.items()
+    total = counted(sum(counts.values()), "sample")
+    rest = ", ".join(f"{WORDS[word]} in {m}" for word, m in others)
+    return [f"This is of {n} of {total}, in which it {WORDS[first]}; it {rest}."]
 
 
 def _of_network(found: xr.DataTree) -> Verdict:
     """On a network: from what reaches its inputs, by how far they stand from where the loss is."""
     lags, unit = lag_shares(found), "level" if "lag" in found.log_input_share.attrs else "step"
-    judged = _judge(lags, unit)
-    first = int(judged.word == "carried")  # the headline has the factor
-    details = judged.details[first:] + between(judged.word, lags, unit)
-    return replace(judged, details=details, why=_layers_text(found), of_inputs=True)
+    return replace(_judge(lags, unit), why=layers_text(found), of_inputs=True)
 
 
 def lag_shares(found: xr.DataTree) -> np.ndarray:
@@ -117,26 +177,27 @@ def lag_shares(found: xr.DataTree) -> np.ndarray:
     return median(share)[: int(np.median((~np.isnan(share)).sum(axis=0)))]
 
 
-def between(word: str, lags: np.ndarray, unit: str) -> list[str]:
-    """What is lost on the way though both ends have it, as of a net of both directions."""
-    if word != "carried" or not lags.size or lags.min() >= min(REACH, lags[-1] - FACTOR):
-        return []
-    at = int(lags.argmin())
-    return [f"In between it is lost: {power_text(float(lags[at]))} is left {counted(at, unit)} {BACK[unit]}."]
-
-
 def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
     """From ln of the share that is left, lag 0 first."""
     steps = len(lags)
     if steps < 2:
-        return Verdict("too short", steps, 0.0, 0.0, None, 0, _details("too short", lags, None, 0, unit), unit=unit)
-    log_factor = float(lags[-1])
-    log_rate = log_factor / (steps - 1)
-    word, reach = word_of(log_factor, steps, unit), _reach(lags)
-    half_life = math.log(2) / abs(log_rate) if word in ("vanishing", "exploding") and log_rate else None
-    factor, rate = (log if math.isfinite(log) else None for log in (log_factor, log_rate))
-    details = _details(word, lags, half_life, reach, unit)
-    return Verdict(word, steps, factor, rate, half_life, reach, details, unit=unit)
+        details = _details("too short", lags, None, None, 0, unit)
+        return Verdict("too short", steps, 0.0, 0.0, 0.0, None, 0, details, unit=unit)
+    log_factor, way = float(lags[-1]), course_of(lags)
+    rate = way.log_rate if way else -math.inf
+    word, reach = word_of(way.levels if way else [-math.inf], steps, unit), _reach(lags)
+    half_life = math.log(2) / abs(rate) if word in ("vanishing", "exploding") and rate else None
+    logs = (log_factor, log_factor / (steps - 1), rate)
+    factor, end_to_end, fitted = (log if math.isfinite(log) else None for log in logs)
+    details = _details(word, lags, way, half_life, reach, unit)
+    entry, pieces = (way.entry, [asdict(piece) for piece in way.pieces]) if way else (0.0, [])
+    found = Verdict(word, steps, factor, end_to_end, fitted, half_life, reach, details, unit=unit)
+    return replace(found, entry=entry, pieces=pieces)
+
+
+def course_of(lags: np.ndarray) -> Course | None:
+    """The course of a curve of shares; None where it ends in exactly zero, or is too short to have one."""
+    return course(lags) if len(lags) > 1 and np.isfinite(lags).all() else None
 
 
 def require_curve(ds: xr.Dataset, who: str) -> None:
@@ -206,21 +267,28 @@ def middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def log_rate_per_step(ds: xr.Dataset) -> float:
-    """ln of the factor per step back, over the median length of the samples; NaN for less than two steps."""
+    """ln of the factor per step back as fitted, over the median length of the samples; NaN for less than two steps."""
     steps = int(ds.valid_steps.median())
-    return float(share_left(ds)[-steps]) / (steps - 1) if steps > 1 else math.nan
+    if steps < 2:
+        return math.nan
+    lags = share_left(ds).values[::-1][:steps]
+    way = course_of(lags)
+    return way.log_rate if way else float(lags[-1])
 
 
 def standard_error(ds: xr.Dataset) -> float:
     """Standard error of `log_rate_per_step` over samples: sqrt(pi / 2) sd / sqrt(B), that of a normal sample's median.
 
-    The weights are held: it says how far the input moves the rate. NaN where less than two samples have a finite rate.
+    The weights are held: it says how far the input moves the rate. NaN for less than two samples, and where of some
+    exactly nothing is left.
     """
     steps = int(ds.valid_steps.median())
     if steps < 2:
         return math.nan
     ends = aligned(ds, joint_log_norm(ds))[-steps]
-    ends = ends[np.isfinite(ends)]
+    ends = ends[~np.isnan(ends)]
+    if np.isneginf(ends).any():
+        return math.nan
     return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
 
 
@@ -230,13 +298,14 @@ def steps_back(last: int) -> list[int]:
     return sorted({0, last} | {back for back in series if back < last})
 
 
-def word_of(log_factor: float, steps: int, unit: str = "step") -> str:
-    """The verdict's word for ln of the factor over all of so many steps, or levels of a tree."""
+def word_of(levels: Sequence[float], steps: int, unit: str = "step") -> str:
+    """The verdict's word for ln of what is left, wherever the way of so many steps, or levels of a tree, changes."""
     if steps < LEAST[unit]:
         return "too short"
-    if abs(log_factor) <= FACTOR:
+    top, bottom = max(0.0, *levels), min(0.0, *levels)
+    if max(top, -bottom) <= FACTOR:
         return "carried"
-    return "vanishing" if log_factor < 0 else "exploding"
+    return "exploding" if top > -bottom else "vanishing"
 
 
 def _reach(lags: np.ndarray) -> int:
@@ -245,98 +314,56 @@ def _reach(lags: np.ndarray) -> int:
     return max(int(below[0]) - 1, 0) if below.size else len(lags) - 1
 
 
-def _details(word: str, lags: np.ndarray, half_life: float | None, reach: int, unit: str) -> list[str]:
+def _details(
+    word: str, lags: np.ndarray, way: Course | None, half_life: float | None, reach: int, unit: str
+) -> list[str]:
     steps, back, all_of_them = len(lags), BACK[unit], counted(len(lags), unit)
     if word == "too short":
         what = "sequence has" if unit == "step" else "tree has"
         return [f"The {what} {all_of_them}; a verdict needs at least {LEAST[unit]}."]
     reached = f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {all_of_them}."
     if word == "carried":
-        return [f"Factor {math.exp(lags[-1]):.2g} over {all_of_them}.", reached]
+        return [f"Factor {math.exp(lags[-1]):.2g} over {all_of_them}.", *_entered(way, unit), reached]
     if np.isneginf(lags[-1]):
         dead = int(np.flatnonzero(np.isneginf(lags))[0])
         return [f"It is exactly zero from {counted(dead, unit)} {back} on.", reached]
     left = f"10 {unit}s {back} {power_text(lags[10])} is left; " if steps > 10 and word == "vanishing" else ""
     last = f"step 1 of {steps}" if unit == "step" else f"the lowest of {steps} levels"
     text = f"{left}{last} gets {power_text(lags[-1])}."
+    pace = f"It {'halves' if word == 'vanishing' else 'doubles'} every {_steps_text(half_life or 0.0, unit)}."
     return [
-        f"It {'halves' if word == 'vanishing' else 'doubles'} every {_steps_text(half_life or 0.0, unit)}.",
+        *(_turns(lags, way, unit) if way and len(way.pieces) > 1 else [pace]),
+        *_entered(way, unit),
         text[0].upper() + text[1:],
         *([reached] if word == "vanishing" else []),
     ]
 
 
+def _entered(way: Course | None, unit: str) -> list[str]:
+    """What the last step does beside the rate, where that is much."""
+    if way is None or abs(way.entry) < ENTERS:
+        return []
+    return [f"{power_text(way.entry).capitalize()} enters at the last {unit}, beside that rate."]
+
+
+def _turns(lags: np.ndarray, way: Course, unit: str) -> list[str]:
+    """The highest and the lowest point of a way that changes, and where they are."""
+    inside = [piece.stop for piece in way.pieces[:-1]]
+    top, low = max(inside, key=lambda lag: lags[lag]), min(inside, key=lambda lag: lags[lag])
+    texts = (
+        [f"It peaks with {power_text(float(lags[top]))} {counted(top, unit)} {BACK[unit]}."]
+        if lags[top] > max(lags[0], lags[-1])
+        else []
+    )
+    if lags[low] < min(lags[0], lags[-1]):
+        texts.append(f"It is lowest with {power_text(float(lags[low]))} {counted(low, unit)} {BACK[unit]}.")
+    rates = "; ".join(f"{factor_text(p.log_rate)} from {p.start} to {p.stop}" for p in way.pieces)
+    return [*texts, f"Per {unit}, by {unit}s {BACK[unit]}: {rates}."]
+
+
 def _steps_text(steps: float, unit: str) -> str:
     text = f"{steps:.2g}" if steps < 10 else f"{steps:.0f}"
     return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
-
-
-def _layers_text(found: xr.DataTree) -> str:
-    """The typical factor of one step in each recurrent layer; empty without any."""
-    factors = {
-        node.path.strip("/"): _log_typical(node.dataset) for node in found.subtree if "jacobian_frobenius" in node
-    }
-    texts = [f"{factor_text(log)} in {layer_title(name)}" for name, log in factors.items()]
-    return f"one step back in a random direction: {'; '.join(texts)}" if texts else ""
-
-
-def path_factors(ds: xr.Dataset, log_rate: float | None) -> dict[str, float]:
-    """The rate split by path: share of each path in what a step passes back, times the rate; they sum to the rate.
-
-    log_rate: None, as of a verdict, for a rate of 0.
-    """
-    rate = 0.0 if log_rate is None else math.exp(min(log_rate, 700))
-    dims = [d for d in ds.path_share.dims if d != "path"]
-    shares = ds.path_share.mean(dims, skipna=True).fillna(0.0)  # no share where nothing is passed back
-    return {str(p): float(shares.sel(path=p)) * rate for p in ds.path.values}
-
-
-def slope_and_weights(ds: xr.Dataset) -> tuple[float, float]:
-    """A step's typical factor ||J||_F / sqrt(H) without a carry: quadratic mean of the slopes, times weights' scale.
-
-    With a carry, and where the weights are zero or no gate has any, the slope is the mean over units.
-    """
-    weights = root_mean_square(ds.recurrent_singular_values.values)
-    if weights == 0 or carries(ds):
-        return float(ds.activation_slope.mean(skipna=True)), weights
-    return math.exp(_log_typical(ds)) / weights, weights
-
-
-def root_mean_square(values: np.ndarray) -> float:
-    """Of any finite values, however large; 0 for none at all."""
-    largest = float(np.abs(values).max(initial=0.0))
-    return largest * math.sqrt(float(np.mean((values.astype(float) / largest) ** 2))) if largest else 0.0
-
-
-def _log_typical(ds: xr.Dataset) -> float:
-    """By the mean of logarithms, or, where a step passes nothing on, the logarithm of the mean."""
-    norms, size = ds.jacobian_frobenius, 0.5 * math.log(ds.sizes["state"] * ds.sizes["index"])
-    with np.errstate(divide="ignore"):
-        logs = float(np.log(norms).mean(skipna=True))
-        return (float(np.log(norms.mean(skipna=True))) if np.isneginf(logs) else logs) - size
-
-
-def carries(ds: xr.Dataset) -> bool:
-    """Whether units keep part of their state by themselves: gates, or a leak."""
-    return bool((ds.jacobian_path_norm.sel(path="carry") > 0).any())
-
-
-def _why(ds: xr.Dataset, log_rate: float | None) -> str:
-    """The factors of the measured rate in one line; where the rate is another, as directions matter, it says so.
-
-    Empty where they were not recorded, as in a snapshot of a training run.
-    """
-    if not set(ds.data_vars) >= BEHIND:
-        return ""
-    if carries(ds):
-        split = path_factors(ds, log_rate)
-        carry = split.pop("carry")
-        return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"
-    (slope, weights), logs = slope_and_weights(ds), (_log_typical(ds), log_rate)
-    typical, rate = (factor_text(log).removeprefix("x") for log in logs)
-    result = rate if typical == rate else f"{typical}, measured {rate}"
-    slope_text, weights_text = (f"{x:.2f}" if 0.1 <= x < 1000 else f"{x:.2g}" for x in (slope, weights))
-    return f"{slope_text} (mean slope of {activation_name(ds)}) x {weights_text} (weights) = {result}"
 
 
 def _overflow_text(ds: xr.Dataset) -> list[str]:

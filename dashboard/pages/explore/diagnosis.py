@@ -100,7 +100,7 @@ def _promise(remedy: Remedy) -> str:
     predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
     if remedy.verified is None:
         return f"{predicted}, an estimate"
-    return f"{predicted}, {factor_text(remedy.verified.log_rate)} when run"
+    return f"{predicted}, {factor_text(remedy.verified.fitted_log_rate)} when run"
 
 
 def changed(config: RunConfig, n: int) -> tuple[RunConfig, Tried]:

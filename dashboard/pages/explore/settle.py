@@ -100,7 +100,7 @@ def pin_list(pins: Sequence[str], theme: str) -> list[Component]:
 def _pin(query: str, colour: str) -> Component:
     config = from_query(query).config
     try:
-        rate = factor_text(verdict(RUNS.get(config)).log_rate) if config in RUNS else ""
+        rate = factor_text(verdict(RUNS.get(config)).fitted_log_rate) if config in RUNS else ""
     except InputError:
         rate = ""
     return run_card.pin_row(query, label(config), rate, colour)

@@ -31,7 +31,7 @@ def line(ds: xr.Dataset, found: Verdict) -> list[Content]:
     if "theory_log_rate" not in ds:
         return [NOTHING]
     predicted = factor_text(float(ds.theory_log_rate[0]))
-    measured = f", measured {factor_text(found.log_rate)}" if found.steps > 1 else ""
+    measured = f", measured {factor_text(found.fitted_log_rate)}" if found.steps > 1 else ""
     return typeset(f"Theory {predicted} ({short_label(ds)}){measured}")
 
 

@@ -77,7 +77,7 @@ def rest(outcome: Outcome, run: Run) -> str:
     spectrum, found = outcome.spectrum, verdict(run.ds)
     texts = []
     if found.word not in ("overflow", "too short"):
-        measured = factor_text(found.log_rate)
+        measured = factor_text(found.fitted_log_rate)
         texts.append(f"The gradient itself was measured at {measured} per step over {counted(found.steps, 'step')}.")
     if positive := int((spectrum.exponents > 0).sum()):
         texts += _size_of_chaos(outcome, positive)

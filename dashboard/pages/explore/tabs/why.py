@@ -3,7 +3,8 @@
 import xarray as xr
 from dash import html
 
-from gradlab.runs.verdicts import path_factors, verdict
+from gradlab.runs.behind import path_factors
+from gradlab.runs.verdicts import verdict
 
 from ....components import Component, table_details
 from ..request import Run
@@ -25,7 +26,7 @@ def content(run: Run) -> list[Component]:
     if isinstance(run.found, xr.DataTree):
         return [html.P(LAYER), html.Div(_figures(run, f"Share of each path, {run.row.title}."), className="pair")]
     found = verdict(run.ds)
-    parts = path_factors(run.ds, found.log_rate) | {"sum: the measured rate": found.rate}
+    parts = path_factors(run.ds, found.fitted_log_rate) | {"sum: the measured rate": found.rate}
     rows = [{"path": path, "part of the rate": f"{value:.3f}"} for path, value in parts.items()]
     figures = _figures(run, f"Share of each path. {found.headline}")
     table = table_details(rows, "Parts of the rate, by path")

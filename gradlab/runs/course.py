@@ -1,0 +1,101 @@
+"""The course of what is left on the way back: what enters, at which rates it goes on, and where these change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+SHORTEST = 3  # steps of a piece
+BEND = math.log(10)  # a straight line that is off by less is no reason to draw two
+SHARE = 0.1  # of the whole range, likewise
+CHANCE = 2.0  # of the largest deviation over sd sqrt(n): 0.07 % of straight courses exceed it (Kolmogorov)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of the way from lag `start` to lag `stop` on which the ln of the factor per step is `log_rate`."""
+
+    start: int
+    stop: int
+    log_rate: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """A curve of ln shares over lags 0 ... n - 1 as a few straight pieces, one after the other.
+
+    entry: ln of what enters at the last step beside the rate of the first piece: of a cell state that is read through
+    an output gate, the gate. exit: the same of the end of the way. levels: ln of what the pieces alone leave, at lag 0
+    and at the end of each.
+    """
+
+    entry: float
+    exit: float
+    pieces: tuple[Piece, ...]
+
+    @property
+    def levels(self) -> list[float]:
+        """0, and the sum of the pieces so far at the end of each."""
+        steps = [piece.log_rate * (piece.stop - piece.start) for piece in self.pieces]
+        return [0.0, *np.cumsum(steps).tolist()]
+
+    @property
+    def log_rate(self) -> float:
+        """ln of the factor per step between the ends."""
+        return self.levels[-1] / (self.pieces[-1].stop or 1)
+
+
+def course(lags: np.ndarray) -> Course:
+    """The course of a curve of at least two finite values, lag 0 first.
+
+    The first step and the last are left out where there are others; the steps between are split where their mean
+    changes: at the largest deviation of the curve from a straight line, if that is more than chance and is large, and
+    then again within each part (binary segmentation of Scott & Knott 1974, with Kolmogorov's bound and the variance
+    from means of blocks, as steps need not be independent).
+    """
+    last = len(lags) - 1
+    inner = (1, last - 1) if last > 2 * SHORTEST else (0, last)
+    values = lags[inner[0] : inner[1] + 1]
+    bends = [inner[0] + bend for bend in _bends(values, float(lags.max() - lags.min()))]
+    spans, knots = list(pairwise([inner[0], *bends, inner[1]])), list(pairwise([0, *bends, last]))
+    lines = [_line(lags, *span) for span in spans]
+    pieces = tuple(Piece(*knot, slope) for knot, (slope, _) in zip(knots, lines, strict=True))
+    (_, entry), (slope, start) = lines[0], lines[-1]
+    return Course(entry, float(lags[-1]) - (start + slope * last), pieces)
+
+
+def _line(lags: np.ndarray, start: int, stop: int) -> tuple[float, float]:
+    """Slope, and value at lag 0, of the straight line nearest to lags start ... stop."""
+    x, y = np.arange(start, stop + 1, dtype=float), lags[start : stop + 1]
+    if len(x) < 2:
+        return 0.0, float(y[0])
+    away = x - x.mean()
+    slope = float(away @ (y - y.mean()) / (away @ away))
+    return slope, float(y.mean() - slope * x.mean())
+
+
+def _bends(values: np.ndarray, whole: float) -> list[int]:
+    """Where the slope of the values changes, in order; whole: the range of the curve that they are of."""
+    steps = np.diff(values)
+    n = len(steps)
+    if n < 2 * SHORTEST:
+        return []
+    away = np.cumsum(steps - steps.mean())[SHORTEST - 1 : n - SHORTEST]
+    at = int(np.abs(away).argmax())
+    split = at + SHORTEST
+    size = abs(float(away[at]))
+    if size < max(BEND, SHARE * whole) or size < CHANCE * _spread(steps, split) * math.sqrt(n):
+        return []
+    before, after = _bends(values[: split + 1], whole), _bends(values[split:], whole)
+    return [*before, split, *(split + bend for bend in after)]
+
+
+def _spread(steps: np.ndarray, split: int) -> float:
+    """Standard deviation per step of sums of steps, beside their means before and after the split."""
+    rest = np.concatenate([steps[:split] - steps[:split].mean(), steps[split:] - steps[split:].mean()])
+    block = max(1, round(len(rest) ** (2 / 3)))
+    sums = np.add.reduceat(rest, np.arange(0, len(rest), block))
+    return math.sqrt(float((sums**2).mean()) / block)
