@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..wording import counted, factor_text, power_text
 from .comparison import AFTER
-from .verdicts import BACK, median, steps_back
+from .verdicts import BACK, between, median, steps_back
 
 SLOPE = "slope"
 ORDERS = (SLOPE, *map(str, AFTER))  # what runs can be ranked by: the slope, or what is left after so many steps
@@ -160,6 +160,8 @@ def _faded(ds: xr.Dataset, best: int, fading: list[int]) -> list[str]:
     """What is left of the best one, where it loses more than there, and which fades most."""
     after = [int(k) for k in ds.after.values if _left(ds, best, k)]
     details = [f"After {counted(after[-1], 'step')} {_much(ds, best, after[-1])}."] if after else []
+    curve = median(ds.log_input_share.isel(run=best).transpose("lag", "seed").values)
+    details += between(curve[~np.isnan(curve)])
     if len(fading) > 1 and str(ds.verdict.values[worst := fading[-1]]) == "vanishing":
         left = f", {_left(ds, worst, after[-1])} after {after[-1]}" if after and _left(ds, worst, after[-1]) else ""
         details.append(f"{_name(ds, worst)} loses most: {_rate(ds, worst)} per step back{left}.")

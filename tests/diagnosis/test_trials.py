@@ -49,7 +49,7 @@ def test_from_wherever_one_comes_the_edge_is_at_one_place(seed):
     assert max(edges) / min(edges) < 1.05
     for remedy in found:
         aim = remedy.predicted_log_rate  # of a gain that is rounded
-        assert min(abs(remedy.verified.log_rate - x) for x in (0.0, aim)) * (remedy.verified.steps - 1) <= NEAR
+        assert min(abs(remedy.verified.fitted_log_rate - x) for x in (0.0, aim)) * (remedy.verified.steps - 1) <= NEAR
 
 
 def test_each_edge_says_whose_it_is():

@@ -20,7 +20,7 @@ from gradlab.runs.curves import csv_of_comparison
 from gradlab.runs.netcdf import netcdf
 from gradlab.runs.ranking import curve_rows, memory_text, order, ranking_rows, said, time_text
 from gradlab.runs.sizes import parameter_count
-from gradlab.runs.verdicts import median
+from gradlab.runs.verdicts import course_of, median
 
 SMALL = {"hidden_size": 8, "batch_size": 3, "steps": 20}
 ELMAN, LSTM = RunConfig(**SMALL), RunConfig(cell="lstm", forget_bias=1.0, **SMALL)
@@ -80,7 +80,7 @@ def test_every_seed_is_the_runs_own_and_so_many_more(compared):
 
 
 def test_slope_and_its_error_are_over_seeds(compared):
-    each = compared.log_input_share[1, :, 19].values / 19
+    each = np.array([course_of(share).log_rate for share in compared.log_input_share[1, :, :20].values])
     assert float(compared.slope[1]) == pytest.approx(each.mean(), rel=1e-12)
     assert float(compared.slope_stderr[1]) == pytest.approx(each.std(ddof=1) / math.sqrt(3), rel=1e-12)
     assert math.isnan(gradlab.compare([ELMAN], seeds=1).slope_stderr[0])

@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab.runs.verdicts import Verdict, joint_log_norm, path_factors, share_left, verdict
+from gradlab.runs.behind import path_factors
+from gradlab.runs.verdicts import Verdict, joint_log_norm, share_left, verdict
 from gradlab.wording import factor_text, power_text
 
 
@@ -90,7 +91,8 @@ def test_beyond_the_range_of_numbers():
     assert result.log_factor == pytest.approx(-9999 * math.log(1e6))
     assert "step 1 of 10000 gets 10^-59994." in str(result)
     assert verdict(synthetic(line(1e6, 10_000))).word == "exploding"
-    assert verdict(synthetic(np.r_[np.full(20, 1e5), 0.0])).rate == math.inf
+    leap = verdict(synthetic(np.r_[np.full(20, 1e5), 0.0]))  # all at once, and then nothing more
+    assert (leap.word, leap.fitted_log_rate, leap.entry) == ("carried", pytest.approx(0, abs=1e-9), pytest.approx(1e5))
 
 
 # median and joint state
@@ -142,7 +144,8 @@ def test_each_sample_is_read_from_its_own_last_step():
     ds = synthetic(curves, lengths=[100, 60, 20])
     np.testing.assert_allclose(share_left(ds), line(0.9))
     result = verdict(ds)
-    assert (result.steps, result.rate) == (60, pytest.approx(0.9))
+    assert (result.steps, result.rate) == (80, pytest.approx(0.9))  # of those that are alike
+    assert result.samples == {"vanishing": 2, "carried": 1}
 
 
 # numbers
@@ -250,7 +253,7 @@ def test_an_overflow_that_leaves_nothing(length):
 
 def test_word_and_icon_differ_for_every_class():
     words = ("vanishing", "exploding", "carried", "too short", "overflow")
-    results = [Verdict(word, 100, 0.0, 0.0, None, 0) for word in words]
+    results = [Verdict(word, 100, 0.0, 0.0, 0.0, None, 0) for word in words]
     assert len({r.icon for r in results}) == len({r.headline.partition(":")[0] for r in results}) == len(words)
 
 
