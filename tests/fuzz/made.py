@@ -61,6 +61,28 @@ def _line(row: tuple[Any, ...], separator: str, decimal: str) -> str:
 
 
 @st.composite
+def annotated(draw: Draw) -> bytes:
+    """Words with tags, or texts with labels, a line each."""
+    separator, newline = draw(st.sampled_from("\t ,")), draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
+    cells = st.lists(WORDS | st.text(max_size=8), max_size=3)
+    lines = draw(st.lists(cells.map(separator.join), max_size=12)) * draw(st.sampled_from([1, 1, 30]))
+    return newline.join(lines).encode(draw(st.sampled_from(ENCODINGS)), "replace")
+
+
+@st.composite
+def folders(draw: Draw) -> bytes:
+    """A packed folder of sounds by label."""
+    file, names = (
+        io.BytesIO(),
+        st.sampled_from(["a/b.wav", "a/c.wav", "b/a.ogg", "x", "../a/b.wav", "a/b/", ".a/b", "/"]),
+    )
+    with zipfile.ZipFile(file, "w", draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))) as archive:
+        for name in draw(st.lists(names | st.text(min_size=1, max_size=6), max_size=4, unique=True)):
+            archive.writestr(name, draw(sounds() | st.binary(max_size=50)))
+    return file.getvalue()
+
+
+@st.composite
 def arrays(draw: Draw) -> bytes:
     """A .npy of any type, or several of them in a .npz."""
     dtypes = arrays_of.scalar_dtypes() | arrays_of.array_dtypes(max_size=3) | st.just(np.dtype("O"))
@@ -187,6 +209,7 @@ ENTRY = ["dtype", "shape", "data_offsets", "__metadata__", "gradlab.layer", "gra
 def files() -> st.SearchStrategy[bytes]:
     """All of them, and bytes that are nothing at all."""
     kinds = [tables(), tables(), arrays(), array_headers(), sounds(), workbooks(), weights(), st.binary(max_size=200)]
+    kinds += [annotated(), folders()]
     kinds += [parquets()] * bool(find_spec("pyarrow")) + [
         st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
     ]

@@ -18,9 +18,12 @@ from gradlab.data import (
     column_names,
     input_text,
     labelled_rows,
+    labelled_sounds,
+    labelled_texts,
     load_input,
     parse,
     raw_series,
+    tagged_sentences,
     text_codes,
 )
 from gradlab.errors import InputError
@@ -37,6 +40,9 @@ OF_PATHS: list[Callable[..., Any]] = [
     lambda path, column: raw_series(path, column),
     lambda path, column: labelled_rows(path, column or "label"),
     lambda path, column: text_codes(path),
+    lambda path, column: tagged_sentences(path),
+    lambda path, column: labelled_texts(path),
+    lambda path, column: labelled_sounds(path),
     lambda path, column: from_toml(path),
 ]
 NUMBER = count()  # of a file: no two have one name, as what was read is kept by name, time and size
