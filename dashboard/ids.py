@@ -56,10 +56,10 @@ COMPARE = Ids(
     *DRAWING,
     *RUN_CARD,
     "rows",  # queries of the runs, to which the fields of their slots are added
-    "rest",  # what of the address belongs to other pages
+    "along",  # what of the address belongs to other pages
     "sort",  # by which column the table is ordered
     "tick",  # changes when the page asks what has come
-    "example preset add equal seeds slot name explore train remove more run run_bar run_text",
+    "example preset add equal seeds slot name explore train remove",
     "stage figure ranking columns share progress table announcement by",
 )
 TRAIN = Ids(

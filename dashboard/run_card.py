@@ -1,4 +1,4 @@
-"""What can be done with a run wherever it is shown: open it in Explore, train it, copy it."""
+"""What can be done with a run wherever it is shown: open it in Explore, train it, compare it, copy it."""
 
 from collections.abc import Sequence
 from typing import Any

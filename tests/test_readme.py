@@ -35,9 +35,17 @@ def test_the_library_example_runs():
     assert names["ds"].surface.sizes == {"snapshot": 4, "layer": 1, "time": 31}
 
 
-def test_the_example_of_recurrence_and_attention_runs():
+def test_the_example_of_compared_runs_runs():
     names = {}
     exec(blocks(README, "python")[3], names)  # noqa: S102
+    ds = names["ds"]
+    assert list(ds.run.values) == ["LSTM", "with attention"] and float(ds.slope[0]) < float(ds.slope[1])
+    assert "log_recurrent_grad_norm" in names["tree"]["layer1"]
+
+
+def test_the_example_of_recurrence_and_attention_runs():
+    names = {}
+    exec(blocks(README, "python")[4], names)  # noqa: S102
     reached = {name: float(tree.log_input_grad_norm[-101].median()) for name, tree in names["trees"].items()}
     assert max(reached["LSTM"], reached["both directions"]) < np.log(1e-8)
     assert min(reached["LSTM, attention"], reached["transformer"]) > np.log(1e-4)
@@ -54,7 +62,7 @@ def test_the_example_of_a_network_of_ones_own_lowers_its_loss():
 def test_the_commands_run(tmp_path, own_cache, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = [line for line in "\n".join(blocks(README, "")).splitlines() if line.startswith("gradlab ")]
-    assert len(commands) == 11
+    assert len(commands) == 14
     for command in commands:
         if "model.safetensors" not in command:
             arguments = [str(ROOT / a) if a.startswith("studies/") else a for a in shlex.split(command)[1:]]

@@ -10,8 +10,10 @@
   let timer = null;      // until the next question
   let watch = null;      // runs while an answer is due
 
+  // Not while a request is under way: the answer to a tick would take the place of its answer.
   function tick() {
     clearInterval(watch);
+    if (document.body.classList.contains("busy")) { timer = setTimeout(tick, TICK_MS); return; }
     watch = setInterval(() => drawing().askServer(tick), PATIENCE_MS);
     setProps("compare-tick", { data: { at: Date.now(), done } });
   }
@@ -20,11 +22,11 @@
     compare: {
       collect: function () {
         const { triggered } = window.dash_clientside.callback_context;
-        if (triggered.some((input) => input.prop_id === "compare-rest.data")) followed = true;
+        if (triggered.some((input) => input.prop_id === "compare-along.data")) followed = true;
         const { raw, rest } = drawing().inputs("compare-");
         if (!rest.rows || !rest.rows.length) return noUpdate();
         const { rows, equal, seeds, sort } = rest;
-        drawing().want({ raw, rows, equal, seeds, rest: rest.rest || "", by: sort || "slope" }, "compare-");
+        drawing().want({ raw, rows, equal, seeds, along: rest.along || "", by: sort || "slope" }, "compare-");
         return noUpdate();
       },
 
@@ -48,7 +50,7 @@
 
       sort: function () {
         const { triggered_id } = window.dash_clientside.callback_context;
-        return triggered_id ? triggered_id.replace("compare-sort-", "") : noUpdate();
+        return triggered_id ? triggered_id.split("-").pop() : noUpdate();
       },
     },
   });

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..data import CHARACTER, INPUTS, is_text, is_treebank
 from ..layers import SCORES
 from ..layers.transformer import NORMS
 from ..layers.tree import FORMS
@@ -40,9 +41,29 @@ def reads_all(config: Any) -> bool:
     return is_recurrent(config) and bool(config.attention != NO_ATTENTION)
 
 
+def reads_text(config: Any) -> bool:
+    """Whether a run's input is a text, which its network may read as words or bytes."""
+    return hasattr(config, "tokens") and drawn(config) and config.input not in INPUTS and is_text(config.input)
+
+
+def reads_trees(config: Any) -> bool:
+    """Whether that text holds the trees that a recursive net goes over."""
+    return is_tree(config) and reads_text(config) and is_treebank(config.input)
+
+
+def embeds(config: Any) -> bool:
+    """Whether each word or byte of the input has a vector of its own."""
+    return reads_trees(config) or (getattr(config, "tokens", CHARACTER) != CHARACTER and reads_text(config))
+
+
+def symbol(config: Any) -> str:
+    """What has a vector of its own: a word of a tree or a text, or a byte."""
+    return "word" if reads_trees(config) else str(config.tokens)
+
+
 def is_single(config: Any) -> bool:
     """Whether there is one cell and nothing else."""
-    several = config.layers > 1 or config.bidirectional or config.layer_norm or reads_all(config)
+    several = config.layers > 1 or config.bidirectional or config.layer_norm or reads_all(config) or embeds(config)
     return not drawn(config) or (is_recurrent(config) and not several)
 
 

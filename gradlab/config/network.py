@@ -61,7 +61,7 @@ class NetworkConfig(ArchitectureConfig):
     steps: int = field(
         100,
         "Steps",
-        "Length T of the sequence; of a tree, its nodes",
+        "Length T of the sequence; of a tree, its nodes, at most where a file of trees is read",
         "network",
         level="basic",
         ge=1,

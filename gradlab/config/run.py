@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from pydantic import field_validator
 
-from ..data import FRAMES, is_sound, require_regular
+from ..data import CHARACTER, FRAMES, TOKENS, is_sound, require_regular
 from ..errors import InputError, echo
 from ..layers import SHAPES
 from ..learning.clipping import CLIP_MODES, UPDATE_MODES
-from .architecture import is_single, is_tree, reads_all
+from .architecture import embeds, is_single, is_tree, reads_all, reads_text, reads_trees
 from .base import MOST, Config, Control, controls_of, field
 from .network import NetworkConfig, drawn, generated
 
@@ -43,7 +43,7 @@ class RunConfig(NetworkConfig):
     input_size: int = field(
         3,
         "Input features",
-        "Number of features D of a generated input",
+        "Number of features D of a generated input, or of the vector of each word or byte",
         "data",
         ge=1,
         le=MOST,
@@ -51,7 +51,7 @@ class RunConfig(NetworkConfig):
         max=64,
         step=1,
         limit=1024,
-        applies_if=lambda config: drawn(config) and generated(config),
+        applies_if=lambda config: drawn(config) and (generated(config) or embeds(config)),
     )
     tree: str = field(
         "balanced",
@@ -60,7 +60,7 @@ class RunConfig(NetworkConfig):
         "network",
         level="basic",
         choices=lambda: list(SHAPES),
-        applies_if=is_tree,
+        applies_if=lambda config: is_tree(config) and not reads_trees(config),
     )
     frames: str = field(
         "samples",
@@ -70,6 +70,15 @@ class RunConfig(NetworkConfig):
         choices=lambda: list(FRAMES),
         labels=FRAMES,
         applies_if=lambda config: not generated(config) and is_sound(config.input),
+    )
+    tokens: str = field(
+        CHARACTER,
+        "Text as",
+        "How a text is read: character, each a feature, or word or byte, each with a vector in front of the network",
+        "data",
+        choices=lambda: list(TOKENS),
+        labels=TOKENS,
+        applies_if=lambda config: reads_text(config) and not reads_trees(config),
     )
     loss: str = field(
         "last",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from ..errors import InputError, about, echo
 from ..wording import counted
 from .encodings import as_utf8
 from .files import named_content
+from .tokens import UNKNOWN, words_of
 
 LIMIT = 20 * 1000**2  # bytes
 MOST_WORDS = 2_000_000  # of a file: with what is computed on the way they take less than 500 MB
 LONGEST_LINE = 2**17  # characters, which is what the reader of CSV takes
 VOCABULARY = 10_000  # words that are told apart
 KNOWN_FROM = 2  # times that a word has to occur: what occurs once teaches what an unknown word is like
-UNKNOWN = "unknown"
-_WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 _HEADINGS = {"label", "sentiment", "class", "target"}
 
 
@@ -51,11 +49,6 @@ class Vocabulary:
     def codes(self, text: Sequence[str]) -> np.ndarray:
         """(T,) the number of each word."""
         return np.array([self._codes.get(word, 0) for word in text], dtype=np.int32)
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in small letters, and each other sign that is no blank."""
-    return _WORD.findall(text.lower())
 
 
 def tagged_sentences(path: str | os.PathLike[str]) -> Annotated:
@@ -114,7 +107,7 @@ def labelled_texts(path: str | os.PathLike[str]) -> Annotated:
     with about("input", name):
         texts, labels, count = [], [], 0
         for line, label, text in _labelled(data):
-            words = words_of(text)
+            words = list(words_of(text))
             if not label or not words:
                 raise InputError(f"line {line}: the {'text' if label else 'label'} is empty; write both")
             count = _counted_words(count, len(words))

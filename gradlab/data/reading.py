@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
@@ -14,12 +14,13 @@ from ..wording import counted
 from .array_files import ZIP, read_array
 from .encodings import as_utf8, decoded
 from .features import features, left_out_text, list_of, numeric
-from .files import LIMIT, named_content, stamp
+from .files import LIMIT, as_path, named_content, read_file, stamp
 from .layout import HEAD, SEPARATORS, is_table
 from .series import Batch, Content, Series, byte_codes, index_of, one_hot, standardised
 from .sheets import read_excel, read_parquet
 from .sound import read_sound
 from .table import Table, head_of, read_table
+from .tokens import Tokens, read_tokens
 
 KEPT = 2  # files that are kept as they were read
 _SUFFIXES = {
@@ -93,6 +94,19 @@ def is_sound(path: str | os.PathLike[str]) -> bool:
     return _kind(Path(path), stamp(path)) == "sound"
 
 
+def is_treebank(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a text of trees in brackets, as it begins with one; one that cannot be read is none."""
+    return is_text(path) and _begins_with_bracket(Path(path), stamp(path))
+
+
+@lru_cache
+def _begins_with_bracket(path: Path, at: tuple[int, int] | None) -> bool:
+    try:
+        return read_file(path, LIMIT).lstrip()[:1] == b"("
+    except InputError:
+        return False
+
+
 @lru_cache
 def _kind(path: Path, at: tuple[int, int] | None) -> str:
     try:
@@ -123,6 +137,28 @@ def text_codes(path: str | os.PathLike[str]) -> tuple[np.ndarray, bytes]:
             raise InputError("expected a text; numbers are forecast, not modelled as characters")
         decoded(data)
         return byte_codes(data)
+
+
+def read_text(path: str | os.PathLike[str], column: str | None = None) -> tuple[str, bytes, str]:
+    """The name, the bytes and the characters of a UTF-8 text. Raises InputError for all else, and for a column."""
+    name, data = named_content(path, LIMIT)
+    with _naming(name, data):
+        if kind_of(name, data) != "text":
+            raise InputError("expected a text")
+        return name, data, _decoded(data, column)
+
+
+def text_tokens(path: str | os.PathLike[str], tokens: str, column: str | None = None) -> Tokens:
+    """A text as words or bytes, kept as `read_input` keeps what it reads. Raises InputError for what is no text."""
+    return _text_tokens(as_path(path), tokens, column, stamp(path))
+
+
+@lru_cache(KEPT)
+def _text_tokens(path: Path, tokens: str, column: str | None, at: tuple[int, int] | None) -> Tokens:
+    name, data, text = read_text(path, column)
+    with _naming(name, data):
+        found = read_tokens(data, text, tokens)
+    return replace(found, said=f"Read {name} as text: {found.said}")
 
 
 @dataclass(frozen=True)
@@ -181,7 +217,7 @@ def column_names(name: str, data: bytes, labels: bool = False) -> list[str]:
 @contextmanager
 def _naming(name: str, data: bytes) -> Iterator[None]:
     """What is wrong with a file's content is about the input, or how it is read, with the file's name in front."""
-    with about("input", name, keep=("column", "frames")):
+    with about("input", name, keep=("column", "frames", "tokens")):
         if not data:
             raise InputError("the file is empty")
         yield
@@ -228,11 +264,16 @@ def _how(table: Table) -> str:
     return f"a table ({', '.join(parts)})" if parts else "a table"
 
 
-def _text(name: str, data: bytes, column: str | None) -> Series:
-    decoded(data)
+def _decoded(data: bytes, column: str | None) -> str:
+    """A text's characters. Raises InputError for a column, which it does not have."""
     if column is not None:
         text = f"column '{column}' was asked for, but text has no columns; leave it out, or rename to .csv"
         raise InputError(text, "column")
+    return decoded(data)
+
+
+def _text(name: str, data: bytes, column: str | None) -> Series:
+    _decoded(data, column)
     series = one_hot(data, "")
     said = f"Read {name} as text: {len(data):,} bytes, {len(series.table)} different ones, each a feature"
     return Series(series.table, series.rows, said)

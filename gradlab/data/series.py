@@ -36,11 +36,7 @@ class Series:
 
         Raises InputError if the series is shorter than T.
         """
-        starts = len(self.rows) - steps + 1
-        if starts < 1:
-            raise _too_few("step", steps, len(self.rows), "steps")
-        start = np.random.default_rng([seed, STREAM]).choice(starts, batch_size, replace=starts < batch_size)
-        return self.table[self.rows[start + np.arange(steps)[:, None]]]
+        return self.table[self.rows[window_places(len(self.rows), steps, batch_size, seed)]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,18 @@ class Batch:
         if have_samples < batch_size:
             raise _too_few("sample", batch_size, have_samples, "batch_size")
         return self.values[:steps, :batch_size].copy()
+
+
+def window_places(length: int, steps: int, batch_size: int, seed: int) -> np.ndarray:
+    """(T, B): T places in a row of so many, from B random starts, no start twice as long as there are enough.
+
+    Raises InputError where there are fewer than T.
+    """
+    starts = length - steps + 1
+    if starts < 1:
+        raise _too_few("step", steps, length, "steps")
+    start = np.random.default_rng([seed, STREAM]).choice(starts, batch_size, replace=starts < batch_size)
+    return start + np.arange(steps)[:, None]
 
 
 def _too_few(what: str, wanted: int, got: int, field: str) -> InputError:

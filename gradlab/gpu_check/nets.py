@@ -41,9 +41,9 @@ T, B, D, H, OUT = 4, 2, 3, 4, 2  # steps, samples, inputs, units, outputs; none 
 SOURCE_STEPS, SYMBOLS = 6, 7
 
 
-def cell(name: str, inputs: int = D, units: int = H) -> Recurrent:
+def cell(name: str, inputs: int = D, units: int = H, **options: Any) -> Recurrent:
     """A recurrent layer."""
-    return Recurrent(make_cell(name, input_size=inputs, hidden_size=units))
+    return Recurrent(make_cell(name, input_size=inputs, hidden_size=units), **options)
 
 
 def stack() -> Sequential:
@@ -71,15 +71,24 @@ NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
     "peepholes": (cell("peephole_lstm"), SEQUENCE),
     "dense": (Dense(D, OUT), SEQUENCE),
     "dense of a vector": (Dense(D, OUT), VECTOR),
+    "dense without bias": (Dense(D, OUT, bias=False), SEQUENCE),
     "sigmoid": (Dense(D, OUT, "sigmoid"), SEQUENCE),
     "softmax": (Dense(D, OUT, "softmax"), SEQUENCE),
     "softmax of a vector": (Dense(D, OUT, "softmax"), VECTOR),
     "embedding": (Embedding(SYMBOLS, D), SYMBOL_SEQUENCE),
     "embedding of a vector": (Embedding(SYMBOLS, D), SYMBOL_VECTOR),
     "dropout": (Dropout(0.4), SEQUENCE),
-    "zoneout": (Recurrent(make_cell("lstm", input_size=D, hidden_size=H), zoneout={"c": 0.5, "h": 0.2}), SEQUENCE),
-    "dropped candidates": (Recurrent(make_cell("lstm", input_size=D, hidden_size=H), dropout=0.4), SEQUENCE),
+    "late gate": (cell("gru_v1"), SEQUENCE),
+    "diagonal": (cell("lru"), SEQUENCE),
+    "made weights": (cell("antisymmetric"), SEQUENCE),
+    "zoneout": (cell("lstm", zoneout={"c": 0.5, "h": 0.2}), SEQUENCE),
+    "dropped candidates": (cell("lstm", dropout=0.4), SEQUENCE),
+    "zoneout of a late gate": (cell("gru_v1", zoneout=0.3), SEQUENCE),
     "untied": (Sequential(Untied(make_cell("gru", input_size=D, hidden_size=H), T), Dense(H, OUT)), SEQUENCE),
+    "untied with both": (
+        Untied(make_cell("lstm", input_size=D, hidden_size=H), T, zoneout=0.3, dropout=0.4),
+        SEQUENCE,
+    ),
     "residual": (Residual(cell("elman", D, D)), SEQUENCE),
     "residual of a vector": (Residual(Sequential(Dense(D, H, "sigmoid"), Dense(H, D))), VECTOR),
     "layer norm": (LayerNorm(D), SEQUENCE),
@@ -103,6 +112,10 @@ NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
     ),
     "translator": (translator(), (SYMBOL_SEQUENCE, SYMBOL_SEQUENCE)),
     "bidirectional": (Bidirectional(make_cell("lstm", input_size=D, hidden_size=H)), SEQUENCE),
+    "bidirectional with both": (
+        Bidirectional(make_cell("peephole_lstm", input_size=D, hidden_size=H), zoneout=0.3, dropout=0.4),
+        SEQUENCE,
+    ),
     "bidirectional stack": (
         Sequential(
             Bidirectional(make_cell("gru", input_size=D, hidden_size=H), "sum"),

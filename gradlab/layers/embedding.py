@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -13,6 +14,8 @@ from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled, sum_products
 from ..errors import InputError
 from .base import GivenLengths, Layer, Pass, ScaledParams, as_steps, own_lengths, require_gradient, require_params
+
+TOGETHER = 2**22  # one-hot numbers that are made at once
 
 
 @dataclass
@@ -64,9 +67,21 @@ class Embedding(Layer):
     def _backward(
         self, params: Mapping[str, Array], tape: EmbeddingTape, dy: Scaled, how: Pass
     ) -> tuple[None, ScaledParams]:
-        """The sum of dL/dy over the places of each symbol, by a product with the one-hot symbols."""
+        """The sum of dL/dy over the places of each symbol, by products with some of the one-hot symbols at a time."""
         xp = require_gradient(dy, tape.y)
         tape.gradient = dy
-        one_hot = (tape.x[..., None] == xp.arange(self.vocabulary)).astype(dy.mantissas.dtype)
-        dy, one_hot = as_steps(params["W_emb"].ndim - 2, dy.map(tape.lengths.keep), one_hot)
-        return None, {"W_emb": sum_products(lambda m, places: outer_sum(xp, places, m), dy, one_hot)}
+        dy, x = as_steps(params["W_emb"].ndim - 2, dy.map(tape.lengths.keep), tape.x[..., None])
+        width = max(TOGETHER // x.size, 1)
+
+        def summed(first: int) -> Scaled:
+            one_hot = x == xp.arange(first, min(first + width, self.vocabulary))
+            return sum_products(lambda m, places: outer_sum(xp, places, m), dy, one_hot.astype(dy.mantissas.dtype))
+
+        return None, {"W_emb": _above(*map(summed, range(0, self.vocabulary, width)))}
+
+
+def _above(*blocks: Scaled) -> Scaled:
+    """Rows of a matrix (*M, V, F), block by block, at the largest of their exponents."""
+    xp = blocks[0].xp
+    e = reduce(xp.maximum, [block.exponents for block in blocks])
+    return blocks[0] if len(blocks) == 1 else Scaled(xp.concatenate([block.over(e) for block in blocks], axis=-2), e)

@@ -89,7 +89,7 @@ class Tree(Layer):
     Elman cell (a leak keeps a part of the sum), and of an LSTM the Tree-LSTM: a forget gate for each child, of that
     child's h (Tai, Socher & Manning 2015). "ordered" has a matrix for each of at most `positions` children, 2 by
     default: h = phi(V x + W_1 h_1 + W_2 h_2 + b), W_hh (positions, *M, H, H) (Socher et al. 2013). Leaves start from
-    zeros; beyond a tree's own nodes y is zero. options: as of `Recurrent`.
+    zeros; beyond a tree's own nodes y is zero. options: as of `Recurrent`, without zoneout and dropout.
     """
 
     layer: Recurrent
@@ -101,6 +101,7 @@ class Tree(Layer):
         if form not in FORMS:
             raise unknown("form", form, list(FORMS))
         object.__setattr__(self, "layer", Recurrent(cell, **options))
+        _require_none_dropped(self.layer)
         if cell.name not in FORMS[form]:
             raise InputError(
                 f"cell: a tree of the form '{form}' is defined for {' and '.join(FORMS[form])} cells, got {cell!r}",
@@ -178,3 +179,10 @@ class Tree(Layer):
     def _product_size(self, trees: Trees) -> int:
         """Multiply-adds of an average level's product."""
         return int(trees.lengths.sum()) * self.layer.cell.hidden_size**2 // len(trees.levels.levels)
+
+
+def _require_none_dropped(layer: Recurrent) -> None:
+    """Raise InputError for zoneout or dropout."""
+    for name, used in {"zoneout": any(layer.zoneout.values()), "dropout": bool(layer.dropout)}.items():
+        if used:
+            raise InputError(f"{name}: a tree has none inside; put a Dropout layer before or behind it", name)

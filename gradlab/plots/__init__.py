@@ -16,8 +16,8 @@ from .clipped import clipping
 from .colours import THEMES, colour_of, colour_scale
 from .compare import comparison
 from .gradient import short_label, theory_misses
+from .layers import layer_strips, network
 from .marks import plot_text
-from .network import layer_strips, network
 from .overview import explore, gradient_flow, one_step, strip, unit_map
 from .phase import STEPS as PHASE_STEPS
 from .phase import phase_diagram

@@ -26,8 +26,8 @@ from ..wording import number_text, power_text, times
 from .clipped import clipping
 from .colours import THEMES
 from .compare import comparison
+from .layers import network
 from .marks import plot_text
-from .network import network
 from .overview import explore, gradient_flow
 from .panels import FONT
 from .series import largest_factor, largest_name, log, require, typical_factor

@@ -43,9 +43,13 @@ def over_samples(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def reference(ds: xr.Dataset) -> np.ndarray:
-    """ln of the joint norm that reaches each sample's last step (sample,); 0 but for clipping inside backprop."""
+    """ln of the joint norm that reaches each sample's last step (sample,), 0 where that is nothing.
+
+    It is 0 of the probe of a single cell, too, but for clipping inside backprop.
+    """
     joint = joint_log_norm(ds).transpose("time", "sample").values
-    return joint[ds.valid_steps.values, np.arange(joint.shape[1])]
+    found = joint[ds.valid_steps.values, np.arange(joint.shape[1])]
+    return np.where(np.isneginf(found), 0.0, found)
 
 
 def shares(ds: xr.Dataset, name: str = "log_grad_norm") -> dict[str, np.ndarray]:

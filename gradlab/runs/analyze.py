@@ -12,8 +12,7 @@ import xarray as xr
 from ..arrays import BATCH_FIRST, Array, quiet
 from ..cells import Cell
 from ..config import RunConfig
-from ..config.architecture import is_single
-from ..data import input_text
+from ..config.architecture import embeds, is_single
 from ..engine.backward import bptt
 from ..engine.threads import few_threads
 from ..errors import InputError, echo
@@ -26,6 +25,7 @@ from .build import build, chosen_activation
 from .clipped import clipped
 from .cost import require_memory
 from .labels import labelled
+from .network_input import said_of
 from .networks import Network, analyze_network
 from .probe import finite_trajectory, loss_at_every_step, probe_gradient
 
@@ -130,10 +130,10 @@ def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra
     else:
         given = network_of(config, **vars(extra))
         found = analyze_network(given)
-        name = described(config, given.x.shape[-1])
+        name = described(config, config.input_size if embeds(config) else given.x.shape[-1])
         found.attrs |= {"network": name, "title": f"Gradient dynamics: {name}, {counted(len(given.x), 'step')}"}
     found.attrs["config"] = config.model_dump_json()
-    if said := input_text(config.input, config.column, config.frames):
+    if said := said_of(config):
         found.attrs["input"] = said
     if config.weights is not None:
         found.attrs["weights"] = weights_text(config.weights, chosen_activation(config))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ..arrays import device_namespace
+from ..arrays import Array, device_namespace
 from ..config import RunConfig
-from ..config.architecture import is_recurrent, is_transformer, is_tree, reads_all
+from ..config.architecture import embeds, is_recurrent, is_single, is_transformer, is_tree, reads_all, symbol
 from ..config.network import NetworkConfig
 from ..layers import (
     Attention,
     Bidirectional,
     Dense,
     Dropout,
+    Embedding,
     Ends,
     Last,
     Layer,
@@ -25,32 +24,55 @@ from ..layers import (
     Sequential,
     Transformer,
     Tree,
-    Trees,
-    grow,
 )
 from ..wording import counted
-from .build import cell_of, draw_options, moved, whole_input
+from .build import build, cell_of, draw_options, moved
+from .network_input import network_input
 from .networks import Network
 from .probe import unit_vectors
 
-TREE_STREAM = int.from_bytes(b"trees", "big")
 TREE_FORMS = {"elman": "ordered", "lstm": "child-sum"}  # as Socher et al. 2013 and Tai et al. 2015 have them
+
+EMBEDDING = "embedding"  # the layer of the words' vectors
 
 Layers = dict[str, Layer]
 
 
 def network_of(config: RunConfig, samples: int | None = None, **how: Any) -> Network:
     """A RunConfig of more than one cell, or its first samples, as `analyze_network` takes it; how: what to record."""
-    given = whole_input(config)
-    net, shape = network(config, given.shape[-1]), (*given.shape[:2], width(config))
-    x = moved(given[:, :samples], config.dtype, device_namespace(config.device))
+    whole = network_input(config)
+    given, xp = whole.first(samples), device_namespace(config.device)
+    net = network(config, config.input_size if whole.vocabulary else whole.x.shape[-1], whole.vocabulary)
     params = net.init(config.seed, dtype=config.dtype, device=config.device)
-    every = unit_vectors(x, config.seed, shape)[:, :samples] if acts_everywhere(config) else None
-    return Network(net, params, x, trees(config, *x.shape[:2]), every, config.seed, **how)
+    x = xp.asarray(given.x) if given.vocabulary else moved(given.x, config.dtype, xp)
+    losses = _losses(config, next(iter(params.values())), whole.x.shape[:2], samples) if acts_everywhere(config) else {}
+    return Network(net, params, x, given.trees, seed=config.seed, **losses, **how)
+
+
+def _losses(config: RunConfig, like: Array, places: tuple[int, int], samples: int | None) -> dict[str, Array]:
+    """A loss at every place, and the probe where a loss at the end alone would be read."""
+    shape = (*places, width(config))
+    every = unit_vectors(like, config.seed, shape)[:, :samples]
+    read, tape = reader(config).forward({}, every)
+    probe, _ = reader(config).backward({}, tape, unit_vectors(like, config.seed, read.shape))
+    return {"dL_dy": every, "probe": probe}
+
+
+def input_of(config: RunConfig) -> Array:
+    """The input (T, B, D) of any run, each word as its vector."""
+    if is_single(config):
+        return build(config)[2]
+    given = network_of(config)
+    return given.params[f"{EMBEDDING}.W_emb"][given.x] if embeds(config) else given.x
 
 
 def described(config: NetworkConfig, input_size: int) -> str:
     """The network in a few words: "2 layers of GRU(3 -> 64, tanh), read by additive attention"."""
+    words = f", {input_size} numbers a {symbol(config)}" if embeds(config) else ""
+    return _described(config, input_size) + words
+
+
+def _described(config: NetworkConfig, input_size: int) -> str:
     if is_transformer(config):
         kind = f"{'causal ' if config.causal else ''}{config.norm}-LN transformer"
         sizes = f"{counted(config.layers, 'block')}, {config.hidden_size} wide, {counted(config.heads, 'head')}"
@@ -66,9 +88,10 @@ def described(config: NetworkConfig, input_size: int) -> str:
     return ", ".join(parts)
 
 
-def network(config: RunConfig, input_size: int) -> Sequential:
-    """The network of a run, for so many input features; it ends where its loss acts."""
-    layers = body(config, input_size, config.steps)
+def network(config: RunConfig, input_size: int, vocabulary: int | None = None) -> Sequential:
+    """The network of a run, for so many input features, or as many of each word; it ends where its loss acts."""
+    words: Layers = {} if vocabulary is None else {EMBEDDING: Embedding(vocabulary, input_size)}
+    layers = words | body(config, input_size, config.steps)
     return Sequential(**layers, **({} if acts_everywhere(config) else {"read": reader(config)}))
 
 
@@ -95,13 +118,6 @@ def reader(config: NetworkConfig) -> Layer:
     if reads_all(config):
         return Attention(width(config), config.attention)
     return Ends() if width(config) > config.hidden_size else Last()
-
-
-def trees(config: RunConfig, nodes: int, samples: int) -> Trees | None:
-    """So many trees that a run goes over, which its seed fixes; None without any."""
-    if not is_tree(config):
-        return None
-    return grow(config.tree, nodes, samples, np.random.default_rng([config.seed, TREE_STREAM]))
 
 
 def _recurrent(config: NetworkConfig, size: int, length: int, dropout: float) -> Layers:

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array, Namespace, device_namespace, placed, quiet
 from ..cells import Cell, make_cell
 from ..config import RunConfig, controls
-from ..config.architecture import is_single
+from ..config.architecture import embeds, is_single
 from ..config.network import NetworkConfig, generated
 from ..data import input_chunks
 from ..errors import InputError
@@ -51,7 +51,7 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
 def require_single(config: RunConfig) -> None:
     """Raise InputError, about the field that says so, for a network that is more than one cell."""
     if not is_single(config):
-        names = ("architecture", "layers", "bidirectional", "layer_norm", "attention")
+        names = ("architecture", "layers", "bidirectional", "layer_norm", "attention", "tokens")
         name = next(name for name in names if name in config.changes())
         raise InputError("this is computed for a single cell; take one layer and nothing beside it", name)
 
@@ -59,11 +59,6 @@ def require_single(config: RunConfig) -> None:
 def whole_input(config: RunConfig) -> np.ndarray:
     """The input (T, B, D) of a network that is more than one cell."""
     return _input(config, config.steps, config.input_size)[0]
-
-
-def input_of(config: RunConfig) -> Array:
-    """The input (T, B, D) of any run."""
-    return build(config)[2] if is_single(config) else whole_input(config)
 
 
 def moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
@@ -85,8 +80,9 @@ def own_weights(config: RunConfig) -> Cell | None:
 
 
 def input_width(config: RunConfig) -> int:
-    """Number of features of the input that a configuration describes."""
-    return config.input_size if generated(config) else int(_input(config, config.steps, 1)[0].shape[-1])
+    """Number of features of the input that a configuration describes, or of the vectors of its words."""
+    own = generated(config) or embeds(config)
+    return config.input_size if own else int(_input(config, config.steps, 1)[0].shape[-1])
 
 
 def _input(config: RunConfig, chunk: int, input_size: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:

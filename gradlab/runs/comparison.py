@@ -23,9 +23,10 @@ from ..quantities import QUANTITIES
 from ..wording import counted
 from .analyze import analyze
 from .attributes import overflow
+from .cost import memory
 from .labels import versions_json
 from .sizes import matched, parameter_count
-from .training_step import step_cost
+from .training_step import step_seconds
 from .verdicts import median, word_of
 
 MOST = 6  # runs
@@ -33,8 +34,8 @@ SEEDS = 8
 AFTER = (10, 50, 100, 300)  # steps back at which what is left is told
 WANTED = ("log_input_share", "theory_log_rate")
 
-SECONDS = "Time of one step of training, the shortest of all seeds"
-BYTES = "Memory that one step of training takes at its peak"
+SECONDS = "Time of one step of training, measured, the shortest of all seeds"
+BYTES = "Memory that one step of training takes at its peak, predicted, within a factor of 2"
 
 Found = Mapping[RunConfig, "Seed"]
 
@@ -46,7 +47,7 @@ class Seed:
     share (lag,): ln of the share of the gradient that reaches the input so many steps before the last one, median over
     samples; of what, `relative_to` says, as in `log_input_share`; unit: what a lag is, a "step", or a "level" of trees.
     log_rate: what theory predicts, NaN where there is none; theory: its name. overflowed: whether the forward pass did.
-    step_seconds, step_bytes: of one step of training; basis: how the bytes are known.
+    step_seconds: measured, of one step of training.
     """
 
     share: np.ndarray
@@ -56,8 +57,6 @@ class Seed:
     theory: str
     overflowed: bool
     step_seconds: float
-    step_bytes: float
-    basis: str
 
     @property
     def slope(self) -> float:
@@ -71,7 +70,6 @@ def one_seed(config: RunConfig) -> Seed:
     found = analyze(config, record=["theory"], without=[name for name in QUANTITIES if name not in WANTED])
     shares = found["log_input_share"]
     log_rate, theory = _theory(found)
-    seconds, nbytes, basis = step_cost(config)
     return Seed(
         share=median(shares.transpose("lag", "sample").values),
         relative_to=shares.attrs["relative_to"],
@@ -79,9 +77,7 @@ def one_seed(config: RunConfig) -> Seed:
         log_rate=log_rate,
         theory=theory,
         overflowed=isinstance(found, xr.Dataset) and bool(overflow(found)),
-        step_seconds=seconds,
-        step_bytes=nbytes,
-        basis=basis,
+        step_seconds=step_seconds(config),
     )
 
 
@@ -159,8 +155,8 @@ def compare(
     input so many steps before the last one, median over samples; NaN beyond a run's length. Of each run `slope`, ln of
     the factor per step over its whole length, as mean over seeds, with `slope_stderr`; `log_left` (run, after), what is
     left after 10, 50, 100 and 300 steps, and `log_factor`, at the farthest one, `span` steps back, as medians over
-    seeds; of trees a step is a level, as `unit` says; `verdict`, `theory_log_rate`, `parameters`,
-    `hidden_size`, `step_seconds` and `step_bytes` of one step of training, and its configuration as JSON in `config`.
+    seeds; of trees a step is a level, as `unit` says; `verdict`, `theory_log_rate`, `parameters`, `hidden_size`, the
+    measured `step_seconds` and predicted `step_bytes` of one step of training, and its configuration as JSON.
     Raises InputError for anything that cannot be used.
     """
     chosen = plan(configs, seeds, equal)
@@ -227,8 +223,7 @@ def _of_runs(chosen: Plan, there: Sequence[Sequence[Seed]]) -> dict[str, tuple[A
         "theory_log_rate": ([_middle(seed.log_rate for seed in run) for run in there], "Predicted slope", "log"),
         "theory": ([_first(seed.theory for seed in run) for run in there], "Which theory predicts it"),
         "step_seconds": ([_least(seed.step_seconds for seed in run) for run in there], SECONDS, "linear", "s"),
-        "step_bytes": ([_least(seed.step_bytes for seed in run) for run in there], BYTES, "linear", "B"),
-        "step_bytes_basis": ([_first(seed.basis for seed in run) for run in there], "How the bytes are known"),
+        "step_bytes": ([memory(run) for run in chosen.runs.values()], BYTES, "linear", "B"),
         "parameters": (chosen.parameters, "Number of parameters"),
         "hidden_size": ([run.hidden_size for run in chosen.runs.values()], "Number of units"),
         "config": ([run.model_dump_json() for run in chosen.runs.values()], "RunConfig of the first seed, as JSON"),

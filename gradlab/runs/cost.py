@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 
 from ..cells import CELLS
 from ..config import RunConfig
-from ..config.architecture import is_single, is_transformer, is_tree
+from ..config.architecture import embeds, is_single, is_transformer, is_tree
 from ..config.network import NetworkConfig
 from ..data import BANDS, INPUTS, column_names, is_sound, named_content
 from ..errors import InputError
@@ -110,7 +110,7 @@ def installed() -> float:
 def features(config: NetworkConfig) -> int:
     """How many numbers come in at each step; of a file that cannot be read one, as the run itself will say so."""
     source = getattr(config, "input", "noise")
-    if source in INPUTS:
+    if source in INPUTS or embeds(config):
         return int(getattr(config, "input_size", 1))
     bands = BANDS if getattr(config, "frames", "samples") == "mel" and is_sound(source) else 1
     return bands if config.column is not None else bands * _columns(source)

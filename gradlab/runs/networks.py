@@ -33,7 +33,7 @@ OF_LAYERS = ("influence",)  # can be asked for beside the quantities
 
 @dataclass(frozen=True)
 class Network:
-    """A network of one model and what it is analysed on; as `gradlab.analyze` takes them."""
+    """A network of one model and what it is analysed on, as `gradlab.analyze` takes them, or with another probe."""
 
     net: Layer
     params: Mapping[str, Array]
@@ -44,6 +44,7 @@ class Network:
     record: Sequence[str] = ()
     without: Sequence[str] = ()
     on_progress: Callable[[float], None] | None = field(default=None, repr=False)
+    probe: Array | None = None
 
 
 def analyze_network(given: Network) -> xr.DataTree:
@@ -54,7 +55,8 @@ def analyze_network(given: Network) -> xr.DataTree:
     _require_names(given)
     if not isinstance(given.net, Layer):
         raise InputError(f"net: expected a layer such as gradlab.layers.Recurrent(cell), got {echo(given.net)}", "net")
-    y, tape = given.net.forward(given.params, given.x, given.lengths)
+    with quiet():  # what overflows is said below
+        y, tape = given.net.forward(given.params, given.x, given.lengths)
     tapes: dict[str, Any] = tapes_within(tape, (RecurrentTape, TreeTape))
     _require_usable(tapes, y)
     dx, _ = given.net.backward_scaled(given.params, tape, _probe(given, y), Pass(observe=Recorder))
@@ -133,7 +135,9 @@ def _recording(tape: RecurrentTape, given: Network) -> Recording:
 
 
 def _probe(given: Network, y: Array) -> Array:
-    """dL/dy of L = u . y at each sample's last place, u a random unit vector per sample."""
+    """dL/dy of L = u . y at each sample's last place, u a random unit vector per sample; unless another is given."""
+    if given.probe is not None:
+        return given.probe
     if y.ndim == 2:
         return unit_vectors(y, given.seed, tuple(y.shape))
     lengths = plain_lengths(given.net.output_lengths(given.lengths), y)

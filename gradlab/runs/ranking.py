@@ -57,7 +57,7 @@ def _row(run: xr.Dataset) -> dict[str, str]:
         "parameters": f"{int(run.parameters):,}",
         "units": f"{int(run.hidden_size):,}",
         "step time": time_text(float(run.step_seconds)),
-        "step memory": memory_text(float(run.step_bytes)),
+        "memory": f"≈{memory_text(float(run.step_bytes))}",
     }
 
 
@@ -87,8 +87,6 @@ def time_text(seconds: float) -> str:
 
 def memory_text(nbytes: float) -> str:
     """Bytes in MB or GB."""
-    if math.isnan(nbytes):
-        return ""
     return (
         f"{nbytes / 1e6:.2g} MB"
         if nbytes < 99.5e6

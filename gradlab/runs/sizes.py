@@ -9,10 +9,11 @@ from functools import lru_cache
 
 from ..cells import Cell
 from ..config import RunConfig
-from ..config.architecture import is_single, is_transformer
+from ..config.architecture import embeds, is_single, is_transformer
 from ..registry import unknown
 from .architectures import network
 from .build import cell_of, input_width, own_weights
+from .network_input import vocabulary_size
 
 EQUAL = ("hidden size", "parameters")  # what runs that are compared have in common
 LARGEST = 2**20  # units that a run gets at most
@@ -21,7 +22,12 @@ LARGEST = 2**20  # units that a run gets at most
 def parameter_count(config: RunConfig) -> int:
     """How many numbers a run's network learns; nothing of that size is drawn. Raises InputError as `analyze` does."""
     cell = own_weights(config)
-    return _of_cell(cell) if cell else _count(config, input_width(config))
+    return _of_cell(cell) if cell else _count(config, _width(config))
+
+
+def _width(config: RunConfig) -> int:
+    """Features that come in at each step; those of the vectors of words."""
+    return config.input_size if embeds(config) else input_width(config)
 
 
 def _count(config: RunConfig, width: int) -> int:
@@ -46,7 +52,8 @@ def _differences(config: RunConfig, width: int) -> tuple[int, int, int]:
     A matrix has as many numbers as the hidden size squared, or times another size, so these tell all numbers there are.
     """
     sizes = [config.replace(hidden_size=n * config.hidden_size) for n in (1, 2, 3)]
-    one, two, three = (sum(p.size for p in network(size, width).init(0).values()) for size in sizes)
+    words = vocabulary_size(config)
+    one, two, three = (sum(p.size for p in network(size, width, words).init(0).values()) for size in sizes)
     return one, two - one, three - 2 * two + one
 
 
@@ -72,7 +79,7 @@ def _nearest(config: RunConfig, wanted: int) -> RunConfig:
     """The run with the hidden size whose number of parameters is nearest to the wanted one."""
     if config.weights is not None:
         return config
-    width, step = input_width(config), _step(config)
+    width, step = _width(config), _step(config)
 
     def sized(multiple: int) -> RunConfig:
         return config.replace(hidden_size=multiple * step)

@@ -1,41 +1,30 @@
-"""What one step of training costs, forward and backward through time: its seconds and its bytes."""
+"""One step of training, forward and backward through time, and the time that it takes."""
 
 from __future__ import annotations
 
 import time
-import tracemalloc
 from collections.abc import Callable, Mapping
-from threading import Lock
 
-import numpy as np
-
-from ..arrays import Array, device_namespace, quiet, to_numpy
+from ..arrays import Array, quiet, to_numpy
 from ..config import RunConfig
 from ..config.architecture import is_single
 from ..engine.backward import bptt
 from .architectures import network_of
 from .build import build
-from .cost import memory
 from .networks import Network
 from .probe import finite_trajectory, probe_gradient, unit_vectors
 
-MEASURED, PREDICTED = "measured", "predicted"
-_alone = Lock()  # one measurement at a time: memory is counted for the whole process
 
+def step_seconds(config: RunConfig) -> float:
+    """Measured time of a forward pass and the gradient of all parameters. Raises InputError as `analyze` does.
 
-def step_cost(config: RunConfig) -> tuple[float, float, str]:
-    """Seconds and peak bytes of a forward pass and the gradient of all parameters, and how the bytes are known.
-
-    Python counts what NumPy allocates, so the bytes are "measured"; beside other threads that allocate they are too
-    many. On a GPU they are "predicted". Raises InputError as `analyze` does.
+    It counts with a processor of its own: beside busy others the clock goes on while the processor's time does not.
     """
-    step, seen = training_step(config), device_namespace(config.device) is np
-    with _alone, quiet():
-        nbytes = _peak(step) if seen else memory(config)
+    step = training_step(config)
+    with quiet():
         clock, processor = time.perf_counter(), time.process_time()
         step()
-        seconds = min(time.perf_counter() - clock, time.process_time() - processor)
-    return seconds, nbytes, MEASURED if seen else PREDICTED
+        return min(time.perf_counter() - clock, time.process_time() - processor)
 
 
 def training_step(config: RunConfig) -> Callable[[], None]:
@@ -66,18 +55,3 @@ def _fetch(gradients: Mapping[str, Array]) -> None:
     """Wait until they are there, whichever device computes them."""
     for gradient in gradients.values():
         to_numpy(gradient)
-
-
-def _peak(step: Callable[[], None]) -> float:
-    """Bytes that are allocated at once, beyond what was there before."""
-    tracing = tracemalloc.is_tracing()
-    if not tracing:
-        tracemalloc.start()
-    try:
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        step()
-        return float(tracemalloc.get_traced_memory()[1] - before)
-    finally:
-        if not tracing:
-            tracemalloc.stop()

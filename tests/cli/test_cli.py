@@ -96,6 +96,7 @@ def test_json_has_verdict_table_configuration_and_files(tmp_path: Path) -> None:
         "diagnosis",
         "table",
         "quantities",
+        "layers",
         "cell",
         "config",
         "overflow",
@@ -272,7 +273,7 @@ def test_an_assumed_nonlinearity_is_said_once() -> None:
         (["--config", "none.toml"], r"^error: none\.toml: cannot be read: No such file or directory\n$"),
         (
             ["-o", "run.zarr"],
-            r"^error: --output: expected a file name that ends in \.nc, such as run\.nc, got run\.zarr\n$",
+            r"^error: --output: expected a file name that ends in \.nc or \.zarr\.zip, such as .*, got run\.zarr\n$",
         ),
         (["--html", "run"], r"^error: --html: expected a file name that ends in \.html, such as run\.html, got run\n$"),
         (

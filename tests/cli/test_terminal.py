@@ -226,3 +226,13 @@ def test_elsewhere_there_is_plain_text_whatever_the_encoding(tmp_path: Path) -> 
 def test_a_terminal_without_streams_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     Terminal(stderr=True).note("nobody hears this")
+
+
+def test_a_text_of_words_and_a_file_of_trees(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the dog sat, the fox ran. " * 20)
+    (tmp_path / "trees.txt").write_text("(3 (2 It) (4 works))\n(a (b c)\n")
+    done = small("--input", tmp_path / "a.txt", "--tokens", "word", "--input-size", 2)
+    assert "note: Read a.txt as text: 160 words, 7 different\n" in done.stderr
+    assert "\n1 layer of Elman(2 -> 8, tanh), 2 numbers a word, 40 steps, 4 samples of a.txt\n" in done.stdout
+    told = "error: --input: trees.txt: line 2, character 1: '(' is never closed; add ')'\n"
+    assert refused(small("--input", tmp_path / "trees.txt", "--architecture", "tree")) == told

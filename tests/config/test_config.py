@@ -33,6 +33,7 @@ FIELDS = {  # as documented, with the defaults of the app's first screen
     "input": "noise",
     "column": None,
     "frames": "samples",
+    "tokens": "character",
     "weights": None,
     "input_size": 3,
     "input_scale": 1.0,

@@ -70,7 +70,7 @@ def named_in_script(script, own=("",)):
         r'(?:byId|getElementById|setProps|set_props)\(\s*"([\w-]+)"',
         r'querySelector(?:All)?\("#([\w-]+)',
         r'prop_id === "([\w-]+)\.',
-        r'["`]#?((?:train|phase)-\w[\w-]*)',
+        r'["`]#?((?:compare|train|phase)-\w[\w-]*)',
     )
     whole = {name for form in forms for name in re.findall(form, script)}
     ends = re.findall(r'\bpage \+ "([\w-]+)"', script) + re.findall(r'\brest(?:\.|\[")([\w-]+)', script)

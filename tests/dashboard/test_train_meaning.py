@@ -85,8 +85,9 @@ def test_the_remains_of_a_net_are_called_so_and_the_cause_comes_first(loss, skip
 def test_explore_opens_with_the_same_cell_and_distribution_of_weights(fields, there):
     config = SMALL.replace(**fields)
     (run,) = train_words.look_up([kept(config, iterations=1)])
-    link = train_flow.link_to_explore(run)
-    found = from_query(link.href.removeprefix("/?"))
+    explore, _, compare = train_flow.links(run)
+    found = from_query(explore.href.removeprefix("/?"))
+    assert compare.href == f"/compare{explore.href.removeprefix('/')}"
     shared = {k: v for k, v in fields.items() if k not in ("task", "clip")}
     expected = {"steps": 12, "hidden_size": 6, "batch_size": 4} | shared | there
     assert (found.config, found.notices) == (RunConfig(**expected), [])
@@ -95,10 +96,9 @@ def test_explore_opens_with_the_same_cell_and_distribution_of_weights(fields, th
 def test_the_link_stands_beside_every_verdict():
     ids = [kept(SMALL, "00000001", iterations=20), kept(SMALL.replace(cell="lstm"), "00000002", iterations=20)]
     shown = train_flow.flow(train_words.look_up(ids), 1, 0, "light")["flow_verdict"]
-    assert [words(part) for part in parts(shown, "A")] == ["Open in Explore"] * 2
+    assert [words(part) for part in parts(shown, "A")] == ["Open in Explore", "Compare"] * 2
     assert [getattr(part, "aria-label") for part in parts(shown, "A")] == [
-        "Open in Explore: tanh RNN",
-        "Open in Explore: LSTM",
+        f"{what}: {name}" for name in ("tanh RNN", "LSTM") for what in ("Open in Explore", "Compare")
     ]
 
 

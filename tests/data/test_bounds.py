@@ -1,5 +1,6 @@
 """No file takes long or much memory: it is read within bounds, or refused, and what has no end is never opened."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from gradlab import InputError
 from gradlab.cli.terminal import OutputFile
@@ -23,6 +25,21 @@ try:
     data.load_input(sys.argv[1], steps=2, batch_size=2, input_size=1)
     said = data.input_text(sys.argv[1])
 except data.files.InputError as error:
+    said = str(error)
+print(json.dumps([said, time.process_time() - start, peak() - before]))
+"""
+DRIVEN = """
+import json, resource, sys, time
+import gradlab
+from gradlab.config import RunConfig
+from gradlab.runs.network_input import network_input, said_of
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
+config = RunConfig(input=sys.argv[1], steps=2, batch_size=2, **json.loads(sys.argv[2]))
+before, start = peak(), time.process_time()
+try:
+    network_input(config)
+    said = said_of(config)
+except gradlab.InputError as error:
     said = str(error)
 print(json.dumps([said, time.process_time() - start, peak() - before]))
 """
@@ -48,6 +65,36 @@ HOSTILE = {
     "an accent in a long line": ("a.csv", b" " * SIZE + b"\xe9\n1,2\n2,4\n", "no row of data in it"),
     "one long text": ("a.txt", b"1" * SIZE, "Read a.txt as text"),
 }
+
+WORDS, TREES = {"tokens": "word"}, {"architecture": "tree"}
+HOSTILE_TO_NETWORKS = {
+    "short words": (WORDS, lambda: b"a " * (SIZE // 2), "4,000,000 words, 1 different"),
+    "many words": (WORDS, lambda: " ".join(f"{n:x}" for n in range(SIZE // 7)).encode(), "more than 1,000,000 differ"),
+    "bytes": ({"tokens": "byte"}, lambda: b"a" * SIZE, "8,000,000 bytes, 1 different"),
+    "many trees": (TREES, lambda: b"(a b)\n" * (SIZE // 6), "more than 1,000,000 nodes"),
+    "a deep tree": (TREES, lambda: b"(" * (SIZE // 2) + b"a" + b")" * (SIZE // 2), "line 1 has 8,000,001 characters"),
+    "empty lines": (TREES, lambda: b"(a)" + b"\n" * SIZE, "1 tree of 1 node"),
+    "a long sound": ({"frames": "mel", "layers": 2}, lambda: sound(8000), "mel frames"),
+    "few samples a second": ({"frames": "mel", "layers": 2}, lambda: sound(1000), "15,999,920 numbers; data may have"),
+}
+
+
+def sound(rate: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.random.default_rng(0).normal(size=SIZE // 2) / 8, rate, "PCM_16", format="WAV")
+    return file.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
+@pytest.mark.parametrize(("fields", "make", "message"), HOSTILE_TO_NETWORKS.values(), ids=HOSTILE_TO_NETWORKS)
+def test_what_drives_a_network_is_read_in_as_little(fields, make, message, tmp_path):
+    (tmp_path / "a").write_bytes(make())
+    command = [sys.executable, "-c", DRIVEN, str(tmp_path / "a"), json.dumps(fields)]
+    said, seconds, megabytes = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    with pytest.raises(InputError, match=message):
+        raise InputError(said)
+    assert seconds < 5 and megabytes < 250
 
 
 @pytest.mark.slow

@@ -5,7 +5,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gradlab.engine.scaled import EMPTY, Scaled, bring_near_one, powers_of_two, side_by_side, size_exponents, stacked
+from gradlab.engine.scaled import (
+    EMPTY,
+    Scaled,
+    bring_near_one,
+    largest_by_model,
+    powers_of_two,
+    side_by_side,
+    size_exponents,
+    stacked,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -28,7 +37,7 @@ def wild(shape, shared):
 @pytest.mark.parametrize("axes", [-1, (1,), (1, 2), (0, 2), (0, 1, 2)])
 @pytest.mark.parametrize("shared", [(2,), (1, 2), (0, 1, 2)])
 def test_numbers_with_one_exponent_along_more_axes(axes, shared):
-    numbers = wild((3, 4, 5), shared)
+    numbers = wild((2, 4, 5), shared)
     same = Scaled.of(numbers, axes)
     top = np.abs(same.mantissas).max(axis=axes)
     assert (((top >= 0.5) & (top < 1)) | (top == 0)).all()
@@ -85,3 +94,23 @@ def test_numbers_beside_and_on_each_other():
     assert exact(whole)[:12] == exact(blocks[0]) + exact(blocks[1]) and not whole.mantissas[2].any()
     plain = side_by_side(*(Scaled.of(r.mantissas) for r in rows))
     np.testing.assert_array_equal(plain.mantissas, np.concatenate([r.mantissas for r in rows], axis=-1))
+
+
+def test_one_block_alone_is_beside_and_on_nothing():
+    for numbers in (wild((2, 3, 4), (2,)), Scaled.of(RNG.normal(size=(2, 3, 4)))):
+        assert exact(side_by_side(numbers)) == exact(numbers)
+        assert exact(stacked([numbers])[0]) == exact(numbers)
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("models", [0, 1, 2])
+def test_the_largest_number_of_each_model_has_no_sign(models, before):
+    shape = (2, 3, 4, 5, 6)
+    found = largest_by_model(-np.abs(RNG.normal(size=shape)) - 1, models, before)
+    assert found.shape == shape[before : before + models] and (found > 1).all()
+    array = np.zeros(shape)
+    array[1, 2, 3, 4, 5] = -7.0
+    found = largest_by_model(array, models, before)
+    assert found.ravel().tolist() == [0] * (found.size - 1) + [7]
+    nothing = largest_by_model(np.zeros((*shape[: before + models], 0)), models, before)
+    assert nothing.shape == found.shape and not nothing.any()

@@ -30,6 +30,7 @@ ODD_NUMBERS = st.sampled_from(
 )
 STAMPS = st.sampled_from(["2024-01-31", "12:30:00", "2024-01-31T12:30:00Z", "Jan 2024"])
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "latin-1", "cp1251", "shift-jis"]
+RATES = [1, 999, 1000, 8000, 44100, 10**6, 2**31 - 1]
 HUGE = [2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1, 10**40, -1]
 
 
@@ -136,10 +137,23 @@ def sounds(draw: Draw) -> bytes:
     values = np.random.default_rng(steps).normal(size=(steps, channels)) / 4
     file = io.BytesIO()
     try:
-        soundfile.write(file, values, draw(st.sampled_from([8000, 44100])), subtype, format=kind)
+        soundfile.write(file, values, draw(st.sampled_from(RATES)), subtype, format=kind)
     except soundfile.LibsndfileError:  # not every format has every number of channels
         return b"RIFF" + bytes(draw(st.integers(0, 60)))
     return file.getvalue()
+
+
+def bracketed() -> st.SearchStrategy[bytes]:
+    """Lines of words, of trees in brackets, and of what is nearly one."""
+    pieces = st.sampled_from(["(", "(", ")", ")", " ", "a", "It", "didn't", ",", "3", "\u00e9", "\n", "(a b)", "\x1c"])
+    tree = st.recursive(st.sampled_from(["a", "b,", "3"]), lambda part: st.lists(part, max_size=3).map(_tree))
+    return st.lists(tree | pieces, max_size=30).map(lambda parts: "\n".join(parts).encode()) | st.lists(pieces).map(
+        lambda parts: "".join(parts).encode()
+    )
+
+
+def _tree(parts: list[str]) -> str:
+    return f"({' '.join(parts)})"
 
 
 def workbooks() -> st.SearchStrategy[bytes]:
@@ -210,6 +224,7 @@ def files() -> st.SearchStrategy[bytes]:
     """All of them, and bytes that are nothing at all."""
     kinds = [tables(), tables(), arrays(), array_headers(), sounds(), workbooks(), weights(), st.binary(max_size=200)]
     kinds += [annotated(), folders()]
+    kinds += [bracketed()]
     kinds += [parquets()] * bool(find_spec("pyarrow")) + [
         st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
     ]

@@ -26,7 +26,7 @@ COMPARED = {
     "raw": {f"0-{name}": value for name, value in SLOT.raw.items()},
     "equal": "parameters",
     "seeds": 2,
-    "rest": "",
+    "along": "",
     "by": "10",
     **LOOK,
 }

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashboard.uploads import keep
-from gradlab.config import from_toml
+from gradlab.config import RunConfig, from_toml
 from gradlab.data import (
     Batch,
     Series,
@@ -25,15 +25,25 @@ from gradlab.data import (
     raw_series,
     tagged_sentences,
     text_codes,
+    text_tokens,
 )
 from gradlab.errors import InputError
 from gradlab.importers import load_safetensors, load_weights, weights_text
+from gradlab.runs.network_input import network_input, said_of
 
 from .examples import answer, fuzzed
 from .made import damaged, files, names, weight_headers, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a file that fails
 COLUMNS = st.none() | st.sampled_from(["0", "label", "time", "-1", "9" * 5000, "a\x07"]) | st.text(max_size=4)
+
+
+def driven(path: Path, column: str | None, **fields: Any) -> Any:
+    """What a small network is driven by, and what is said of it."""
+    config = RunConfig(input=str(path), column=column, steps=9, batch_size=3, **fields)
+    return network_input(config), said_of(config)
+
+
 OF_PATHS: list[Callable[..., Any]] = [
     lambda path, column: load_input(path, steps=2, batch_size=2, input_size=1, column=column),
     lambda path, column: input_text(path, column),
@@ -43,6 +53,12 @@ OF_PATHS: list[Callable[..., Any]] = [
     lambda path, column: tagged_sentences(path),
     lambda path, column: labelled_texts(path),
     lambda path, column: labelled_sounds(path),
+    lambda path, column: load_input(path, steps=2, batch_size=2, input_size=1, column=column, frames="mel"),
+    lambda path, column: raw_series(path, column, frames="mel"),
+    lambda path, column: text_tokens(path, "word", column),
+    lambda path, column: text_tokens(path, "byte", column),
+    lambda path, column: driven(path, column, architecture="tree"),
+    lambda path, column: driven(path, column, layers=2, tokens="word"),
     lambda path, column: from_toml(path),
 ]
 NUMBER = count()  # of a file: no two have one name, as what was read is kept by name, time and size

@@ -10,6 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dashboard import form, ids
+from dashboard.pages.compare import address as compare
+from dashboard.pages.compare.slots import slot
 from dashboard.pages.phase import draw as phase
 from dashboard.pages.train import address as train
 from gradlab.config import Config, RunConfig
@@ -31,12 +33,14 @@ OTHERS = {
     "run": ["0000aaaa", "../x", ""],
     "axes": ["w-b", "b-b", ""],
     "from": ["explore", ""],
+    "equal": ["parameters", "sizes", ""],
+    "seeds": ["3", "-1", "9" * 30, ""],
     "input": ["sine", "/etc/passwd", "a.csv"],
     "weights": ["a.safetensors"],
 }
 PIECES = ["%", "%zz", "%00", "%ff", "%u0041", "+", "&", "&&", "=", "==", ";", "#", "?", "\u00e9", "\udcff", "\x00"]
 PIECES += ["pin=pin%3Dpin"]
-PAGES = [ids.EXPLORE.search, ids.PHASE.search, ids.TRAIN.search]
+PAGES = [ids.EXPLORE.search, ids.COMPARE.search, ids.PHASE.search, ids.TRAIN.search]
 
 
 def pair(kind: type[Config]) -> st.SearchStrategy[tuple[str, str]]:
@@ -52,9 +56,10 @@ def pair(kind: type[Config]) -> st.SearchStrategy[tuple[str, str]]:
 
 @st.composite
 def queries(draw: Any, pins: int = 2) -> str:
-    """A query, with pinned ones in it, that may have been damaged on its way."""
+    """A query, with pinned and compared ones in it, that may have been damaged on its way."""
     pairs = draw(st.lists(KINDS.flatmap(pair), max_size=6))
-    pairs += [("pin", draw(queries(0))) for _ in range(draw(st.integers(0, pins)))] * draw(st.sampled_from([1, 1, 9]))
+    inside = draw(st.sampled_from(["pin", "pin", "run"]))
+    pairs += [(inside, draw(queries(0))) for _ in range(draw(st.integers(0, pins)))] * draw(st.sampled_from([1, 1, 9]))
     text = urlencode(pairs, errors="surrogatepass")
     for _ in range(draw(st.sampled_from([0, 0, 1, 4]))):
         at, piece = draw(st.integers(0, len(text))), draw(st.sampled_from(PIECES) | st.sampled_from(TEXTS))
@@ -79,6 +84,10 @@ def test_a_link_means_a_configuration(query: str, kind: type[Config]) -> None:
         found = train.read(text)
         assert all(map(is_sentence, [*notices, *found.notices])) and (view.address + found.query).isascii()
         assert phase.read(view.address)[0] == view
+        compared, notices = compare.read(text)
+        assert all(map(is_sentence, notices)) and compared.address.isascii()
+        assert compare.read(compared.address)[0].runs == compared.runs
+        assert all(one.form.config == run or one.form.errors for run in compared.runs for one in [slot(run)])
 
 
 def sendable(query: str) -> str:
@@ -97,7 +106,7 @@ def test_an_address_is_a_page(client: FlaskClient, query: str, page: str) -> Non
         for body in [*posted, *settled(text)]:
             answer = send(client, body)
             assert answer.status_code == (200 if len(text) <= 20_000 else 400), answer.text
-        for path in ("/", "/phase", "/train"):
+        for path in ("/", "/compare", "/phase", "/train"):
             assert client.get(path, query_string=text).status_code == 200
 
 

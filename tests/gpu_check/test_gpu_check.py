@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
@@ -104,16 +105,32 @@ def test_every_way_to_clip_a_step_is_there():
 
 
 def inside(layer):
-    """The kinds of a layer and of those that it is made of."""
+    """A layer and those that it is made of."""
     parts = (getattr(layer, f.name) for f in fields(layer))
     inner = [p for part in parts for p in (part if isinstance(part, tuple) else (part,)) if isinstance(p, Layer)]
-    return {type(layer)}.union(*map(inside, inner))
+    return [layer, *(one for part in inner for one in inside(part))]
+
+
+LAYERS = [one for net, _ in NETS.values() for one in inside(net)]
 
 
 def test_no_public_layer_is_missing():
     public = {kind for name in layers.__all__ if isinstance(kind := getattr(layers, name), type)}
     concrete = {kind for kind in public if issubclass(kind, Layer) and kind is not Layer}
-    assert concrete == set().union(*(inside(layer) for layer, _ in NETS.values()))
+    assert concrete == set(map(type, LAYERS))
+
+
+def test_every_option_of_a_layer_has_more_than_one_value():
+    """But for the number of symbols, an untied net's steps, and how weights are drawn."""
+    values = defaultdict(set)
+    for layer in LAYERS:
+        for option in fields(layer):
+            values[type(layer).__name__, option.name].add(repr(getattr(layer, option.name)))
+    assert {key for key, found in values.items() if len(found) == 1} == {
+        ("Embedding", "vocabulary"),
+        ("Untied", "steps"),
+        ("Recurrent", "options"),
+    }
 
 
 # what is broken is found

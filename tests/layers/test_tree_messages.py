@@ -36,6 +36,11 @@ PAIR, THREE = Trees.of([[1, -1], [1, -1]]), Trees.of([[-1, 0, 0, 0]])
             "'ordered' is defined for elman cells",
         ),
         (lambda: Tree(make_cell("peephole_lstm", input_size=2, hidden_size=2)), "elman and lstm cells, got Peephole"),
+        (lambda: layer_of("lstm", zoneout={"h": 0.1}), "zoneout: a tree has none inside; put a Dropout layer before"),
+        (
+            lambda: layer_of("lstm", dropout=0.1),
+            "dropout: a tree has none inside; put a Dropout layer before or behind",
+        ),
         (lambda: Tree("lstm"), r"expected a cell such as make_cell\('lstm', ...\), got 'lstm'"),
         (lambda: layer_of("elman", form="sum"), "unknown form 'sum'. .*Valid: child-sum, ordered"),
         (

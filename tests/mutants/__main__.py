@@ -27,7 +27,10 @@ FILES = {  # the rooms whose tests should notice what is wrong
     "gradlab/engine/*.py": ("tests/engine", "tests/cells", "tests/products"),
     "gradlab/learning/clip*.py": ("tests/learning",),
     "gradlab/learning/optimizers.py": ("tests/learning",),
-    "gradlab/training/checkpoint.py": ("tests/training",),
+    "gradlab/training/checkpoint.py": (
+        "tests/training/test_checkpoint.py",
+        "tests/training/test_checkpoint_damaged.py",
+    ),
     "gradlab/diagnosis/*.py": ("tests/diagnosis",),
     "gradlab/config/links.py": ("tests/config",),
     "dashboard/form.py": ("tests/dashboard/test_form.py",),

@@ -70,9 +70,9 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST, str]]
 
 
 def _is_aside(node: ast.AST) -> bool:
-    """Whether this is a docstring, a __repr__, or the `strict` of a zip, which raises where the code is wrong."""
+    """Whether this is a docstring or a __repr__, or cannot be seen: whether a zip is strict, or a copy one too many."""
     match node:
-        case ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__repr__") | ast.keyword(arg="strict"):
+        case ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__repr__") | ast.keyword(arg="strict" | "copy"):
             return True
     return False
 

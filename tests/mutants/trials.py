@@ -1,10 +1,12 @@
 """Mutants, each tried in a child of the process that has collected the tests, by tests that run what it changes."""
 
+import gc
 import multiprocessing
 import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -44,7 +46,7 @@ class Trials:
 
     First every room without a mutant, to see which functions each test runs. A mutant is then tried on the modules in
     which some test runs what it changes, as others can build on what a fixture keeps of that; those tests first that
-    noticed a mutant of the file before, then those that run it themselves, the quickest modules first.
+    noticed a mutant of the file before, then those of its first room that run it, the quickest modules first.
     """
 
     def __init__(self, cases: list[Case]) -> None:
@@ -65,6 +67,7 @@ class Trials:
             raise session.Failed("the tests cannot be collected")
         self.items = session.items
         self.living = functions_of({ROOT / case.path for case in self.cases})
+        gc.freeze()  # children would copy what they only count
         self._each(self.rooms, self._run_room, self._note_room)
         self._each(self.cases, self._try, self._note)
         return True
@@ -112,7 +115,7 @@ class Trials:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip_longest(items, items[1:]):
             if around is not None:
                 around(item.nodeid)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -130,9 +133,10 @@ class Trials:
         for test in direct:
             spent[_module(test)] += self.reach.seconds[test]
 
-        def order(item: pytest.Item) -> tuple[int, bool, float, str]:
+        def order(item: pytest.Item) -> tuple[int, int, bool, float, str]:
             known, module = before.index(item.nodeid) if item.nodeid in before else len(before), _module(item.nodeid)
-            return known, item.nodeid not in direct, spent[module], module
+            room = next(n for n, name in enumerate(case.rooms) if item.nodeid.startswith(name))
+            return known, room, item.nodeid not in direct, spent[module], module
 
         return sorted((item for item in inside if _module(item.nodeid) in spent), key=order)
 

@@ -131,6 +131,17 @@ def test_a_loss_everywhere_acts_on_all_places():
     xr.testing.assert_allclose(found.log_input_share, alone.log_input_share)  # the verdict's probe is the same
 
 
+def test_a_loss_everywhere_leaves_the_verdict_of_both_directions_as_it_is():
+    found, alone = (gradlab.analyze(config_of("both directions", loss=loss)) for loss in ("every", "last"))
+    xr.testing.assert_allclose(found.log_input_share, alone.log_input_share)
+
+
+@pytest.mark.parametrize("name", ["stack", "both directions and attention"])
+def test_an_overflow_is_said_and_warns_of_nothing(name):
+    with pytest.raises(InputError, match=r"overflowed at step \d+ of layer layer1"):
+        gradlab.analyze(config_of(name, activation="identity", gain=3.0, steps=900, cell="elman"))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_of_a_single_cell_is_refused(name):
     field = next(field for field in ("architecture", "layers", "bidirectional", "attention") if field in NETWORKS[name])

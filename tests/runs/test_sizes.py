@@ -44,6 +44,14 @@ def test_an_input_from_a_file_counts_with_its_columns(tmp_path):
     assert parameter_count(config) == 4 * 2 + 4 * 4 + 4 == sum(p.size for p in build(config)[1].values())
 
 
+@pytest.mark.parametrize("fields", [{"tokens": "word"}, {"tokens": "byte"}, {"architecture": "tree"}], ids=str)
+def test_words_have_vectors(tmp_path, fields):
+    text = "(a (b c))\n(d e)\n" * 9 if "architecture" in fields else "to be or not to be, that is the question " * 9
+    (path := tmp_path / "verse.txt").write_text(text)
+    config = RunConfig(input=str(path), hidden_size=4, input_size=5, **SMALL, **fields)
+    assert parameter_count(config) == sum(p.size for p in network_of(config).params.values())
+
+
 def test_own_weights_count_as_the_file_has_them():
     config = RunConfig(weights=str(GOLDEN / "encoder_lstm.safetensors"), **SMALL)
     assert parameter_count(config) == sum(p.size for p in build(config)[1].values())

@@ -17,12 +17,12 @@ MOST_SEEDS = 64
 
 @dataclass(frozen=True)
 class View:
-    """What is compared. rest: the query of the run, with its pins, that travels between the pages."""
+    """What is compared. along: the query of the run, with its pins, that travels between the pages."""
 
     runs: tuple[RunConfig, ...]
     seeds: int = SEEDS
     equal: str = EQUAL[0]
-    rest: str = ""
+    along: str = ""
 
     @property
     def address(self) -> str:
@@ -30,7 +30,7 @@ class View:
         pairs = [("run", query_of(run)) for run in self.runs]
         pairs += [("equal", self.equal)] if self.equal != EQUAL[0] else []
         pairs += [("seeds", str(self.seeds))] if self.seeds != SEEDS else []
-        return f"?{self.rest or urlencode([('v', VERSION)])}&{urlencode(pairs)}"
+        return "?" + "&".join(filter(None, [urlencode([("v", VERSION)]), self.along, urlencode(pairs)]))
 
     def opened(self, n: int) -> str:
         """The query of the n-th run, the others pinned."""
@@ -43,18 +43,19 @@ def read(search: str) -> tuple[View, list[str]]:
     Without runs of its own, those of Explore's address: the run and its pins. An empty one means the first example.
     """
     pairs = parse_qsl(search.removeprefix("?"), keep_blank_values=True)
-    rest = urlencode([pair for pair in pairs if pair[0] not in OWN])
-    given, link = dict(pairs), from_query(rest)
+    others = [pair for pair in pairs if pair[0] not in OWN]
+    along = urlencode([pair for pair in others if pair[0] != "v"])
+    given, link = dict(pairs), from_query(urlencode(others))
     notices = list(link.notices)
     named = [one_of_several(text, notices, RunConfig, "A run") for name, text in pairs if name == "run"]
     runs = [run for run in named if run is not None]
-    if not named and [name for name, _ in pairs if name not in (*OWN, "v")]:
+    if not named and along:
         notices += [f"The run is left out: it uses {name}, which is not here." for name in link.missing.values()]
         runs = [*([] if link.missing else [link.config]), *link.pins]
     if len(runs) > MOST:
         notices.append(f"This link has {len(runs)} runs; the first {MOST} are shown.")
     equal, seeds = _equal(given, notices), _seeds(given, notices)
-    return View(tuple(runs[:MOST]) or FIRST, seeds, equal, rest), notices
+    return View(tuple(runs[:MOST]) or FIRST, seeds, equal, along), notices
 
 
 def _equal(given: dict[str, str], notices: list[str]) -> str:

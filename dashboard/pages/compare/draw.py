@@ -29,14 +29,14 @@ from ...work.gathered import SoFar
 from ...work.runs import require_drawable
 from ...work.seeds import SEEDS
 from .address import MOST_SEEDS, View
-from .slots import FIELDS, PLACES, Slot, key, slots
+from .slots import FIELDS, PLACES, Slot, key, parts, slots
 
 LEFT = {f"after {k}": k for k in ORDERS[1:]}
 COLUMNS = {"per step back": SLOPE} | LEFT  # of the ranking that it can be ordered by, and what that is called
 HEADS = (
     *("run", "verdict", "per step back", "theory"),
     *LEFT,
-    *("at its end", "parameters", "units", "step time", "step memory"),
+    *("at its end", "parameters", "units", "step time", "memory"),
 )
 LETTERS, LETTERS_NARROW = 26, 16  # of the labels beside the figure
 KINDS = {name: "text" if name == "forget_bias" else form.kind(name) for name in FIELDS}
@@ -44,13 +44,13 @@ KINDS = {name: "text" if name == "forget_bias" else form.kind(name) for name in 
 
 @dataclass(frozen=True)
 class Request:
-    """What the browser wants shown. raw: values of the slots' fields; rest: the query that travels between pages."""
+    """What the browser wants shown. raw: values of the slots' fields; along: the query that travels between pages."""
 
     raw: Raw
     rows: Annotated[tuple[Text, ...], Field(max_length=MOST)]
     seeds: Plain
     equal: Literal["hidden size", "parameters"]
-    rest: Text = ""
+    along: Text = ""
     by: Literal["slope", "10", "50", "100", "300"] = "slope"
     owner: Text = ""
     theme: Theme = "light"
@@ -99,7 +99,7 @@ def look(request: Request, again: bool = False) -> Shown:
     Raises InputError where nothing can be compared.
     """
     filled = [slot.form for slot in request.slots]
-    view = View(tuple(run.config for run in filled), request.seed_count, request.equal, request.rest)
+    view = View(tuple(run.config for run in filled), request.seed_count, request.equal, request.along)
     chosen = plan(view.runs, view.seeds, view.equal)
     problems = {name: text for name, run in zip(chosen.runs, filled, strict=True) if (text := _problem(run))}
     problems |= {name: text for name, run in chosen.runs.items() if name not in problems and (text := _too_large(run))}
@@ -133,7 +133,7 @@ def show(request: Request, tick: Tick | None) -> dict[str, Any]:
     try:
         shown = look(request, again=not ticked)
         if ticked and tick and tick.done == len(shown.so_far.found) and shown.missing:
-            return answer(OUTPUTS, {"drawn": {"more": True, "done": tick.done}})
+            return answer(OUTPUTS, {"drawn": standing(request, shown)})
         return answer(OUTPUTS, draw(request, shown))
     except InputError as error:
         failed = {"failure": components.message(str(error), "error"), "drawn": {"more": False, "done": -1}}
@@ -162,7 +162,7 @@ def draw(request: Request, shown: Shown) -> dict[str, Any]:
         "share": str(share),
         "progress": f"{len(shown.so_far.found)} of {counted(total, 'seed')}" if shown.missing else "",
         "copies": copies(shown),
-        "drawn": drawn(request, shown),
+        "drawn": standing(request, shown) | {"props": looks(request, shown)},
     }
 
 
@@ -211,25 +211,18 @@ def copies(shown: Shown) -> dict[str, str]:
     return {ids.COMPARE.copy_link: shown.view.address, ids.COMPARE.copy_python: python}
 
 
-def drawn(request: Request, shown: Shown) -> dict[str, Any]:
-    """What the browser sets and knows. address: of what is shown, None while a setting is wrong."""
+def standing(request: Request, shown: Shown) -> dict[str, Any]:
+    """What the browser knows of what is drawn. address: of what is shown, None while a setting is wrong."""
     wrong = any(slot.form.errors for slot in request.slots)
-    return {
-        "props": looks(request, shown),
-        "more": bool(shown.missing),
-        "done": len(shown.so_far.found),
-        "address": None if wrong else shown.view.address,
-    }
+    address = None if wrong else shown.view.address
+    return {"more": bool(shown.missing), "done": len(shown.so_far.found), "address": address}
 
 
 def looks(request: Request, shown: Shown) -> dict[str, dict[str, Any]]:
     """Component id -> properties of every slot and its parts."""
-    props: dict[str, dict[str, Any]] = {
-        ids.part(ids.COMPARE.slot, str(n)): {"className": "slot hidden"} for n in PLACES
-    }
+    props: dict[str, dict[str, Any]] = {parts(n)["slot"]: {"className": "slot hidden"} for n in PLACES}
     for n, (slot, name) in enumerate(zip(request.slots, shown.plan.runs, strict=True)):
-        place = {part: ids.part(getattr(ids.COMPARE, part), str(n)) for part in ("slot", "name", "explore", "train")}
-        query = shown.view.opened(n)
+        place, query = parts(n), shown.view.opened(n)
         props[place["slot"]] = {"className": "slot", "style": {"--series": THEMES[request.theme].series[n]}}
         props[place["name"]] = {"children": name}
         props[place["explore"]] = {"href": f"/?{query}"}

@@ -20,7 +20,7 @@ from ...downloads import menu
 from . import downloads, draw, steer
 from .address import MOST_SEEDS, OWN
 from .examples import EXAMPLES
-from .slots import FIELDS, PLACES, key
+from .slots import FIELDS, PLACES, key, parts
 
 PATH, LABEL = "/compare", "Compare"
 STAYS = OWN
@@ -31,7 +31,7 @@ HELP = {
     "over seeds, with a band of 10 to 90 %. Thin dots are what theory predicts, where there is a theory.",
     "The ranking": "Per step back is the factor by which one step changes the gradient, over the whole length, with "
     "its standard error over seeds. After 10, 50, 100 and 300 steps, and at its end (so many steps back), what is "
-    "left. Step time and memory are those of one step of training, forward and back. A press on a column's name ranks.",
+    "left. Step time is measured, memory predicted, of one step of training. A press on a column's name ranks by it.",
     "Equal size": "Runs keep the hidden size that they have, or all get about as many parameters as the first one.",
     "Change a run": "Open it on the left for its main settings; Open in Explore shows all of them, with the other runs "
     "pinned, and Compare leads back.",
@@ -41,7 +41,7 @@ EQUAL_LABELS = {"hidden size": "Own hidden size", "parameters": "Equal parameter
 
 def layout() -> Component:
     """The page: state, controls, stage."""
-    stores = drawing.stores(ids.COMPARE, "rest", "address", "copies", "tick", "sort")
+    stores = drawing.stores(ids.COMPARE, "along", "address", "copies", "tick", "sort")
     state = [*stores, dcc.Store(id=ids.COMPARE.rows, data=[]), dcc.Download(id=ids.COMPARE.download)]
     spoken = html.Div(id=ids.COMPARE.announcement, className="unseen", **aria(live="polite"))
     return html.Div([*state, spoken, panel(), stage()], className="explore compare")
@@ -53,8 +53,8 @@ def panel() -> Component:
     chips = [
         dmc.Button(example.label, id=ids.part(ids.COMPARE.example, name), **look) for name, example in EXAMPLES.items()
     ]
-    parts = [html.H2("Examples"), html.Div(chips, className="chips"), *_how(), html.H2("Runs"), _runs(), _add()]
-    return html.Aside(html.Div(parts, className="scroll"), className="controls", **aria(label="Controls"))
+    content = [html.H2("Examples"), html.Div(chips, className="chips"), *_how(), html.H2("Runs"), _runs(), _add()]
+    return html.Aside(html.Div(content, className="scroll"), className="controls", **aria(label="Controls"))
 
 
 def _how() -> list[Component]:
@@ -72,9 +72,7 @@ def _runs() -> Component:
 
 
 def _slot(n: int) -> Component:
-    place = {
-        name: ids.part(getattr(ids.COMPARE, name), str(n)) for name in ("slot", "name", "explore", "train", "remove")
-    }
+    place = parts(n)
     title = html.Summary([html.Span(className="swatch"), html.Span(id=place["name"])])
     links = [
         run_card.explore_link(id=place["explore"], href="/"),
@@ -114,8 +112,8 @@ def stage() -> Component:
     """What the runs show: which reaches farthest, the curves, the ranking."""
     messages = [html.Div(id=ids.COMPARE.notices, role="status"), html.Div(id=ids.COMPARE.failure, role="alert")]
     frame = figure_room(ids.COMPARE.figure, "What is left of the gradient, by steps back", 480)
-    parts = [head(ids.COMPARE, "Computing …", actions()), *messages, frame, table_room(ids.COMPARE.table), ranking()]
-    return html.Section(parts, id=ids.COMPARE.stage, className="stage", **aria(label="The runs"))
+    content = [head(ids.COMPARE, "Computing …", actions()), *messages, frame, table_room(ids.COMPARE.table), ranking()]
+    return html.Section(content, id=ids.COMPARE.stage, className="stage", **aria(label="The runs"))
 
 
 def actions() -> Component:
@@ -155,7 +153,7 @@ def register(app: Dash) -> None:
     drawing.register(app, ids.COMPARE)
     run_card.register(app, ids.COMPARE, ("copy_link", "copy_python"))
     fields = [Input(ids.control(key(n, name)), "value") for n in PLACES for name in FIELDS]
-    others = {"rows": "data", "rest": "data", "equal": "value", "seeds": "value", "sort": "data"}
+    others = {"rows": "data", "along": "data", "equal": "value", "seeds": "value", "sort": "data"}
     watched = [*fields, *(Input(getattr(ids.COMPARE, name), prop) for name, prop in others.items())]
     sort = [Input(ids.part(ids.COMPARE.sort, by), "n_clicks") for by in draw.COLUMNS.values()]
     drawing.in_browser(

@@ -50,3 +50,10 @@ def slots(rows: Sequence[str], raw: Mapping[str, Any]) -> list[Slot]:
 def values(used: Sequence[Slot]) -> dict[str, Any]:
     """Key of every control of a slot in use -> its value."""
     return {key(n, name): value for n, slot in enumerate(used) for name, value in slot.raw.items()}
+
+
+def parts(n: int) -> dict[str, str]:
+    """Ids of the n-th slot and what is in it."""
+    page, place = ids.COMPARE, str(n)
+    names = {"slot": page.slot, "name": page.name, "explore": page.explore, "train": page.train, "remove": page.remove}
+    return {name: ids.part(component, place) for name, component in names.items()}

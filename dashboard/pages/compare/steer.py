@@ -15,7 +15,7 @@ from ...components import message
 from ...posts import Clicks, Raw, Text
 from . import address
 from .examples import EXAMPLES
-from .slots import FIELDS, PLACES, Slot, key, slot, slots, values
+from .slots import FIELDS, PLACES, Slot, key, parts, slot, slots, values
 
 Rows = Annotated[list[Text], Field(max_length=MOST)]
 FULL = f"{MOST} runs at most; take one out first."
@@ -39,7 +39,7 @@ class CompareState:
 def follow_link(search: str) -> dict[str, Any]:
     """Runs, switches and notices of an address."""
     view, notices = address.read(search)
-    switches = {"equal": view.equal, "seeds": view.seeds, "rest": view.rest}
+    switches = {"equal": view.equal, "seeds": view.seeds, "along": view.along}
     return show([slot(run) for run in view.runs]) | switches | {"notices": [message(text) for text in notices]}
 
 
@@ -66,7 +66,7 @@ def steer(
 ) -> dict[str, Any]:
     """The callback: who asked, and what follows."""
     page, trigger = CompareState(rows, raw, search, preset), ctx.triggered_id
-    removes = {ids.part(ids.COMPARE.remove, str(n)): n for n in PLACES}
+    removes = {parts(n)["remove"]: n for n in PLACES}
     chosen = {ids.part(ids.COMPARE.example, name): example for name, example in EXAMPLES.items()}
     changes: dict[str, Any] = {}
     if trigger == ids.COMPARE.search:
@@ -83,7 +83,7 @@ def steer(
 
 
 OUTPUTS = {
-    **outputs(ids.COMPARE, data="rows rest", value="equal seeds", children="notices"),
+    **outputs(ids.COMPARE, data="rows along", value="equal seeds", children="notices"),
     "values": {key(n, name): Output(ids.control(key(n, name)), "value") for n in PLACES for name in FIELDS},
 }
 
@@ -91,7 +91,7 @@ OUTPUTS = {
 def register(app: Dash) -> None:
     """What sets the runs."""
     buttons = [ids.COMPARE.add, *(ids.part(ids.COMPARE.example, name) for name in EXAMPLES)]
-    buttons += [ids.part(ids.COMPARE.remove, str(n)) for n in PLACES]
+    buttons += [parts(n)["remove"] for n in PLACES]
     inputs = {
         "search": Input(ids.COMPARE.search, "data"),
         "clicks": {name: Input(name, "n_clicks") for name in buttons},

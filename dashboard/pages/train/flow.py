@@ -20,7 +20,7 @@ from gradlab.wording import counted, number_text
 from ... import ids
 from ...answers import outputs
 from ...components import Component, aria, table, typeset
-from ...run_card import explore_link
+from ...run_card import compare_link, explore_link
 from .words import Shown
 
 NETWORK = NetworkConfig.model_fields.keys() - {"input", "column"}  # what Explore and Train have in common
@@ -72,7 +72,7 @@ def flow(runs: Sequence[Shown], index: int, layer: int, theme: str) -> dict[str,
             rows([ds for _, ds in chosen.values()]), f"Left of the gradient at the last step, iteration {when}"
         ),
         "flow_verdict": [
-            html.P([*typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), link_to_explore(run)])
+            html.P([*typeset(f"{text} {meaning(run, ds, layer)} ".replace("  ", " ")), *links(run)])
             for text, (run, (_, ds)) in zip(said, chosen.items(), strict=True)
         ],
         "when": f"at iteration {when:,}" + (", the latest" if index >= last_snapshot(runs) else ""),
@@ -131,11 +131,17 @@ def meaning(run: Shown, ds: xr.Dataset, layer: int = 0) -> str:
     return MEANINGS.get(found.word, "").format(reach=reach, explore=explore)
 
 
-def link_to_explore(run: Shown) -> Component:
-    """Explore with the cell and the weights' distribution of a run."""
+def links(run: Shown) -> list[Component]:
+    """Explore and Compare with the network of a run."""
+    query, text = to_query(as_run(run)), aria(label=f"Compare: {run.name}")
+    explore = explore_link(href=f"/?{query}", title=EXPLORE, **aria(label=f"Open in Explore: {run.name}"))
+    return [explore, html.Span(" "), compare_link(href=f"/compare?{query}", **text)]
+
+
+def as_run(run: Shown) -> RunConfig:
+    """A run of the network and the weights' distribution of a training run."""
     own = {name: value for name, value in run.config if name in NETWORK}
-    href = f"/?{to_query(run.training.untrained if run.record else RunConfig(**own))}"
-    return explore_link(href=href, title=EXPLORE, **aria(label=f"Open in Explore: {run.name}"))
+    return run.training.untrained if run.record else RunConfig(**own)
 
 
 OUTPUTS = {

@@ -5,8 +5,8 @@ from dash import html
 from dash.development.base_component import Component
 
 import gradlab
+from gradlab.runs.architectures import input_of
 from gradlab.runs.attributes import text_of
-from gradlab.runs.build import input_of
 from gradlab.runs.recorded import CAPTION, median_rows
 from gradlab.wording import counted
 

@@ -6,7 +6,7 @@ import pytest
 import gradlab
 from gradlab.errors import InputError
 from gradlab.plots.colours import LN10
-from gradlab.plots.network import layer_strips, network
+from gradlab.plots.layers import layer_strips, network
 from gradlab.plots.tree import tree_figure
 from gradlab.runs.rows import rows
 
