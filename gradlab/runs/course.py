@@ -11,6 +11,7 @@ import numpy as np
 SHORTEST = 3  # steps of a piece
 BEND = math.log(10)  # a straight line that is off by less is no reason to draw two
 SHARE = 0.1  # of the whole range, likewise
+NORMAL = 0.6745  # the median of a standard normal number's size
 CHANCE = 2.0  # of the largest deviation over sd sqrt(n): 0.07 % of straight courses exceed it (Kolmogorov)
 
 
@@ -87,15 +88,23 @@ def _bends(values: np.ndarray, whole: float) -> list[int]:
     at = int(np.abs(away).argmax())
     split = at + SHORTEST
     size = abs(float(away[at]))
-    if size < max(BEND, SHARE * whole) or size < CHANCE * _spread(steps, split) * math.sqrt(n):
+    if size < max(BEND, SHARE * whole) or size < CHANCE * _spread(steps) * math.sqrt(n):
         return []
     before, after = _bends(values[: split + 1], whole), _bends(values[split:], whole)
     return [*before, split, *(split + bend for bend in after)]
 
 
-def _spread(steps: np.ndarray, split: int) -> float:
-    """Standard deviation per step of sums of steps, beside their means before and after the split."""
-    rest = np.concatenate([steps[:split] - steps[:split].mean(), steps[split:] - steps[split:].mean()])
-    block = max(1, round(len(rest) ** (2 / 3)))
-    sums = np.add.reduceat(rest, np.arange(0, len(rest), block))
-    return math.sqrt(float((sums**2).mean()) / block)
+def _spread(steps: np.ndarray) -> float:
+    """Standard deviation per step of sums of steps, whatever the mean: from sums of blocks next to each other.
+
+    The larger of blocks of one step and of sqrt(n) steps, as steps may be alike for a while; by medians, which
+    the few blocks at a change of the mean do not move.
+    """
+    return max(_from_blocks(steps, round(len(steps) ** power)) for power in (0, 1 / 2))
+
+
+def _from_blocks(steps: np.ndarray, size: int) -> float:
+    whole = len(steps) // size * size
+    sums = steps[:whole].reshape(-1, size).sum(axis=1)
+    between = np.abs(np.diff(sums))
+    return float(np.median(between)) / (NORMAL * math.sqrt(2 * size)) if between.size else 0.0

@@ -139,13 +139,14 @@ def test_the_standard_error_is_that_of_the_median(spread):
     assert np.mean(errors) == pytest.approx(np.std(medians), rel=0.2)
 
 
-def test_the_standard_error_leaves_out_samples_that_are_exactly_zero():
-    logs = np.linspace([5.0, 4.0, 6.0, 0.0], 0.0, 21)
+def test_the_standard_error_is_over_the_samples_that_are_alike():
+    logs = np.linspace([1.0, 0.8, 1.2, 0.0], 0.0, 21)
     logs[:5, 3] = -np.inf
-    ends = logs[1, :3] / 19
+    rates = np.array([1.0, 0.8, 1.2]) / 20
     found = standard_error(synthetic(logs))
-    assert found == pytest.approx(math.sqrt(math.pi / 2) * ends.std(ddof=1) / math.sqrt(3))
+    assert found == pytest.approx(math.sqrt(math.pi / 2) * rates.std(ddof=1) / math.sqrt(3))
     assert math.isnan(standard_error(synthetic(logs[:, :1])))
+    assert math.isnan(standard_error(synthetic(logs[:, 2:], lengths=[20, 20])))  # one alive, one dead: neither has one
     assert math.isnan(standard_error(synthetic(logs, lengths=[1, 1, 1, 1])))
 
 

@@ -1,0 +1,114 @@
+"""The course of a curve: what enters, rates, where they change; groups of samples that are not alike."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import gradlab
+from gradlab.runs.course import course
+from gradlab.runs.verdicts import groups, verdict
+from tests.runs.test_verdicts import synthetic
+
+
+def walk(seed, mean, sd, steps=200, width=1):
+    """A curve whose steps are random, alike over about `width` steps."""
+    noise = np.random.default_rng(seed).normal(size=steps + width)
+    noise = np.convolve(noise, np.ones(width) / np.sqrt(width), "valid")[: steps - 1]
+    return np.r_[0, np.cumsum(mean + sd * noise)]
+
+
+@pytest.mark.parametrize("rate", [-3.0, -0.01, 0.0, 0.4])
+@pytest.mark.parametrize("steps", [2, 3, 7, 50, 999])
+def test_a_straight_line_is_one_piece(rate, steps):
+    found = course(rate * np.arange(steps))
+    assert found.log_rate == pytest.approx(rate) and len(found.pieces) == 1
+    assert (found.entry, found.exit) == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
+    assert found.levels == [0.0, pytest.approx(rate * (steps - 1))]
+
+
+def test_what_enters_and_leaves_is_no_rate():
+    found = course(np.r_[0, -6 - 0.1 * np.arange(1, 60), -15])
+    assert found.entry == pytest.approx(-6) and found.log_rate == pytest.approx(-0.1)
+    assert found.exit == pytest.approx(-15 + 6 + 0.1 * 60)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "at"), [(0.5, -0.6, 50), (-0.4, 0.0, 30), (0.0, 0.3, 80), (-1.0, -0.2, 20)]
+)
+def test_a_change_of_the_rate_is_found_where_it_is(first, second, at):
+    lags = np.arange(120)
+    found = course(np.where(lags < at, first * lags, first * at + second * (lags - at)))
+    assert [piece.log_rate for piece in found.pieces] == pytest.approx([first, second], abs=0.02)
+    assert abs(found.pieces[0].stop - at) <= 1 and found.pieces[1].stop == 119
+
+
+def test_three_stretches_are_three_pieces():
+    steps = np.repeat([0.5, -0.5, 0.2], 60)
+    found = course(np.r_[0, np.cumsum(steps)])
+    assert [piece.log_rate for piece in found.pieces] == pytest.approx([0.5, -0.5, 0.2], abs=0.02)
+
+
+@pytest.mark.parametrize(("width", "most"), [(1, 0.04), (5, 0.06), (20, 0.15)])
+def test_chance_makes_no_pieces(width, most):
+    """Of random courses with one rate hardly any is split, though steps be alike for a while."""
+    split = [len(course(walk(seed, -0.3, 0.5, width=width)).pieces) > 1 for seed in range(1000, 1200)]
+    assert np.mean(split) <= most
+
+
+# the verdict
+
+
+def curve(*parts):
+    """A Dataset with a curve of ln shares by lag, one column per sample."""
+    return synthetic(np.stack(parts, axis=1)[::-1])
+
+
+def test_a_gate_that_lets_little_in_is_no_loss_on_the_way():
+    found = verdict(curve(np.r_[0, np.full(100, -5.99)]))
+    assert found.word == "carried" and found.half_life is None
+    assert found.headline == "The gradient is carried: x1.00 per step back."
+    assert "0.25 % enters at the last step, beside that rate." in found.details
+
+
+def test_a_peak_on_the_way_is_no_rate():
+    lags = np.arange(101.0)
+    found = verdict(curve(np.where(lags < 50, 0.5 * lags, 25 - 0.5 * (lags - 50))))
+    assert found.word == "exploding" and found.headline == "The gradient explodes: x1.65, after 50 x0.61 per step back."
+    assert found.details[0] == "It peaks with 10^11 50 steps back."
+
+
+def test_samples_that_differ_are_told_apart():
+    lags = np.arange(101.0)
+    found = curve(*[0.5 * lags] * 3, *[-0.5 * lags] * 5)
+    judged = verdict(found)
+    assert judged.samples == {"vanishing": 5, "exploding": 3} and judged.word == "vanishing"
+    assert judged.rate == pytest.approx(np.exp(-0.5))
+    assert judged.details[-1] == "This is of 5 of 8 samples, in which it vanishes; it explodes in 3."
+    assert {word: list(own) for word, own in groups(found).items()} == {
+        "vanishing": [3, 4, 5, 6, 7],
+        "exploding": [0, 1, 2],
+    }
+
+
+def test_exact_zeros_are_counted():
+    lags = np.arange(101.0)
+    dead = np.where(lags > 40, -np.inf, 0.0)
+    judged = verdict(curve(*[0.0 * lags] * 11, *[dead] * 9))
+    assert judged.samples == {"carried": 11, "vanishing": 9}
+    assert judged.details[-1] == "This is of 11 of 20 samples, in which it is carried; it vanishes in 9."
+
+
+def test_short_samples_do_not_outvote_long_ones():
+    logs = np.full((201, 20), np.nan)
+    lengths = [200] * 9 + [6] * 11
+    for n, length in enumerate(lengths):
+        logs[: length + 1, n] = -0.1 * np.arange(length, -1, -1)
+    judged = verdict(synthetic(logs, lengths))
+    assert judged.word == "vanishing" and judged.steps == 200
+    assert judged.samples == {"vanishing": 9, "too short": 11}
+
+
+def test_all_of_it_is_strict_json():
+    lags = np.arange(101.0)
+    ds = curve(0.5 * lags, np.where(lags > 40, -np.inf, 0.0))
+    assert isinstance(ds, xr.Dataset) and gradlab.verdict(ds).samples
