@@ -12,7 +12,7 @@ from gradlab.layers.recurrent import recurrent_tapes
 from gradlab.learning.losses import step_weights
 from gradlab.quantities import Recorder
 from gradlab.quantities.every_run import jacobian_frobenius
-from gradlab.training.history import recording_of
+from gradlab.training.tracks import recording_of
 
 from ..contract import LIBRARIES, each_dtype, each_library
 from ..networks import Network, network
