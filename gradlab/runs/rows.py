@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import xarray as xr
@@ -47,7 +48,11 @@ def rows(found: xr.DataTree) -> list[Row]:
     logs = found.log_input_grad_norm.transpose("input_time", "sample").values
     depths = [node.node_depth.transpose("node", "sample").values for node in found.subtree if "node_depth" in node]
     inputs = by_depth(logs, depths[0])[::-1] if depths else median(logs)
-    return [*reversed(layers), Row("", INPUTS, "inputs", inputs, bool(depths))]
+    whole = groupby(
+        reversed(layers), lambda row: row.path.partition("/")[0]
+    )  # of both directions the forward one first
+    ordered = [row for _, parts in whole for row in reversed([*parts])]
+    return [*ordered, Row("", INPUTS, "inputs", inputs, bool(depths))]
 
 
 def by_depth(logs: np.ndarray, depths: np.ndarray) -> np.ndarray:

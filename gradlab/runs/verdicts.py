@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -68,7 +69,7 @@ class Verdict:
     of_inputs: bool = False
     samples: dict[str, int] = field(default_factory=dict)
     entry: float = 0.0
-    pieces: list[dict[str, float]] = field(default_factory=list)
+    pieces: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -92,15 +93,9 @@ class Verdict:
         """The verdict in one sentence."""
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
-        return f"{HEADLINES[self.word]}: {self._way} per {self.unit} {BACK[self.unit]}."
-
-    @property
-    def _way(self) -> str:
-        """The rate, or the first rates where it changes."""
-        if len(self.pieces) < 2:
-            return self.rate_text
-        first, second = (factor_text(piece["log_rate"]) for piece in self.pieces[:2])
-        return f"{first}, after {self.pieces[0]['stop']:.0f} {second}"
+        first, *others = self.pieces or [{"log_rate": self.fitted_log_rate}]
+        then = f", from {others[0]['start']:.0f} on {factor_text(others[0]['log_rate'])}" if others else ""
+        return f"{HEADLINES[self.word]}: {factor_text(first['log_rate'])} per {self.unit} {BACK[self.unit]}{then}."
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
@@ -369,7 +364,7 @@ def _turns(lags: np.ndarray, way: Course, unit: str) -> list[str]:
     if lags[low] < min(lags[0], lags[-1]):
         texts.append(f"It is lowest with {power_text(float(lags[low]))} {counted(low, unit)} {BACK[unit]}.")
     rates = "; ".join(f"{factor_text(p.log_rate)} from {p.start} to {p.stop}" for p in way.pieces)
-    return [*texts, f"Per {unit}, by {unit}s {BACK[unit]}: {rates}."]
+    return [*texts, *([f"Per {unit}, by {unit}s {BACK[unit]}: {rates}."] if len(way.pieces) > 2 else [])]
 
 
 def _steps_text(steps: float, unit: str) -> str:

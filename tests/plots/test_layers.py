@@ -76,10 +76,10 @@ def test_a_tree_is_drawn_with_its_nodes_in_the_colours_of_the_gradient(found):
 def test_strips_have_a_row_for_each_layer(found):
     strips = layer_strips(found["stack"], 6)
     assert [strip["title"] for strip in strips] == [
-        "layer 2, backward",
         "layer 2, forward",
-        "layer 1, backward",
+        "layer 2, backward",
         "layer 1, forward",
+        "layer 1, backward",
         "inputs",
     ]
     assert [box["label"] for box in strips[0]["boxes"]] == ["x1-2", "x3-4", "x5-6", "x7-8", "x9-10", "x11-12"]
@@ -101,5 +101,5 @@ def test_a_report_has_a_figure_of_each_layer(found):
 def test_a_table_of_a_network(found):
     table = gradlab.plots.table(found["stack"])
     assert [row["steps back"] for row in table] == [0, 1, 2, 5, 10, 11]
-    assert list(table[0])[1:3] == ["share left at the input", "gradient in layer 2, backward"]
+    assert list(table[0])[1:3] == ["share left at the input", "gradient in layer 2, forward"]
     assert "levels down" in gradlab.plots.table(found["tree"])[0]

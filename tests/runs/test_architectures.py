@@ -172,7 +172,7 @@ def test_a_network_is_judged_by_what_reaches_its_inputs():
 def test_what_is_lost_in_between_is_said():
     ends = np.concatenate([-np.arange(50.0), -np.arange(50.0)[::-1]])
     found = gradlab.verdict(tree_of(ends))
-    assert found.headline.startswith("The gradient vanishes: x0.37, after ") and found.word == "vanishing"
+    assert found.headline.startswith("The gradient vanishes: x0.37 per step back, from ") and found.word == "vanishing"
     assert found.details[0].startswith("It is lowest with 10^-21 ") and len(found.pieces) == 2
     assert not any("lowest" in text for text in gradlab.verdict(tree_of(-0.01 * np.arange(100))).details)
 
@@ -202,10 +202,10 @@ def test_another_tree_has_no_verdict():
 ROWS = {
     "stack": ["layer2 cell", "layer1 cell", " inputs"],
     "both directions": [
-        "layer2/backward cell",
         "layer2/forward cell",
-        "layer1/backward cell",
+        "layer2/backward cell",
         "layer1/forward cell",
+        "layer1/backward cell",
         " inputs",
     ],
     "attention": ["layer1 cell", " inputs"],
@@ -237,5 +237,5 @@ def test_levels_of_a_tree_end_at_its_root():
 
 def test_curves_as_csv():
     lines = csv_of_curves(gradlab.analyze(config_of("both directions"))).splitlines()
-    assert lines[0].split(",")[:3] == ["lag", "ln_share_left", "ln_grad_norm_layer2_backward"]
+    assert lines[0].split(",")[:3] == ["lag", "ln_share_left", "ln_grad_norm_layer2_forward"]
     assert len(lines) == 13 and all(len(line.split(",")) == 7 for line in lines)

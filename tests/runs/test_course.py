@@ -73,7 +73,9 @@ def test_a_gate_that_lets_little_in_is_no_loss_on_the_way():
 def test_a_peak_on_the_way_is_no_rate():
     lags = np.arange(101.0)
     found = verdict(curve(np.where(lags < 50, 0.5 * lags, 25 - 0.5 * (lags - 50))))
-    assert found.word == "exploding" and found.headline == "The gradient explodes: x1.65, after 50 x0.61 per step back."
+    assert (
+        found.word == "exploding" and found.headline == "The gradient explodes: x1.65 per step back, from 50 on x0.61."
+    )
     assert found.details[0] == "It peaks with 10^11 50 steps back."
 
 
