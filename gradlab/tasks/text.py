@@ -30,7 +30,7 @@ class LanguageModel(Windows):
     loss = "cross_entropy"
     metric = "nats per symbol"
     baseline_text = "symbol frequencies alone"
-    other_nulls = {"memoryless": "the symbol before, by the frequencies of pairs"}
+    other_nulls = {"memoryless": "pairs of symbols: what follows each, by frequency"}
     needs_file = True
     whole, unit, share_held_out = "text", "character", 0.1
     one_hot = True

@@ -48,6 +48,7 @@ class TaskFacts:
     metric: str
     unit_text: str
     baseline_text: str
+    other_nulls: Mapping[str, str]
     solved_below: float | None
     input_size: int
     output_size: int

@@ -21,6 +21,7 @@ from . import checkpoint
 from .history import History
 from .network import TaskFacts, features, net_text
 from .outcome import outcome
+from .rivals import rival_texts
 from .tracks import SAMPLES, Track, tracks
 from .whole import Sizes, require_whole
 
@@ -80,7 +81,7 @@ class TrainingRecord:
     def require_whole(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         """Raise InputError where the arrays of a file are not those of such a run."""
         samples = min(SAMPLES, self.config.batch_size)
-        require_whole(path, arrays, self.arrays(), Sizes(self.iteration, samples, self.tracks))
+        require_whole(path, arrays, self.arrays(), Sizes(self.iteration, samples, len(rival_texts(self.task)), self.tracks))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What of a checkpoint's arrays is recorded."""
