@@ -91,11 +91,18 @@ def test_what_is_wrong_inside_is_about_the_file():
 # every field, every way
 
 WRONG = {  # what no configuration takes
-    RunConfig: {"weights": 3, "input_size": 0, "loss": "evry", "clip": "nrom", "clip_threshold": "half"},
+    RunConfig: {
+        "weights": 3,
+        "input_size": 0,
+        "loss": "evry",
+        "clip": "nrom",
+        "clip_threshold": "half",
+        "tree": "balancd",
+        "frames": "mell",
+        "tokens": "wrd",
+    },
     TrainConfig: {
         "task": "add",
-        "layers": 0,
-        "residual": "maybe",
         "dropout": 1.5,
         "optimizer": "adm",
         "learning_rate": 0,
@@ -113,6 +120,15 @@ WRONG = {  # what no configuration takes
     },
 }
 SHARED = {
+    "architecture": "transfomer",
+    "layers": 0,
+    "bidirectional": "maybe",
+    "residual": "maybe",
+    "layer_norm": "maybe",
+    "attention": "aditive",
+    "heads": 0,
+    "norm": "pree",
+    "causal": "maybe",
     "cell": "lsmt",
     "activation": "tahn",
     "gain": "big",

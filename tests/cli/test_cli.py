@@ -96,6 +96,7 @@ def test_json_has_verdict_table_configuration_and_files(tmp_path: Path) -> None:
         "diagnosis",
         "table",
         "quantities",
+        "layers",
         "cell",
         "config",
         "overflow",
