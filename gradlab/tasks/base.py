@@ -16,7 +16,6 @@ from ..learning.losses import LOSSES, step_weights
 from ..registry import Registry
 from ..wording import value_text
 
-
 LARGEST_ERROR = "largest error"
 BLOCKS = 10  # of held-out data, over which the error of a comparison is taken
 
@@ -142,7 +141,7 @@ class Task(ABC):
         return np.asarray(LOSSES[self.loss](each, targets, model_axes=1)[0]).reshape(lead)
 
     def blocks(self, batch: Batch) -> np.ndarray:
-        """The block (T, B), or (B,), that each held-out answer belongs to, from 0 on: of samples, which are independent."""
+        """The block from 0 on, (T, B) or (B,), of each held-out answer: by samples, which are independent."""
         count = min(BLOCKS, batch.samples)
         own = np.arange(batch.samples) * count // batch.samples
         return own if self.output == "last" else np.broadcast_to(own, batch.targets.shape[:2])
@@ -170,7 +169,7 @@ class Task(ABC):
         return " ".join(self.class_names[k] for k in said)
 
     def score(self, loss: float, outputs: np.ndarray, batch: Batch) -> float:
-        """The metric of a net's outputs (T, B, O) or (B, O): their loss, the share of wrong answers, or the largest error."""
+        """The metric of a net's outputs (T, B, O) or (B, O): loss, share of wrong answers, or largest error."""
         if self.metric == LARGEST_ERROR:
             return float(abs(outputs - batch.targets).max())
         if self.metric != "error rate":

@@ -78,9 +78,9 @@ def starts(windows: int, columns: int) -> np.ndarray:
 def forecast_losses(known: np.ndarray, shown: np.ndarray, first: int) -> dict[str, np.ndarray]:
     """Squared error of each null at every step (T, B), the mean over columns.
 
-    known (L + 1, n, D): levels to fit, L >= first + 1 of them before the one to be foretold. shown (first + T + 1, B, D):
-    held-out levels, of which the net has seen first + t + 1 at its step t: all but one where it reads changes (first
-    is 1), which is then part of what is read at one step.
+    known (L + 1, n, D): levels to fit, L >= first + 1 of them before the one to be foretold. shown (first + T + 1, B,
+    D): held-out levels, of which the net has seen first + t + 1 at its step t. first: 1 where the net reads changes, of
+    which the first needs two levels; the change is then part of what is read at one step. Else 0.
     """
     tellers = {
         "baseline": lambda seen: np.zeros_like(seen[-1]),

@@ -12,7 +12,6 @@ from ..errors import InputError
 from ..wording import counted
 from .base import BLOCKS, Batch, Task
 
-
 LEAST = 4  # values of a block
 
 

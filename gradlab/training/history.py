@@ -25,7 +25,7 @@ COLUMNS = {  # of a row: name -> long name
 class History:
     """Grows as the net learns. rows: column -> value per iteration. scores: (iteration, held-out loss, metric).
 
-    rivals: at each of these evaluations the (K, 4) of `rivals.compared`: of the nulls, and of the net with its state cut.
+    rivals: at each evaluation the (K, 4) of `rivals.compared`: of the nulls, and of the net with its state cut.
     snapshots: one dict per snapshot, "iteration" and "track.quantity" -> array, see `tracks`.
     """
 
@@ -55,4 +55,9 @@ class History:
         scores = [(int(i), float(a), float(b)) for i, a, b in arrays["scores"]]
         names = [name.removeprefix("snapshots.") for name in arrays if name.startswith("snapshots.")]
         count = len(arrays[f"snapshots.{names[0]}"]) if names else 0
-        return cls(rows, scores, list(arrays["rivals"]), [{name: arrays[f"snapshots.{name}"][i] for name in names} for i in range(count)])
+        return cls(
+            rows,
+            scores,
+            list(arrays["rivals"]),
+            [{name: arrays[f"snapshots.{name}"][i] for name in names} for i in range(count)],
+        )

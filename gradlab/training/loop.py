@@ -175,7 +175,7 @@ class TrainingRun(TrainingRecord):
         return self.task.null_losses(self._held_out())
 
     def _outputs(self, batch: Batch, alone: bool = False) -> Array:
-        """Of a batch, some samples at a time; alone: every answer from its own step, as if there had been none before."""
+        """Of a batch, some samples at a time; alone: every answer from its own step alone."""
         forward = self._forward_alone if alone else self._forward
         parts = [forward(part, Pass())[0] for part in _parts(batch, self.config.batch_size)]
         return self.xp.concatenate(parts, axis=-2)

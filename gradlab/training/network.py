@@ -41,6 +41,7 @@ class TaskFacts:
     """
 
     title: str
+    loss: str
     output: str
     form: str
     target_steps: int

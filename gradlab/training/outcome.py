@@ -19,10 +19,10 @@ def outcome(task: Task | TaskFacts, history: History) -> str:
     """One of "solved", "learnt", "matched", "memorised", "nothing", "untested", "diverged", "broke".
 
     solved: the latest held-out score is below the task's `solved_below`. broke: more than half of the updates were
-    skipped, or the `latest_loss` is not finite. diverged: that loss is more than ten times the task's baseline and what
-    it was at first. untested: held-out data were not tried, or are too few to tell. learnt: by the latest evaluation the
-    net is better than each of the `rivals.nulls` by more than the margin. memorised: it is not, but the training loss is
-    below half of the lowest of theirs. matched: it is better than the baseline, and not than all of them.
+    skipped, or the `latest_loss` is not finite. diverged: that loss is more than ten times the task's baseline and
+    what it was at first. untested: held-out data were not tried, or are too few to tell. learnt: by the latest
+    evaluation the net is better than each of the `rivals.nulls` by more than the margin. memorised: it is not, but the
+    training loss is below half of the lowest of theirs. matched: it is better than the baseline, and not than all.
     """
     if history.scores and task.solved_below is not None and history.scores[-1][2] < task.solved_below:
         return "solved"

@@ -85,15 +85,17 @@ def strongest(rivals: list[Rival]) -> Rival:
     return min(rivals, key=lambda rival: (rival.beaten, rival.loss))
 
 
-def memory_text(task: Task | TaskFacts, history: History) -> str:
-    """Whether a net that has learnt needs its memory; empty where that was not tried."""
-    rival = cut(task, history)
-    if rival is None or not math.isfinite(rival.margin):
+def memory_text(rival: Rival) -> str:
+    """Whether a net needs its memory, by the same net with its state cut; empty where that cannot be told."""
+    if not math.isfinite(rival.margin):
         return ""
-    size = f"{value_text(rival.loss)}, {value_text(rival.gain, 2)} ± {value_text(rival.margin, 2)} above"
-    if rival.beaten:
-        return f"It needs memory: with its state cut before every step the loss is {size}."
-    return f"It shows no need of memory: with its state cut before every step the loss is {size}."
+    needs = "needs its memory" if rival.beaten else "shows no need of its memory"
+    than = f"{_signed(rival.gain)} ± {value_text(rival.margin, 2)}"
+    return f"It {needs}: with its state cut before every step the loss is {value_text(rival.loss)} ({than})."
+
+
+def _signed(value: float) -> str:
+    return value_text(value, 2) if value < 0 else f"+{value_text(value, 2)}"
 
 
 def compared(
