@@ -34,7 +34,7 @@ class ArithmeticTrees(Task):
     metric = "mean squared error"
     unit_text = "1 is the variance of the values"
     baseline_text = "always the mean"
-    other_nulls = {"memoryless": "last sign alone: the mean of what it makes"}
+    other_nulls = {"memoryless": "the last sign alone: the mean of what it makes"}
     solved_below = 0.02
     form = "tree"
     least_steps = 3

@@ -28,7 +28,7 @@ class Adding(Task):
     loss = "mse"
     metric = "mean squared error"
     baseline_text = "without memory: always 1"
-    other_nulls = {"memoryless": "last step alone: its number, where it is marked"}
+    other_nulls = {"memoryless": "the last step alone: its number, where it is marked"}
     solved_below = 0.02
     sizes = (2, 1)
     feature_names = ("number", "mark")
@@ -258,7 +258,7 @@ class Parity(Task):
     output = "every"
     metric = "error rate"
     baseline_text = "without memory: either answer"
-    other_nulls = {"memoryless": "bit alone: it is the answer at the first step"}
+    other_nulls = {"memoryless": "the bit alone: it is the answer at the first step"}
     solved_below = 0.01
     least_steps = 1
     feature_names = ("bit",)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 OTHER_NULLS = {  # beside persistence
-    "mean": "mean: of what is learnt from",
-    "autoregression": "linear autoregression: on the values that the net has seen, at most 64",
-    "memoryless": "memoryless curve: of degree 9, of what is read at one step",
+    "mean": "the mean: of what is learnt from",
+    "autoregression": "a linear autoregression: on the values that the net has seen, at most 64",
+    "memoryless": "a memoryless curve: of degree 9, of what is read at one step",
 }
 RIDGES = (1e-6, 1e-3, 0.1, 10.0)  # beside the variances of standardised features
 TRIED = 5  # a ridge is chosen by the last fifth

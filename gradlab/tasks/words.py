@@ -125,7 +125,7 @@ class Tagging(Words):
     title = "Tag words"
     output = "every"
     baseline_text = "tag frequencies alone"
-    other_nulls = {"memoryless": "word alone: the frequencies of its tags"}
+    other_nulls = {"memoryless": "the word alone: the frequencies of its tags"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
