@@ -232,11 +232,13 @@ def sentence(run: TrainingRecord) -> str:
     if not run.history.scores:
         bad = f"{WORDS[word]}. " if word in ("broke", "diverged") else ""
         return f"{task.title}: {bad}{counted(run.iteration, 'iteration')}, too few for a held-out score."
+    null = run.strongest
+    beside = f"; {null.short} {null.told}" if null is not None and null.name != "baseline" else ""
     _, loss, score = run.history.scores[-1]
     measured = "" if score == loss else f"; loss {loss:.3g}"  # where the score is not the loss itself
     return (
         f"{task.title}: {WORDS[word].format(against=run.against)}. Held-out {task.metric} {score:.3g} after "
-        f"{counted(run.iteration, 'iteration')}{measured}, baseline {task.baseline:.3g} ({task.baseline_text})"
+        f"{counted(run.iteration, 'iteration')}{measured}, baseline {task.baseline:.3g} ({task.baseline_text}){beside}"
         f"{task.unit_text and f'; {task.unit_text}'}.{run.memory_text and f' {run.memory_text}'}"
     )
 

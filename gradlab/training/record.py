@@ -83,9 +83,14 @@ class TrainingRecord:
         return cut(self.task, self.history)
 
     @property
+    def strongest(self) -> Rival | None:
+        """What is hardest to beat without a net; None before the first evaluation."""
+        return strongest(self.nulls) if self.nulls else None
+
+    @property
     def against(self) -> str:
-        """What is hardest to beat without a net, in a word or two; empty before the first evaluation."""
-        return strongest(self.nulls).short if self.nulls else ""
+        """Its name in words; empty before the first evaluation."""
+        return self.strongest.short if self.strongest else ""
 
     @property
     def memory_text(self) -> str:

@@ -51,6 +51,12 @@ class Rival:
         return self.gain > self.margin
 
     @property
+    def told(self) -> str:
+        """Loss, and in brackets how far it lies above the net's, and the margin."""
+        sign = "+" if self.gain >= 0 else ""
+        return f"{value_text(self.loss)} ({sign}{value_text(self.gain, 2)} ± {value_text(self.margin, 2)})"
+
+    @property
     def short(self) -> str:
         """The name in words."""
         return self.text.partition(":")[0]
@@ -90,12 +96,7 @@ def memory_text(rival: Rival) -> str:
     if not math.isfinite(rival.margin):
         return ""
     needs = "needs its memory" if rival.beaten else "shows no need of its memory"
-    than = f"{_signed(rival.gain)} ± {value_text(rival.margin, 2)}"
-    return f"It {needs}: with its state cut before every step the loss is {value_text(rival.loss)} ({than})."
-
-
-def _signed(value: float) -> str:
-    return value_text(value, 2) if value < 0 else f"+{value_text(value, 2)}"
+    return f"It {needs}: with its state cut before every step the loss is {rival.told}."
 
 
 def compared(

@@ -203,8 +203,8 @@ KINDS = {
 
 
 ARRAYS = ("params.0.W_hh", "optimizer.m.0.W_hh", "optimizer.updates", "clipper.norms", "history.rows.loss") + (
-    "history.scores", "history.rivals", "history.snapshots.iteration", "history.snapshots.0.units", "history.snapshots.0.valid_steps",
-    "history.snapshots.0.gate_mean", "history.snapshots.0.log_grad_norm",
+    "history.scores", "history.rivals", "history.snapshots.iteration", "history.snapshots.0.units",
+    "history.snapshots.0.valid_steps", "history.snapshots.0.gate_mean", "history.snapshots.0.log_grad_norm",
 )  # fmt: skip
 
 PAIRS = [  # each array and each kind twice at least; the whole grid is slow

@@ -12,7 +12,6 @@ from gradlab.errors import InputError
 from gradlab.training import TrainingRecord
 from gradlab.training.jobs import TRAINING, Record, RunState
 from gradlab.training.outcome import latest_loss
-from gradlab.training.rivals import strongest
 from gradlab.wording import counted, duration, value_text
 
 from ...components import Component, statement
@@ -175,14 +174,13 @@ def _before_all(runs: Sequence[Shown]) -> str:
 
 
 def _losses(run: Shown) -> str:
-    """The loss that counts, and the one that is hardest to beat under the first words of what it is."""
+    """The loss that counts, and the one that is hardest to beat, under its name."""
     task, history = run.training.task, run.training.history
-    if not run.training.nulls:
+    null = run.training.strongest
+    if null is None:
         baseline = task.baseline_text.partition(":")[0]
         return f"loss {value_text(latest_loss(history), 2)}, {baseline} {value_text(task.baseline, 2)}"
-    null = strongest(run.training.nulls)
-    margin = value_text(null.margin, 2)
-    return f"held-out loss {value_text(latest_loss(history), 2)}, {null.short} {value_text(null.loss, 2)} ± {margin}"
+    return f"held-out loss {value_text(latest_loss(history))}, {null.short} {null.told}"
 
 
 def summary(runs: Sequence[Shown]) -> str:
