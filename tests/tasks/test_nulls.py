@@ -1,6 +1,7 @@
 """What needs no net: the losses of nulls are those that theory, or another computation, gives."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,3 +171,14 @@ def test_the_last_step_alone_adds_a_little():
     """It is marked in one of five: 1/6 - (1/12) / 5."""
     _, found = losses(make_task("adding", steps=10), 40_000)
     assert found["memoryless"].mean() == pytest.approx(0.15, rel=0.02)
+
+
+def test_every_task_is_in_the_documentation_with_its_limit():
+    text = (Path(__file__).parents[2] / "docs" / "learnt.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for name, task in TASKS.items():
+        (row,) = (row for row in rows if f"`{name}`" in row.split("|")[1])
+        limit = row.split("|")[3].strip()
+        share = f"{task.solved_below:g}" if task.solved_below and task.metric != "error rate" else "1 %"
+        assert limit == "-" if task.solved_below is None else limit.endswith(f"below {share}")
+        assert len(row.split("|")[2].split(";")) == 1 + len(task.other_nulls)
