@@ -5,8 +5,8 @@ They foretell the change from a level (a value of the series) to the next one, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -22,18 +22,19 @@ LAGS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
 TOGETHER = 64  # columns up to which each is foretold from all, and the most numbers that it is foretold from
 ALONE = 2  # lags of a column among more of them
 DEGREE = 9
-FITTED = 4000  # windows
+FITTED = 10_000  # windows
 NUMBERS = 400_000  # of the windows that are fitted, in all
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A linear fit of K numbers to F features, for each of G groups of columns."""
+    """A linear fit of K numbers to F features, for each of G groups of columns. error: of its trial, per number."""
 
     centre: np.ndarray
     scale: np.ndarray
     weights: np.ndarray
     offset: np.ndarray
+    error: float = 0.0
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """(G, n, F) -> (G, n, K)."""
@@ -45,22 +46,24 @@ def fitted(features: np.ndarray, targets: np.ndarray) -> Fit:
     count = features.shape[1]
     cut = count - count // TRIED
     if cut == count:
-        return _ridge(features, targets, RIDGES[-1])
+        return _ridges(features, targets, RIDGES[-1:])[0]
 
-    def error(ridge: float) -> float:
-        fit = _ridge(features[:, :cut], targets[:, :cut], ridge)
-        return float(((fit(features[:, cut:]) - targets[:, cut:]) ** 2).sum())
+    def error(fit: Fit) -> float:
+        return float(((fit(features[:, cut:]) - targets[:, cut:]) ** 2).mean())
 
-    return _ridge(features, targets, min(RIDGES, key=error))
+    errors = [error(fit) for fit in _ridges(features[:, :cut], targets[:, :cut], RIDGES)]
+    best = int(np.argmin(errors))
+    return replace(_ridges(features, targets, [RIDGES[best]])[0], error=errors[best])
 
 
-def _ridge(features: np.ndarray, targets: np.ndarray, ridge: float) -> Fit:
+def _ridges(features: np.ndarray, targets: np.ndarray, ridges: Sequence[float]) -> list[Fit]:
+    """The fit with each ridge."""
     centre, spread = features.mean(axis=1, keepdims=True), features.std(axis=1, keepdims=True)
     scale = np.where(spread > 0, spread, 1.0)
     z, offset = (features - centre) / scale, targets.mean(axis=1, keepdims=True)
     across = z.transpose(0, 2, 1) / z.shape[1]
-    weights = np.linalg.solve(across @ z + ridge * np.eye(z.shape[2]), across @ (targets - offset))
-    return Fit(centre, scale, weights, offset)
+    inner, outer, one = across @ z, across @ (targets - offset), np.eye(z.shape[2])
+    return [Fit(centre, scale, np.linalg.solve(inner + ridge * one, outer), offset) for ridge in ridges]
 
 
 def lags(steps: int, columns: int, values: int) -> int:
@@ -103,14 +106,14 @@ def _mean(known: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _autoregression(known: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """On the last levels, a fit for each number of them."""
+    """On the last levels: of the fits for each number of them that has been seen, the one whose trial went best."""
     before, change = known[:-1], known[-1] - known[-2]
     together = known.shape[2] <= TOGETHER
     sizes = [int(n) for n in LAGS if n <= len(before)]
     fits = {n: fitted(_lagged(before[-n:], together), _grouped(change, together)) for n in sizes}
 
     def foretell(seen: np.ndarray) -> np.ndarray:
-        size = max(n for n in sizes if n <= len(seen))
+        size = min((n for n in sizes if n <= len(seen)), key=lambda n: fits[n].error)
         return _columns(fits[size](_lagged(seen[-size:], together)))
 
     return foretell
