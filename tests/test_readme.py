@@ -18,7 +18,8 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def blocks(text, language):
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [content for kind, content in found if kind == language]
 
 
 def test_the_library_example_runs():
@@ -61,7 +62,7 @@ def test_the_example_of_a_network_of_ones_own_lowers_its_loss():
 def test_the_commands_run(tmp_path, own_cache, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = [line for line in "\n".join(blocks(README, "")).splitlines() if line.startswith("gradlab ")]
-    assert len(commands) == 12
+    assert len(commands) == 14
     for command in commands:
         if "model.safetensors" not in command:
             arguments = [str(ROOT / a) if a.startswith("studies/") else a for a in shlex.split(command)[1:]]

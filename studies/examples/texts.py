@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from gradlab import train
-from gradlab.data.annotated import words_of
+from gradlab.data.tokens import words_of
 from gradlab.tasks.words import Sentiment
 from gradlab.training import TrainingRun
 
@@ -45,7 +45,7 @@ def classifier(path: Path) -> TrainingRun:
 def told(run: TrainingRun, text: str) -> tuple[str, float]:
     """The label of any text, and how sure the net is of it."""
     assert isinstance(run.task, Sentiment)
-    codes = run.task.vocabulary.codes(words_of(text))
+    codes = run.task.vocabulary.codes([*words_of(text)])
     logits, _ = run.network.forward(run.params, codes[:, None])
     shares = np.exp(logits[0] - logits[0].max())
     best = int(shares.argmax())

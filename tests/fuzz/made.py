@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -59,6 +60,28 @@ def tables(draw: Draw) -> bytes:
 def _line(row: tuple[Any, ...], separator: str, decimal: str) -> str:
     cells = [str(cell).replace(".", decimal) if isinstance(cell, float) else str(cell) for cell in row]
     return separator.join(f'"{cell}"' if separator in cell else cell for cell in cells)
+
+
+@st.composite
+def annotated(draw: Draw) -> bytes:
+    """Words with tags, or texts with labels, a line each."""
+    separator, newline = draw(st.sampled_from("\t ,")), draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
+    cells = st.lists(WORDS | st.text(max_size=8), max_size=3)
+    lines = draw(st.lists(cells.map(separator.join), max_size=12)) * draw(st.sampled_from([1, 1, 30]))
+    return newline.join(lines).encode(draw(st.sampled_from(ENCODINGS)), "replace")
+
+
+@st.composite
+def folders(draw: Draw) -> bytes:
+    """A packed folder of sounds by label."""
+    file, names = (
+        io.BytesIO(),
+        st.sampled_from(["a/b.wav", "a/c.wav", "b/a.ogg", "x", "../a/b.wav", "a/b/", ".a/b", "/"]),
+    )
+    with zipfile.ZipFile(file, "w", draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))) as archive:
+        for name in draw(st.lists(names | st.text(min_size=1, max_size=6), max_size=4, unique=True)):
+            archive.writestr(name, draw(st.sampled_from(["WAV", "FLAC"]).map(_tone) | st.binary(max_size=50)))
+    return file.getvalue()
 
 
 @st.composite
@@ -134,6 +157,14 @@ def _tree(parts: list[str]) -> str:
     return f"({' '.join(parts)})"
 
 
+@cache
+def _tone(kind: str) -> bytes:
+    """A sound that is always the same: written once, as libsndfile may crash when it writes thousands."""
+    file = io.BytesIO()
+    soundfile.write(file, np.sin(np.arange(400.0)) / 4, 8000, format=kind)
+    return file.getvalue()
+
+
 def workbooks() -> st.SearchStrategy[bytes]:
     """Sheets of Excel."""
     cells = st.floats(allow_nan=False) | st.sampled_from(["x", "time", "", "1.5", "x" * 500, "&#7;", "&#10;"])
@@ -201,6 +232,7 @@ ENTRY = ["dtype", "shape", "data_offsets", "__metadata__", "gradlab.layer", "gra
 def files() -> st.SearchStrategy[bytes]:
     """All of them, and bytes that are nothing at all."""
     kinds = [tables(), tables(), arrays(), array_headers(), sounds(), workbooks(), weights(), st.binary(max_size=200)]
+    kinds += [annotated(), folders()]
     kinds += [bracketed()]
     kinds += [parquets()] * bool(find_spec("pyarrow")) + [
         st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))

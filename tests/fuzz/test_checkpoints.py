@@ -37,6 +37,10 @@ RUNS: list[dict[str, Any]] = [
         "clip": "step_norm",
     },
     {"task": "parity", "gain": 1e200, "activation": "relu", "omega": 1.0, "nonfinite": "stop"},
+    {"architecture": "transformer", "heads": 1, "layers": 2},
+    {"architecture": "tree", "task": "arithmetic_trees"},
+    {"task": "copy_attention", "attention": "dot"},
+    {"bidirectional": True, "attention": "additive"},
 ]
 DTYPES = ["float64", "float32", "float16", "int64", "int32", "uint8", "bool"]
 Parts = tuple[dict[str, np.ndarray], Any]  # arrays and facts
