@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,13 @@ from rich.table import Table
 from ..config.train import TrainConfig
 from ..errors import Cancelled, InputError
 from ..runs.saving import FORMATS
-from ..wording import counted
+from ..wording import counted, value_text
 from .options import GroupedCommand, as_json_text, config_options, file_option, flag, layered, option
 from .terminal import CANCELLED, DONE, FAILED, OutputFile, Terminal
 
 if TYPE_CHECKING:
     from ..training import ClipAdvice, Step, TrainingRecord
+    from ..training.rivals import Rival
 
 EXTENSION = ".safetensors"
 ROWS = 8  # of the table
@@ -30,6 +32,8 @@ REDRAWN = 0.1  # seconds between two redrawings of the line
 WORDS = {
     "solved": "solved",
     "learnt": "learnt",
+    "matched": "no better than {against}",
+    "untested": "not tried on enough held-out data to tell",
     "memorised": "memorised its training data, which does not help with new data",
     "nothing": "not learnt yet",
     "diverged": "diverged; lower the learning rate",
@@ -228,12 +232,14 @@ def sentence(run: TrainingRecord) -> str:
     if not run.history.scores:
         bad = f"{WORDS[word]}. " if word in ("broke", "diverged") else ""
         return f"{task.title}: {bad}{counted(run.iteration, 'iteration')}, too few for a held-out score."
+    null = run.strongest
+    beside = f"; {null.short} {null.told}" if null is not None and null.name != "baseline" else ""
     _, loss, score = run.history.scores[-1]
     measured = "" if score == loss else f"; loss {loss:.3g}"  # where the score is not the loss itself
     return (
-        f"{task.title}: {WORDS[word]}. Held-out {task.metric} {score:.3g} after "
-        f"{counted(run.iteration, 'iteration')}{measured}, baseline {task.baseline:.3g} ({task.baseline_text})"
-        f"{task.unit_text and f'; {task.unit_text}'}."
+        f"{task.title}: {WORDS[word].format(against=run.against)}. Held-out {task.metric} {score:.3g} after "
+        f"{counted(run.iteration, 'iteration')}{measured}, baseline {task.baseline:.3g} ({task.baseline_text}){beside}"
+        f"{task.unit_text and f'; {task.unit_text}'}.{run.memory_text and f' {run.memory_text}'}"
     )
 
 
@@ -270,6 +276,9 @@ def _print_report(run: TrainingRecord, advice: ClipAdvice | None, path: Path, ou
     if run.history.rows["loss"]:
         out.print(_rendered(table(run)))
         out.say()
+    if run.nulls:
+        out.print(_compared(run))
+        out.say(f"± is half of the 95 % interval over {run.nulls[0].blocks} blocks of held-out data.\n")
     if advice is not None:
         out.say(f"Clipping: {advice}\n")
     out.say(f"Saved {path} at iteration {run.iteration:,}", wrap=False)
@@ -316,10 +325,29 @@ def _rendered(rows: list[dict[str, float]]) -> Table:
     return shown
 
 
+def _compared(run: TrainingRecord) -> Table:
+    """What the net is compared with on held-out data, and by how much it is better."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("compared with")
+    for title in ("held-out loss", "net better by", ""):
+        shown.add_column(title, justify="right")
+    for rival in [*run.nulls, *([run.cut] if run.cut else [])]:
+        better = f"{value_text(rival.gain)} ± {value_text(rival.margin, 2)}"
+        shown.add_row(rival.text, value_text(rival.loss), better, "" if rival.beaten else "not better")
+    return shown
+
+
+def _facts(rival: Rival) -> dict[str, Any]:
+    return asdict(rival) | {"margin": rival.margin, "beaten": rival.beaten}
+
+
 def _summary(run: TrainingRecord, advice: ClipAdvice | None, path: Path) -> dict[str, Any]:
     scores = [{"iteration": i, "loss": loss, "score": score} for i, loss, score in run.history.scores]
     return {
         "outcome": sentence(run),
+        "word": run.outcome,
+        "nulls": [_facts(null) for null in run.nulls],
+        "state_cut": None if run.cut is None else _facts(run.cut),
         "status": run.status,
         "iteration": run.iteration,
         "baseline": run.task.baseline,

@@ -11,6 +11,7 @@ import xarray as xr
 from ..cells import CELLS
 from ..errors import InputError
 from ..runs.attributes import config_fields, number_of, text_of, unit_of
+from ..tasks.base import LARGEST_ERROR
 from ..training.outcome import late_loss
 from ..wording import value_text
 from .colours import LN10, THEMES, Theme, series_style
@@ -153,7 +154,9 @@ def _dots(x: np.ndarray, y: np.ndarray, name: str, colour: str, look: Theme) -> 
 
 
 def _score_panels(runs: Sequence[xr.Dataset], look: Theme) -> list[Panel]:
-    """The held-out error rate; other metrics are the loss itself."""
+    """The held-out error rate, or the largest error; other metrics are the loss itself."""
+    if _metric(runs[0]) == LARGEST_ERROR:
+        return [_largest_panel(runs, look)]
     if _metric(runs[0]) != "error rate":
         return []
     traces = []
@@ -165,6 +168,20 @@ def _score_panels(runs: Sequence[xr.Dataset], look: Theme) -> list[Panel]:
     axis = {"range": (-0.05, 1.05), "tickformat": ".0%", "nticks": 3}
     title = heading("Wrong answers", "on held-out data", look)
     return [Panel(title, SCORE, axis, traces)]
+
+
+def _largest_panel(runs: Sequence[xr.Dataset], look: Theme) -> Panel:
+    """The largest held-out error, with the line below which the task is solved."""
+    traces = []
+    for n, run in enumerate(runs):
+        y = log(run.held_out_score.values) / LN10
+        name = _name(run, runs, LARGEST_ERROR)
+        traces.append(_dots(run.evaluation.values, y, name, series_style(n, look)[0], look))
+    solved = number_of(runs[0], "solved_below")
+    rules = [] if solved is None else [Rule(float(log(np.array(solved))) / LN10)]
+    axis = factor_axis(*span([trace["y"] for trace in traces], least=0.7, always=[rule.y for rule in rules]))
+    notes = [f"{SWATCHES['dot']} {plot_text(value_text(solved))}: solved"] if solved is not None else []
+    return Panel(heading("Largest error", "on held-out data", look), SCORE, axis, traces, rules=rules, notes=notes)
 
 
 def _percents(y: np.ndarray) -> list[str]:
@@ -320,6 +337,16 @@ def course_table(runs: Sequence[xr.Dataset]) -> list[dict[str, str]]:
     return [{"run": label(run)} | {name: say(run) for name, say in TABLE.items()} for run in runs]
 
 
+def _without_a_net(run: xr.Dataset) -> str:
+    """The held-out losses of what needs no net, and of the net itself with its state cut."""
+    if "rival_loss" not in run or not run.sizes["evaluation"]:
+        return ""
+    names = [str(text).partition(":")[0] for text in run.rival_text.values]
+    losses = run.rival_loss.values[-1]
+    told = zip(names, losses, strict=True)
+    return ", ".join(f"{name} {value_text(loss)}" for name, loss in told if not np.isnan(loss))
+
+
 def _last_score(run: xr.Dataset) -> str:
     scores = run.held_out_score.values
     return f"{value_text(scores[-1])} {_metric(run)}" if scores.size else ""
@@ -330,6 +357,7 @@ TABLE: Mapping[str, Callable[[xr.Dataset], Any]] = {
     "training loss": lambda run: value_text(late_loss(run.loss.values)) if run.sizes["iteration"] else "",
     "baseline": lambda run: "" if (value := number_of(run, "baseline")) is None else value_text(value),
     "held out": _last_score,
+    "held out, without a net": _without_a_net,
     "clipped": lambda run: f"{100 * clipped_share(run):.0f} %",
     "skipped": lambda run: str(int(run.skipped.sum())),
 }

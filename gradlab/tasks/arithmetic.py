@@ -34,6 +34,7 @@ class ArithmeticTrees(Task):
     metric = "mean squared error"
     unit_text = "1 is the variance of the values"
     baseline_text = "always the mean"
+    other_nulls = {"memoryless": "the last sign alone: the mean of what it makes"}
     solved_below = 0.02
     form = "tree"
     least_steps = 3
@@ -50,11 +51,28 @@ class ArithmeticTrees(Task):
         """1."""
         return 1.0
 
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Squared errors (B,)."""
+        answers, signs = batch.targets[:, 0], batch.x[..., DIGITS:SECOND]
+        last = signs[batch.lengths.lengths - 1, np.arange(batch.samples)].argmax(axis=-1)
+        return {"baseline": answers**2, "memoryless": (answers - self._means[last]) ** 2}
+
+    @lazy
+    def _measured(self) -> tuple[np.ndarray, Trees, np.ndarray]:
+        return self.expressions(np.random.default_rng(MEASURE_SEED), MEASURED)
+
     @lazy
     def scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the values."""
-        values = self.expressions(np.random.default_rng(MEASURE_SEED), MEASURED)[2]
+        values = self._measured[2]
         return float(values.mean()), float(values.std())
+
+    @lazy
+    def _means(self) -> np.ndarray:
+        """(3,) the mean standardised value of expressions with each sign last."""
+        (shown, trees, values), (mean, spread) = self._measured, self.scale
+        last = shown[trees.lengths - 1, np.arange(MEASURED)] - DIGITS
+        return np.array([(values[last == k].mean() - mean) / spread for k in range(len(SIGNS))])
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -12,9 +12,12 @@ import numpy as np
 from ..arrays import is_whole
 from ..errors import InputError, echo
 from ..layers import Trees
-from ..learning.losses import step_weights
+from ..learning.losses import LOSSES, step_weights
 from ..registry import Registry
 from ..wording import value_text
+
+LARGEST_ERROR = "largest error"
+BLOCKS = 10  # of held-out data, over which the error of a comparison is taken
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,13 @@ class Batch:
     x (T, B, D), or symbols (T, B), whole numbers; of pairs (source, what the decoder reads). targets: (B, ...) where
     the last step counts, (T, B, ...) where every step does; class indices (ints), bits (floats 0 or 1) or values, as
     the task's loss wants them. lengths: (B,), `Trees`, a pair of lengths, or None where all samples are as long.
+    starts: (B,), where windows of one long sequence begin in their part of it.
     """
 
     x: Any
     targets: np.ndarray
     lengths: Any = None
+    starts: np.ndarray | None = None
 
     @property
     def samples(self) -> int:
@@ -59,7 +64,7 @@ class Task(ABC):
     loss: a name in `learning.LOSSES`. output: "last" or "every", the steps whose outputs count. metric: what `score`
     is on held-out samples, lower is better; `solved_below`: the score from which on the task counts as solved.
     unit_text: what 1 is in that metric, where the values are scaled. baseline: the loss of a prediction that needs no
-    learning, `baseline_text` says of which.
+    learning, `baseline_text` says of which. other_nulls: name -> words of what else a net has to beat.
     own_format: whether its file is one that other tasks cannot read.
     form: "sequence"; "pair" of a source and of `target_steps` steps to be said after it, for an encoder and a decoder;
     "tree" where samples are trees as well as sequences. foretells: whether the answers are what comes in later.
@@ -77,6 +82,7 @@ class Task(ABC):
     metric: ClassVar[str]
     unit_text: ClassVar[str] = ""
     baseline_text: ClassVar[str]
+    other_nulls: ClassVar[Mapping[str, str]] = {}
     solved_below: ClassVar[float | None] = None
     needs_file: ClassVar[bool] = False
     own_format: ClassVar[bool] = False
@@ -123,6 +129,23 @@ class Task(ABC):
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Samples to learn from, or held-out ones, which are drawn from data that training never sees."""
 
+    @abstractmethod
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What each answer and step would cost (T, B), or (B,), the "baseline" and each of the `other_nulls`."""
+
+    def losses(self, outputs: np.ndarray, batch: Batch) -> np.ndarray:
+        """What each answer and step of a net's outputs (T, B, O) or (B, O) costs: (T, B) or (B,)."""
+        lead = outputs.shape[:-1]
+        each = outputs.reshape(-1, 1, outputs.shape[-1])  # every one a batch of its own
+        targets = batch.targets.reshape(len(each), 1, *batch.targets.shape[len(lead) :])
+        return np.asarray(LOSSES[self.loss](each, targets, model_axes=1)[0]).reshape(lead)
+
+    def blocks(self, batch: Batch) -> np.ndarray:
+        """The block from 0 on, (T, B) or (B,), of each held-out answer: by samples, which are independent."""
+        count = min(BLOCKS, batch.samples)
+        own = np.arange(batch.samples) * count // batch.samples
+        return own if self.output == "last" else np.broadcast_to(own, batch.targets.shape[:2])
+
     def own_steps(self, batch: Batch) -> np.ndarray | None:
         """Which outputs count (T, B): those of a sample's own steps; None where all do, or the last step's alone."""
         lengths = batch.lengths[1] if isinstance(batch.lengths, tuple) else batch.lengths
@@ -146,7 +169,9 @@ class Task(ABC):
         return " ".join(self.class_names[k] for k in said)
 
     def score(self, loss: float, outputs: np.ndarray, batch: Batch) -> float:
-        """The metric of a net's outputs (T, B, O) or (B, O): the loss that they have, or the share of wrong answers."""
+        """The metric of a net's outputs (T, B, O) or (B, O): loss, share of wrong answers, or largest error."""
+        if self.metric == LARGEST_ERROR:
+            return float(abs(outputs - batch.targets).max())
         if self.metric != "error rate":
             return loss
         own, wrong = self.own_steps(batch), are_wrong(outputs, batch.targets)

@@ -76,8 +76,16 @@ class Labelled(Task):
     def baseline(self) -> float:
         """Cross-entropy of the held-out labels under the classes' frequencies."""
         known, held = (self.labels[part] for part in self.parts)
+        return float(self._costs(known)[held].mean())
+
+    def _costs(self, known: np.ndarray) -> np.ndarray:
+        """Nats that each class costs (O,) where its frequency is all that is known."""
         counts = np.bincount(known, minlength=self.output_size)
-        return float(-np.log(counts / counts.sum())[held].mean())
+        return np.asarray(-np.log(counts / counts.sum()))
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (B,)."""
+        return {"baseline": self._costs(self.labels[self.parts[0]])[batch.targets]}
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Samples drawn with replacement; when held out, each at most once."""

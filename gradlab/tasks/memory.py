@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Batch, Task, register
+from ..arrays import quiet
+from .base import LARGEST_ERROR, Batch, Task, register
 
 ADDED_VARIANCE = (0.9 / 3 + 1 / 3) / 16  # of 0.5 + (X1 + X2) / 4, X uniform in [-1, 1]; X1 is 0 in a tenth of the cases
 COPIED = 10  # symbols of the copy memory task
@@ -27,6 +28,7 @@ class Adding(Task):
     loss = "mse"
     metric = "mean squared error"
     baseline_text = "without memory: always 1"
+    other_nulls = {"memoryless": "the last step alone: its number, where it is marked"}
     solved_below = 0.02
     sizes = (2, 1)
     feature_names = ("number", "mark")
@@ -35,6 +37,11 @@ class Adding(Task):
     def baseline(self) -> float:
         """The variance of a sum of two numbers in [0, 1]: 1/6."""
         return 1 / 6
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Squared errors (B,)."""
+        answers, (number, mark) = batch.targets[:, 0], batch.x[-1].T
+        return {"baseline": (answers - 1) ** 2, "memoryless": (answers - 1 - mark * (number - 0.5)) ** 2}
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""
@@ -52,15 +59,16 @@ class AddingHS97(Task):
     """The adding problem as first published: numbers in [-1, 1], lengths of T to 1.1 T, the answer 0.5 + (X1 + X2) / 4.
 
     Marks are 1, and -1 at both ends. X1 is among the first ten steps, and 0 if at the very first; X2 is before step
-    T/2 - 1. Source: Hochreiter & Schmidhuber 1997, section 5.4.
+    T/2 - 1. A sequence is right if the error is below 0.04; the task is solved when all are. Source: Hochreiter &
+    Schmidhuber 1997, section 5.4.
     """
 
     name = "adding_hs97"
     title = "Adding (1997)"
     loss = "mse"
-    metric = "mean squared error"
+    metric = LARGEST_ERROR
     baseline_text = "without memory: always 0.5"
-    solved_below = 0.04**2
+    solved_below = 0.04
     least_steps = 24
     sizes = (2, 1)
     feature_names = ("number", "mark")
@@ -74,6 +82,10 @@ class AddingHS97(Task):
     def baseline(self) -> float:
         """The variance of the answer."""
         return ADDED_VARIANCE
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Squared errors (B,)."""
+        return {"baseline": (batch.targets[:, 0] - 0.5) ** 2}
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""
@@ -124,6 +136,11 @@ class CopyMemory(Task):
         """10 ln 8 / (T + 20)."""
         return COPIED * math.log(len(ALPHABET)) / self.length
 
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (T+20, B)."""
+        told = np.arange(self.length) >= self.length - COPIED
+        return {"baseline": np.tile(told[:, None] * math.log(len(ALPHABET)), batch.samples)}
+
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""
         blank = len(ALPHABET)
@@ -161,6 +178,10 @@ class TemporalOrder(Task):
         """ln 4."""
         return math.log(4)
 
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (B,)."""
+        return {"baseline": np.full(batch.samples, self.baseline)}
+
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""
         tenth, samples = self.steps / 10, np.arange(batch_size)
@@ -194,6 +215,10 @@ class DelayedRecall(Task):
     def baseline(self) -> float:
         """ln 2."""
         return math.log(2)
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (B,)."""
+        return {"baseline": np.full(batch.samples, self.baseline)}
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""
@@ -233,6 +258,7 @@ class Parity(Task):
     output = "every"
     metric = "error rate"
     baseline_text = "without memory: either answer"
+    other_nulls = {"memoryless": "the bit alone: it is the answer at the first step"}
     solved_below = 0.01
     least_steps = 1
     feature_names = ("bit",)
@@ -242,6 +268,14 @@ class Parity(Task):
     def baseline(self) -> float:
         """ln 2."""
         return math.log(2)
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (T, B)."""
+        same = (batch.x > 0)[..., 0] == (batch.targets > 0)[..., 0]
+        share = (1 + 1 / self.steps) / 2  # of the answers that are the bit; all of them where T is 1
+        with quiet():
+            alone = -np.log(np.where(same, share, 1 - share))
+        return {"baseline": np.full(same.shape, self.baseline), "memoryless": alone}
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""

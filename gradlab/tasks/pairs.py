@@ -49,6 +49,10 @@ class CopyAttention(Task):
         """ln 8."""
         return math.log(len(ALPHABET))
 
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (10, B)."""
+        return {"baseline": np.full(batch.targets.shape, self.baseline)}
+
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Fresh samples."""
         symbols = rng.integers(0, BLANK, (COPIED, batch_size))

@@ -13,11 +13,13 @@ from ..data import PERIODS, near_one, raw_series, sine
 from ..errors import InputError
 from ..lazy import lazy
 from .base import Batch, Task, register
+from .nulls import OTHER_NULLS, forecast_losses, lags, starts
 from .windows import Windows
 
 PERSISTENCE = "persistence: the last value again"
 MACKEY_GLASS_VALUES = 6000
 DELAY, DECAY, SAMPLING, TRANSIENT = 17, 0.1, 6, 100  # of Mackey-Glass; the transient in samples
+SINES, SINES_SEED = 4000, 0  # that the nulls are fitted to
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Forecast(Windows):
     loss = "mse"
     metric = "mean squared error"
     baseline_text = PERSISTENCE
+    other_nulls = OTHER_NULLS
     whole, unit, share_held_out = "series", "value", 0.2
+    unread = 0  # levels before the first that is read
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,8 +75,26 @@ class Forecast(Windows):
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Windows from random starts."""
-        windows = self.windows(rng, batch_size, held_out)
-        return Batch(windows[:-1], windows[1:])
+        windows, starts = self.windows(rng, batch_size, held_out)
+        return Batch(windows[:-1], windows[1:], starts=starts)
+
+    @lazy
+    def levels(self) -> np.ndarray:
+        """(N + unread, D): what is foretold, in units of the errors."""
+        return np.concatenate(self.parts)
+
+    @lazy
+    def _known_levels(self) -> np.ndarray:
+        """Windows (L + 1, n, D) of the levels to learn from, for the nulls."""
+        count, columns = self.cut + self.unread, self.output_size
+        width = 1 + max(1 + self.unread, lags(self.unread + self.steps, columns, count))
+        return self.levels[starts(count - width + 1, columns) + np.arange(width)[:, None]]
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Squared errors (T, B)."""
+        assert batch.starts is not None
+        shown = self.levels[self.cut + batch.starts + np.arange(self.unread + self.steps + 1)[:, None]]
+        return forecast_losses(self._known_levels, shown, self.unread)
 
 
 @register
@@ -132,6 +154,7 @@ class FileForecast(Forecast):
     title = "Forecast a file"
     unit_text = "1 is the mean squared change from one step to the next"
     needs_file = True
+    unread = 1
 
     @property
     def sequence(self) -> np.ndarray:
@@ -162,6 +185,12 @@ class FileForecast(Forecast):
         """Mean squared change of the held-out series."""
         return float((self.parts[1] ** 2).mean())
 
+    @lazy
+    def levels(self) -> np.ndarray:
+        """(N + 1, D): the sums of the changes."""
+        changes = np.concatenate(self.parts)
+        return np.concatenate([np.zeros_like(changes[:1]), changes.cumsum(axis=0)])
+
 
 @register
 @dataclass(frozen=True)
@@ -176,6 +205,7 @@ class Sine(Task):
     foretells = True
     metric = "mean squared error"
     baseline_text = PERSISTENCE
+    other_nulls = OTHER_NULLS
     least_steps = 1
 
     @property
@@ -188,3 +218,9 @@ class Sine(Task):
         """Fresh samples."""
         values = sine(rng, self.steps + 1, batch_size, 1)
         return Batch(values[:-1], values[1:])
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Squared errors (T, B)."""
+        width = lags(self.steps, 1, SINES)
+        known = sine(np.random.default_rng(SINES_SEED), width + 1, SINES, 1)
+        return forecast_losses(known, np.concatenate([batch.x, batch.targets[-1:]]), first=0)

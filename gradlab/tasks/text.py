@@ -30,6 +30,7 @@ class LanguageModel(Windows):
     loss = "cross_entropy"
     metric = "nats per symbol"
     baseline_text = "symbol frequencies alone"
+    other_nulls = {"memoryless": "pairs of symbols: what follows each, by frequency"}
     needs_file = True
     whole, unit, share_held_out = "text", "character", 0.1
     one_hot = True
@@ -74,9 +75,25 @@ class LanguageModel(Windows):
     @property
     def baseline(self) -> float:
         """Cross-entropy of the held-out text under the frequencies of the rest, one added to each."""
-        known, held = self.parts
-        counts = np.bincount(known, minlength=self.input_size) + 1.0
-        return float(-np.log(counts / counts.sum())[held].mean())
+        return float(-np.log(self._shares)[self.parts[1]].mean())
+
+    @lazy
+    def _shares(self) -> np.ndarray:
+        """(D,) of the text to learn from, one added to each count."""
+        counts = np.bincount(self.parts[0], minlength=self.input_size) + 1.0
+        return np.asarray(counts / counts.sum())
+
+    @lazy
+    def _pairs(self) -> np.ndarray:
+        """(D, D) shares of what follows each symbol, to which `_shares` are added as if seen once more."""
+        known, size = self.parts[0].astype(int), self.input_size
+        counts = np.bincount(known[:-1] * size + known[1:], minlength=size * size).reshape(size, size) + self._shares
+        return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (T, B)."""
+        now, after = batch.x.argmax(axis=-1), batch.targets
+        return {"baseline": -np.log(self._shares[after]), "memoryless": -np.log(self._pairs[now, after])}
 
     def sample_text(self, batch: Batch) -> str:
         """The first sample's characters."""
@@ -84,8 +101,8 @@ class LanguageModel(Windows):
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Windows from random starts."""
-        windows = self.windows(rng, batch_size, held_out)
-        return Batch(np.eye(self.input_size)[windows[:-1]], windows[1:].astype(int))
+        windows, starts = self.windows(rng, batch_size, held_out)
+        return Batch(np.eye(self.input_size)[windows[:-1]], windows[1:].astype(int), starts=starts)
 
 
 def _shown(byte: int) -> str:

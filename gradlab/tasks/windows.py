@@ -10,7 +10,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..wording import counted
-from .base import Task
+from .base import BLOCKS, Batch, Task
+
+LEAST = 4  # values of a block
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,15 @@ class Windows(Task):
         """Where the held-out end begins; never the longer part."""
         return len(self.sequence) - round(self.share_held_out * len(self.sequence))
 
-    def windows(self, rng: np.random.Generator, batch_size: int, held_out: bool) -> np.ndarray:
-        """(T + 1, B, ...) from random starts."""
+    def windows(self, rng: np.random.Generator, batch_size: int, held_out: bool) -> tuple[np.ndarray, np.ndarray]:
+        """(T + 1, B, ...) from random starts, and these (B,)."""
         part = self.parts[held_out]
-        start = rng.integers(0, len(part) - self.steps, batch_size)
-        return part[start + np.arange(self.steps + 1)[:, None]]
+        starts = rng.integers(0, len(part) - self.steps, batch_size)
+        return part[starts + np.arange(self.steps + 1)[:, None]], starts
+
+    def blocks(self, batch: Batch) -> np.ndarray:
+        """(T, B): by where in the held-out end an answer lies, as neighbours are not independent."""
+        assert batch.starts is not None
+        answers = len(self.parts[1]) - 1
+        count = max(1, min(BLOCKS, answers // LEAST))
+        return (batch.starts + np.arange(self.steps)[:, None]) * count // answers

@@ -125,6 +125,7 @@ class Tagging(Words):
     title = "Tag words"
     output = "every"
     baseline_text = "tag frequencies alone"
+    other_nulls = {"memoryless": "the word alone: the frequencies of its tags"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -190,9 +191,31 @@ class Tagging(Words):
     @property
     def baseline(self) -> float:
         """Cross-entropy of the held-out tags under the tags' frequencies."""
-        known, held = (np.concatenate([self.tags[n] for n in part]) for part in self.parts)
-        counts = np.bincount(known, minlength=self.output_size)
-        return float(-np.log(counts / counts.sum())[held].mean())
+        return float(-np.log(self._shares)[self._tags_of(self.parts[1])].mean())
+
+    def _tags_of(self, part: np.ndarray) -> np.ndarray:
+        """Of some sentences, one after the other."""
+        return np.concatenate([self.tags[n] for n in part])
+
+    @lazy
+    def _shares(self) -> np.ndarray:
+        """(O,) of the tags to learn from."""
+        counts = np.bincount(self._tags_of(self.parts[0]), minlength=self.output_size)
+        return np.asarray(counts / counts.sum())
+
+    @lazy
+    def _by_word(self) -> np.ndarray:
+        """(D, O) shares of each word's tags, to which `_shares` are added as if seen once more."""
+        words = np.concatenate([self.vocabulary.codes(self.read.texts[n][: self.length]) for n in self.parts[0]])
+        size = (self.input_size, self.output_size)
+        pairs = np.bincount(words * size[1] + self._tags_of(self.parts[0]), minlength=size[0] * size[1])
+        counts = pairs.reshape(size) + self._shares
+        return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+    def null_losses(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Nats (T, B)."""
+        by_word = self._by_word[batch.x, batch.targets]
+        return {"baseline": -np.log(self._shares[batch.targets]), "memoryless": -np.log(by_word)}
 
     def batch(self, rng: np.random.Generator, batch_size: int, held_out: bool = False) -> Batch:
         """Sentences drawn with replacement; when held out, each at most once."""

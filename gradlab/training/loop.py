@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Namespace, device_namespace, quiet, to_numpy
+from ..config.architecture import is_tree
 from ..config.train import TrainConfig
 from ..engine.scaled import Scaled
 from ..engine.threads import few_threads
 from ..errors import Cancelled, InputError
 from ..layers import Pass, RecurrentTape, Trees, recurrent_tapes
+from ..lazy import lazy
 from ..learning.clipping import CLIPPERS, ClippedUpdate, make_clipper
 from ..learning.losses import LOSSES
 from ..learning.norms import Norm, flatten
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..quantities import Recorder
 from ..tasks import Batch, Task
-from . import checkpoint
+from . import checkpoint, rivals
 from .history import History
 from .network import build_network, build_task, input_digest
 from .record import TrainingRecord
@@ -87,7 +89,9 @@ class TrainingRun(TrainingRecord):
         if row["skipped"] and config.nonfinite == "stop":
             self.status = "stopped"
         elif self.iteration % config.evaluate_every == 0 or self.iteration == config.iterations:
-            self.history.scores.append((self.iteration, *self.evaluate()))
+            loss, score, rivals = self._judged()
+            self.history.scores.append((self.iteration, loss, score))
+            self.history.rivals.append(rivals)
         return row
 
     def _update(self, batch: Batch, rate: float, taken: bool) -> dict[str, float]:
@@ -148,13 +152,47 @@ class TrainingRun(TrainingRecord):
 
     def evaluate(self) -> tuple[float, float]:
         """Held-out loss and the task's score, on the same samples every time."""
-        rng = np.random.default_rng([self.config.seed, HELD_OUT_STREAM])
-        batch = self.task.batch(rng, HELD_OUT_SAMPLES, held_out=True)
+        return self._judged()[:2]
+
+    def _judged(self) -> tuple[float, float, np.ndarray]:
+        """Held-out loss and score, and what the net is compared with, as `rivals.compared` has it."""
+        batch = self._held_out()
         with quiet():
-            parts = [self._forward(part, Pass())[0] for part in _parts(batch, self.config.batch_size)]
-            outputs = self.xp.concatenate(parts, axis=-2)
+            outputs = self._outputs(batch)
             value, _ = self._loss(outputs, batch)
-            return value, self.task.score(value, to_numpy(outputs), batch)
+            shown = to_numpy(outputs)
+            others = self._null_losses | {rivals.CUT: self._cut_losses(batch)}
+            inside, blocks = self.task.own_steps(batch), self.task.blocks(batch)
+            found = rivals.compared(self.task.losses(shown, batch), others, inside, blocks)
+            return value, self.task.score(value, shown, batch), found
+
+    def _held_out(self) -> Batch:
+        rng = np.random.default_rng([self.config.seed, HELD_OUT_STREAM])
+        return self.task.batch(rng, HELD_OUT_SAMPLES, held_out=True)
+
+    @lazy
+    def _null_losses(self) -> dict[str, np.ndarray]:
+        return self.task.null_losses(self._held_out())
+
+    def _outputs(self, batch: Batch, alone: bool = False) -> Array:
+        """Of a batch, some samples at a time; alone: every answer from its own step alone."""
+        forward = self._forward_alone if alone else self._forward
+        parts = [forward(part, Pass())[0] for part in _parts(batch, self.config.batch_size)]
+        return self.xp.concatenate(parts, axis=-2)
+
+    def _cut_losses(self, batch: Batch) -> np.ndarray | None:
+        """Of the net with its state cut before every step; None of pairs and trees, which are more than sequences."""
+        if self.task.form == "pair" or is_tree(self.config):
+            return None
+        return self.task.losses(to_numpy(self._outputs(batch, alone=True)), batch)
+
+    def _forward_alone(self, batch: Batch, how: Pass) -> tuple[Array, Any]:
+        """Every step, or the last one of each sample where that is asked, as a sequence of one step."""
+        if self.task.output == "last":
+            last = -1 if batch.lengths is None else _lengths(batch.lengths) - 1
+            return self._forward(Batch(batch.x[last, np.arange(batch.samples)][None], batch.targets), how)
+        outputs, tape = self._forward(Batch(batch.x.reshape(1, -1, *batch.x.shape[2:]), batch.targets), how)
+        return outputs.reshape(*batch.x.shape[:2], -1), tape
 
     def _forward(self, batch: Batch, how: Pass) -> tuple[Array, Any]:
         return self.network.forward(self.params, self._moved(batch.x), self._moved(batch.lengths), how)
@@ -203,6 +241,11 @@ class TrainingRun(TrainingRecord):
         run.clipper.state.update(checkpoint.part(arrays, "clipper."))
         run.history = History.of(checkpoint.part(arrays, "history."))
         return run
+
+
+def _lengths(lengths: Any) -> np.ndarray:
+    """(B,) of samples that may be trees."""
+    return np.asarray(lengths.lengths if isinstance(lengths, Trees) else lengths)
 
 
 def _parts(batch: Batch, size: int) -> Iterator[Batch]:

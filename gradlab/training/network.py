@@ -41,6 +41,7 @@ class TaskFacts:
     """
 
     title: str
+    loss: str
     output: str
     form: str
     target_steps: int
@@ -48,6 +49,7 @@ class TaskFacts:
     metric: str
     unit_text: str
     baseline_text: str
+    other_nulls: Mapping[str, str]
     solved_below: float | None
     input_size: int
     output_size: int

@@ -8,19 +8,21 @@ from collections.abc import Sequence
 from ..tasks import Task
 from .history import History
 from .network import TaskFacts
+from .rivals import nulls
 
-LEARNT = 0.9  # of the baseline
-MEMORISED = 0.5  # of the baseline, by the training loss of a net that has not learnt
+MEMORISED = 0.5  # of the lowest loss that needs no net, by the training loss of a net that has not learnt
 DIVERGED = 10.0  # times the baseline, and the loss at first
 LATE = 0.1  # of the iterations, by whose training loss a run is judged
 
 
 def outcome(task: Task | TaskFacts, history: History) -> str:
-    """One of "solved", "learnt", "memorised", "nothing", "diverged", "broke", by the `latest_loss`.
+    """One of "solved", "learnt", "matched", "memorised", "nothing", "untested", "diverged", "broke".
 
     solved: the latest held-out score is below the task's `solved_below`. broke: more than half of the updates were
-    skipped, or the loss is not finite. diverged: the loss is more than ten times the task's baseline and what it was at
-    first. learnt: it is below nine tenths of the baseline. memorised: it is not, but the training loss is below half.
+    skipped, or the `latest_loss` is not finite. diverged: that loss is more than ten times the task's baseline and
+    what it was at first. untested: held-out data were not tried, or are too few to tell. learnt: by the latest
+    evaluation the net is better than each of the `rivals.nulls` by more than the margin. memorised: it is not, but the
+    training loss is below half of the lowest of theirs. matched: it is better than the baseline, and not than all.
     """
     if history.scores and task.solved_below is not None and history.scores[-1][2] < task.solved_below:
         return "solved"
@@ -29,9 +31,19 @@ def outcome(task: Task | TaskFacts, history: History) -> str:
         return "broke"
     if math.isfinite(loss) and loss > DIVERGED * max(task.baseline, *history.rows["loss"][:1]):
         return "diverged"
-    if loss < LEARNT * task.baseline:
+    return _against_nulls(task, history)
+
+
+def _against_nulls(task: Task | TaskFacts, history: History) -> str:
+    """Of a run that is sound and has not solved its task."""
+    found = nulls(task, history)
+    if not found or found[0].blocks < 2:
+        return "untested"
+    if all(null.beaten for null in found):
         return "learnt"
-    return "memorised" if late_loss(history.rows["loss"]) < MEMORISED * task.baseline else "nothing"
+    if late_loss(history.rows["loss"]) < MEMORISED * min(null.loss for null in found):
+        return "memorised"
+    return "matched" if found[0].beaten else "nothing"
 
 
 def latest_loss(history: History) -> float:

@@ -21,6 +21,7 @@ from . import checkpoint
 from .history import History
 from .network import TaskFacts, features, net_text
 from .outcome import outcome
+from .rivals import Rival, cut, memory_text, nulls, rival_texts, strongest
 from .tracks import SAMPLES, Track, tracks
 from .whole import Sizes, require_whole
 
@@ -72,6 +73,31 @@ class TrainingRecord:
         return outcome(self.task, self.history)
 
     @property
+    def nulls(self) -> list[Rival]:
+        """What needs no net, compared with it at the latest evaluation; empty before the first."""
+        return nulls(self.task, self.history)
+
+    @property
+    def cut(self) -> Rival | None:
+        """The net with its state cut before every step; None where that was not tried."""
+        return cut(self.task, self.history)
+
+    @property
+    def strongest(self) -> Rival | None:
+        """What is hardest to beat without a net; None before the first evaluation."""
+        return strongest(self.nulls) if self.nulls else None
+
+    @property
+    def against(self) -> str:
+        """Its name in words; empty before the first evaluation."""
+        return self.strongest.short if self.strongest else ""
+
+    @property
+    def memory_text(self) -> str:
+        """Whether a net that has learnt needs its memory; empty where it has not, or that was not tried."""
+        return memory_text(self.cut) if self.cut and self.outcome in ("learnt", "solved") else ""
+
+    @property
     def untrained(self) -> RunConfig:
         """The net as it was drawn, to be analysed: on noise, over as many steps and features as the task has."""
         own = {name: getattr(self.config, name) for name in NetworkConfig.model_fields if name not in OF_DATA}
@@ -80,7 +106,9 @@ class TrainingRecord:
     def require_whole(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         """Raise InputError where the arrays of a file are not those of such a run."""
         samples = min(SAMPLES, self.config.batch_size)
-        require_whole(path, arrays, self.arrays(), Sizes(self.iteration, samples, self.tracks))
+        require_whole(
+            path, arrays, self.arrays(), Sizes(self.iteration, samples, len(rival_texts(self.task)), self.tracks)
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What of a checkpoint's arrays is recorded."""

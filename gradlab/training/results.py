@@ -17,8 +17,16 @@ from ..runs.labels import variable
 from ..runs.verdicts import joint, median, to_end
 from .history import COLUMNS
 from .record import TrainingRecord
+from .rivals import rival_texts
 from .tracks import GRADIENT, Track
 
+RIVAL_COLUMNS = {  # of `rivals.compared`
+    "rival_loss": "Held-out loss of what the net is compared with",
+    "rival_gain": "How much lower the net's held-out loss is",
+    "rival_error": "Standard error of the gain, over blocks of held-out data",
+    "rival_blocks": "Number of these blocks",
+}
+LOSS_UNITS = {"mse": "squared units of the answers", "cross_entropy": "nats", "binary_cross_entropy": "nats"}
 SUMMARY = {  # of a snapshot -> its last dimension
     "surface": "time",
     "typical_factor": "step",
@@ -41,13 +49,27 @@ def dataset(run: TrainingRecord, earlier: xr.Dataset | None = None) -> xr.Datase
         "held_out_loss": ("evaluation", scores[:, 1], {"long_name": "Held-out loss"}),
         "held_out_score": ("evaluation", scores[:, 2], {"long_name": f"Held-out {run.task.metric}"}),
     }
+    texts = rival_texts(run.task)
     coords: dict[str, Any] = {"iteration": np.arange(1, run.iteration + 1), "evaluation": scores[:, 0].astype(int)}
-    ds = xr.Dataset({**first, **second}, coords, _attributes(run))
+    coords |= {"rival": list(texts), "rival_text": ("rival", list(texts.values()))}
+    ds = xr.Dataset({**first, **second, **_rivals(run, len(texts))}, coords, _attributes(run))
     if not history.snapshots:
         return ds
     tracks = run.tracks
     ds = ds.merge(_snapshots(run, earlier)).assign(layer_name=("layer", [track.name for track in tracks]))
     return ds.assign_attrs(unit=tracks[0].unit)
+
+
+def _rivals(run: TrainingRecord, count: int) -> dict[str, Any]:
+    """What the net is compared with at each evaluation; NaN where something was not tried, or could not be measured."""
+    found = np.array(run.history.rivals).reshape(-1, count, len(RIVAL_COLUMNS))
+    tried = np.where(found[..., -1:] > 0, found, np.nan)
+    units = run.task.unit_text or LOSS_UNITS[run.task.loss]
+    made = {}
+    for (name, text), values in zip(RIVAL_COLUMNS.items(), np.moveaxis(tried, -1, 0), strict=True):
+        unit = "1" if name == "rival_blocks" else units
+        made[name] = (("evaluation", "rival"), values, {"long_name": text, "units": unit})
+    return made
 
 
 def snapshot_dataset(run: TrainingRecord, index: int = -1, layer: int = 0) -> xr.Dataset:

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..quantities import of_snapshots
 from ..runs.build import cell_of
 from ..tasks import Task
+from ..tasks.base import BLOCKS
 from .tracks import Track
 
 LARGEST = 2**44  # numbers, more than any memory holds
@@ -100,10 +101,11 @@ def require_task(path: Path, saved: Mapping[str, Any], task: Task) -> None:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the shapes of a run's arrays follow from: its iterations, the samples of a snapshot, and its tracks."""
+    """What the shapes of a run's arrays follow from: its iterations, samples of a snapshot, rivals, and its tracks."""
 
     iteration: int
     samples: int
+    rivals: int
     tracks: Sequence[Track]
 
 
@@ -113,15 +115,19 @@ def require_whole(path: Path, arrays: Arrays, fresh: Arrays, sizes: Sizes) -> No
     fresh: those of the same run before its first iteration.
     """
     _require_names(path, arrays, fresh, sizes.tracks)
-    count = len(np.atleast_1d(arrays.get(f"{SNAPSHOTS}iteration", [])))
+    counts = _count(arrays, f"{SNAPSHOTS}iteration"), _count(arrays, "history.scores")
     for name, array in arrays.items():
-        shape = _shape(name, array.shape, fresh, sizes, count)
+        shape = _shape(name, array.shape, fresh, sizes, *counts)
         if array.shape != shape:
             raise unusable(path, f"{name} has shape {array.shape}, expected {shape}")
         if array.dtype.kind != _kind(name) if name.startswith(SNAPSHOTS) else array.dtype != fresh[name].dtype:
             raise unusable(path, f"{name} has numbers of another kind, {array.dtype}")
         if not _in_range(name, array, sizes):
             raise unusable(path, f"{name} has numbers out of range")
+
+
+def _count(arrays: Arrays, name: str) -> int:
+    return len(np.atleast_1d(arrays.get(name, [])))
 
 
 def _require_names(path: Path, arrays: Arrays, fresh: Arrays, tracks: Sequence[Track]) -> None:
@@ -138,15 +144,19 @@ def _require_names(path: Path, arrays: Arrays, fresh: Arrays, tracks: Sequence[T
         )
 
 
-def _shape(name: str, shape: tuple[int, ...], fresh: Arrays, sizes: Sizes, count: int) -> tuple[int, ...]:
+def _shape(
+    name: str, shape: tuple[int, ...], fresh: Arrays, sizes: Sizes, snapshots: int, scores: int
+) -> tuple[int, ...]:
     """What an array of shape `shape` should have: the number of clipped norms and of scores is free."""
     if name.startswith("history.rows."):
         return (sizes.iteration,)
     if name.startswith(SNAPSHOTS):
         dims = _dims(_leaf(name))
-        return (count, *(_track(name, sizes).sizes(sizes.samples)[dim] for dim in dims))
+        return (snapshots, *(_track(name, sizes).sizes(sizes.samples)[dim] for dim in dims))
     if name == "history.scores":
         return (*shape[:1], 3)
+    if name == "history.rivals":
+        return (scores, sizes.rivals if scores else 0, 4)
     same = len(shape) == fresh[name].ndim
     return shape if name.startswith("clipper.") and same else fresh[name].shape
 
@@ -172,13 +182,16 @@ def _in_range(name: str, array: np.ndarray, sizes: Sizes) -> bool:
     limits = _limits(name, sizes)
     if limits is None:
         return True
-    numbers = array[:, 0] if name == "history.scores" else array
+    column = {"history.scores": 0, "history.rivals": -1}.get(name)
+    numbers = array if column is None else array[..., column]
     return bool(((limits[0] <= numbers) & (numbers <= limits[1])).all())
 
 
 def _limits(name: str, sizes: Sizes) -> tuple[int, int] | None:
     if name == "history.scores":
         return 1, sizes.iteration
+    if name == "history.rivals":
+        return 0, BLOCKS
     if name == "optimizer.updates":
         return 0, sizes.iteration
     if not name.startswith(SNAPSHOTS) or _leaf(name) not in WHOLE:

@@ -44,11 +44,14 @@ def test_it_prints_the_outcome_a_table_and_where_the_run_is_kept() -> None:
     lines = result.stdout.splitlines()
     assert re.fullmatch(
         r"Adding: (not learnt yet|learnt)\. Held-out mean squared error \S+ after 40 iterations, "
-        r"baseline 0\.167 \(without memory: always 1\)\.",
+        r"baseline 0\.167 \(without memory: always 1\)(; the last step alone \S+ \(\S+ ± \S+\))?\.",
         lines[0],
     )
     assert "Elman(2 -> 5, tanh), 8 steps" in lines
     assert [int(line.split()[0]) for line in lines if re.match(r" +\d", line)] == list(range(5, 41, 5))
+    told = [line for line in lines if line.startswith(("without memory: ", "the last step alone: ", "state cut: "))]
+    assert len(told) == 3 and all(re.search(r" \d\.\d+ +-?\d\.\d+ ± 0\.\d+( +not better)?$", line) for line in told)
+    assert "± is half of the 95 % interval over 10 blocks of held-out data." in lines
     assert lines[-1] == "Saved adding.safetensors at iteration 40"
     told = result.stderr.splitlines()
     assert re.fullmatch(r"1 of 40  loss \S+  gradient \S+  \d+/s  \d+:\d\d left", told[0])
@@ -74,6 +77,13 @@ def test_json_is_one_object_with_all_of_it() -> None:
     assert [(s["iteration"], s["loss"], s["score"]) for s in found["scores"]] == expected.history.scores
     assert (found["status"], found["iteration"], found["skipped"]) == ("done", 40, 0)
     assert found["baseline"] == 1 / 6 and found["checkpoint"] == "adding.safetensors"
+    assert found["word"] == expected.outcome and [null["name"] for null in found["nulls"]] == ["baseline", "memoryless"]
+    null = expected.nulls[1]
+    assert found["nulls"][1] == {
+        "name": "memoryless", "text": "the last step alone: its number, where it is marked", "loss": null.loss,
+        "gain": null.gain, "error": null.error, "blocks": 10, "margin": null.margin, "beaten": null.beaten,
+    }  # fmt: skip
+    assert found["state_cut"]["loss"] == expected.cut.loss
     assert found["outcome"].startswith("Adding: ") and "Norm before clipping" in found["advice"]["text"]
 
 
@@ -108,10 +118,20 @@ def test_a_task_that_is_solved_is_called_so() -> None:
 
 def test_what_the_run_came_to_is_said_in_a_word() -> None:
     run = train(**FIELDS)
-    shown = "Held-out mean squared error {} after 40 iterations, baseline 0.167 (without memory: always 1)."
-    for loss, word in ((0.149, "learnt"), (0.151, "not learnt yet"), (1e9, "diverged; lower the learning rate")):
+    shown = "Held-out mean squared error {} after 40 iterations, baseline 0.167 (without memory: always 1){}."
+    sure, even, worse = (0.17, 0.1, 0.01, 10), (0.17, 0.01, 0.01, 10), (0.17, -0.1, 0.01, 10)
+    said = (
+        (0.1, (sure, sure, even), "learnt", "", " It shows no need of its memory: with its state cut before every step "
+         "the loss is 0.17 (+0.01 ± 0.023)."),
+        (0.1, (sure, even, sure), "no better than the last step alone",
+         "; the last step alone 0.17 (+0.01 ± 0.023)", ""),
+        (0.1, (even, sure, sure), "not learnt yet", "", ""),
+        (1e9, (worse,) * 3, "diverged; lower the learning rate", "", ""),
+    )  # fmt: skip
+    for loss, rivals, word, beside, memory in said:
         run.history.scores = [(20, 0.0, 0.0), (40, loss, loss)]
-        assert command.sentence(run) == f"Adding: {word}. {shown.format(format(loss, '.3g'))}"
+        run.history.rivals = [np.array(rivals)] * 2
+        assert command.sentence(run) == f"Adding: {word}. {shown.format(format(loss, '.3g'), beside)}{memory}"
     run.history.scores = [(40, 0.1, 0.25)]
     assert "Held-out mean squared error 0.25 after 40 iterations; loss 0.1, baseline" in command.sentence(run)
     run.history.scores = []

@@ -15,7 +15,7 @@ from gradlab.training.jobs import Record
 from gradlab.training.outcome import outcome
 
 from ..plotting import LN10, fading
-from ..trained import SMALL, kept, no_processes  # noqa: F401 - a fixture
+from ..trained import SMALL, kept, no_processes, rivals  # noqa: F401 - a fixture
 from ..views import parts, words
 
 
@@ -24,7 +24,8 @@ def told(loss, skipped=0.0, config=SMALL):
     run_id = kept(config, iterations=20)
     (run,) = train_words.look_up([run_id])
     run.record.run.history.rows |= {"loss": [1.0, *[loss] * 19], "skipped": [skipped] * 20}
-    run.record.run.history.scores = []
+    run.record.run.history.scores = [(20, loss, 1.0)]
+    run.record.run.history.rivals = rivals(loss, 1 / 6, 1 / 6, 1 / 6)
     return train_words.Shown(run_id, config, run.state, "net", Record(run.record.run, dataset(run.record.run), 0.0))
 
 

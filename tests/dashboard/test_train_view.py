@@ -28,7 +28,7 @@ from gradlab.training.jobs import TRAINING, RunState
 from gradlab.training.worker import CHECKPOINT, OUTCOME
 
 from ..plotting import words_of
-from ..trained import LOOK, PAIR, SMALL, download, kept, kept_pair, no_processes, page  # noqa: F401 - two are fixtures
+from ..trained import LOOK, PAIR, SMALL, download, kept, kept_pair, no_processes, page, rivals  # noqa: F401 - two are fixtures
 from ..views import walk, words
 
 
@@ -159,13 +159,14 @@ def test_time_left_comes_from_the_pace(monkeypatch):
 # words
 
 
-def told(losses, status="done", score=1.0, skipped=0.0, name="net"):
+def told(losses, status="done", score=1.0, skipped=0.0, name="net", other=0.18):
     """A run with these numbers."""
     run_id = f"{len(TRAINING.recent()):08x}"
     (run,) = train_words.look_up([kept(SMALL, run_id)])
     trained = run.record.run
     trained.history.rows |= {"loss": [losses] * 60, "skipped": [skipped] * 60}
     trained.history.scores = [(60, losses, score)]
+    trained.history.rivals = rivals(losses, 0.17, other, 0.3)
     record = training.Record(trained, dataset(trained), 0.0)
     return train_words.Shown(run_id, SMALL, RunState(status), name, record)
 
@@ -173,10 +174,22 @@ def told(losses, status="done", score=1.0, skipped=0.0, name="net"):
 @pytest.mark.parametrize(
     "run, text",
     [
-        ({"losses": 0.01, "score": 0.01}, "✓The net has solved the task: held-out loss 0.01, without memory 0.17."),
+        (
+            {"losses": 0.01, "score": 0.01},
+            "✓The net has solved the task: held-out loss 0.01, without memory 0.17 (+0.16 ± ",
+        ),
         ({"losses": 0.05, "status": "running"}, "✓The net is learning: held-out loss 0.05"),
-        ({"losses": 0.16, "status": "running"}, "○The net has learnt nothing yet: held-out loss 0.16"),
-        ({"losses": 0.16}, "○The net has learnt nothing: held-out loss 0.16"),
+        ({"losses": 0.17, "status": "running"}, "○The net has learnt nothing yet: held-out loss 0.17"),
+        ({"losses": 0.17}, "○The net has learnt nothing: held-out loss 0.17"),
+        (
+            {"losses": 0.169},
+            "✓The net has learnt: held-out loss 0.169, without memory 0.17 (+0.001 ± 9×10−4). It needs its memory: ",
+        ),
+        (
+            {"losses": 0.16, "other": 0.1601},
+            "○The net is no better than the last step alone: "
+            "held-out loss 0.16, the last step alone 0.16 (+10−4 ± 9×10−4).",
+        ),
         ({"losses": np.nan}, "✗The net broke: its numbers were not finite."),
         ({"losses": 0.1, "skipped": 1.0}, "✗The net broke"),
     ],

@@ -63,10 +63,20 @@ def test_a_run_that_is_paused_is_not_judged_for_good(outcome, text):
 
 
 @pytest.mark.parametrize(
-    ("task", "text"), [("adding", ", without memory 0.17."), ("mackey_glass", ", persistence 0.")], ids=str
+    ("task", "text"), [("adding", "the last step alone"), ("mackey_glass", "a linear autoregression")], ids=str
 )
-def test_the_loss_to_beat_is_called_what_it_is(task, text):
-    assert text in train_words.sentence(shown(kept(SMALL.replace(task=task))))[1]
+def test_the_loss_that_is_hardest_to_beat_is_called_what_it_is(task, text):
+    (run,) = runs = shown(kept(SMALL.replace(task=task)))
+    assert re.search(rf", {text} 0\.\d+ \([+-]0\.\d+ ± 0\.\d+\)\.$", train_words.sentence(runs)[1])
+    assert run.training.against == text
+
+
+def test_before_held_out_data_are_tried_the_loss_stands_beside_the_baseline():
+    runs = shown(kept(SMALL.replace(evaluate_every=1000), outcome="cancelled", iterations=40))
+    runs[0].training.history.scores.clear()
+    runs[0].training.history.rivals.clear()
+    text = r"The net is not tried on enough held-out data yet to tell: loss 0\.\d+, without memory 0\.17\."
+    assert re.fullmatch(text, train_words.sentence(runs)[1])
 
 
 def test_the_latest_runs_can_be_told_apart():

@@ -259,6 +259,20 @@ def test_the_table_says_the_same(seen):
     assert row["training loss"] == "" and row["held out"] == "" and row["clipped"] == "0 %"
 
 
+def test_the_largest_error_is_drawn_where_it_is_the_score(seen):
+    fig = plots.training_course(seen["lengths"])
+    (dots,) = on(fig, "Largest error")
+    np.testing.assert_allclose(10.0 ** np.array(dots.y), seen["lengths"].held_out_score, rtol=1e-6)
+    assert "0.04: solved" in words_of(fig) and "Largest error" not in words_of(plots.training_course(seen["plain"]))
+
+
+def test_the_table_says_what_needs_no_net(seen):
+    (row,) = plots.course_table([seen["plain"]])
+    losses = [f"{loss:.3g}" for loss in seen["plain"].rival_loss.values[-1]]
+    names = ("without memory", "the last step alone", "state cut")
+    assert row["held out, without a net"] == ", ".join(map(" ".join, zip(names, losses, strict=True)))
+
+
 def test_the_table_says_where_a_late_loss_was_not_finite(seen):
     (row,) = plots.course_table([seen["plain"].assign(loss=seen["plain"].loss.where(seen["plain"].iteration != 40))])
     assert row["training loss"] == "not finite"

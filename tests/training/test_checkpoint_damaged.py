@@ -82,6 +82,7 @@ def test_a_configuration_that_cannot_be_used(path, config, message):
         "clipper.norms",
         "history.rows.omega",
         "history.scores",
+        "history.rivals",
         "history.snapshots.iteration",
         "history.snapshots.0.gate_mean",
         "history.snapshots.0.valid_steps",
@@ -114,6 +115,7 @@ def test_an_array_of_another_name(path):
         ("params.0.W_hh", (1, 5, 6), (1, 5, 5)),
         ("history.rows.loss", (5,), (6,)),
         ("history.scores", (2, 2), (2, 3)),
+        ("history.rivals", (7, 3, 4), (2, 3, 4)),
         ("history.snapshots.0.gate_mean", (1, 1, 8), (3, 1, 8)),
     ],
 )
@@ -201,8 +203,8 @@ KINDS = {
 
 
 ARRAYS = ("params.0.W_hh", "optimizer.m.0.W_hh", "optimizer.updates", "clipper.norms", "history.rows.loss") + (
-    "history.scores", "history.snapshots.iteration", "history.snapshots.0.units", "history.snapshots.0.valid_steps",
-    "history.snapshots.0.gate_mean", "history.snapshots.0.log_grad_norm",
+    "history.scores", "history.rivals", "history.snapshots.iteration", "history.snapshots.0.units",
+    "history.snapshots.0.valid_steps", "history.snapshots.0.gate_mean", "history.snapshots.0.log_grad_norm",
 )  # fmt: skip
 
 PAIRS = [  # each array and each kind twice at least; the whole grid is slow

@@ -86,4 +86,5 @@ def _answer(task: Task, batch: Batch) -> str:
     answer, every = task.answer_text(batch), "An answer is wanted at every step"
     wanted = f"The answer here: {answer}." if task.output == "last" else f"{every}{answer and f': {answer}'}."
     wanted = f"A second net is to say: {answer}." if task.form == "pair" else wanted
-    return f"{wanted} The loss to beat is {value_text(task.baseline)} ({task.baseline_text})."
+    others = "".join(f", and that of {text.partition(':')[0]}" for text in task.other_nulls.values())
+    return f"{wanted} The loss to beat is {value_text(task.baseline)} ({task.baseline_text}){others}."

@@ -35,6 +35,16 @@ WORDS = {  # best first
     "learnt": Word(
         ("carried", "✓"), ("is learning", "has learnt"), ("Both nets are learning", "Both nets have learnt")
     ),
+    "matched": Word(
+        ("vanishing", "○"),
+        ("is no better than {against} yet", "is no better than {against}"),
+        ("Neither net beats what needs no net yet", "Neither net beats what needs no net"),
+    ),
+    "untested": Word(
+        ("neutral", "○"),
+        ("is not tried on enough held-out data yet to tell", "was not tried on enough held-out data to tell"),
+        ("Neither net is tried on held-out data yet", "Neither net was tried on enough held-out data to tell"),
+    ),
     "memorised": Word(
         ("vanishing", "○"),
         (
@@ -101,6 +111,10 @@ class Shown:
         """What the net has come to, one of `WORDS`."""
         return self.training.outcome
 
+    def clause(self, ended: bool) -> str:
+        """The outcome in words, without its subject."""
+        return WORDS[self.outcome].one[ended].format(against=self.training.against)
+
     @property
     def stamp(self) -> list[Any]:
         """What changes when there is something new to show."""
@@ -141,14 +155,14 @@ def sentence(runs: Sequence[Shown]) -> tuple[tuple[str, str] | None, str]:
     if not seen:
         return None, _before_all(runs)
     ended = not any(run.state.alive or run.state.status == "paused" for run in runs)
-    found = sorted(((run.outcome, run.name) for run in seen), key=lambda entry: list(WORDS).index(entry[0]))
-    best = found[0][0]
+    found = sorted(seen, key=lambda run: list(WORDS).index(run.outcome))
+    best = found[0].outcome
     if len(runs) == 1:
-        clause = WORDS[best].one[ended] + (f": {_losses(seen[0])}" if best != "broke" else "")
-        return WORDS[best].look, f"The net {clause}."
-    if sum(not run.unreadable for run in runs) > 1 and len({word for word, _ in found}) == 1:
+        clause = found[0].clause(ended) + (f": {_losses(found[0])}" if best != "broke" else "")
+        return WORDS[best].look, " ".join([f"The net {clause}.", *filter(None, [found[0].training.memory_text])])
+    if sum(not run.unreadable for run in runs) > 1 and len({run.outcome for run in found}) == 1:
         return WORDS[best].look, f"{WORDS[best].both[ended]}."
-    clauses = "; ".join(f"the {name} {WORDS[word].one[ended]}" for word, name in found)
+    clauses = "; ".join(f"the {run.name} {run.clause(ended)}" for run in found)
     return WORDS[best].look, f"T{clauses[1:]}."
 
 
@@ -160,11 +174,13 @@ def _before_all(runs: Sequence[Shown]) -> str:
 
 
 def _losses(run: Shown) -> str:
-    """The loss that counts, and the one to beat under the first words of what it is."""
+    """The loss that counts, and the one that is hardest to beat, under its name."""
     task, history = run.training.task, run.training.history
-    which = "held-out loss" if history.scores else "loss"
-    baseline = task.baseline_text.partition(":")[0]
-    return f"{which} {value_text(latest_loss(history), 2)}, {baseline} {value_text(task.baseline, 2)}"
+    null = run.training.strongest
+    if null is None:
+        baseline = task.baseline_text.partition(":")[0]
+        return f"loss {value_text(latest_loss(history), 2)}, {baseline} {value_text(task.baseline, 2)}"
+    return f"held-out loss {value_text(latest_loss(history))}, {null.short} {null.told}"
 
 
 def summary(runs: Sequence[Shown]) -> str:
