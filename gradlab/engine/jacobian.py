@@ -12,9 +12,10 @@ import numpy as np
 from ..arrays import Array, over_largest, quiet, require_namespace, require_number, to_numpy
 from ..errors import InputError
 from ..lazy import lazy
+from .frobenius import RowProducts, frobenius_norms
 from .lanczos import largest_singular_values
 from .linearize import Linearization, linearizations, linearize
-from .operator import LateGate, Operator, RowProducts, Weights
+from .operator import LateGate, Operator, Weights
 from .steps import chunk_steps
 from .threads import spare_threads
 from .trajectory import Trajectory
@@ -106,7 +107,7 @@ class StateJacobian:
                 whole = _dots(total, unit)
                 norms[:, steps], shares[:, steps] = 0, 0 * whole / whole  # NaN where nothing is passed back
                 for p, part in parts.items():
-                    norms[p, steps] = xp.sqrt(xp.maximum(part.squares(products), 0.0))
+                    norms[p, steps] = frobenius_norms(part, products)
                     shares[p, steps] = _dots(pulled[p], unit) / whole if len(parts) > 1 else whole / whole
         return norms, shares
 
@@ -259,7 +260,4 @@ class FrobeniusNorms:
 
     def __call__(self, lin: Linearization) -> None:
         """Fill in the steps of one chunk."""
-        xp = self.jacobian.traj.xp
-        with quiet():
-            squares = self.jacobian._part(lin).squares(self.products)
-        self.values[lin.start : lin.stop] = xp.sqrt(xp.maximum(squares, 0.0))
+        self.values[lin.start : lin.stop] = frobenius_norms(self.jacobian._part(lin), self.products)

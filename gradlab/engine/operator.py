@@ -1,6 +1,6 @@
 """The form E + D W of every Jacobian, forwards and transposed, on many steps at once or step by step.
 
-`Operator` applies it to vectors and gives its matrices and Frobenius norms; `PullBack` takes a gradient back through
+`Operator` applies it to vectors and gives its matrices; `PullBack` takes a gradient back through
 one step after the other, by plans that are made for a whole chunk.
 """
 
@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
-from ..arrays import Array, Namespace, empty, linear, row_dots
+from ..arrays import Array, Namespace
 from ..lazy import lazy
 from .linearize import Linearization
 from .trajectory import Trajectory
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-DENSE = 1.5e9  # multiply-adds of the matrices whose norms a run may take
 
 
 class Weights:
@@ -131,7 +128,7 @@ class Operator:
             part.late = self.late.map(lambda d: d.astype(dtype), self.late.weights.astype(dtype))
         return part
 
-    def _of_samples(self, count: int) -> Operator:
+    def of_samples(self, count: int) -> Operator:
         """The operator of the first samples alone."""
         part = self._copy()
         part.__dict__.pop("by_unit", None)
@@ -272,64 +269,6 @@ class Operator:
         for (s, k), values in self.gates.items():
             d[..., s, list(self.places).index(k), :] = values
         return xp.ascontiguousarray(xp.moveaxis(d.reshape(*d.shape[:-4], -1, *d.shape[-2:]), -1, -3))
-
-    def squares(self, products: RowProducts) -> Array:
-        """||J||_F^2 (C, *M, B); with a late gate by the matrices, NaN beyond the samples that DENSE allows."""
-        if self.late is not None:
-            return self._dense_squares()
-        total = self.xp.zeros((len(self), *self.shape), dtype=self.dtype)
-        for row in range(len(self.cell.states)):
-            d = {k: array for (s, k), array in self.gates.items() if s == row}
-            if d:
-                total += products(d)
-            for (s, column), e in self.carry.items():
-                if s == row:
-                    total += self._carry_squares(e, column, d)
-        return total
-
-    def _dense_squares(self) -> Array:
-        side = len(self.cell.states) * self.cell.hidden_size
-        count = max(1, int(DENSE / (self.steps * side * self.cell.hidden_size**2)))
-        part, total = self._of_samples(min(count, self.shape[-1])), self.xp.full((len(self), *self.shape), self.xp.nan)
-        matrices = self.xp.empty((1, *part.shape, side, side), dtype=self.dtype)
-        for i in range(len(self)):
-            one = part.step(self.start + i).dense(matrices)
-            total[i, ..., : part.shape[-1]] = (one * one).sum(axis=(-2, -1))[0]
-        return total.astype(self.dtype)
-
-    def _carry_squares(self, e: Array, column: int, d: dict[int, Array]) -> Array:
-        """One carry's share of its row: e^2, and the cross terms with the weights' diagonals where they meet."""
-        inner = e
-        for read, columns in self.reads:
-            if read == column:
-                for k, gate in d.items():
-                    w = self.weights.gates[k][..., columns]
-                    inner = inner + 2 * gate * self.xp.diagonal(w, axis1=-2, axis2=-1)[..., None, :]
-        return row_dots(self.xp, e, inner)
-
-
-class RowProducts:
-    """d -> sum_i sum_kl d_ki d_li (W_k W_l^T)_ii, from row products of the weights that are computed once."""
-
-    def __init__(self, xp: Namespace, weights: dict[int, Array]) -> None:
-        self.xp = xp
-        self.grams = {
-            (k, m): ((wk * wm).sum(axis=-1) * (1 if k == m else 2))[..., None, :]
-            for k, wk in weights.items()
-            for m, wm in weights.items()
-            if k <= m
-        }
-
-    def __call__(self, d: dict[int, Array]) -> Array:
-        """d: gate -> (C, *M, B, H); returns (C, *M, B)."""
-        xp, total = self.xp, 0.0
-        first = next(iter(d.values()))
-        pair = empty(xp, first.shape, first.dtype)
-        for (k, m), gram in self.grams.items():
-            if k in d and m in d:
-                xp.multiply(d[k], d[m], out=pair)
-                total = total + linear(xp, pair, gram)
-        return total[..., 0]  # type: ignore[index]
 
 
 class _Terms:
