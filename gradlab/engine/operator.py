@@ -6,12 +6,14 @@ one step after the other, by plans that are made for a whole chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import reduce
 from typing import Any, TypeVar
 
 from ..arrays import Array, Namespace
 from ..lazy import lazy
 from .linearize import Linearization
+from .scaled import EMPTY, size_exponents
 from .trajectory import Trajectory
 
 Key = TypeVar("Key", bound=Hashable)
@@ -38,6 +40,17 @@ class Weights:
         """Each unit's own rows (*M, H, n, R*H), n at least 2 (one is zero), as single rows are not left to BLAS."""
         weights = list(self.gates.values())
         return self.xp.stack([*weights, self.xp.zeros_like(weights[0])][: max(2, len(weights))], axis=-2)
+
+    @lazy
+    def exponents(self) -> dict[int, Array]:
+        """Those of the largest numbers in the rows of each W_k (*M, 1, H), 0 where all are zero."""
+        return {k: size_exponents(self.xp, w, -1, nothing=0)[..., None, :] for k, w in self.gates.items()}
+
+    @lazy
+    def near_one(self) -> Weights:
+        """The same over 2^exponents, row by row."""
+        rows = {k: self.xp.swapaxes(e, -1, -2) for k, e in self.exponents.items()}
+        return Weights(self.xp, list(rows), [self.xp.ldexp(w, -rows[k]) for k, w in self.gates.items()])
 
     def astype(self, dtype: Any) -> Weights:
         """The same in another precision."""
@@ -127,6 +140,21 @@ class Operator:
         if self.late is not None:
             part.late = self.late.map(lambda d: d.astype(dtype), self.late.weights.astype(dtype))
         return part
+
+    def near_one(self) -> tuple[Operator, Array]:
+        """The same over 2^exponents (C, *M, B), which leave its largest numbers near 1, and those of W's rows, too."""
+        part = self._copy()
+        part.__dict__.pop("by_unit", None)
+        part.whole, part.weights, terms = None, self.weights.near_one, _Factors(self.xp)
+        part.carry = terms.note(self.carry)
+        part.gates = terms.note(self.gates, {(s, k): self.weights.exponents[k] for s, k in self.gates})
+        if self.late is not None:
+            inner, part.late = _Factors(self.xp), self.late.map(lambda d: d, self.late.weights.near_one)
+            part.late.carry = inner.note(self.late.carry)
+            part.late.gates = inner.note(self.late.gates, self.weights.exponents)
+            power = inner.bring()[..., None] + self.late.weights.exponents[self.late.gate]
+            part.late.rows = terms.note(self.late.rows, dict.fromkeys(self.late.rows, power))
+        return part, terms.bring()
 
     def of_samples(self, count: int) -> Operator:
         """The operator of the first samples alone."""
@@ -269,6 +297,30 @@ class Operator:
         for (s, k), values in self.gates.items():
             d[..., s, list(self.places).index(k), :] = values
         return xp.ascontiguousarray(xp.moveaxis(d.reshape(*d.shape[:-4], -1, *d.shape[-2:]), -1, -3))
+
+
+class _Factors:
+    """Factors (C, *M, B, H) times powers of two, which are to be brought near 1 together."""
+
+    def __init__(self, xp: Namespace) -> None:
+        self.xp, self.noted = xp, list[tuple[dict[Any, Array], Mapping[Any, Array]]]()
+
+    def note(self, factors: Mapping[Key, Array], powers: Mapping[Key, Array] | None = None) -> dict[Key, Array]:
+        """Factors with the exponents of what they multiply, none for 0; `bring` fills in what is returned."""
+        found = dict(factors)
+        self.noted.append((found, dict.fromkeys(found, self.xp.int32(0)) if powers is None else powers))
+        return found
+
+    def bring(self) -> Array:
+        """Take the largest exponent of each matrix (C, *M, B) out of all, and return it."""
+        xp = self.xp
+        terms = [(found, key, powers[key]) for found, powers in self.noted for key in found]
+        sizes = (xp.where(found[key] != 0, xp.frexp(found[key])[1] + power, EMPTY) for found, key, power in terms)
+        top = reduce(xp.maximum, (xp.max(size, axis=-1) for size in sizes))
+        top = xp.where(top > EMPTY, top, 0)
+        for found, key, power in terms:
+            found[key] = xp.ldexp(found[key], power - top[..., None])
+        return top
 
 
 class _Terms:
