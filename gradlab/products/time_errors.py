@@ -125,15 +125,12 @@ def _sequence_error(shares: np.ndarray, samples: np.ndarray | int) -> tuple[np.n
 
     Samples are independent. Autocovariances are summed two by two, while these sums are positive, and as they fall.
     """
-    blocks, squares = len(shares), (shares * shares).sum(axis=(0, -1))
-    variance, pair = -squares, np.full(squares.shape, np.inf)
-    for lag in range(0, blocks - 1, 2):
-        both = ((shares[: blocks - n] * shares[n:]).sum(axis=(0, -1)) for n in (lag, lag + 1))
-        pair = np.minimum(pair, np.maximum(sum(both), 0.0))
-        if not (pair > 0).any():
-            break
-        variance += 2 * pair
-    variance = np.maximum(variance, LEAST_SHARE * squares)
+    blocks = len(shares)
+    power = (np.abs(np.fft.rfft(shares, 2 * blocks, axis=0)) ** 2).sum(axis=-1)
+    covariances = np.fft.irfft(power, 2 * blocks, axis=0)[: blocks // 2 * 2]
+    squares, pairs = covariances[0], covariances[::2] + covariances[1::2]
+    falling = np.minimum.accumulate(np.maximum(pairs, 0.0), axis=0)
+    variance = np.maximum(2 * falling.sum(axis=0) - squares, LEAST_SHARE * squares)
     with np.errstate(invalid="ignore", divide="ignore"):
         effective = np.maximum(np.where(squares > 0, blocks * samples * squares / variance, blocks * samples), 2.0)
     return _widened(variance, effective), effective
