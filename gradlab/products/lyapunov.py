@@ -288,8 +288,8 @@ class _Run:
                 self.marks.pop()
             self._mark()
         times, sums, counts = (np.array(column) for column in zip(*self.marks, strict=True))
-        complete, every = len(self.sums) == self.frame.size, self.steps / self.intervals
-        return spectrum(times, sums, counts, complete, self.warmup, every, self._notes())
+        every = self.steps / self.intervals
+        return spectrum(times, sums, counts, self.frame.size, self.warmup, every, self._notes())
 
     def _notes(self) -> list[str]:
         frame = self.frame

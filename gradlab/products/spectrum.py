@@ -9,11 +9,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..wording import counted
-from .time_errors import FEWEST, TimeErrors
+from .time_errors import FEWEST, SLOW, TimeErrors
 
 DRIFT, SMALL = 1e-3, 0.1  # of a converged run: the start's share of an exponent, or of 0.1 nats per step
 DOUBT = 0.01  # probability that a run that does not drift is said to
-SLOW = 0.1  # share of the run that its past may be felt for, for its errors to be trusted
 PRECISION = 0.01  # of its standard errors: nats per step, or the share of an exponent below -1
 
 
@@ -88,21 +87,22 @@ def spectrum(
     times: np.ndarray,
     sums: np.ndarray,
     counts: np.ndarray,
-    complete: bool,
+    size: int,
     warmup: int,
     every: float,
     notes: list[str],
 ) -> LyapunovSpectrum:
     """The spectrum from sums of ln |R_ii| (R, K, *M, B) over the first times (R,) steps, the last of which are all.
 
-    counts (R, *M, B): the steps that they are of, 0 where a sample has none; complete: whether K is all there are.
+    counts (R, *M, B): the steps that they are of, 0 where a sample has none; size: how many exponents there are.
     """
     order = np.argsort(-sample_mean(_rates(sums[-1], counts[-1])), axis=0, kind="stable")
     sums = np.take_along_axis(sums, order[None, ..., None], axis=1)
     samples, running = _rates(sums[-1], counts[-1]), sample_mean(_rates(sums, counts[:, None]))
     with np.errstate(invalid="ignore"):
-        errors = TimeErrors(np.diff(sums, axis=0, prepend=0.0), np.diff(counts, axis=0, prepend=0.0))
+        errors = TimeErrors(np.diff(sums, axis=0, prepend=0.0), np.diff(counts, axis=0, prepend=0.0), size)
     exponents, stderr = running[-1], np.fmax(errors.total, _sample_error(samples))
+    complete = len(exponents) == size
     dimension, entropy = kaplan_yorke(exponents, complete), entropy_rate(exponents, complete)
     doubts = _doubts(exponents, stderr, errors)
     return LyapunovSpectrum(

@@ -18,6 +18,7 @@ FEWEST, BATCHES = 8, 5  # blocks that say something of an error; large batches o
 CLEAR = 3.0  # standard errors beyond which a drift tells how fast the start is forgotten
 AGED, MOST = 3.0, 10.0  # what a clear drift is multiplied by at least, and any at most, to make the bias
 LEAST_SHARE = 0.1  # of a sum's variance if its numbers were independent, where they make up for each other
+SLOW = 0.1  # share of a run that its past is felt for, from which on it is slow
 PER_SLOWNESS = 40.0  # of that factor: where deviations are felt for long, the start is, too
 
 
@@ -25,16 +26,20 @@ PER_SLOWNESS = 40.0  # of that factor: where deviations are felt for long, the s
 class TimeErrors:
     """What blocks of time say of the error of each exponent, which is a mean over samples of means over time.
 
-    sums (R, K, *M, B): of the blocks; counts (R, *M, B): their steps, 0 of samples that are left out. Results (K, *M).
+    sums (R, K, *M, B): of the blocks; counts (R, *M, B): their steps, 0 of samples that are left out. size: exponents
+    that there are. Results (K, *M).
     """
 
     sums: np.ndarray
     counts: np.ndarray
+    size: int
 
     @property
     def total(self) -> np.ndarray:
         """The standard error of chance and of the start together; NaN of fewer than four blocks."""
-        return np.hypot(self.statistical, self.bias) if len(self.sums) >= 4 else np.full_like(self.rates, np.nan)
+        if len(self.sums) < 4:
+            return np.full_like(self.rates, np.nan)
+        return np.hypot(self.statistical, np.fmax(self.bias, self.turning))
 
     @lazy
     def rates(self) -> np.ndarray:
@@ -118,6 +123,16 @@ class TimeErrors:
             factor = np.fmax(1 + PER_SLOWNESS * self.slowness, np.where(clear, np.fmax(seen, AGED), 0.0))
             excess = np.maximum(np.abs(self.drift) - self.chance / 2, 0.0)
             return np.asarray(np.fmin(factor, MOST) * excess)
+
+    @property
+    def turning(self) -> np.ndarray:
+        """What the first direction, drawn at random, may have left in the mean while it turned to the one that grows.
+
+        It has 1 / sqrt(size) of that, so ln sqrt(size) in all; as much of it as the run is slow, for a quick one has
+        turned in its warmup.
+        """
+        steps = self.counts.sum(axis=0).max(axis=-1)
+        return np.fmin(self.slowness / SLOW, 1.0) * 0.5 * np.log(self.size) / steps
 
 
 def _sequence_error(shares: np.ndarray, samples: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:

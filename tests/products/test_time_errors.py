@@ -14,7 +14,7 @@ STEPS, LENGTH = 96, 5  # blocks, steps of each
 def blocks(series):
     """TimeErrors of series (T, K, B)."""
     sums = series.reshape(STEPS, LENGTH, *series.shape[1:]).sum(axis=1)
-    return TimeErrors(sums, np.full((STEPS, series.shape[-1]), float(LENGTH)))
+    return TimeErrors(sums, np.full((STEPS, series.shape[-1]), float(LENGTH)), 1)
 
 
 def autoregressive(memory, samples, series=1, seed=0):
@@ -59,13 +59,21 @@ def test_samples_without_steps_are_left_out():
     padded = TimeErrors(
         np.concatenate([sums, np.zeros_like(sums[..., :1])], axis=-1),
         np.concatenate([counts, np.zeros_like(counts[:, :1])], axis=-1),
+        1,
     )
     np.testing.assert_allclose(padded.total, whole.total, rtol=1e-12)
     np.testing.assert_allclose(padded.rates, whole.rates, rtol=1e-12)
 
 
+def test_the_first_directions_turning_is_counted_where_the_run_is_slow():
+    series = autoregressive(0.99, 4)
+    slow, quick = (TimeErrors(one.sums, one.counts, 16) for one in (blocks(series), blocks(autoregressive(0.0, 4))))
+    np.testing.assert_allclose(slow.turning, np.log(4) / (STEPS * LENGTH))
+    assert (quick.turning < 0.2 * slow.turning).all() and not blocks(series).turning.any()
+
+
 def test_few_blocks_have_no_error():
-    assert np.isnan(TimeErrors(np.ones((3, 2, 4)), np.ones((3, 4))).total).all()
+    assert np.isnan(TimeErrors(np.ones((3, 2, 4)), np.ones((3, 4)), 1).total).all()
 
 
 def test_a_slow_net_says_how_far_it_is_from_its_exponent():
