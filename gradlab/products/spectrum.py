@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from ..wording import counted
 from .time_errors import FEWEST, SLOW, TimeErrors
@@ -166,7 +166,7 @@ def _doubts(exponents: np.ndarray, stderr: np.ndarray, errors: TimeErrors) -> li
     if len(errors.sums) < FEWEST or np.isnan(stderr[finite]).any():
         return ["too few steps to tell whether the exponents have converged; use more"]
     with np.errstate(invalid="ignore"):
-        unlikely = ndtri(1 - DOUBT / (2 * there)) * errors.chance
+        unlikely = NormalDist().inv_cdf(1 - DOUBT / (2 * there)) * errors.chance
         matters = errors.bias > DRIFT * np.maximum(np.abs(exponents), SMALL)
         drifting = finite & (np.abs(errors.drift) > unlikely) & matters
         slow = finite & (errors.slowness > SLOW)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 from ..lazy import lazy
 
 FEWEST, BATCHES = 8, 5  # blocks that say something of an error; large batches of them
+BELOW_TWO = 0.9772498680518208  # of a normal distribution lies below two standard deviations
 CLEAR = 3.0  # standard errors beyond which a drift tells how fast the start is forgotten
 AGED, MOST = 3.0, 10.0  # what a clear drift is multiplied by at least, and any at most, to make the bias
 LEAST_SHARE = 0.1  # of a sum's variance if its numbers were independent, where they make up for each other
@@ -141,8 +141,9 @@ def _sequence_error(shares: np.ndarray, samples: np.ndarray | int) -> tuple[np.n
     Samples are independent. Autocovariances are summed two by two, while these sums are positive, and as they fall.
     """
     blocks = len(shares)
-    power = (np.abs(np.fft.rfft(shares, 2 * blocks, axis=0)) ** 2).sum(axis=-1)
-    covariances = np.fft.irfft(power, 2 * blocks, axis=0)[: blocks // 2 * 2]
+    with np.errstate(invalid="ignore"):  # exponents of -inf
+        power = (np.abs(np.fft.rfft(shares, 2 * blocks, axis=0)) ** 2).sum(axis=-1)
+        covariances = np.fft.irfft(power, 2 * blocks, axis=0)[: blocks // 2 * 2]
     squares, pairs = covariances[0], covariances[::2] + covariances[1::2]
     falling = np.minimum.accumulate(np.maximum(pairs, 0.0), axis=0)
     variance = np.maximum(2 * falling.sum(axis=0) - squares, LEAST_SHARE * squares)
@@ -160,4 +161,6 @@ def _batch_error(shares: np.ndarray, samples: np.ndarray | int) -> np.ndarray:
 
 def _widened(variance: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """The standard error from the variance that so many independent numbers show about their mean."""
-    return np.asarray(np.sqrt(variance * numbers / (numbers - 1)) * stdtrit(numbers - 1, ndtr(2)) / 2)
+    from scipy.special import stdtrit  # which takes long to load
+
+    return np.asarray(np.sqrt(variance * numbers / (numbers - 1)) * stdtrit(numbers - 1, BELOW_TWO) / 2)

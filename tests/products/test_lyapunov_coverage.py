@@ -11,6 +11,7 @@ CASES = {  # cell, size, steps, scale of the input, seed of the weights, how the
     "chaotic": ("elman", 24, 1500, 0.1, 1, {"gain": 3.0}),
     "critical": ("elman", 24, 1500, 0.1, 1, {"gain": 1.3}),
     "slow": ("gru", 8, 1500, 1.0, 0, {"forget_bias": 5.0}),
+    "slow LSTM": ("lstm", 8, 1500, 1.0, 0, {"forget_bias": 5.0}),
 }
 
 
