@@ -49,7 +49,7 @@ def chrono_log_rate(steps: int, drive: float) -> float:
     """
     bias = np.log(1 + QUANTILES * max(steps - 2, 1))
     z, weights = np.polynomial.hermite_e.hermegauss(21)
-    if not math.isfinite(drive):  # an input whose squares overflow
+    if not math.isfinite(drive):  # an input that overflows
         return math.nan
     log_gate = -np.logaddexp(0.0, -bias[:, None] - drive * z) @ weights / weights.sum()
     logs = 2 * steps * log_gate

@@ -12,16 +12,17 @@ import numpy as np
 from ..arrays import Array, over_largest, quiet, require_namespace, require_number, to_numpy
 from ..errors import InputError
 from ..lazy import lazy
+from .frobenius import RowProducts, frobenius_norms
 from .lanczos import largest_singular_values
 from .linearize import Linearization, linearizations, linearize
-from .operator import LateGate, Operator, RowProducts, Weights
+from .operator import LateGate, Operator, Weights
 from .steps import chunk_steps
 from .threads import spare_threads
 from .trajectory import Trajectory
 
 CARRY = "carry"
 ROUNDINGS = 16  # units in the last place that the bound on a spectral norm allows for
-TINY = 1e-15  # spectral norms beyond this or its inverse are left to the trajectory's own precision
+TINY = 1e-15  # spectral norms beyond this or its inverse are computed again from numbers near 1
 SINGLE = 1e-4  # a tolerance that single precision reaches
 BLOCK_VALUES = 2**18  # what the spectral norm treats together, in numbers per state variable: near the cache
 DEVICE_VALUES = 2**26  # the same on a device, which wants more at once
@@ -92,7 +93,7 @@ class StateJacobian:
         Share of a path = <path^T u, J^T u> / ||J^T u||^2: they sum to 1 and may be negative; NaN where J^T u = 0.
         """
         traj, xp, paths = self.traj, self.traj.xp, list(self.paths().values())
-        products = RowProducts(traj.xp, self._weights.gates)
+        products = RowProducts(self._weights)
         shape = (len(paths), traj.steps, *traj.states.shape[2:-1])
         norms, shares = (xp.empty(shape, dtype=traj.states.dtype) for _ in range(2))
         for lin in linearizations(traj):
@@ -106,7 +107,7 @@ class StateJacobian:
                 whole = _dots(total, unit)
                 norms[:, steps], shares[:, steps] = 0, 0 * whole / whole  # NaN where nothing is passed back
                 for p, part in parts.items():
-                    norms[p, steps] = xp.sqrt(xp.maximum(part.squares(products), 0.0))
+                    norms[p, steps] = frobenius_norms(part, products)
                     shares[p, steps] = _dots(pulled[p], unit) / whole if len(parts) > 1 else whole / whole
         return norms, shares
 
@@ -173,16 +174,21 @@ class StateJacobian:
         return values.astype(traj.states.dtype), bounds
 
     def _spectral_of(self, part: Operator, tol: float, dtype: Any) -> tuple[Array, Array]:
-        """sigma_max and its bound on a range of steps, computed in `dtype`, or in full where one is far from 1."""
-        xp, full, sizes = self.traj.xp, self.traj.states.dtype, self.traj.states.shape[1:]
+        """sigma_max (float64) and its bound for some steps, computed in `dtype`, near 1 where one is far from it."""
+        values, bounds = self._near_one(part, tol, dtype)
+        if not bool(((values > TINY) & (values < 1 / TINY)).all()) and not part.is_zero:
+            scaled, exponents = part.near_one()
+            values, bounds = self._near_one(scaled, tol, dtype)
+            values = self.traj.xp.ldexp(values, exponents)
+        return values, bounds
+
+    def _near_one(self, part: Operator, tol: float, dtype: Any) -> tuple[Array, Array]:
+        xp, sizes = self.traj.xp, self.traj.states.shape[1:]
         start = np.random.default_rng(0).normal(size=(sizes[0], *(1,) * (len(sizes) - 2), sizes[-1]))
         v = xp.zeros((len(part), *sizes), dtype=dtype) + xp.asarray(start, dtype=dtype)
-        cast = part if dtype == full else part.astype(dtype)
+        cast = part if dtype == part.dtype else part.astype(dtype)
         values, bounds = largest_singular_values(xp, cast.apply, cast.apply_transpose, v, (1, -1), tol)
-        if dtype != full and not bool(((values > TINY) & (values < 1 / TINY)).all()):
-            return self._spectral_of(part, tol, full)
-        rounding = ROUNDINGS * float(np.finfo(dtype).eps)
-        return values, xp.where(values > 0, bounds + rounding, bounds)
+        return values, xp.where(values > 0, bounds + ROUNDINGS * float(np.finfo(dtype).eps), bounds)
 
     @property
     def _chosen(self) -> tuple[str, ...]:
@@ -254,12 +260,9 @@ class FrobeniusNorms:
 
     def __init__(self, jacobian: StateJacobian) -> None:
         traj = jacobian.traj
-        self.jacobian, self.products = jacobian, RowProducts(traj.xp, jacobian._weights.gates)
+        self.jacobian, self.products = jacobian, RowProducts(jacobian._weights)
         self.values = traj.xp.empty((traj.steps, *traj.states.shape[2:-1]), dtype=traj.states.dtype)
 
     def __call__(self, lin: Linearization) -> None:
         """Fill in the steps of one chunk."""
-        xp = self.jacobian.traj.xp
-        with quiet():
-            squares = self.jacobian._part(lin).squares(self.products)
-        self.values[lin.start : lin.stop] = xp.sqrt(xp.maximum(squares, 0.0))
+        self.values[lin.start : lin.stop] = frobenius_norms(self.jacobian._part(lin), self.products)

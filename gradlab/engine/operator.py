@@ -1,23 +1,22 @@
 """The form E + D W of every Jacobian, forwards and transposed, on many steps at once or step by step.
 
-`Operator` applies it to vectors and gives its matrices and Frobenius norms; `PullBack` takes a gradient back through
+`Operator` applies it to vectors and gives its matrices; `PullBack` takes a gradient back through
 one step after the other, by plans that are made for a whole chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import reduce
 from typing import Any, TypeVar
 
-from ..arrays import Array, Namespace, empty, linear, row_dots
+from ..arrays import Array, Namespace
 from ..lazy import lazy
 from .linearize import Linearization
+from .scaled import EMPTY, size_exponents
 from .trajectory import Trajectory
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-DENSE = 1.5e9  # multiply-adds of the matrices whose norms a run may take
 
 
 class Weights:
@@ -41,6 +40,17 @@ class Weights:
         """Each unit's own rows (*M, H, n, R*H), n at least 2 (one is zero), as single rows are not left to BLAS."""
         weights = list(self.gates.values())
         return self.xp.stack([*weights, self.xp.zeros_like(weights[0])][: max(2, len(weights))], axis=-2)
+
+    @lazy
+    def exponents(self) -> dict[int, Array]:
+        """Those of the largest numbers in the rows of each W_k (*M, 1, H), 0 where all are zero."""
+        return {k: size_exponents(self.xp, w, -1, nothing=0)[..., None, :] for k, w in self.gates.items()}
+
+    @lazy
+    def near_one(self) -> Weights:
+        """The same over 2^exponents, row by row."""
+        rows = {k: self.xp.swapaxes(e, -1, -2) for k, e in self.exponents.items()}
+        return Weights(self.xp, list(rows), [self.xp.ldexp(w, -rows[k]) for k, w in self.gates.items()])
 
     def astype(self, dtype: Any) -> Weights:
         """The same in another precision."""
@@ -131,7 +141,22 @@ class Operator:
             part.late = self.late.map(lambda d: d.astype(dtype), self.late.weights.astype(dtype))
         return part
 
-    def _of_samples(self, count: int) -> Operator:
+    def near_one(self) -> tuple[Operator, Array]:
+        """The same over 2^exponents (C, *M, B), which leave its largest numbers near 1, and those of W's rows, too."""
+        part = self._copy()
+        part.__dict__.pop("by_unit", None)
+        part.whole, part.weights, terms = None, self.weights.near_one, _Factors(self.xp)
+        part.carry = terms.note(self.carry)
+        part.gates = terms.note(self.gates, {(s, k): self.weights.exponents[k] for s, k in self.gates})
+        if self.late is not None:
+            inner, part.late = _Factors(self.xp), self.late.map(lambda d: d, self.late.weights.near_one)
+            part.late.carry = inner.note(self.late.carry)
+            part.late.gates = inner.note(self.late.gates, self.weights.exponents)
+            power = inner.bring()[..., None] + self.late.weights.exponents[self.late.gate]
+            part.late.rows = terms.note(self.late.rows, dict.fromkeys(self.late.rows, power))
+        return part, terms.bring()
+
+    def of_samples(self, count: int) -> Operator:
         """The operator of the first samples alone."""
         part = self._copy()
         part.__dict__.pop("by_unit", None)
@@ -273,63 +298,29 @@ class Operator:
             d[..., s, list(self.places).index(k), :] = values
         return xp.ascontiguousarray(xp.moveaxis(d.reshape(*d.shape[:-4], -1, *d.shape[-2:]), -1, -3))
 
-    def squares(self, products: RowProducts) -> Array:
-        """||J||_F^2 (C, *M, B); with a late gate by the matrices, NaN beyond the samples that DENSE allows."""
-        if self.late is not None:
-            return self._dense_squares()
-        total = self.xp.zeros((len(self), *self.shape), dtype=self.dtype)
-        for row in range(len(self.cell.states)):
-            d = {k: array for (s, k), array in self.gates.items() if s == row}
-            if d:
-                total += products(d)
-            for (s, column), e in self.carry.items():
-                if s == row:
-                    total += self._carry_squares(e, column, d)
-        return total
 
-    def _dense_squares(self) -> Array:
-        side = len(self.cell.states) * self.cell.hidden_size
-        count = max(1, int(DENSE / (self.steps * side * self.cell.hidden_size**2)))
-        part, total = self._of_samples(min(count, self.shape[-1])), self.xp.full((len(self), *self.shape), self.xp.nan)
-        matrices = self.xp.empty((1, *part.shape, side, side), dtype=self.dtype)
-        for i in range(len(self)):
-            one = part.step(self.start + i).dense(matrices)
-            total[i, ..., : part.shape[-1]] = (one * one).sum(axis=(-2, -1))[0]
-        return total.astype(self.dtype)
+class _Factors:
+    """Factors (C, *M, B, H) times powers of two, which are to be brought near 1 together."""
 
-    def _carry_squares(self, e: Array, column: int, d: dict[int, Array]) -> Array:
-        """One carry's share of its row: e^2, and the cross terms with the weights' diagonals where they meet."""
-        inner = e
-        for read, columns in self.reads:
-            if read == column:
-                for k, gate in d.items():
-                    w = self.weights.gates[k][..., columns]
-                    inner = inner + 2 * gate * self.xp.diagonal(w, axis1=-2, axis2=-1)[..., None, :]
-        return row_dots(self.xp, e, inner)
+    def __init__(self, xp: Namespace) -> None:
+        self.xp, self.noted = xp, list[tuple[dict[Any, Array], Mapping[Any, Array]]]()
 
+    def note(self, factors: Mapping[Key, Array], powers: Mapping[Key, Array] | None = None) -> dict[Key, Array]:
+        """Factors with the exponents of what they multiply, none for 0; `bring` fills in what is returned."""
+        found = dict(factors)
+        self.noted.append((found, dict.fromkeys(found, self.xp.int32(0)) if powers is None else powers))
+        return found
 
-class RowProducts:
-    """d -> sum_i sum_kl d_ki d_li (W_k W_l^T)_ii, from row products of the weights that are computed once."""
-
-    def __init__(self, xp: Namespace, weights: dict[int, Array]) -> None:
-        self.xp = xp
-        self.grams = {
-            (k, m): ((wk * wm).sum(axis=-1) * (1 if k == m else 2))[..., None, :]
-            for k, wk in weights.items()
-            for m, wm in weights.items()
-            if k <= m
-        }
-
-    def __call__(self, d: dict[int, Array]) -> Array:
-        """d: gate -> (C, *M, B, H); returns (C, *M, B)."""
-        xp, total = self.xp, 0.0
-        first = next(iter(d.values()))
-        pair = empty(xp, first.shape, first.dtype)
-        for (k, m), gram in self.grams.items():
-            if k in d and m in d:
-                xp.multiply(d[k], d[m], out=pair)
-                total = total + linear(xp, pair, gram)
-        return total[..., 0]  # type: ignore[index]
+    def bring(self) -> Array:
+        """Take the largest exponent of each matrix (C, *M, B) out of all, and return it."""
+        xp = self.xp
+        terms = [(found, key, powers[key]) for found, powers in self.noted for key in found]
+        sizes = (xp.where(found[key] != 0, xp.frexp(found[key])[1] + power, EMPTY) for found, key, power in terms)
+        top = reduce(xp.maximum, (xp.max(size, axis=-1) for size in sizes))
+        top = xp.where(top > EMPTY, top, 0)
+        for found, key, power in terms:
+            found[key] = xp.ldexp(found[key], power - top[..., None])
+        return top
 
 
 class _Terms:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Array, Namespace, linear, namespace, quiet, to_numpy
+from ..arrays import Array, Namespace, linear, namespace, quiet, row_dots, to_numpy
 from ..cells import Activation, Cell
 from ..lazy import lazy
 from .lengths import Lengths
+
+Places = tuple[Array, ...]  # whole numbers (n,) for each axis
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,21 @@ class Trajectory:
         for k, g in enumerate(range(len(self.cell.gates))[self.cell.recurrent]):
             seen = late if self.cell.late and g == len(self.cell.gates) - 1 else early
             pre[:, g] += linear(self.xp, seen, self.weights["W_hh"][k])
+        return pre
+
+    def pre_at(self, g: int, steps: slice, places: Places) -> Array:
+        """Pre-activations of gate g at some places (C, *M, B, H) of a range of steps, (n,), without all others."""
+        xp, cell, weights = self.xp, self.cell, self.weights
+        models, unit = places[1:-2], (*places[1:-2], places[-1])
+        gates, pre = range(len(cell.gates)), weights["b_h"][g][unit]
+        if g in gates[cell.driven]:
+            x = self.x[steps]
+            of_x = (places[0], *(m * (n > 1) for m, n in zip(models, x.shape[1:-2], strict=True)), places[-2])
+            pre = pre + row_dots(xp, x[of_x], weights["W_xh"][gates[cell.driven].index(g)][unit])
+        if g in gates[cell.recurrent]:
+            early, late = self.seen(steps)
+            seen = late if late is not None and g == len(gates) - 1 else early
+            pre = pre + row_dots(xp, seen[places[:-1]], weights["W_hh"][gates[cell.recurrent].index(g)][unit])
         return pre
 
     def seen(self, steps: slice) -> tuple[Array, Array | None]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..arrays import Array, namespace
 from ..cells import Activation, Cell
-from ..engine.linearize import partials, slope_at
+from ..engine.linearize import known, partials, slope_at
 from ..engine.scaled import Scaled, stacked
 from ..lazy import lazy
 
@@ -108,7 +108,7 @@ class TreeCell:
     def _slope(self, n: int, gates: Array, pre: Array) -> Array | None:
         """phi' of the n-th of a node's own gates."""
         columns, phi = self.columns(n), self.cell.nonlinearities[self.own[n]]
-        return slope_at(namespace(gates), phi, gates[..., columns], lambda: pre[..., columns])
+        return slope_at(namespace(gates), phi, gates[..., columns], known(pre[..., columns]))
 
     def by_gate(self, own: Scaled, edge: Scaled | None = None) -> Scaled:
         """Gradients (*M, gates * H, ...) of gates as they stand here -> (G, *M, H, ...), as parameters are.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..arrays import Array, Namespace, linear, namespace, outer_sum
-from ..engine.linearize import slope_at
+from ..engine.linearize import known, slope_at
 from ..engine.scaled import Scaled, map_rows, side_by_side, stacked, sum_products, sum_rows
 from .base import ScaledParams
 from .tree_cell import TreeCell
@@ -116,7 +116,7 @@ class TreeSweep:
     def _edge_terms(self) -> tuple[Array, Array]:
         """What the adjoint of a parent's old c is multiplied by, for that of the edge's gate and of the child's c."""
         record, gates = self.record, self.record.edge_gates
-        slope = slope_at(self.xp, self.cell.forgetting, gates, lambda: record.edge_pre)
+        slope = slope_at(self.xp, self.cell.forgetting, gates, known(record.edge_pre))
         c = record.new[..., self.levels.children, self.cell.columns(self.cell.kept[0])]
         return (c if slope is None else slope * c), gates
 

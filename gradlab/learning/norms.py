@@ -67,9 +67,10 @@ def largest(array: Array) -> float:
 
 
 def row_norms(array: Array) -> Array:
-    """Norms along the last axis, which stays as 1; the squares of huge entries overflow."""
-    xp = namespace(array)
-    return xp.sqrt(row_dots(xp, array, array))[..., None]
+    """Norms along the last axis, which stays as 1; no square under- or overflows."""
+    xp, scaled = namespace(array), Scaled.of(array, -1)
+    squares = row_dots(xp, scaled.mantissas, scaled.mantissas)
+    return xp.ldexp(xp.sqrt(squares)[..., None], scaled.exponents)
 
 
 def angle(a: Array, norm_a: Norm, b: Array, norm_b: Norm) -> float:

@@ -22,11 +22,11 @@ from ..engine.trajectory import Trajectory
 from ..errors import InputError, echo
 from ..wording import counted
 from .qr_frame import LONGEST, Frame, Operator
-from .spectrum import LyapunovSpectrum, sample_mean, spectrum
+from .spectrum import LyapunovSpectrum, spectrum
 
 PIECE = 64  # steps whose Jacobians are held at a time
 PIECE_VALUES = 2**22  # numbers of one state-sized array over a piece
-RUNNING = 64  # finite-time means kept, at least, where there are as many
+RUNNING = 64  # sums kept along the way, at least, where there are as many
 WARMUP, UNKNOWN_WARMUP = 1000, 100  # default steps not counted: at most; where nobody knows how many will come
 
 Progress = Callable[[float], None]
@@ -229,7 +229,7 @@ def _times(xp: Namespace, matrix: Array, vectors: Array) -> Array:
 
 
 class _Run:
-    """Sums of ln |R_ii| over the counted steps, and finite-time means along the way, in constant memory."""
+    """Sums of ln |R_ii| over the counted steps, kept along the way, in constant memory."""
 
     def __init__(self, frame: Frame, warmup: int | None, total: int | None, on_progress: Progress | None) -> None:
         self.frame, self.total, self.on_progress = frame, total, on_progress
@@ -239,7 +239,7 @@ class _Run:
         self.sums = frame.xp.zeros(frame.dead.shape, dtype=frame.xp.float64)
         self.counted = frame.xp.zeros(frame.dead.shape[1:], dtype=frame.xp.float64)
         self.done = self.intervals = 0
-        self.spacing, self.marks = 1, list[tuple[int, np.ndarray]]()
+        self.spacing, self.marks = 1, list[tuple[int, np.ndarray, np.ndarray]]()
 
     @property
     def steps(self) -> int:
@@ -270,31 +270,26 @@ class _Run:
             self.on_progress(self.done / self.total)
 
     def _mark(self) -> None:
-        """Keep the finite-time means; of too many, every second."""
-        self.marks.append((self.steps, sample_mean(self._rates())))
+        """Keep the sums so far; of too many, every second."""
+        self.marks.append((self.steps, to_numpy(self.sums).copy(), to_numpy(self.counted).copy()))
         if len(self.marks) >= 2 * RUNNING:
             self.marks, self.spacing = self.marks[1::2], 2 * self.spacing
 
-    def _rates(self) -> np.ndarray:
-        """Each sample's finite-time exponents (K, *M, B); NaN where nothing was counted."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            counted = to_numpy(self.counted)
-            return np.where(counted > 0, to_numpy(self.sums) / counted, np.nan)
-
     def result(self) -> LyapunovSpectrum:
         """The spectrum, with its errors and remarks."""
-        samples = self._rates()
-        if np.isnan(samples).all(axis=-1).any():
+        if (to_numpy(self.counted) == 0).all(axis=-1).any():
             raise InputError(
                 f"no step is left to count: {counted(self.done, 'step')}, the first {self.warmup} of which are "
                 "warmup; use a smaller warmup or more steps",
                 "warmup",
             )
         if self.marks[-1][0] < self.steps:
+            if self.steps - self.marks[-1][0] < self.spacing / 2:
+                self.marks.pop()
             self._mark()
-        times, running = (np.array(column) for column in zip(*self.marks, strict=True))
-        complete = len(samples) == self.frame.size
-        return spectrum(samples, times, running, complete, self.warmup, self.steps / self.intervals, self._notes())
+        times, sums, counts = (np.array(column) for column in zip(*self.marks, strict=True))
+        every = self.steps / self.intervals
+        return spectrum(times, sums, counts, self.frame.size, self.warmup, every, self._notes())
 
     def _notes(self) -> list[str]:
         frame = self.frame

@@ -31,9 +31,10 @@ class ProductNorms:
     """ln ||d state_t / d state_r|| at r = s..t, index r - s.
 
     frobenius (t-s+1, *M, n); spectral (the same shape, None where it was not asked for or with probes) and its relative
-    residual, within which there is a singular value: very likely the largest, and never more than that. method: "exact"
-    or "subset" (exact, for `samples` only), or "probes", an estimate of the Frobenius norm with the standard error
-    `stderr` of its logarithm. samples: the n samples computed.
+    residual. Up to S H = 64 that bounds the spectral norm's error. Beyond it does not: there is a singular value within
+    it, very likely the largest and never more than that. method: "exact" or "subset" (exact, for `samples` only), or
+    "probes", an estimate of the Frobenius norm with the standard error `stderr` of its logarithm. samples: the n
+    samples computed.
     """
 
     frobenius: Array

@@ -18,6 +18,7 @@ LIMITS = {4: 1e2, 8: 1e6}  # of max |R_ii| / min |R_ii|, by bytes of a number
 MAGNITUDES = {4: 1e15, 8: 1e150}  # beyond them, and their inverses, squares may leave the range
 SAFETY = 0.7  # share of the limit, in logarithms, that the next interval aims at
 LONGEST = 256  # steps between two orthonormalisations, at most
+CHOSEN = 16  # the same where nobody asked for more, so that short runs have parts to compare
 ROUNDINGS = 16 * float(np.finfo(np.float64).eps)  # of a dependent column, times the number of its entries
 
 Operator = Callable[[Array], Array]  # vectors (K, S, *M, B, H) -> J times each of them
@@ -111,7 +112,7 @@ class Frame:
     def _lengthen(self, n: int, strain: float) -> None:
         if self.every is None:
             at_least = self.interval if n < self.interval else 1  # an interval cut short says little of a whole one
-            self.interval = max(at_least, min(2 * n, self._fitting(n, strain)))
+            self.interval = max(at_least, min(2 * n, CHOSEN, self._fitting(n, strain)))
 
 
 def _orthonormal(xp: Namespace, columns: Array) -> tuple[Array, Array]:

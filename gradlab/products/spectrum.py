@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from ..wording import counted
+from .time_errors import FEWEST, SLOW, TimeErrors
 
-BLOCKS = 20  # of time, from which the standard error of a single sample comes
-DRIFT = 0.005  # nats per step between the halves of a converged run
+DRIFT, SMALL = 1e-3, 0.1  # of a converged run: the start's share of an exponent, or of 0.1 nats per step
+DOUBT = 0.01  # probability that a run that does not drift is said to
 PRECISION = 0.01  # of its standard errors: nats per step, or the share of an exponent below -1
 
 
@@ -18,12 +20,13 @@ PRECISION = 0.01  # of its standard errors: nats per step, or the share of an ex
 class LyapunovSpectrum:
     """Lyapunov exponents in nats per step, in host memory; M: model axes.
 
-    exponents (K, *M): means over samples, largest first; -inf where a Jacobian is singular. stderr (K, *M): theirs,
-    over samples, or over blocks of time where there is one sample. samples (K, *M, B): each sample's own.
+    exponents (K, *M): means over samples, largest first; -inf where a Jacobian is singular. stderr (K, *M): theirs, of
+    chance (over samples and over time, whose correlation counts) and of what the start may have left; NaN of too few
+    steps. samples (K, *M, B): each sample's own.
     running (R, K, *M): finite-time means over the first running_steps (R,) counted steps. steps: counted, after
     `warmup`. every: mean number of steps between orthonormalisations. kaplan_yorke (*M): dimension; entropy_rate (*M):
     sum of the positive exponents (Pesin); both are NaN where K exponents do not suffice.
-    converged: whether both halves of the run agree and standard errors are small. notes: what to know besides.
+    converged: whether both halves of the run agree within their errors, which are small. notes: what to know besides.
     """
 
     exponents: np.ndarray
@@ -81,25 +84,27 @@ def entropy_rate(exponents: np.ndarray, complete: bool = True) -> np.ndarray:
 
 
 def spectrum(
-    samples: np.ndarray,
     times: np.ndarray,
-    running: np.ndarray,
-    complete: bool,
+    sums: np.ndarray,
+    counts: np.ndarray,
+    size: int,
     warmup: int,
     every: float,
     notes: list[str],
 ) -> LyapunovSpectrum:
-    """The spectrum of each sample's exponents (K, *M, B), NaN where there are none, and of finite-time means.
+    """The spectrum from sums of ln |R_ii| (R, K, *M, B) over the first times (R,) steps, the last of which are all.
 
-    running (R, K, *M) after times (R,), the last of which is the whole run; complete: whether K is all there are.
+    counts (R, *M, B): the steps that they are of, 0 where a sample has none; size: how many exponents there are.
     """
-    order = np.argsort(-sample_mean(samples), axis=0, kind="stable")
-    samples = np.take_along_axis(samples, order[..., None], axis=0)
-    running = np.take_along_axis(running, order[None], axis=1)
-    exponents = sample_mean(samples)
-    stderr = _block_error(times, running) if samples.shape[-1] == 1 else _sample_error(samples)
+    order = np.argsort(-sample_mean(_rates(sums[-1], counts[-1])), axis=0, kind="stable")
+    sums = np.take_along_axis(sums, order[None, ..., None], axis=1)
+    samples, running = _rates(sums[-1], counts[-1]), sample_mean(_rates(sums, counts[:, None]))
+    with np.errstate(invalid="ignore"):
+        errors = TimeErrors(np.diff(sums, axis=0, prepend=0.0), np.diff(counts, axis=0, prepend=0.0), size)
+    exponents, stderr = running[-1], np.fmax(errors.total, _sample_error(samples))
+    complete = len(exponents) == size
     dimension, entropy = kaplan_yorke(exponents, complete), entropy_rate(exponents, complete)
-    doubts = _doubts(exponents, stderr, times, running)
+    doubts = _doubts(exponents, stderr, errors)
     return LyapunovSpectrum(
         exponents=exponents,
         stderr=stderr,
@@ -114,6 +119,12 @@ def spectrum(
         converged=not doubts,
         notes=[*doubts, *_remarks(exponents, dimension, entropy), *notes],
     )
+
+
+def _rates(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Finite-time exponents; NaN where nothing was counted."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(counts > 0, sums / counts, np.nan)
 
 
 def _remarks(exponents: np.ndarray, dimension: np.ndarray, entropy: np.ndarray) -> list[str]:
@@ -145,42 +156,36 @@ def _deviation(samples: np.ndarray) -> np.ndarray:
 
 
 def _sample_error(samples: np.ndarray) -> np.ndarray:
-    return _deviation(samples) / np.sqrt((~np.isnan(samples)).sum(axis=-1))
+    with np.errstate(invalid="ignore"):
+        return _deviation(samples) / np.sqrt((~np.isnan(samples)).sum(axis=-1))
 
 
-def _block_error(times: np.ndarray, running: np.ndarray) -> np.ndarray:
-    """Standard error (K, *M) of means over time, from the means of consecutive blocks; NaN for a single block."""
-    edges = np.unique(np.linspace(0, len(times), min(BLOCKS, len(times)) + 1).astype(int))
-    t = np.concatenate([[0], times])[edges]
-    axes = (slice(None), *(None,) * (running.ndim - 1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sums = np.concatenate([np.zeros_like(running[:1]), running * times[axes]])[edges]
-        blocks = np.diff(sums, axis=0) / np.diff(t)[axes]
-        weights = (np.diff(t) / t[-1])[axes]
-        off = blocks - running[-1]
-        return np.sqrt((weights * off * off).sum(axis=0) / (len(blocks) - 1))
-
-
-def _doubts(exponents: np.ndarray, stderr: np.ndarray, times: np.ndarray, running: np.ndarray) -> list[str]:
+def _doubts(exponents: np.ndarray, stderr: np.ndarray, errors: TimeErrors) -> list[str]:
     """Why the spectrum may not have converged: halves of the run that differ, large or unknown standard errors."""
-    finite, half = np.isfinite(exponents), int(np.searchsorted(times, times[-1] / 2))
-    if half + 1 >= len(times) or np.isnan(stderr[finite]).any():
+    finite, there = np.isfinite(exponents), errors.rates.size
+    if len(errors.sums) < FEWEST or np.isnan(stderr[finite]).any():
         return ["too few steps to tell whether the exponents have converged; use more"]
     with np.errstate(invalid="ignore"):
-        drift = np.abs(running[half] - running[-1]) * times[-1] / (times[-1] - times[half])
-        error = np.fmax(stderr, _block_error(times, running))  # few samples say little of it
-        drifting = finite & (drift > DRIFT + 6 * error)  # the difference of the halves has twice the error
+        unlikely = NormalDist().inv_cdf(1 - DOUBT / (2 * there)) * errors.chance
+        matters = errors.bias > DRIFT * np.maximum(np.abs(exponents), SMALL)
+        drifting = finite & (np.abs(errors.drift) > unlikely) & matters
+        slow = finite & (errors.slowness > SLOW)
         wide = finite & (stderr > PRECISION * np.maximum(np.abs(exponents), 1.0))
     doubts = []
     if drifting.any():
-        largest = drift[drifting].max()
+        largest = 2 * np.abs(errors.drift[drifting]).max()
         doubts.append(
             f"{drifting.sum()} of {counted(finite.size, 'exponent')} {'drifts' if drifting.sum() == 1 else 'drift'}: "
-            f"the halves of the run differ by {largest:.2g}"
+            f"the halves of the run differ by {largest:.2g} per step"
+        )
+    if slow.any():
+        doubts.append(
+            f"{slow.sum()} of {counted(finite.size, 'exponent')} {'varies' if slow.sum() == 1 else 'vary'} so slowly "
+            f"that the past is felt for {errors.slowness[slow].max():.0%} of the run"
         )
     if wide.any():
         doubts.append(
             f"{wide.sum()} of {counted(finite.size, 'standard error')} {'is' if wide.sum() == 1 else 'are'} above "
-            f"{PRECISION:g} or 1 %, up to {stderr[wide].max():.2g}"
+            f"{PRECISION:g} or 1 %, up to {stderr[wide].max():.2g} per step"
         )
-    return [f"{doubt} per step; use more steps" for doubt in doubts]
+    return [f"{doubt}; use more steps" for doubt in doubts]

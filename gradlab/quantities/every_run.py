@@ -76,8 +76,9 @@ def input_drive(run: Recording) -> Array:
     drive = traj.weights["b_h"][cell.gates.index(cell.candidate)][..., None, :] + 0 * traj.x[..., :1]
     if cell.candidate in cell.driven_gates:
         drive = drive + linear(xp, traj.x, traj.weights["W_xh"][cell.driven_gates.index(cell.candidate)])
-    squares = xp.square(drive.astype(xp.float64)).mean(axis=-1)
-    return xp.sqrt(traj.lengths.mean(squares, (0, -1)))
+    scaled, largest = over_largest(xp, traj.lengths.keep(drive).astype(xp.float64), (0, -2, -1))
+    squares = (scaled * scaled).mean(axis=-1)
+    return xp.sqrt(traj.lengths.mean(squares, (0, -1))) * largest[0, ..., 0, 0]
 
 
 @quantity(("time", "state", "*"), "rms s_t")

@@ -69,7 +69,7 @@ def log_product_spectral(run: Recording) -> Array:
 
 @quantity(("time", "*", "sample"), "residual", request="products", applies=is_exact)
 def product_residual(run: Recording) -> Array:
-    """Relative residual of the product's spectral norm, which bounds its error."""
+    """Relative residual of the product's spectral norm; up to 64 state variables it bounds the error."""
     return _at_times(run, products(run).residual)
 
 

@@ -9,7 +9,7 @@ import pytest
 from gradlab import to_numpy
 from gradlab.errors import InputError
 from gradlab.learning.clipping import CLIPPERS, make_clipper
-from gradlab.learning.norms import Norm
+from gradlab.learning.norms import Norm, row_norms
 
 from ..contract import EPS, LIBRARIES, each_dtype, each_library, each_way
 
@@ -139,6 +139,13 @@ def test_agc_lets_weights_leave_zero():
     params, grads = {"b": np.zeros((2, 3))}, {"b": np.full((2, 3), 7.0)}
     found = make_clipper("agc").clip(params, grads)
     np.testing.assert_allclose(np.linalg.norm(found.grads["b"], axis=-1), 1e-5, rtol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**700])
+def test_norms_of_rows_of_any_magnitude(scale):
+    rows = np.random.default_rng(0).normal(size=(3, 4))
+    np.testing.assert_array_equal(row_norms(scale * rows), scale * row_norms(rows))
+    assert not row_norms(np.zeros((2, 3))).any()
 
 
 def test_agc_clips_each_model_as_if_alone():

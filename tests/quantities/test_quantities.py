@@ -98,6 +98,14 @@ def test_without_saturated_units_the_share_is_zero_and_unknown_beyond_the_longes
     assert np.isnan(ds.gate_saturation[:, 9:]).all()
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_the_squares_of_an_input_neither_under_nor_overflow(scale):
+    own = network("elman")
+    own["params"]["b_h"] *= 0
+    usual, own["x"] = gradlab.analyze(**own).input_drive, scale * own["x"]
+    np.testing.assert_allclose(gradlab.analyze(**own).input_drive / scale, usual, rtol=1e-12)
+
+
 @each_cell
 @pytest.mark.parametrize("lengths", [None, np.array([21, 9, 16, 4])], ids=["full", "lengths"])
 @pytest.mark.parametrize("models", [(), (3,)], ids=["one", "models"])

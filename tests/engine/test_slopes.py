@@ -1,0 +1,78 @@
+"""Slopes of units of all degrees of saturation, and pre-activations at a few places."""
+
+import numpy as np
+import pytest
+
+import gradlab
+from gradlab.arrays import to_numpy
+from gradlab.cells import ACTIVATIONS, CELLS, make_cell
+from gradlab.engine import linearize as linearization
+from gradlab.engine.linearize import linearize
+
+from ..contract import LIBRARIES, each_dtype, each_library, each_way, random_problem
+
+BOUND = {"float32": 2e-5, "float64": 5e-12}  # as said beside `linearize.SATURATED`
+EXACT = {
+    "tanh": lambda a: 4 * np.exp(-2 * a) / (1 + np.exp(-2 * a)) ** 2,
+    "sigmoid": lambda a: np.exp(-a) / (1 + np.exp(-a)) ** 2,
+    "softsign": lambda a: 1 / (1 + a) ** 2,
+}
+
+
+def test_all_that_saturate_are_tested():
+    assert {name for name, phi in ACTIVATIONS.items() if phi.saturates} == set(EXACT)
+
+
+@each_library
+@each_dtype
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("calm", [1, 200], ids=["many", "few"])
+def test_the_error_of_a_slope_is_bounded(name, dtype, library, calm):
+    """Of one unit whose pre-activation is its input, alone or among many that are not saturated."""
+    xp, cell = LIBRARIES[library](), make_cell("elman", input_size=1, hidden_size=1, activation=name)
+    a = np.concatenate(
+        [np.geomspace(1e-3, 1e6 if name == "softsign" else 40, 3000), np.zeros(3000 * (calm - 1))]
+    ).astype(dtype)
+    params = {"W_xh": np.ones((1, 1, 1)), "W_hh": np.zeros((1, 1, 1)), "b_h": np.zeros((1, 1))}
+    traj = gradlab.unroll(
+        cell, {n: xp.asarray(p.astype(dtype)) for n, p in params.items()}, xp.asarray(a[None, :, None])
+    )
+    with np.errstate(under="ignore"):
+        error = np.abs(to_numpy(linearize(traj, 0, 1).slopes[0])[0, :, 0] / EXACT[name](a.astype(np.longdouble)) - 1)
+    assert error.max() < BOUND[dtype]
+    level = 1 - linearization.SATURATED[np.dtype(dtype).itemsize]
+    assert error[to_numpy(traj.states)[1, 0, :, 0] > level].max() < 8 * np.finfo(dtype).eps
+    assert ("pre" in vars(traj)) == (calm == 1)
+
+
+@each_way
+@pytest.mark.parametrize("name", CELLS)
+def test_pre_activations_at_a_few_places(name, library, dtype, models):
+    problem = random_problem(name, models).moved(LIBRARIES[library](), dtype)
+    traj = problem.unroll()
+    xp, rng = traj.xp, np.random.default_rng(0)
+    for steps in (slice(None), slice(1, 4), slice(0, 5, 2)):
+        for g in range(len(traj.cell.gates)):
+            whole = traj.pre[steps, g]
+            places = tuple(xp.asarray(rng.integers(0, n, 7)) for n in whole.shape)
+            found = to_numpy(traj.pre_at(g, steps, places))
+            np.testing.assert_allclose(found, to_numpy(whole[places]), rtol=0, atol=100 * np.finfo(dtype).eps)
+
+
+def test_models_that_share_an_input():
+    cell = make_cell("gru", input_size=2, hidden_size=3)
+    traj = gradlab.unroll(cell, cell.init(0, models=(4,)), np.random.default_rng(0).normal(size=(5, 1, 2, 2)))
+    places = np.nonzero(np.ones(traj.pre[:, 0].shape))
+    np.testing.assert_allclose(traj.pre_at(1, slice(None), places), traj.pre[:, 1].ravel(), atol=1e-12)
+
+
+@pytest.mark.parametrize("few", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_gradients_do_not_depend_on_where_slopes_come_from(name, few, monkeypatch):
+    problem = random_problem(name, sizes=(40, 3, 2, 5))
+    expected = problem.bptt()
+    monkeypatch.setattr(linearization, "FEW", few)
+    monkeypatch.setattr(linearization, "SATURATED", {4: 0.9, 8: 0.9})
+    found = problem.bptt()
+    for key, value in expected.params.items():
+        np.testing.assert_allclose(found.params[key], value, rtol=1e-9, atol=1e-12)
