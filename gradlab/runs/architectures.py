@@ -27,7 +27,7 @@ from ..layers import (
 )
 from ..wording import counted
 from .build import build, cell_of, draw_options, moved
-from .network_input import network_input
+from .network_input import NetworkInput, network_input
 from .networks import Network
 from .probe import unit_vectors
 
@@ -45,15 +45,14 @@ def network_of(config: RunConfig, samples: int | None = None, **how: Any) -> Net
     net = network(config, config.input_size if whole.vocabulary else whole.x.shape[-1], whole.vocabulary)
     params = net.init(config.seed, dtype=config.dtype, device=config.device)
     x = xp.asarray(given.x) if given.vocabulary else moved(given.x, config.dtype, xp)
-    losses = _losses(config, next(iter(params.values())), whole.x.shape[:2], samples) if acts_everywhere(config) else {}
+    losses = _losses(config, next(iter(params.values())), whole, samples) if acts_everywhere(config) else {}
     return Network(net, params, x, given.trees, seed=config.seed, **losses, **how)
 
 
-def _losses(config: RunConfig, like: Array, places: tuple[int, int], samples: int | None) -> dict[str, Array]:
+def _losses(config: RunConfig, like: Array, whole: NetworkInput, samples: int | None) -> dict[str, Array]:
     """A loss at every place, and the probe where a loss at the end alone would be read."""
-    shape = (*places, width(config))
-    every = unit_vectors(like, config.seed, shape)[:, :samples]
-    read, tape = reader(config).forward({}, every)
+    every = unit_vectors(like, config.seed, (*whole.x.shape[:2], width(config)))[:, :samples]
+    read, tape = reader(config).forward({}, every, whole.first(samples).trees)
     probe, _ = reader(config).backward({}, tape, unit_vectors(like, config.seed, read.shape))
     return {"dL_dy": every, "probe": probe}
 

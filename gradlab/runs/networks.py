@@ -61,18 +61,23 @@ def analyze_network(given: Network) -> xr.DataTree:
     _require_usable(tapes, y)
     dx, _ = given.net.backward_scaled(given.params, tape, _probe(given, y), Pass(observe=Recorder))
     probed = acting = {name: _found(t, given) for name, t in tapes.items()}
+    with quiet():  # all that is the probe's, before another loss takes its place in the tapes
+        root = _root(given, y, tape, dx)
+        places: dict[str, dict[str, Any]] = {}
+        for place in Place("", given.net, given.params, tape, given.lengths).within():
+            places.setdefault(_path(place.path), {}).update(
+                recorded(place, y, given.record)
+            )  # a Residual has its layer's
     if given.dL_dy is not None:
         require_shape("dL_dy", given.dL_dy, tuple(y.shape))
         given.net.backward_scaled(given.params, tape, given.dL_dy, Pass(observe=Recorder))
         acting = {name: _found(t, given) for name, t in tapes.items()}
     with quiet():
         cells = {_path(name): _node(t, probed[name], acting[name], given) for name, t in tapes.items()}
-        nodes: dict[str, xr.Dataset] = {}
-        for place in Place("", given.net, given.params, tape, given.lengths).within():
-            path, found = _path(place.path), recorded(place, y, given.record)
-            if found or path in cells:
-                nodes[path] = nodes.get(path, cells.get(path, xr.Dataset())).assign(found)
-    return xr.DataTree.from_dict({"/": _root(given, y, tape, dx), **_with_parents(nodes)})
+    nodes = {
+        path: cells.get(path, xr.Dataset()).assign(found) for path, found in places.items() if found or path in cells
+    }
+    return xr.DataTree.from_dict({"/": root, **_with_parents(nodes)})
 
 
 def _require_names(given: Network) -> None:

@@ -131,9 +131,29 @@ def test_a_loss_everywhere_acts_on_all_places():
     xr.testing.assert_allclose(found.log_input_share, alone.log_input_share)  # the verdict's probe is the same
 
 
-def test_a_loss_everywhere_leaves_the_verdict_of_both_directions_as_it_is():
-    found, alone = (gradlab.analyze(config_of("both directions", loss=loss)) for loss in ("every", "last"))
-    xr.testing.assert_allclose(found.log_input_share, alone.log_input_share)
+SHORT = "the cat saw a dog and the dog saw a cat then " * 20
+TREES = "(1 (2 a) (3 b))\n(1 (2 (3 a) (4 c)) (5 b))\n(0 (1 c) (2 (1 b) (2 a)))\n" * 4
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """A text and a bank of trees of unequal sizes, as configurations of words."""
+    for name, content in {"words": SHORT, "trees": TREES}.items():
+        (tmp_path / f"{name}.txt").write_text(content)
+    return {
+        "words": {"input": str(tmp_path / "words.txt"), "tokens": "word"},
+        "trees": {"input": str(tmp_path / "trees.txt"), "architecture": "tree"},
+    }
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "words", "trees"])
+def test_a_loss_everywhere_leaves_all_that_is_the_probes_as_it_is(name, texts):
+    own = NETWORKS.get(name) or texts[name]
+    found, alone = (gradlab.analyze(RunConfig(**TINY | own, loss=loss)) for loss in ("every", "last"))
+    xr.testing.assert_allclose(found.to_dataset(), alone.to_dataset())
+    assert [row.path for row in rows(found)] == [row.path for row in rows(alone)]
+    for one, other in zip(rows(found), rows(alone), strict=True):
+        np.testing.assert_allclose(one.logs, other.logs, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["stack", "both directions and attention"])
