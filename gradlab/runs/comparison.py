@@ -107,9 +107,18 @@ class Plan:
         ]
 
     @lazy
-    def parameters(self) -> list[int]:
-        """Of each run."""
-        return [parameter_count(run) for run in self.runs.values()]
+    def parameters(self) -> list[float]:
+        """How many each run has; NaN for one that is unreadable."""
+        return [math.nan if isinstance(count, InputError) else float(count) for count in self._counts]
+
+    @lazy
+    def unreadable(self) -> dict[str, InputError]:
+        """Label of each run whose parameters cannot be counted, as a file of it cannot be used -> why."""
+        return {name: e for name, e in zip(self.runs, self._counts, strict=True) if isinstance(e, InputError)}
+
+    @lazy
+    def _counts(self) -> list[int | InputError]:
+        return [_count(run) for run in self.runs.values()]
 
     def of_run(self, n: int) -> list[RunConfig]:
         """The n-th run with each of its seeds."""
@@ -118,6 +127,13 @@ class Plan:
     def dataset(self, found: Found) -> xr.Dataset:
         """What is there so far, as `compare` returns it; seeds that are missing are NaN."""
         return _dataset(self, [[found.get(seed) for seed in self.of_run(n)] for n in range(len(self.runs))])
+
+
+def _count(run: RunConfig) -> int | InputError:
+    try:
+        return parameter_count(run)
+    except InputError as error:
+        return error
 
 
 def plan(
@@ -138,7 +154,7 @@ def plan(
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise InputError(f"seeds: expected a whole number from 1 on, got {echo(seeds)}", "seeds")
     names = [str(name) for name in configs] if isinstance(configs, Mapping) else labels(given)
-    return Plan(dict(zip(names, matched(given, equal), strict=True)), int(seeds), equal)
+    return Plan(dict(zip(names, matched(given, equal, names), strict=True)), int(seeds), equal)
 
 
 def compare(
@@ -227,7 +243,7 @@ def _of_runs(chosen: Plan, there: Sequence[Sequence[Seed]]) -> dict[str, tuple[A
         "theory": ([_first(seed.theory for seed in run) for run in there], "Which theory predicts it"),
         "step_seconds": ([_least(seed.step_seconds for seed in run) for run in there], SECONDS, "linear", "s"),
         "step_bytes": ([memory(run) for run in chosen.runs.values()], BYTES, "linear", "B"),
-        "parameters": (chosen.parameters, "Number of parameters"),
+        "parameters": (chosen.parameters, "Number of parameters, NaN where they cannot be counted"),
         "hidden_size": ([run.hidden_size for run in chosen.runs.values()], "Number of units"),
         "config": ([run.model_dump_json() for run in chosen.runs.values()], "RunConfig of the first seed, as JSON"),
     }

@@ -54,7 +54,7 @@ def _row(run: xr.Dataset) -> dict[str, str]:
         "theory": factor(float(run.theory_log_rate)),
         **left,
         "at its end": f"{end} ({int(run.span)})" if end else "",
-        "parameters": f"{int(run.parameters):,}",
+        "parameters": "" if np.isnan(run.parameters) else f"{int(run.parameters):,}",
         "units": f"{int(run.hidden_size):,}",
         "step time": time_text(float(run.step_seconds)),
         "memory": f"≈{memory_text(float(run.step_bytes))}",

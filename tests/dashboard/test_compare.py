@@ -329,6 +329,21 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(calls: dict[RunConfig, F
     assert "Elman" in words(drawn["verdict"]) and calls[LSTM.replace(seed=1)].running() is False
 
 
+def test_a_run_that_cannot_be_read_is_named_and_the_others_go_on(
+    calls: dict[RunConfig, Future[Done]], own_cache: Any
+) -> None:
+    sha = store("own.csv", b"\0" * 99)
+    (own,) = address.read(f"?{urlencode([('run', f'file=own.csv&sha={sha}&steps=3&batch_size=1')])}")[0].runs
+    asked = request(own, LSTM)
+    found = draw.look(asked)
+    assert len(found.problems) == 1 and {config.cell for config in calls} == {"lstm"}
+    for config, call in calls.items():
+        call.set_result(Done(one_seed(config), 0.1))
+    drawn = draw.draw(asked, draw.look(asked))
+    assert "own.csv" in words(drawn["failure"]) and not drawn["drawn"]["more"]
+    assert words(drawn["verdict"]).startswith("■LSTM") and "not computed" in words(drawn["ranking"])
+
+
 @pytest.mark.parametrize(
     ("large", "text"),
     [

@@ -228,6 +228,25 @@ def test_one_run_is_no_sequence():
         gradlab.compare(ELMAN)
 
 
+def test_a_run_that_cannot_be_read_has_no_number_of_parameters(tmp_path):
+    (path := tmp_path / "words.csv").write_bytes(b"\0" * 99)
+    for wrong in ({"input": str(path)}, {"input": "/nowhere.csv"}, {"weights": "/nowhere.safetensors"}):
+        chosen = plan({"own": RunConfig(**SMALL, **wrong), "plain": ELMAN}, 1)
+        ds = chosen.dataset({ELMAN: one_seed(ELMAN)})
+        assert math.isnan(ds.parameters[0]) and float(ds.parameters[1]) == parameter_count(ELMAN)
+        assert ds.parameters.dtype == float and [*chosen.unreadable] == ["own"]
+        rows = {row["run"]: row["parameters"] for row in ranking_rows(ds)}
+        assert rows == {"own": "", "plain": f"{parameter_count(ELMAN):,}"} and said(ds) is not None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_run_that_cannot_be_read_is_named_where_sizes_are_equal(first):
+    runs = {"own": RunConfig(input="/nowhere.csv", **SMALL), "plain": ELMAN}
+    with pytest.raises(InputError, match="^own: .*file not found") as error:
+        plan(runs if first else dict(reversed(runs.items())), 1, "parameters")
+    assert error.value.field == "configs"
+
+
 # in order and in words
 
 
