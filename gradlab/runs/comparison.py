@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ..config import RunConfig
+from ..config.architecture import is_tree
 from ..config.labels import labels
 from ..errors import InputError, echo
 from ..lazy import lazy
@@ -141,7 +142,8 @@ def plan(
 ) -> Plan:
     """The runs under their own names, or those that tell them apart, with each run's seed + 0, 1, ...
 
-    equal: as `matched` takes it. Raises InputError for none or more than 6 runs, and for what is no RunConfig.
+    equal: as `matched` takes it. Raises InputError for none or more than 6 runs, for what is no RunConfig, and for two
+    names that read the same.
     """
     alone: object = configs
     if isinstance(alone, RunConfig):  # over which a loop would go field by field
@@ -154,6 +156,8 @@ def plan(
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise InputError(f"seeds: expected a whole number from 1 on, got {echo(seeds)}", "seeds")
     names = [str(name) for name in configs] if isinstance(configs, Mapping) else labels(given)
+    if twice := [name for n, name in enumerate(names) if name in names[:n]]:
+        raise InputError(f"configs: expected a name of its own for each run, got {echo(twice[0])} twice", "configs")
     return Plan(dict(zip(names, matched(given, equal, names), strict=True)), int(seeds), equal)
 
 
@@ -188,7 +192,7 @@ def compare(
 
 def _dataset(chosen: Plan, seeds: Sequence[Sequence[Seed | None]]) -> xr.Dataset:
     """seeds: of each run, by number."""
-    shares = _shares(seeds, max(run.steps for run in chosen.runs.values()))
+    shares = _shares(seeds, max(_lags(*each) for each in zip(chosen.runs.values(), seeds, strict=True)))
     there = [[seed for seed in run if seed is not None] for run in seeds]
     variables = {
         "log_input_share": _variable(("run", "seed", "lag"), shares, "ln of the share that reaches the input", "log"),
@@ -202,6 +206,12 @@ def _dataset(chosen: Plan, seeds: Sequence[Sequence[Seed | None]]) -> xr.Dataset
         "after": list(AFTER),
     }
     return xr.Dataset(variables, coords, _attributes(chosen))
+
+
+def _lags(run: RunConfig, seeds: Sequence[Seed | None]) -> int:
+    """How many a run has; while no seed is there as many as steps, but 1 of trees, whose levels are not yet known."""
+    known = [len(seed.share) for seed in seeds if seed is not None]
+    return max(known, default=1 if is_tree(run) else run.steps)
 
 
 def _shares(seeds: Sequence[Sequence[Seed | None]], lags: int) -> np.ndarray:

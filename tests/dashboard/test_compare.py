@@ -344,6 +344,14 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_go_on(
     assert words(drawn["verdict"]).startswith("■LSTM") and "not computed" in words(drawn["ranking"])
 
 
+def test_equal_runs_are_counted_once(calls: dict[RunConfig, Future[Done]]) -> None:
+    asked = request(SMALL, SMALL, LSTM)
+    assert draw.draw(asked, draw.look(asked))["progress"] == "0 of 4 seeds"
+    calls[SMALL].set_result(Done(one_seed(SMALL), 0.1))
+    drawn = draw.draw(asked, draw.look(asked))
+    assert (drawn["progress"], drawn["share"]) == ("1 of 4 seeds", "0.25")
+
+
 @pytest.mark.parametrize(
     ("large", "text"),
     [

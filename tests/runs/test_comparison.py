@@ -212,6 +212,7 @@ def test_runs_are_called_as_they_are_given():
         (([],), "expected 1 to 6 runs, got 0", "configs"),
         (([ELMAN] * 7,), "expected 1 to 6 runs, got 7; leave some out", "configs"),
         ((["lstm"],), "expected RunConfigs, got 'lstm'", "configs"),
+        (({1: ELMAN, "1": LSTM},), "expected a name of its own for each run, got '1' twice", "configs"),
         (([ELMAN], 0), "expected a whole number from 1 on, got 0", "seeds"),
         (([ELMAN], 2.5), "expected a whole number from 1 on, got 2.5", "seeds"),
         (([ELMAN], True), "expected a whole number from 1 on, got True", "seeds"),
@@ -308,6 +309,17 @@ def test_trees_are_told_by_what_is_left_at_their_end():
     ds = made([fading(-0.1)], [fading(-0.5, 7)], unit="level")
     assert said(ds).headline == "Gain 2 keeps most: 5 % is left 6 levels down."
     assert said(ds).details[0] == "Gain 1 keeps least: 10^-5 is left 119 levels down."
+
+
+def test_lags_of_trees_are_their_levels():
+    found = {run: one_seed(run) for run in plan([TREE, TREE.replace(tree="random")], 2).wanted}
+    for runs in ([TREE], [TREE, TREE.replace(tree="random")]):
+        chosen = plan(runs, 2)
+        own = {seed: found[seed] for seed in chosen.wanted}
+        assert chosen.dataset(own).sizes["lag"] == max(len(seed.share) for seed in own.values()) < TREE.steps
+        assert chosen.dataset({}).sizes["lag"] == 1
+    beside = plan([TREE, ELMAN.replace(steps=50)], 1)
+    assert beside.dataset({TREE: found[TREE]}).sizes["lag"] == 50
 
 
 def test_what_is_lost_between_both_ends_is_said():
