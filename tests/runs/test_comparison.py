@@ -311,6 +311,54 @@ def test_trees_are_told_by_what_is_left_at_their_end():
     assert said(ds).details[0] == "Gain 1 keeps least: 10^-5 is left 119 levels down."
 
 
+def test_no_run_loses_most_that_reaches_farthest_too():
+    alike = said(made([fading(-0.50), fading(-0.54)], [fading(-0.51), fading(-0.55)], seeds=2))
+    assert "reach farthest" in alike.headline and "loses most" not in " ".join(alike.details)
+    same = said(made([fading(-0.5)], [fading(-0.5)]))
+    assert "reach farthest" in same.headline and "loses most" not in " ".join(same.details)
+    third = made(*([fading(rate)] for rate in (-0.5, -0.5, -0.9)))
+    assert said(third).details[-2].startswith("Gain 3 loses most: x0.41 per step back")
+
+
+@pytest.mark.parametrize(
+    ("rates", "headline", "details"),
+    [
+        ([0.9, 1.5], "Every gradient explodes, least that of gain 1: 10^2 is left 6 levels down.", []),
+        ([-0.9], "Elman: the gradient vanishes, x0.41 per level down.", []),
+        ([0.9], "Elman: the gradient explodes, x2.46 per level down.", []),
+        ([-0.9, -0.9], "Gain 1 keeps most: 0.45 % is left 6 levels down.", []),
+        (
+            [-0.9, 1.5, 1.6, 1.7, -1.5],
+            "Gain 1 keeps most: 0.45 % is left 6 levels down.",
+            ["Gain 5 keeps least: 0.012 % is left 6 levels down.", "Gain 4, gain 3 and gain 2 explode."],
+        ),
+    ],
+)
+def test_trees_in_words(rates, headline, details):
+    found = said(made(*([fading(rate, 7)] for rate in rates), unit="level"))
+    assert found.sentences == [headline, *details, "1 seed of each."]
+
+
+@pytest.mark.parametrize("unit", ["step", "level"])
+def test_exactly_nothing_left_has_its_sentence(unit):
+    dead, back = np.append(fading(-0.1, 15), [-np.inf] * 5), {"step": "steps back", "level": "levels down"}[unit]
+    alone = said(made([dead], unit=unit))
+    assert alone.headline == f"Elman: of the gradient nothing is left 19 {back}." and alone.word == "vanishing"
+    both = said(made([dead], [dead], unit=unit))
+    assert both.sentences == ["Gain 1 and gain 2 keep nothing of the gradient.", "1 seed of each."]
+    beside = said(made([dead], [fading(0.5, 20)], unit=unit))
+    assert beside.sentences[:2] == ["Gain 1 keeps nothing of the gradient.", "Gain 2 explodes."]
+    live = said(made([dead], [fading(-0.5, 20)], unit=unit))
+    assert live.headline.startswith("Gain 2 keeps most" if unit == "level" else "Gain 2 reaches farthest")
+
+
+def test_where_some_seeds_have_nothing_left_the_middle_one_tells():
+    dead = np.append(fading(-0.1, 15), [-np.inf] * 5)
+    ds = made([dead, dead, fading(-0.1, 20)], [dead, fading(-0.2, 20), fading(-0.3, 20)], seeds=3)
+    assert said(ds).headline == "Gain 2 keeps most: 0.33 % is left 19 steps back."
+    assert said(ds).details[0] == "Gain 1 keeps least: nothing is left 19 steps back."
+
+
 def test_lags_of_trees_are_their_levels():
     found = {run: one_seed(run) for run in plan([TREE, TREE.replace(tree="random")], 2).wanted}
     for runs in ([TREE], [TREE, TREE.replace(tree="random")]):
