@@ -112,7 +112,7 @@ def curve_rows(ds: xr.Dataset) -> list[dict[str, str]]:
 def said(ds: xr.Dataset) -> Said | None:
     """Which run reaches farthest, from the numbers; None while nothing is known of any.
 
-    Which keeps most to its end, where one goes over trees, whose levels are fewer than steps, or where no slope is left.
+    Which keeps most to its end, where one goes over trees, whose levels are fewer than steps, or no slope is left.
     """
     known = [n for n in order(ds) if not math.isnan(ds.slope.values[n])]
     if not known:
