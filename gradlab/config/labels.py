@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
 from ..cells import CELLS
 from ..wording import counted, exact_text
 from . import Config, RunConfig, controls
-from .architecture import drawn, has_cell, is_tree
+from .architecture import has_cell, is_tree
 from .links import file_name, is_file
 
 WORDS = {"norm": "{}-LN", "attention": "{} attention", "tree": "{} tree"}  # of names that say little alone
@@ -34,8 +35,10 @@ def setting_text(name: str, value: Any, of: type[Config] = RunConfig) -> str:
 
 
 def kind_text(config: RunConfig) -> str:
-    """What network a run is of: "LSTM", "LSTM, balanced tree", "transformer"."""
-    if not has_cell(config) and drawn(config):
+    """What network a run is of: "LSTM", "LSTM, balanced tree", "transformer"; of own weights the file's name."""
+    if config.weights is not None:
+        return file_name(config.weights)
+    if not has_cell(config):
         return setting_text("architecture", config.architecture)
     cell = setting_text("cell", config.cell)
     return f"{cell}, {setting_text('tree', config.tree)}" if is_tree(config) else cell
@@ -49,14 +52,18 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
     """
     kinds = [kind_text(config) for config in configs]
     groups = {kind: [run for run, other in zip(configs, kinds, strict=True) if other == kind] for kind in kinds}
-    texts = [_label(run, kind, groups) for run, kind in zip(configs, kinds, strict=True)]
-    numbers = [texts[:n].count(text) + 1 for n, text in enumerate(texts)]
-    return [text if number == 1 else f"{text} ({number})" for text, number in zip(texts, numbers, strict=True)]
+    names: list[str] = []
+    for run, kind in zip(configs, kinds, strict=True):
+        text = _label(run, kind, groups)
+        numbered = (f"{text} ({number})" for number in count(2))
+        names.append(next(name for name in chain([text], numbered) if name not in names))
+    return names
 
 
 def _label(config: RunConfig, kind: str, groups: Mapping[str, Sequence[RunConfig]]) -> str:
     """The kind, unless all are of it; what is not as by default, or where everything is, all that is told apart."""
-    differing = [name for name in controls() if len({getattr(run, name) for run in groups[kind]}) > 1]
+    others = [name for name in controls() if name != "weights"]  # whose file is the kind
+    differing = [name for name in others if len({getattr(run, name) for run in groups[kind]}) > 1]
     applying = [name for name in differing if controls()[name].applies_if(config)]
     shown = [name for name in applying if name in config.changes() or name == "norm"]
     names = shown or ([] if len(groups) > 1 else applying)

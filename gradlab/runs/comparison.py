@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ..config import RunConfig
+from ..config.architecture import is_tree
 from ..config.labels import labels
 from ..errors import InputError, echo
 from ..lazy import lazy
@@ -107,9 +108,18 @@ class Plan:
         ]
 
     @lazy
-    def parameters(self) -> list[int]:
-        """Of each run."""
-        return [parameter_count(run) for run in self.runs.values()]
+    def parameters(self) -> list[float]:
+        """How many each run has; NaN for one that is unreadable."""
+        return [math.nan if isinstance(count, InputError) else float(count) for count in self._counts]
+
+    @lazy
+    def unreadable(self) -> dict[str, InputError]:
+        """Label of each run whose parameters cannot be counted, as a file of it cannot be used -> why."""
+        return {name: e for name, e in zip(self.runs, self._counts, strict=True) if isinstance(e, InputError)}
+
+    @lazy
+    def _counts(self) -> list[int | InputError]:
+        return [_count(run) for run in self.runs.values()]
 
     def of_run(self, n: int) -> list[RunConfig]:
         """The n-th run with each of its seeds."""
@@ -120,12 +130,20 @@ class Plan:
         return _dataset(self, [[found.get(seed) for seed in self.of_run(n)] for n in range(len(self.runs))])
 
 
+def _count(run: RunConfig) -> int | InputError:
+    try:
+        return parameter_count(run)
+    except InputError as error:
+        return error
+
+
 def plan(
     configs: Sequence[RunConfig] | Mapping[str, RunConfig], seeds: int = SEEDS, equal: str = "hidden size"
 ) -> Plan:
     """The runs under their own names, or those that tell them apart, with each run's seed + 0, 1, ...
 
-    equal: as `matched` takes it. Raises InputError for none or more than 6 runs, and for what is no RunConfig.
+    equal: as `matched` takes it. Raises InputError for none or more than 6 runs, for what is no RunConfig, and for two
+    names that read the same.
     """
     alone: object = configs
     if isinstance(alone, RunConfig):  # over which a loop would go field by field
@@ -138,7 +156,9 @@ def plan(
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise InputError(f"seeds: expected a whole number from 1 on, got {echo(seeds)}", "seeds")
     names = [str(name) for name in configs] if isinstance(configs, Mapping) else labels(given)
-    return Plan(dict(zip(names, matched(given, equal), strict=True)), int(seeds), equal)
+    if twice := [name for n, name in enumerate(names) if name in names[:n]]:
+        raise InputError(f"configs: expected a name of its own for each run, got {echo(twice[0])} twice", "configs")
+    return Plan(dict(zip(names, matched(given, equal, names), strict=True)), int(seeds), equal)
 
 
 def compare(
@@ -172,7 +192,7 @@ def compare(
 
 def _dataset(chosen: Plan, seeds: Sequence[Sequence[Seed | None]]) -> xr.Dataset:
     """seeds: of each run, by number."""
-    shares = _shares(seeds, max(run.steps for run in chosen.runs.values()))
+    shares = _shares(seeds, max(_lags(*each) for each in zip(chosen.runs.values(), seeds, strict=True)))
     there = [[seed for seed in run if seed is not None] for run in seeds]
     variables = {
         "log_input_share": _variable(("run", "seed", "lag"), shares, "ln of the share that reaches the input", "log"),
@@ -186,6 +206,12 @@ def _dataset(chosen: Plan, seeds: Sequence[Sequence[Seed | None]]) -> xr.Dataset
         "after": list(AFTER),
     }
     return xr.Dataset(variables, coords, _attributes(chosen))
+
+
+def _lags(run: RunConfig, seeds: Sequence[Seed | None]) -> int:
+    """How many a run has; while no seed is there as many as steps, but 1 of trees, whose levels are not yet known."""
+    known = [len(seed.share) for seed in seeds if seed is not None]
+    return max(known, default=1 if is_tree(run) else run.steps)
 
 
 def _shares(seeds: Sequence[Sequence[Seed | None]], lags: int) -> np.ndarray:
@@ -227,7 +253,7 @@ def _of_runs(chosen: Plan, there: Sequence[Sequence[Seed]]) -> dict[str, tuple[A
         "theory": ([_first(seed.theory for seed in run) for run in there], "Which theory predicts it"),
         "step_seconds": ([_least(seed.step_seconds for seed in run) for run in there], SECONDS, "linear", "s"),
         "step_bytes": ([memory(run) for run in chosen.runs.values()], BYTES, "linear", "B"),
-        "parameters": (chosen.parameters, "Number of parameters"),
+        "parameters": (chosen.parameters, "Number of parameters, NaN where they cannot be counted"),
         "hidden_size": ([run.hidden_size for run in chosen.runs.values()], "Number of units"),
         "config": ([run.model_dump_json() for run in chosen.runs.values()], "RunConfig of the first seed, as JSON"),
     }

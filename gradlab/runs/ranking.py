@@ -54,7 +54,7 @@ def _row(run: xr.Dataset) -> dict[str, str]:
         "theory": factor(float(run.theory_log_rate)),
         **left,
         "at its end": f"{end} ({int(run.span)})" if end else "",
-        "parameters": f"{int(run.parameters):,}",
+        "parameters": "" if np.isnan(run.parameters) else f"{int(run.parameters):,}",
         "units": f"{int(run.hidden_size):,}",
         "step time": time_text(float(run.step_seconds)),
         "memory": f"≈{memory_text(float(run.step_bytes))}",
@@ -112,20 +112,21 @@ def curve_rows(ds: xr.Dataset) -> list[dict[str, str]]:
 def said(ds: xr.Dataset) -> Said | None:
     """Which run reaches farthest, from the numbers; None while nothing is known of any.
 
-    Where one goes over trees, whose levels are fewer than steps: which keeps most to its end.
+    Which keeps most to its end, where one goes over trees, whose levels are fewer than steps, or no slope is left.
     """
     known = [n for n in order(ds) if not math.isnan(ds.slope.values[n])]
     if not known:
         return None
-    if trees := "level" in ds.unit.values:
-        known.sort(key=lambda n: -float(ds.log_factor.values[n]))
     fading = [n for n in known if str(ds.verdict.values[n]) != "exploding"]
+    if by_end := "level" in ds.unit.values or (bool(fading) and _lost(ds, fading[0])):
+        for runs in (known, fading):
+            runs.sort(key=lambda n: -float(ds.log_factor.values[n]))
     best = fading[0] if fading else known[-1]
     if ds.sizes["run"] == 1:
         headline = _alone(ds, best)
     else:
-        headline = _most_left(ds, best) if trees else _farthest(ds, known, fading)
-    details = [*(_deepest(ds, fading) if trees else _faded(ds, best, fading)), *_others(ds, known, fading)]
+        headline = _most_left(ds, known, fading) if by_end else _farthest(ds, known, fading)
+    details = [*(_deepest(ds, fading) if by_end else _faded(ds, best, fading)), *_others(ds, known, fading)]
     return Said(_capital(headline), str(ds.verdict.values[best]), [_capital(text) for text in details])
 
 
@@ -134,10 +135,18 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:] if text.split()[0].islower() else text
 
 
+def _lost(ds: xr.Dataset, n: int) -> bool:
+    """Whether a run has no slope but -inf, as of a seed exactly nothing is left."""
+    return bool(np.isneginf(ds.slope.values[n]))
+
+
 def _alone(ds: xr.Dataset, n: int) -> str:
+    if _lost(ds, n):
+        return f"{_name(ds, n)}: of the gradient {_end(ds, n)}."
+    unit = str(ds.unit.values[n])
     verbs = {"vanishing": "vanishes", "exploding": "explodes", "carried": "is carried"}
     verb = verbs.get(str(ds.verdict.values[n]), "changes")
-    return f"{_name(ds, n)}: the gradient {verb}, {_rate(ds, n)} per step back."
+    return f"{_name(ds, n)}: the gradient {verb}, {_rate(ds, n)} per {unit} {BACK[unit]}."
 
 
 def _farthest(ds: xr.Dataset, known: list[int], fading: list[int]) -> str:
@@ -146,23 +155,25 @@ def _farthest(ds: xr.Dataset, known: list[int], fading: list[int]) -> str:
     alike = [n for n in fading if not _apart(ds, fading[0], n)]
     if len(alike) == 1:
         return f"{_name(ds, alike[0])} reaches farthest: {_rate(ds, alike[0])} per step back."
-    names = [_name(ds, n) for n in alike]
-    return f"{', '.join(names[:-1])} and {names[-1]} reach farthest: about {_rate(ds, alike[0])} per step back."
+    return f"{_names(ds, alike)} reach farthest: about {_rate(ds, alike[0])} per step back."
 
 
 def _apart(ds: xr.Dataset, a: int, b: int) -> bool:
     """Whether two slopes differ by more than chance, or, where that is not known, at all."""
     slopes, errors = ds.slope.values, np.nan_to_num(ds.slope_stderr.values, nan=0.0)
-    return a != b and abs(float(slopes[a] - slopes[b])) > APART * math.hypot(errors[a], errors[b])
+    if slopes[a] == slopes[b]:  # both may be infinite, without a difference
+        return False
+    return abs(float(slopes[a] - slopes[b])) > APART * math.hypot(errors[a], errors[b])
 
 
 def _faded(ds: xr.Dataset, best: int, fading: list[int]) -> list[str]:
-    """What is left of the best one, where it loses more than there, and which fades most."""
+    """What is left of the best one, where it loses more than there, and which fades most beyond chance."""
     after = [int(k) for k in ds.after.values if _left(ds, best, k)]
     details = [f"After {counted(after[-1], 'step')} {_much(ds, best, after[-1])}."] if after else []
     curve = median(ds.log_input_share.isel(run=best).transpose("lag", "seed").values)
     details += between(curve[~np.isnan(curve)])
-    if len(fading) > 1 and str(ds.verdict.values[worst := fading[-1]]) == "vanishing":
+    worst = fading[-1] if fading else best
+    if _apart(ds, best, worst) and str(ds.verdict.values[worst]) == "vanishing":
         left = f", {_left(ds, worst, after[-1])} after {after[-1]}" if after and _left(ds, worst, after[-1]) else ""
         details.append(f"{_name(ds, worst)} loses most: {_rate(ds, worst)} per step back{left}.")
     return details
@@ -174,28 +185,35 @@ def _much(ds: xr.Dataset, n: int, after: int) -> str:
     return f"its gradient is {left} times as large" if grown else f"{left} of its gradient is left"
 
 
-def _most_left(ds: xr.Dataset, n: int) -> str:
-    return f"{_name(ds, n)} keeps most: {_end(ds, n)}."
+def _most_left(ds: xr.Dataset, known: list[int], fading: list[int]) -> str:
+    if not fading:
+        return f"Every gradient explodes, least that of {_name(ds, known[-1])}: {_end(ds, known[-1])}."
+    if np.isneginf(ds.log_factor.values[best := fading[0]]):
+        return f"{_names(ds, fading)} {'keeps' if len(fading) == 1 else 'keep'} nothing of the gradient."
+    return f"{_name(ds, best)} keeps most: {_end(ds, best)}."
 
 
 def _deepest(ds: xr.Dataset, fading: list[int]) -> list[str]:
-    return [f"{_name(ds, fading[-1])} keeps least: {_end(ds, fading[-1])}."] if len(fading) > 1 else []
+    ends = ds.log_factor.values[fading]
+    less = bool(fading) and ends[-1] < ends[0]
+    return [f"{_name(ds, fading[-1])} keeps least: {_end(ds, fading[-1])}."] if less else []
 
 
 def _end(ds: xr.Dataset, n: int) -> str:
     """What is left where a run ends, and where that is."""
     unit = str(ds.unit.values[n])
-    left = power_text(float(ds.log_factor.values[n]))
+    log_left = float(ds.log_factor.values[n])
+    left = "nothing" if np.isneginf(log_left) else power_text(log_left)
     return f"{left} is left {counted(int(ds.span.values[n]), unit)} {BACK[unit]}"
 
 
 def _others(ds: xr.Dataset, known: list[int], fading: list[int]) -> list[str]:
     """Which explode, and of how many seeds all this is."""
-    exploding = [_name(ds, n) for n in known if n not in fading]
-    details = [f"{' and '.join(exploding)} {'explodes' if len(exploding) == 1 else 'explode'}."] if fading else []
+    exploding = [n for n in known if n not in fading] if fading else []
+    details = [f"{_names(ds, exploding)} {'explodes' if len(exploding) == 1 else 'explode'}."] if exploding else []
     seeds = (~np.isnan(ds.log_input_share)).any("lag").sum("seed").values
     even = seeds.min() == seeds.max()
-    return [*(details if exploding else []), *([f"{counted(int(seeds.max()), 'seed')} of each."] if even else [])]
+    return [*details, *([f"{counted(int(seeds.max()), 'seed')} of each."] if even else [])]
 
 
 def _left(ds: xr.Dataset, n: int, after: int) -> str:
@@ -205,6 +223,12 @@ def _left(ds: xr.Dataset, n: int, after: int) -> str:
 
 def _name(ds: xr.Dataset, n: int) -> str:
     return str(ds.run.values[n])
+
+
+def _names(ds: xr.Dataset, runs: list[int]) -> str:
+    """Of one or several: "a, b and c"."""
+    *first, last = (_name(ds, n) for n in runs)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _rate(ds: xr.Dataset, n: int) -> str:

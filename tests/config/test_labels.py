@@ -43,7 +43,7 @@ def test_a_setting_in_words(name, value, text):
         (BLOCKS, "transformer"),
         (TREE, "LSTM, balanced tree"),
         (TREE.replace(tree="chain"), "LSTM, chain tree"),
-        (RunConfig(weights="own.safetensors"), "Elman"),
+        (RunConfig(weights="/tmp/own.safetensors"), "own.safetensors"),
     ],
 )
 def test_a_network_in_a_word(config, text):
@@ -60,6 +60,10 @@ def test_a_network_in_a_word(config, text):
         ([BLOCKS, BLOCKS.replace(norm="post")], ["pre-LN", "post-LN"]),
         ([RunConfig()], ["Elman"]),
         ([LSTM, LSTM, LSTM], ["LSTM", "LSTM (2)", "LSTM (3)"]),
+        ([LSTM, RunConfig(weights="x.safetensors")], ["LSTM", "x.safetensors"]),
+        ([RunConfig(weights=f"{name}.npz") for name in ("a/x", "b/x", "y")], ["x.npz", "x.npz (2)", "y.npz"]),
+        ([RunConfig(weights="x"), RunConfig(weights="x", input="sine")], ["noise", "sine"]),
+        ([RunConfig(weights=name) for name in ("x", "x", "x (2)")], ["x", "x (2)", "x (2) (2)"]),
     ],
 )
 def test_runs_are_called_by_what_tells_them_apart(configs, found):

@@ -1,4 +1,4 @@
-"""Compare without a browser: addresses, slots, what a request shows as seeds come, downloads."""
+"""Compare without a browser: slots, what a request shows as seeds come, downloads."""
 
 import io
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from dashboard.pages.compare.slots import FIELDS, Slot, key, slot
 from dashboard.pages.explore import settle as explore_settle
 from dashboard.work import seeds
 from gradlab.config import RunConfig
-from gradlab.config.links import from_query, query_of, to_query
+from gradlab.config.links import from_query, to_query
 from gradlab.config.presets import PRESETS
 from gradlab.data.uploads import store
 from gradlab.plots import THEMES
@@ -69,60 +69,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[RunConfig, Future[Done]]:
 
     monkeypatch.setattr(seeds.SEEDS, "_compute", start)
     return started
-
-
-# addresses
-
-
-def test_an_address_says_the_same_again() -> None:
-    view = address.View((SMALL, LSTM, GRU), 3, "parameters", "gain=2&pin=gain%3D3")
-    again, notices = address.read(view.address)
-    assert (again, notices) == (view, [])
-    plain = address.View((SMALL,))
-    assert address.read(plain.address)[0].runs == (SMALL,)
-    assert "equal" not in plain.address and "seeds" not in plain.address
-
-
-def test_explores_address_is_its_run_with_its_pins() -> None:
-    view, notices = address.read(f"?{to_query(SMALL, [LSTM, GRU])}")
-    assert view.runs == (SMALL, LSTM, GRU) and not notices
-    assert dict(parse_qsl(view.address[1:]))["hidden_size"] == "8"  # travels on to the other pages
-
-
-@pytest.mark.parametrize("search", ["", "?", "?v=1", "?seeds=8"])
-def test_an_empty_address_is_the_first_example(search: str) -> None:
-    assert address.read(search)[0].runs == examples.FIRST
-
-
-@pytest.mark.parametrize(
-    ("pairs", "text"),
-    [
-        ([("run", query_of(SMALL.replace(seed=n))) for n in range(9)], "This link has 9 runs; the first 6 are shown."),
-        ([("run", "gain=2&oops=1")], "Ignored: unknown field 'oops'"),
-        ([("run", "gain=many")], "Ignored gain: expected a number, got 'many'"),
-        (
-            [("run", "file=co2.csv&sha=0123456789ab"), ("run", "")],
-            "A run is left out: it uses co2.csv, which is not here.",
-        ),
-        ([("file", "co2.csv"), ("sha", "0123456789ab")], "The run is left out: it uses co2.csv, which is not here."),
-        ([("run", ""), ("equal", "size")], "Ignored equal: expected hidden size or parameters, got 'size'"),
-        ([("run", ""), ("seeds", "0")], "Ignored seeds: expected a whole number from 1 to 64, got '0'"),
-        ([("run", ""), ("seeds", "²")], "Ignored seeds: expected a whole number from 1 to 64, got '²'"),
-        ([("run", ""), ("seeds", "9" * 5000)], "Ignored seeds: expected a whole number from 1 to 64, got '999"),
-        ([("run", ""), ("gain", "much")], "Ignored gain: expected a number, got 'much'"),
-    ],
-)
-def test_what_a_link_says_wrong_is_named(own_cache: Any, pairs: list[tuple[str, str]], text: str) -> None:
-    view, notices = address.read(f"?{urlencode(pairs)}")
-    assert len(notices) == 1 and notices[0].startswith(text)
-    assert 1 <= len(view.runs) <= MOST and view.seeds == 8 and view.equal == "hidden size"
-
-
-def test_a_file_travels_with_its_run(own_cache: Any) -> None:
-    sha = store("a.csv", b"a,b\n1,2\n2,4\n3,1\n9,5\n")
-    (run,) = address.read(f"?{urlencode([('run', f'file=a.csv&sha={sha}&steps=3&batch_size=1')])}")[0].runs
-    assert address.read(address.View((run,)).address)[0].runs == (run,)
-    assert slot(run).form.config == run
 
 
 # slots
@@ -327,6 +273,29 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(calls: dict[RunConfig, F
     drawn = draw.draw(asked, draw.look(asked))
     assert words(drawn["failure"]).startswith("LSTM: this takes more than the 6 GB of memory")
     assert "Elman" in words(drawn["verdict"]) and calls[LSTM.replace(seed=1)].running() is False
+
+
+def test_a_run_that_cannot_be_read_is_named_and_the_others_go_on(
+    calls: dict[RunConfig, Future[Done]], own_cache: Any
+) -> None:
+    sha = store("own.csv", b"\0" * 99)
+    (own,) = address.read(f"?{urlencode([('run', f'file=own.csv&sha={sha}&steps=3&batch_size=1')])}")[0].runs
+    asked = request(own, LSTM)
+    found = draw.look(asked)
+    assert len(found.problems) == 1 and {config.cell for config in calls} == {"lstm"}
+    for config, call in calls.items():
+        call.set_result(Done(one_seed(config), 0.1))
+    drawn = draw.draw(asked, draw.look(asked))
+    assert "own.csv" in words(drawn["failure"]) and not drawn["drawn"]["more"]
+    assert words(drawn["verdict"]).startswith("■LSTM") and "not computed" in words(drawn["ranking"])
+
+
+def test_equal_runs_are_counted_once(calls: dict[RunConfig, Future[Done]]) -> None:
+    asked = request(SMALL, SMALL, LSTM)
+    assert draw.draw(asked, draw.look(asked))["progress"] == "0 of 4 seeds"
+    calls[SMALL].set_result(Done(one_seed(SMALL), 0.1))
+    drawn = draw.draw(asked, draw.look(asked))
+    assert (drawn["progress"], drawn["share"]) == ("1 of 4 seeds", "0.25")
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,7 @@ def test_runs_are_called_as_they_are_given():
         (([],), "expected 1 to 6 runs, got 0", "configs"),
         (([ELMAN] * 7,), "expected 1 to 6 runs, got 7; leave some out", "configs"),
         ((["lstm"],), "expected RunConfigs, got 'lstm'", "configs"),
+        (({1: ELMAN, "1": LSTM},), "expected a name of its own for each run, got '1' twice", "configs"),
         (([ELMAN], 0), "expected a whole number from 1 on, got 0", "seeds"),
         (([ELMAN], 2.5), "expected a whole number from 1 on, got 2.5", "seeds"),
         (([ELMAN], True), "expected a whole number from 1 on, got True", "seeds"),
@@ -226,6 +227,25 @@ def test_what_cannot_be_compared_is_said(given, text, field):
 def test_one_run_is_no_sequence():
     with pytest.raises(InputError, match="expected RunConfigs in a list or a mapping, got one alone"):
         gradlab.compare(ELMAN)
+
+
+def test_a_run_that_cannot_be_read_has_no_number_of_parameters(tmp_path):
+    (path := tmp_path / "words.csv").write_bytes(b"\0" * 99)
+    for wrong in ({"input": str(path)}, {"input": "/nowhere.csv"}, {"weights": "/nowhere.safetensors"}):
+        chosen = plan({"own": RunConfig(**SMALL, **wrong), "plain": ELMAN}, 1)
+        ds = chosen.dataset({ELMAN: one_seed(ELMAN)})
+        assert math.isnan(ds.parameters[0]) and float(ds.parameters[1]) == parameter_count(ELMAN)
+        assert ds.parameters.dtype == float and [*chosen.unreadable] == ["own"]
+        rows = {row["run"]: row["parameters"] for row in ranking_rows(ds)}
+        assert rows == {"own": "", "plain": f"{parameter_count(ELMAN):,}"} and said(ds) is not None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_run_that_cannot_be_read_is_named_where_sizes_are_equal(first):
+    runs = {"own": RunConfig(input="/nowhere.csv", **SMALL), "plain": ELMAN}
+    with pytest.raises(InputError, match="^own: .*file not found") as error:
+        plan(runs if first else dict(reversed(runs.items())), 1, "parameters")
+    assert error.value.field == "configs"
 
 
 # in order and in words
@@ -289,6 +309,65 @@ def test_trees_are_told_by_what_is_left_at_their_end():
     ds = made([fading(-0.1)], [fading(-0.5, 7)], unit="level")
     assert said(ds).headline == "Gain 2 keeps most: 5 % is left 6 levels down."
     assert said(ds).details[0] == "Gain 1 keeps least: 10^-5 is left 119 levels down."
+
+
+def test_no_run_loses_most_that_reaches_farthest_too():
+    alike = said(made([fading(-0.50), fading(-0.54)], [fading(-0.51), fading(-0.55)], seeds=2))
+    assert "reach farthest" in alike.headline and "loses most" not in " ".join(alike.details)
+    same = said(made([fading(-0.5)], [fading(-0.5)]))
+    assert "reach farthest" in same.headline and "loses most" not in " ".join(same.details)
+    third = made(*([fading(rate)] for rate in (-0.5, -0.5, -0.9)))
+    assert said(third).details[-2].startswith("Gain 3 loses most: x0.41 per step back")
+
+
+@pytest.mark.parametrize(
+    ("rates", "headline", "details"),
+    [
+        ([0.9, 1.5], "Every gradient explodes, least that of gain 1: 10^2 is left 6 levels down.", []),
+        ([-0.9], "Elman: the gradient vanishes, x0.41 per level down.", []),
+        ([0.9], "Elman: the gradient explodes, x2.46 per level down.", []),
+        ([-0.9, -0.9], "Gain 1 keeps most: 0.45 % is left 6 levels down.", []),
+        (
+            [-0.9, 1.5, 1.6, 1.7, -1.5],
+            "Gain 1 keeps most: 0.45 % is left 6 levels down.",
+            ["Gain 5 keeps least: 0.012 % is left 6 levels down.", "Gain 4, gain 3 and gain 2 explode."],
+        ),
+    ],
+)
+def test_trees_in_words(rates, headline, details):
+    found = said(made(*([fading(rate, 7)] for rate in rates), unit="level"))
+    assert found.sentences == [headline, *details, "1 seed of each."]
+
+
+@pytest.mark.parametrize("unit", ["step", "level"])
+def test_exactly_nothing_left_has_its_sentence(unit):
+    dead, back = np.append(fading(-0.1, 15), [-np.inf] * 5), {"step": "steps back", "level": "levels down"}[unit]
+    alone = said(made([dead], unit=unit))
+    assert alone.headline == f"Elman: of the gradient nothing is left 19 {back}." and alone.word == "vanishing"
+    both = said(made([dead], [dead], unit=unit))
+    assert both.sentences == ["Gain 1 and gain 2 keep nothing of the gradient.", "1 seed of each."]
+    beside = said(made([dead], [fading(0.5, 20)], unit=unit))
+    assert beside.sentences[:2] == ["Gain 1 keeps nothing of the gradient.", "Gain 2 explodes."]
+    live = said(made([dead], [fading(-0.5, 20)], unit=unit))
+    assert live.headline.startswith("Gain 2 keeps most" if unit == "level" else "Gain 2 reaches farthest")
+
+
+def test_where_some_seeds_have_nothing_left_the_middle_one_tells():
+    dead = np.append(fading(-0.1, 15), [-np.inf] * 5)
+    ds = made([dead, dead, fading(-0.1, 20)], [dead, fading(-0.2, 20), fading(-0.3, 20)], seeds=3)
+    assert said(ds).headline == "Gain 2 keeps most: 0.33 % is left 19 steps back."
+    assert said(ds).details[0] == "Gain 1 keeps least: nothing is left 19 steps back."
+
+
+def test_lags_of_trees_are_their_levels():
+    found = {run: one_seed(run) for run in plan([TREE, TREE.replace(tree="random")], 2).wanted}
+    for runs in ([TREE], [TREE, TREE.replace(tree="random")]):
+        chosen = plan(runs, 2)
+        own = {seed: found[seed] for seed in chosen.wanted}
+        assert chosen.dataset(own).sizes["lag"] == max(len(seed.share) for seed in own.values()) < TREE.steps
+        assert chosen.dataset({}).sizes["lag"] == 1
+    beside = plan([TREE, ELMAN.replace(steps=50)], 1)
+    assert beside.dataset({TREE: found[TREE]}).sizes["lag"] == 50
 
 
 def test_what_is_lost_between_both_ends_is_said():

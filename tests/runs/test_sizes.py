@@ -52,6 +52,15 @@ def test_words_have_vectors(tmp_path, fields):
     assert parameter_count(config) == sum(p.size for p in network_of(config).params.values())
 
 
+@pytest.mark.parametrize("fields", [{"tokens": "word"}, {"architecture": "tree"}], ids=str)
+def test_words_are_counted_anew_where_a_file_has_changed(tmp_path, fields):
+    config = RunConfig(input=str(path := tmp_path / "verse.txt"), hidden_size=4, input_size=5, **SMALL, **fields)
+    for text in ("(a (b c))\n" * 9, "(a (b (c (d (e f)))))\n" * 9):
+        path.write_text(text)
+        params = network_of(config).params
+        assert parameter_count(config) == sum(p.size for p in params.values())
+
+
 def test_own_weights_count_as_the_file_has_them():
     config = RunConfig(weights=str(GOLDEN / "encoder_lstm.safetensors"), **SMALL)
     assert parameter_count(config) == sum(p.size for p in build(config)[1].values())
@@ -91,6 +100,9 @@ def test_what_cannot_be_is_said():
     assert error.value.field == "equal"
     with pytest.raises(InputError, match="file not found"):
         parameter_count(RunConfig(input="/nowhere.csv", **SMALL))
+    with pytest.raises(InputError, match=r"^LSTM: .*file not found") as error:
+        matched([RunConfig(), RunConfig(cell="lstm", input="/nowhere.csv", **SMALL)], "parameters")
+    assert error.value.field == "configs"
 
 
 def test_nothing_of_that_size_is_drawn():

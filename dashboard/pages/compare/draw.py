@@ -103,7 +103,9 @@ def look(request: Request, again: bool = False) -> Shown:
     chosen = plan(view.runs, view.seeds, view.equal)
     problems = {name: text for name, run in zip(chosen.runs, filled, strict=True) if (text := _problem(run))}
     problems |= {name: text for name, run in chosen.runs.items() if name not in problems and (text := _too_large(run))}
-    wanted = [seed for n, seed in enumerate(chosen.wanted) if [*chosen.runs][n % len(chosen.runs)] not in problems]
+    problems |= {name: _told(error) for name, error in chosen.unreadable.items() if name not in problems}
+    usable = [seed for n, seed in enumerate(chosen.wanted) if [*chosen.runs][n % len(chosen.runs)] not in problems]
+    wanted = [*dict.fromkeys(usable)]  # equal runs share their seeds
     so_far = SEEDS.so_far(wanted, request.owner, again)
     for n, name in enumerate(chosen.runs):
         failed = [so_far.failed[seed] for seed in chosen.of_run(n) if seed in so_far.failed]
@@ -120,8 +122,12 @@ def _too_large(run: RunConfig) -> str:
     try:
         require_drawable(run)
     except InputError as error:
-        return form.told(error, {name: control.label for name, control in controls().items()})
+        return _told(error)
     return ""
+
+
+def _told(error: InputError) -> str:
+    return form.told(error, {name: control.label for name, control in controls().items()})
 
 
 # what the page shows
