@@ -169,15 +169,14 @@ class NetworkConfig(ArchitectureConfig):
     )
 
     def conflicts(self) -> dict[str, str]:
-        """Fields that exclude each other; of two the one that does not belong to this network, or that was given."""
+        """Fields that exclude each other; of two the one whose default would do, so never one that has it."""
         found = {}
         if self.bidirectional and self.causal:
             field = "bidirectional" if is_transformer(self) else "causal"
             found[field] = "a causal net sees nothing of what comes later, a net of both directions does; leave one out"
         if is_transformer(self) and self.hidden_size % self.heads:
-            field = "heads" if "heads" in self.model_fields_set else "hidden_size"
+            field = "hidden_size" if self.hidden_size % type(self).model_fields["heads"].default else "heads"
             found[field] = f"{self.heads} heads cannot share {self.hidden_size} units; give a multiple of the heads"
         if is_tree(self) and self.cell not in TREE_CELLS:
-            field = "cell" if "cell" in self.model_fields_set else "architecture"
-            found[field] = f"a tree is made of {' or '.join(TREE_CELLS)} cells, got {self.cell}"
+            found["cell"] = f"a tree is made of {' or '.join(TREE_CELLS)} cells, got {self.cell}"
         return found

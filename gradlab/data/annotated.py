@@ -99,7 +99,9 @@ def _require_tag(line: int, text: str, cells: Sequence[str]) -> None:
 
 
 def labelled_texts(path: str | os.PathLike[str]) -> Annotated:
-    """Texts of lines "label<tab>text", or "label,text" where no line has a tab; a line of headings is passed over.
+    """Texts of lines "label<tab>text", or "label,text" where no line has a tab.
+
+    Of those with content the first may have headings, and is then passed over.
 
     Raises InputError, with the line, for what is none.
     """
@@ -125,13 +127,13 @@ def _labelled(data: bytes) -> Iterator[tuple[int, str, str]]:
     lines = list(_lines(data))
     tabs = any("\t" in text for _, text in lines)
     split = _by_tab if tabs else _by_comma
-    for line, cells in split(lines):
+    for n, (line, cells) in enumerate(split(lines)):
         if len(cells) < 2:
             raise InputError(
                 f"line {line}: expected a label and a text with a {'tab' if tabs else 'comma or a tab'} between, "
                 f"got {echo(cells[0])}"
             )
-        if line > 1 or cells[0].strip().lower() not in _HEADINGS:
+        if n or cells[0].strip().lower() not in _HEADINGS:
             yield line, cells[0].strip(), cells[1]
 
 

@@ -6,6 +6,7 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import InputError, about
 from .uploads import original_name
 
 LIMIT = 70 * 1000**2  # bytes of a file of data
+MOST_FILES = 10_000  # of a folder
 VALUES = 2**23  # numbers that data may have: with what is computed on the way they take less than 500 MB
 _LESS = "Cut the file, or give arrays of your own to gradlab.analyze"
 
@@ -72,15 +74,22 @@ def unzipped(data: bytes, suffix: str, advice: str) -> Iterator[zipfile.ZipFile]
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """What changes when a file does, or one in a folder of folders: the latest time, and the size; None without one."""
+    """What changes when a file does, or one in a folder of folders: the latest time, and the size; None without one.
+
+    Of a folder no more is looked at than it may have, as any folder may be named.
+    """
     try:
         place = Path(path)
-        found = [
-            os.stat(file) for file in ([place, *place.glob("*"), *place.glob("*/*")] if place.is_dir() else [place])
-        ]
+        found = [os.stat(file) for file in (place, *_within(place))]
     except (OSError, ValueError):
         return None
     return max(one.st_mtime_ns for one in found), sum(one.st_size for one in found)
+
+
+def _within(place: Path) -> Iterator[Path]:
+    """The folders in a folder, and the files in those, as far as they are read."""
+    for pattern in ("[!.]*/", "[!.]*/[!.]*"):
+        yield from islice(place.glob(pattern), MOST_FILES)
 
 
 def as_path(path: Any) -> Path:

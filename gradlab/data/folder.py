@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,12 +14,11 @@ import numpy as np
 from ..errors import InputError, about
 from ..wording import counted
 from .array_files import ZIP
-from .files import LIMIT, as_path, require_few_values, require_regular, unzipped
+from .files import LIMIT, MOST_FILES, as_path, require_few_values, require_regular, unzipped
 from .frames import BANDS
 from .sound import read_sound
 from .uploads import original_name
 
-MOST_FILES = 10_000
 EXPECTED = "expected a folder with a folder of sounds for each label, such as sounds/bark/1.wav, or a .zip of it"
 
 
@@ -34,8 +34,9 @@ class Sounds:
 def labelled_sounds(path: str | os.PathLike[str]) -> Sounds:
     """All sounds DIR/label/name of a folder or a .zip, by name; channels are averaged.
 
-    What begins with a dot, and what lies beside the labels' folders, is passed over. Raises InputError that names the
-    file for any other one that is no sound, and for more than there is room for.
+    What begins with a dot, and what lies beside the labels' folders, is passed over; in a .zip the folder may be packed
+    with those that it lies in. Raises InputError that names the file for any other one that is no sound, for a folder
+    within a label's, and for more than there is room for.
     """
     place = as_path(path)
     name = original_name(place)
@@ -83,12 +84,14 @@ def folder_digest(place: Path) -> str:
 
 def _of_folder(place: Path) -> Iterator[tuple[str, str, bytes]]:
     files = [file for folder in _shown(place) if folder.is_dir() for file in _shown(folder)]
+    for file in files:
+        _require_no_folder((file.parent.name, file.name), file.is_dir())
     _require_few(len(files), sum(require_regular(file) for file in files))
     return ((file.parent.name, file.name, _content(file)) for file in files)
 
 
 def _shown(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if not _is_hidden([path.name]))
 
 
 def _content(file: Path) -> bytes:
@@ -100,15 +103,33 @@ def _content(file: Path) -> bytes:
 
 def _of_zip(data: bytes) -> Iterator[tuple[str, str, bytes]]:
     with unzipped(data, ".zip", "pack the folder again") as archive:
-        entries = [(PurePosixPath(info.filename), info) for info in archive.infolist() if not info.is_dir()]
-        inside = [(path, info) for path, info in entries if len(path.parts) > 1 and not _is_hidden(path)]
-        _require_few(len(inside), sum(info.file_size for _, info in inside))
-        for path, info in sorted(inside, key=lambda entry: entry[0].parts[-2:]):
-            yield path.parts[-2], path.name, archive.read(info)
+        entries = [(PurePosixPath(info.filename).parts, info) for info in archive.infolist()]
+        shown = [(parts, info) for parts, info in entries if not _is_hidden(parts)]
+        top = _common_top([parts for parts, info in shown if not info.is_dir()])
+        inside = []
+        for parts, info in sorted(((parts[top:], info) for parts, info in shown), key=itemgetter(0)):
+            _require_no_folder(parts, info.is_dir())
+            if len(parts) == 2:
+                inside.append((*parts, info))
+        _require_few(len(inside), sum(info.file_size for *_, info in inside))
+        for label, file, info in inside:
+            yield label, file, archive.read(info)
 
 
-def _is_hidden(path: PurePosixPath) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+def _common_top(files: Sequence[tuple[str, ...]]) -> int:
+    """How many folders all files lie in, where a label and a name remain of the one that lies deepest."""
+    common = len(os.path.commonprefix([parts[:-1] for parts in files]))
+    return min(common, max(map(len, files)) - 2) if common else 0
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+
+
+def _require_no_folder(parts: Sequence[str], is_folder: bool) -> None:
+    """Raise InputError for a path of more than a label and a file, as the label could be either folder's name."""
+    if len(parts) + is_folder > 2:
+        raise InputError(f"{'/'.join(parts[:2])} is a folder within a label's folder; {EXPECTED}")
 
 
 def _require_few(count: int, size: int) -> None:

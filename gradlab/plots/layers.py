@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..runs.rows import INPUTS, Row, dataset_of, node_of, row_of, rows
+from ..wording import counted
 from .colours import LN10, THEMES, Theme, series_style
 from .gradient import gradient_panel
 from .marks import band, line, plain_numbers, power_texts, zeros
@@ -61,12 +62,14 @@ def _reversed_time(ds: xr.Dataset, theme: str) -> dict[str, Any]:
 
 
 def _read(found: xr.DataTree, row: Row, theme: str) -> list[Panel]:
-    """How much attention each step gets, where the layer next to the loss is read by some."""
-    if "read" not in found.children or row.path != rows(found)[0].path or row.path.endswith("backward"):
+    """How much attention each step gets, where the layer next to the loss is read by some; of both its forward one."""
+    forward = (one.path for one in rows(found) if not one.path.endswith("backward"))
+    if "read" not in found.children or row.path != next(forward):
         return []
     weights = found["read"].attention_weight
     logs = log(weights.stack(any=("attention_sample", "head", "query")).transpose("key", "any").values)
-    return [_positions_panel("Attention weight", {"weight": logs}, theme, "of step t, median over 4 samples")]
+    caption = f"of step t, median over {counted(weights.sizes['attention_sample'], 'sample')}"
+    return [_positions_panel("Attention weight", {"weight": logs}, theme, caption)]
 
 
 def _positions_panel(title: str, curves: dict[str, np.ndarray], theme: str, caption: str, height: int = SMALL) -> Panel:

@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..runs.attributes import config_of, text_of, versions
 from ..runs.ranking import ranking_rows
 from ..runs.recorded import CAPTION, median_rows
-from ..runs.rows import rows
+from ..runs.rows import rows, rows_by_lag
 from ..runs.verdicts import lag_shares, share_left, steps_back
 from ..wording import number_text, power_text, times
 from .clipped import clipping
@@ -44,7 +44,8 @@ def table(ds: xr.Dataset | xr.DataTree) -> list[dict[str, Any]]:
     """The main figure as rows: steps back 0, 1, 2, 5, 10, ..., step, share left, typical and largest factor.
 
     The factors are those of the step back that starts there; texts, with "" where there is none. Of a network the rows
-    have the share of the gradient that reaches the inputs so far from where the loss is, and what comes to its layers.
+    have the share of the gradient that reaches the inputs so far from where the loss is, and what comes to its layers
+    there, to those that have the places of the inputs.
     """
     if isinstance(ds, xr.DataTree):
         return _network_rows(ds)
@@ -60,12 +61,12 @@ def table(ds: xr.Dataset | xr.DataTree) -> list[dict[str, Any]]:
 
 
 def _network_rows(found: xr.DataTree) -> list[dict[str, Any]]:
-    """One row per distance from where the loss is; layers have as many places as the inputs."""
-    shares, layers = lag_shares(found), rows(found)[:-1]
-    head = "levels down" if rows(found)[-1].levels else "steps back"
+    """One row per distance from where the loss is; of layers those with the places of the inputs."""
+    shares, (*layers, inputs) = lag_shares(found), rows_by_lag(found)
+    head = "levels down" if inputs.levels else "steps back"
     return [
         {head: back, "share left at the input": _text(shares[back], power_text)}
-        | {f"gradient in {row.title}": _text(row.logs[::-1][back], power_text) for row in layers[:MOST_LAYERS]}
+        | {f"gradient in {row.title}": _text(row.lags[back], power_text) for row in layers[:MOST_LAYERS]}
         for back in steps_back(len(shares) - 1)
     ]
 

@@ -18,11 +18,16 @@ def by_lag(logs: np.ndarray, inside: np.ndarray | None = None) -> tuple[np.ndarr
     of the "probe" where there is nothing at lag 0.
     """
     own = np.ones(logs.shape, dtype=bool) if inside is None else np.broadcast_to(inside, logs.shape)
-    order = np.argsort(~own[::-1], axis=0, kind="stable")  # each sample's own places first, the last one leading
-    found = np.take_along_axis(np.where(own, logs, np.nan)[::-1], order, axis=0)
+    found = from_last(logs, own)
     if not np.isfinite(found[0][own.any(axis=0)]).all():
         return found, "probe"
     return found - found[0], "lag 0"
+
+
+def from_last(logs: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Logarithms (T, *M, B) of the places that are a sample's own, its last one first; NaN behind its first one."""
+    order = np.argsort(~own[::-1], axis=0, kind="stable")
+    return np.take_along_axis(np.where(own, logs, np.nan)[::-1], order, axis=0)
 
 
 @once

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .rows import rows
+from .rows import rows_by_lag
 from .verdicts import lag_shares, median, share_left
 
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
@@ -21,7 +21,7 @@ def csv_of_curves(found: xr.Dataset | xr.DataTree) -> str:
     """CSV with t, the share left and each state's norm (natural logarithms), and the one-step factors.
 
     Medians over samples; the factors of t = 0 are empty. Of a network it has lag, the share that reaches the inputs so
-    far from where the loss is, and each layer's gradient there.
+    far from where the loss is, and the gradient there of each layer with the places of the inputs.
     """
     table = io.StringIO()
     writer = csv.writer(table)
@@ -38,10 +38,10 @@ def _of_run(ds: xr.Dataset) -> Iterator[list[Any]]:
 
 
 def _of_network(found: xr.DataTree) -> Iterator[list[Any]]:
-    layers = rows(found)
+    layers = rows_by_lag(found)
     yield ["lag", "ln_share_left", *(f"ln_grad_norm_{row.path.replace('/', '_') or 'inputs'}" for row in layers)]
     for lag, share in enumerate(lag_shares(found).tolist()):
-        yield [lag, share, *(float(row.logs[::-1][lag]) for row in layers)]
+        yield [lag, share, *(float(row.lags[lag]) for row in layers)]
 
 
 def csv_of_comparison(ds: xr.Dataset) -> str:

@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 import xarray as xr
 
+from ..quantities.inputs import from_last
 from ..registry import unknown
 from ..wording import layer_title
 from .verdicts import joint_log_norm, median
@@ -22,6 +23,7 @@ class Row:
 
     path: of its node, "" for the inputs of the whole. kind: "cell", "tree", "block" or "inputs". logs (place,): ln of
     the gradient's norm of what it gives, median over samples, in the order of the inputs; the probe's norm is 1.
+    lags (place,): the same by how far a place stands from each sample's own last one, or a level from the root.
     levels: whether places are levels of trees, the lowest one first.
     """
 
@@ -29,6 +31,7 @@ class Row:
     kind: str
     title: str
     logs: np.ndarray
+    lags: np.ndarray
     levels: bool = False
 
     @property
@@ -47,12 +50,26 @@ def rows(found: xr.DataTree) -> list[Row]:
     layers = [row for node in found.subtree if node is not found for row in _row(node)]
     logs = found.log_input_grad_norm.transpose("input_time", "sample").values
     depths = [node.node_depth.transpose("node", "sample").values for node in found.subtree if "node_depth" in node]
-    inputs = by_depth(logs, depths[0])[::-1] if depths else median(logs)
+    lags = by_depth(logs, depths[0]) if depths else _input_lags(found, logs)
+    inputs = lags[::-1] if depths else median(logs)
     whole = groupby(
         reversed(layers), lambda row: row.path.partition("/")[0]
     )  # of both directions the forward one first
     ordered = [row for _, parts in whole for row in reversed([*parts])]
-    return [*ordered, Row("", INPUTS, "inputs", inputs, bool(depths))]
+    return [*ordered, Row("", INPUTS, "inputs", inputs, lags, bool(depths))]
+
+
+def rows_by_lag(found: xr.DataTree) -> list[Row]:
+    """Those rows that have as many places as the inputs, so that their lags are those of the inputs, which are last."""
+    *layers, inputs = rows(found)
+    return [*(row for row in layers if (row.levels, len(row.lags)) == (inputs.levels, len(inputs.lags))), inputs]
+
+
+def _input_lags(found: xr.DataTree, logs: np.ndarray) -> np.ndarray:
+    """Median of what reaches the inputs (place, sample), by lag as `log_input_share` has them."""
+    share = found.log_input_share
+    of = 0.0 if share.attrs["relative_to"] == "probe" else from_last(logs, ~np.isnan(logs))[0]
+    return median(share.transpose("lag", "sample").values + of)
 
 
 def by_depth(logs: np.ndarray, depths: np.ndarray) -> np.ndarray:
@@ -65,12 +82,16 @@ def _row(node: xr.DataTree) -> Iterator[Row]:
     title = layer_title(path)
     if "node_parent" in ds:
         logs, depths = (a.transpose("node", "sample").values for a in (joint_log_norm(ds), ds.node_depth))
-        yield Row(path, "tree", title, by_depth(logs, depths)[::-1], levels=True)
+        lags = by_depth(logs, depths)
+        yield Row(path, "tree", title, lags[::-1], lags, levels=True)
     elif "log_grad_norm" in ds:
         logs = joint_log_norm(ds).transpose("time", "sample").values[1:]
-        yield Row(path, "cell", title, median(_flipped(ds, logs) if path.endswith("backward") else logs))
+        logs = _flipped(ds, logs) if path.endswith("backward") else logs
+        own = np.arange(len(logs))[:, None] < ds.valid_steps.values
+        yield Row(path, "cell", title, median(logs), median(from_last(logs, own)))
     elif "attend" in node.children:
-        yield Row(path, "block", title, median(ds.log_output_grad_norm.transpose("position", "sample").values))
+        logs = ds.log_output_grad_norm.transpose("position", "sample").values
+        yield Row(path, "block", title, median(logs), median(from_last(logs, ~np.isnan(logs))))
 
 
 def _flipped(ds: xr.Dataset, logs: np.ndarray) -> np.ndarray:

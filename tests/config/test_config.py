@@ -322,6 +322,18 @@ CONFLICTS = {
         {"architecture": "transformer", "hidden_size": 30},
         "hidden_size: 4 heads cannot share 30 units",
     ),
+    "units that do not divide among as many heads as by default": (
+        {"architecture": "transformer", "hidden_size": 10, "heads": 4},
+        "hidden_size: 4 heads cannot share 10 units",
+    ),
+    "as many units as by default": (
+        {"architecture": "transformer", "hidden_size": 64, "heads": 7},
+        "heads: 7 heads cannot share 64 units",
+    ),
+    "heads that divide as many units as by default": (
+        {"architecture": "transformer", "hidden_size": 10, "heads": 32},
+        "hidden_size: 32 heads cannot share 10 units",
+    ),
     "a tree of another cell": (
         {"architecture": "tree", "cell": "gru"},
         "cell: a tree is made of elman or lstm cells, got gru",
@@ -336,6 +348,12 @@ def test_fields_that_exclude_each_other(name):
         RunConfig(**fields)
     config, wrong = RunConfig.forgiving(fields)
     assert len(wrong) == 1 and config == RunConfig(**{key: fields[key] for key in fields.keys() - wrong.keys()})
+
+
+def test_a_copy_has_the_same_conflict():
+    whole = RunConfig(architecture="transformer")
+    with pytest.raises(ConfigError, match="hidden_size: 4 heads cannot share 10 units"):
+        whole.replace(hidden_size=10)
 
 
 def test_what_is_forgiven_ends_in_a_configuration():

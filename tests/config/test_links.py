@@ -100,6 +100,12 @@ def test_an_empty_link_is_the_default(query):
     assert (link.config, link.pins, link.notices, link.missing) == (RunConfig(), [], [], {})
 
 
+def test_one_conflict_makes_one_notice():
+    link = from_query("architecture=transformer&hidden_size=10&heads=4")
+    assert link.notices == ["Ignored hidden_size: 4 heads cannot share 10 units; give a multiple of the heads"]
+    assert link.config == RunConfig(architecture="transformer")
+
+
 # files
 
 

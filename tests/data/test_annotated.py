@@ -84,6 +84,8 @@ def test_lines_that_have_no_tag(write, content, message):
             'label,text\ngood, "I liked it"\n\nbad,"no, ""never"""\n',
             [["i", "liked", "it"], ["no", ",", '"', "never", '"']],
         ),
+        ("\nlabel,text\ngood,I liked it\nbad,no\n", [["i", "liked", "it"], ["no"]]),
+        (" \r\n\r\nClass\tText\r\ngood\tI liked it\r\nbad\tno\r\n", [["i", "liked", "it"], ["no"]]),
         ("Sentiment\tText\r\ngood\tI liked it\r\nbad\tno\r\n", [["i", "liked", "it"], ["no"]]),
     ],
 )

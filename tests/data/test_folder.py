@@ -86,6 +86,35 @@ def test_what_is_hidden_or_beside_the_labels_is_passed_over(place, packed):
     same(labelled_sounds(packed(FILES | more | {"__MACOSX/low/a.wav": b"x"})), labelled_sounds(place()))
 
 
+@pytest.mark.parametrize("start", ["", "sounds/", "home/sounds/"])
+def test_a_packed_folder_of_one_label_is_the_same(place, packed, start):
+    files = {"low/a.wav": FILES["low/a.wav"]}
+    same(labelled_sounds(packed(files, start)), labelled_sounds(place(files)))
+
+
+def test_a_packed_folder_with_what_is_beside_the_labels_is_the_same(place, packed):
+    files = FILES | {"README.txt": b"notes"}
+    same(labelled_sounds(packed(files, "home/sounds/")), labelled_sounds(place(files)))
+
+
+@pytest.mark.parametrize("start", [None, "", "sounds/", "home/sounds/"])
+@pytest.mark.parametrize("deeper", ["low/deep/e.wav", "low/deep/deeper/e.wav", "new/deep/e.wav"])
+def test_a_folder_within_a_label_s_is_refused(place, packed, start, deeper):
+    files = FILES | {deeper: sound(400)}
+    with pytest.raises(InputError, match=r"sounds\S*: (low|new)/deep is a folder within a label's folder; expected"):
+        labelled_sounds(place(files) if start is None else packed(files, start))
+
+
+def test_an_empty_folder_within_a_label_s_is_refused_alike(place, packed):
+    path, archive = place(), packed()
+    (path / "low" / "deep").mkdir()
+    with zipfile.ZipFile(archive, "a") as more:
+        more.write(path / "low" / "deep", "low/deep/")
+    for source in (path, archive):
+        with pytest.raises(InputError, match="low/deep is a folder within a label's folder"):
+            labelled_sounds(source)
+
+
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 @pytest.mark.parametrize(
     ("files", "message"),
@@ -159,6 +188,13 @@ def test_a_folder_changes_with_what_is_in_it(place):
     assert folder_digest(path) != before and stamp(path) != stamped
     place({"low/a.wav": FILES["low/a.wav"], "low/e.wav": sound(400)})
     assert folder_digest(path) != before
+
+
+def test_of_a_folder_no_more_is_looked_at_than_it_may_have(place, monkeypatch):
+    path = place({f"low/{n}.wav": bytes(10**6) for n in range(5)} | {"README.txt": bytes(10**6)})
+    assert 5e6 < stamp(path)[1] < 5.5e6
+    monkeypatch.setattr("gradlab.data.files.MOST_FILES", 3)
+    assert 3e6 < stamp(path)[1] < 3.5e6
 
 
 def test_a_folder_is_no_other_input(place):

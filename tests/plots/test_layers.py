@@ -49,6 +49,16 @@ def test_the_shortcut_of_attention_is_drawn_apart_from_the_recurrence(found):
     assert "weight" in lines and "measured rate" not in lines  # what comes in on the way is no rate
 
 
+@pytest.mark.parametrize(("samples", "said"), [(1, "1 sample"), (3, "3 samples"), (9, "4 samples")])
+@pytest.mark.parametrize("more", [{}, {"bidirectional": True}, {"bidirectional": True, "layers": 2}], ids=str)
+def test_attention_is_drawn_at_the_layer_that_is_read(more, samples, said):
+    read = gradlab.analyze(**TINY | {"batch_size": samples, "attention": "dot"} | more)
+    drawn = {row.path: [note.text for note in network(read, row.path).layout.annotations] for row in rows(read)}
+    first = f"layer{more.get('layers', 1)}" + ("/forward" if more else "")
+    headings = {path: text for path, texts in drawn.items() for text in texts if "Attention weight" in text}
+    assert [*headings] == [first] and headings[first].endswith(f"of step t, median over {said}")
+
+
 def test_a_block_shows_its_branches_and_who_attends_to_whom(found):
     fig = network(found["transformer"], "block1")
     assert {"output", "attention", "feed-forward", "head 1", "head 4"} <= {*names(fig)}
