@@ -59,7 +59,7 @@ def definition(traj, adjoints, form):
 
 @cache
 def reference(cell, models, form):
-    problem = random_problem(cell, models, seed=3)
+    problem = random_problem(cell, models, seed=4)  # not saturated: there slopes come from pre-activations, of W anew
     grads = problem.bptt()
     return problem, *definition(grads.traj, grads.adjoints, form)
 
