@@ -105,8 +105,9 @@ def _of_zip(data: bytes) -> Iterator[tuple[str, str, bytes]]:
     with unzipped(data, ".zip", "pack the folder again") as archive:
         entries = [(PurePosixPath(info.filename).parts, info) for info in archive.infolist()]
         shown = [(parts, info) for parts, info in entries if not _is_hidden(parts)]
-        top = _common_top([parts for parts, info in shown if not info.is_dir()])
-        inside = []
+        if not (files := [parts for parts, info in shown if not info.is_dir()]):
+            return
+        top, inside = _common_top(files), []
         for parts, info in sorted(((parts[top:], info) for parts, info in shown), key=itemgetter(0)):
             _require_no_folder(parts, info.is_dir())
             if len(parts) == 2:
@@ -119,7 +120,7 @@ def _of_zip(data: bytes) -> Iterator[tuple[str, str, bytes]]:
 def _common_top(files: Sequence[tuple[str, ...]]) -> int:
     """How many folders all files lie in, where a label and a name remain of the one that lies deepest."""
     common = len(os.path.commonprefix([parts[:-1] for parts in files]))
-    return min(common, max(map(len, files)) - 2) if common else 0
+    return max(0, min(common, max(map(len, files)) - 2))
 
 
 def _is_hidden(parts: Sequence[str]) -> bool:

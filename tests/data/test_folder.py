@@ -115,6 +115,16 @@ def test_an_empty_folder_within_a_label_s_is_refused_alike(place, packed):
             labelled_sounds(source)
 
 
+def test_a_packed_folder_of_empty_folders_has_no_sound(place, packed):
+    (path := place({"low/.keep": b""}, "home/sounds")).joinpath("high").mkdir()
+    with zipfile.ZipFile(packed({}), "w") as archive:
+        for entry in ("home/", "home/sounds/", "home/sounds/low/", "home/sounds/high/"):
+            archive.writestr(entry, b"")
+    for source in (path, archive.filename):
+        with pytest.raises(InputError, match="no sound in it; expected a folder with a folder of sounds"):
+            labelled_sounds(source)
+
+
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 @pytest.mark.parametrize(
     ("files", "message"),
