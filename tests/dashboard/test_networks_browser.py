@@ -40,6 +40,7 @@ def test_a_click_on_a_row_shows_that_layer_and_a_network_is_chosen(open_page: Ca
     choose(page, "control-cell", "lstm")
     expect(page.locator(".layer-title")).to_have_text(["tree", "inputs"])
     expect(page.locator("#verdict")).to_contain_text("level")
+    until(page, "location.search.includes('architecture=tree') && location.search.includes('cell=lstm')")
     page.reload()
     settled(page)
     assert rows(page) == ["tree", "inputs"]
