@@ -55,3 +55,29 @@ def test_rows_are_reached_by_keys_and_fit_a_narrow_screen(open_page: Callable[..
     assert page.evaluate("document.activeElement.className") == "layer-row"
     assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
     readable(page)
+
+
+CONTROLS = {  # of each network: control -> what is chosen, True for a switch
+    "recurrent": {"layers": "2", "bidirectional": True, "residual": True, "layer_norm": True, "attention": "dot"},
+    "transformer": {"layers": "2", "heads": "2", "norm": "after each sum (post-LN)", "causal": True},
+    "tree": {"tree": "chain"},
+}
+SAID = {"after each sum (post-LN)": "post", True: "True"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", CONTROLS)
+def test_every_control_of_a_network_sets_its_field(open_page: Callable[..., Page], network: str) -> None:
+    page = open_page(f"steps=24&batch_size=9&hidden_size=8&architecture={network}")
+    page.locator("#more summary").click()
+    for name, value in CONTROLS[network].items():
+        if value is True:
+            page.locator(f"#control-{name}").click(force=True)
+        elif value.isdigit():
+            page.locator(f"#control-{name}").fill(value)
+        else:
+            choose(page, f"control-{name}", value)
+        until(page, f"location.search.includes('{name}={SAID.get(value, value)}')")
+        expect(page.locator(f"#field-{name}")).to_have_class(re.compile("changed"))
+    settled(page)
+    assert rows(page)[-1] == "inputs"
