@@ -66,7 +66,7 @@ class Seed:
         if not known.size or not known[-1]:
             return math.nan
         way = course_of(self.share[known])
-        return way.log_rate if way else float(self.share[known[-1]])
+        return way.log_rate if way else -math.inf
 
 
 def one_seed(config: RunConfig) -> Seed:

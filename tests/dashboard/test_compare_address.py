@@ -8,7 +8,7 @@ import pytest
 from dashboard.pages.compare import address, examples
 from dashboard.pages.compare.slots import slot
 from gradlab.config.links import query_of, to_query
-from gradlab.data.uploads import store
+from gradlab.data.uploads import find, store
 from gradlab.runs.comparison import MOST
 
 from ..views import SMALL
@@ -66,3 +66,13 @@ def test_a_file_travels_with_its_run(own_cache: Any) -> None:
     (run,) = address.read(f"?{urlencode([('run', f'file=a.csv&sha={sha}&steps=3&batch_size=1')])}")[0].runs
     assert address.read(address.View((run,)).address)[0].runs == (run,)
     assert slot(run).form.config == run
+
+
+def test_a_run_whose_file_has_gone_meanwhile_says_so(own_cache: Any) -> None:
+    sha = store("wind.csv", b"wind\n" + b"1\n2\n4\n" * 40)
+    run = slot(SMALL.replace(input=str(find(sha, "wind.csv"))))
+    assert run.form.errors == {}
+    path = find(sha, "wind.csv")
+    assert path
+    path.unlink()
+    assert run.form.errors["input"] == "wind.csv is no longer kept; drop it again in Explore"

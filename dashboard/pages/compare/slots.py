@@ -25,9 +25,11 @@ class Slot:
 
     @property
     def form(self) -> form.Form[RunConfig]:
-        """The run, with defaults in place of what is wrong, and what is wrong."""
-        base = form.raw(from_query(self.query).config)
-        return form.read(base | dict(self.raw) | {WORD: False})
+        """The run, with defaults in place of what is wrong, and what is wrong: a file that has gone, too."""
+        link = from_query(self.query)
+        found = form.read(form.raw(link.config) | dict(self.raw) | {WORD: False})
+        gone = {field: f"{name} is no longer kept; drop it again in Explore" for field, name in link.missing.items()}
+        return form.Form(found.config, gone | found.errors)
 
 
 def slot(config: RunConfig) -> Slot:
