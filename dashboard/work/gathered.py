@@ -10,6 +10,7 @@ from gradlab.runs.processes import Done, result
 
 from .results import Flight, Results
 
+AT_ONCE = 8  # calls of an owner under way: those of others come between, and a page asks every moment
 log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,7 +37,7 @@ class Gathered(Results[K, V]):
         self._compute, self._failures = compute, dict[K, str]()
 
     def so_far(self, keys: Sequence[K], owner: str, again: bool = False) -> SoFar[K, V]:
-        """What there is; calls of the others start, in the order of the keys.
+        """What there is; calls of the others start, in the order of the keys, `AT_ONCE` of them; ask again for more.
 
         owner: who wants just these; other calls that it has asked for end. again: whether to try once more what failed.
         """
@@ -45,10 +46,14 @@ class Gathered(Results[K, V]):
             for key in keys:
                 if again:
                     self._failures.pop(key, None)
-                if key not in self._kept and key not in self._failures:
+                if key not in self._kept and key not in self._failures and self._may_wait(key, owner):
                     self._flight(key).owners.add(owner)
             found = {key: self._kept[key].value for key in keys if key in self._kept}
             return SoFar(found, {key: self._failures[key] for key in keys if key in self._failures})
+
+    def _may_wait(self, key: K, owner: str) -> bool:
+        """Whether a call is under way, or its owner has so few that another one leaves room for others' work."""
+        return key in self._flights or sum(owner in flight.owners for flight in self._flights.values()) < AT_ONCE
 
     def _flight(self, key: K) -> Flight:
         """The call of a key, started where there is none."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.work.gathered import Gathered
+from dashboard.work.gathered import AT_ONCE, Gathered
 from gradlab.errors import InputError
 from gradlab.runs.processes import Done
 
@@ -110,3 +110,14 @@ def test_results_are_not_kept_forever(gathered: Gathered[str, str], desk: Desk, 
     for key in ("a", "b", "c"):
         finish(key)
     assert "a" not in gathered and "c" in gathered
+
+
+def test_an_owner_leaves_room_for_others(gathered: Gathered[str, str], desk: Desk) -> None:
+    keys = [f"k{n}" for n in range(3 * AT_ONCE)]
+    gathered.so_far(keys, "page")
+    assert [*desk.calls] == keys[:AT_ONCE]
+    gathered.so_far(["mine"], "other")
+    assert [*desk.calls] == [*keys[:AT_ONCE], "mine"]
+    desk.finish(keys[0])
+    assert gathered.so_far(keys, "page").found == {keys[0]: "k0!"}
+    assert [*desk.calls] == [*keys[:AT_ONCE], "mine", keys[AT_ONCE]]
