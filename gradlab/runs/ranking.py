@@ -118,9 +118,9 @@ def said(ds: xr.Dataset) -> Said | None:
     if not known:
         return None
     fading = [n for n in known if str(ds.verdict.values[n]) != "exploding"]
-    if by_end := "level" in ds.unit.values or (bool(fading) and _lost(ds, fading[0])):
-        for runs in (known, fading):
-            runs.sort(key=lambda n: -float(ds.log_factor.values[n]))
+    by_end = "level" in ds.unit.values or (bool(fading) and _lost(ds, fading[0]))
+    for runs in (known, fading):  # of slopes that read alike the one that keeps more goes before
+        runs.sort(key=lambda n: (0.0 if by_end else -_read(ds.slope.values[n]), -float(ds.log_factor.values[n])))
     best = fading[0] if fading else known[-1]
     if ds.sizes["run"] == 1:
         headline = _alone(ds, best)
@@ -128,6 +128,11 @@ def said(ds: xr.Dataset) -> Said | None:
         headline = _most_left(ds, known, fading) if by_end else _farthest(ds, known, fading)
     details = [*(_deepest(ds, fading) if by_end else _faded(ds, best, fading)), *_others(ds, known, fading)]
     return Said(_capital(headline), str(ds.verdict.values[best]), [_capital(text) for text in details])
+
+
+def _read(slope: float) -> float:
+    """A slope as it reads, to two digits."""
+    return round(float(slope), 2)
 
 
 def _capital(text: str) -> str:
@@ -152,7 +157,8 @@ def _alone(ds: xr.Dataset, n: int) -> str:
 def _farthest(ds: xr.Dataset, known: list[int], fading: list[int]) -> str:
     if not fading:
         return f"Every gradient explodes, least that of {_name(ds, known[-1])}: {_rate(ds, known[-1])} per step back."
-    alike = [n for n in fading if not _apart(ds, fading[0], n)]
+    words = ds.verdict.values
+    alike = [n for n in fading if words[n] == words[fading[0]] and not _apart(ds, fading[0], n)]
     if len(alike) == 1:
         return f"{_name(ds, alike[0])} reaches farthest: {_rate(ds, alike[0])} per step back."
     return f"{_names(ds, alike)} reach farthest: about {_rate(ds, alike[0])} per step back."
