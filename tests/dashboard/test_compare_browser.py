@@ -120,7 +120,7 @@ def test_the_run_travels_along_the_navigation(open_page: Callable[..., Page]) ->
     whole(page, "Elman")
     page.click("nav >> text=Explore")
     settled(page)
-    assert page.evaluate("location.search").removeprefix("?v=1&") == f"{SMALL}&gain=2"
+    until(page, f"location.search.replace('?v=1&', '') === '{SMALL}&gain=2'")
 
 
 @pytest.mark.slow
