@@ -12,7 +12,7 @@ from ..engine.forward import checked_lengths
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
 from ..errors import InputError
-from .base import GivenLengths, Layer, Pass, ScaledParams, own_lengths, require_steps
+from .base import GivenLengths, Layer, Pass, ScaledParams, require_steps
 
 
 @dataclass
@@ -57,42 +57,32 @@ class Last(Layer):
 
 
 @dataclass(frozen=True)
-class Ends(Layer):
+class Ends(Last):
     """The last step of each direction of a `Bidirectional`: (T, *M, B, 2 H) -> (*M, B, 2 H), for many-to-one nets.
 
     The first half is each sample's last step, the second half, of the direction that came from there, the first step;
     as the last states of PyTorch's bidirectional layers.
     """
 
-    def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """No parameters."""
-        return {}
-
-    def output_lengths(self, lengths: GivenLengths) -> GivenLengths:
-        """None: a vector has no steps."""
-        return None
-
     def _forward(
         self, params: Mapping[str, Array], x: Array, lengths: GivenLengths, how: Pass
     ) -> tuple[Array, LastTape]:
         """Both halves side by side. Raises InputError for an odd number of features."""
-        require_steps(x)
+        y, tape = super()._forward(params, x, lengths, how)
         if x.shape[-1] % 2:
             raise InputError(f"x: expected two directions side by side, got {x.shape[-1]} features", "x")
-        own, half = own_lengths(x, lengths, tuple(x.shape[1:-2])).at_least(1), x.shape[-1] // 2
-        y = namespace(x).concatenate([own.take_last(x[..., :half]), x[0, ..., half:]], axis=-1)
-        return y, LastTape(tuple(x.shape), own)
+        half = x.shape[-1] // 2
+        return namespace(x).concatenate([y[..., :half], x[0, ..., half:]], axis=-1), tape
 
     def _backward(
         self, params: Mapping[str, Array], tape: LastTape, dy: Scaled, how: Pass
     ) -> tuple[Scaled, ScaledParams]:
         """dL/dy of the first half at the last step, of the second at the first one, zero elsewhere."""
-        require_shape("dy", dy.mantissas, tape.shape[1:])
-        steps, half = tape.shape[0], tape.shape[-1] // 2
-        dx = tape.lengths.put_last(dy.mantissas, steps)
-        dx[..., half:] = 0
-        dx[0, ..., half:] = dy.mantissas[..., half:]
-        return Scaled(dx, dy.exponents[None]), {}
+        dx, none = super()._backward(params, tape, dy, how)
+        half = tape.shape[-1] // 2
+        dx.mantissas[..., half:] = 0
+        dx.mantissas[0, ..., half:] = dy.mantissas[..., half:]
+        return dx, none
 
 
 @dataclass(frozen=True)
