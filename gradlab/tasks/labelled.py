@@ -49,9 +49,24 @@ class Labelled(Task):
     _where, _advice, _at_fault = "", "add some to the file", "input"
 
     @property
-    @abstractmethod
+    def named(self) -> Sequence[str]:
+        """The name of each sample's class."""
+        raise NotImplementedError
+
+    @lazy
+    def _classes(self) -> tuple[np.ndarray, np.ndarray]:
+        names, labels = np.unique(self.named, return_inverse=True)
+        return names, labels
+
+    @property
     def labels(self) -> np.ndarray:
         """(N,) the number of each sample's class."""
+        return self._classes[1]
+
+    @property
+    def class_names(self) -> list[str]:  # type: ignore[override]
+        """As the file spells them."""
+        return [str(name) for name in self._classes[0]]
 
     @abstractmethod
     def shown(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

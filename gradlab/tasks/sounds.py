@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,20 +38,10 @@ class SoundLabels(Labelled):
         """How the folder was read."""
         return self.read.said
 
-    @lazy
-    def _classes(self) -> tuple[np.ndarray, np.ndarray]:
-        names, labels = np.unique(self.read.labels, return_inverse=True)
-        return names, labels
-
     @property
-    def labels(self) -> np.ndarray:
-        """(N,)."""
-        return self._classes[1]
-
-    @property
-    def class_names(self) -> list[str]:  # type: ignore[override]
+    def named(self) -> Sequence[str]:
         """The names of the folders."""
-        return [str(name) for name in self._classes[0]]
+        return self.read.labels
 
     @property
     def input_size(self) -> int:

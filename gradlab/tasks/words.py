@@ -96,20 +96,10 @@ class Sentiment(Words, Labelled):
         """The texts and their labels."""
         return labelled_texts(self.path)
 
-    @lazy
-    def _classes(self) -> tuple[np.ndarray, np.ndarray]:
-        names, labels = np.unique([label for (label,) in self.read.answers], return_inverse=True)
-        return names, labels
-
     @property
-    def labels(self) -> np.ndarray:
-        """(N,)."""
-        return self._classes[1]
-
-    @property
-    def class_names(self) -> list[str]:  # type: ignore[override]
-        """As the file spells them."""
-        return [str(name) for name in self._classes[0]]
+    def named(self) -> list[str]:
+        """The label of each text."""
+        return [label for (label,) in self.read.answers]
 
 
 @register
