@@ -1,7 +1,7 @@
 """Why a gradient does what it does, and what would help: measured factors, remedies, and their verification."""
 
+from .causes import Factor
 from .changes import Change, Remedy, is_clip
-from .factors import Factor
 from .findings import NOTHING, Diagnosis, diagnose
 from .trials import Rerun, is_quick, rerunner
 

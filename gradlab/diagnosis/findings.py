@@ -12,8 +12,9 @@ import xarray as xr
 
 from ..errors import InputError
 from ..runs.verdicts import Verdict, require_curve, standard_error, verdict
+from .causes import Factor, cause, factor_lines, refined
 from .changes import Change, Remedy, is_clip
-from .factors import MEASURED, Factor, cause, factor_lines, measure, refined, without_step_clipping
+from .factors import MEASURED, measure, without_step_clipping
 from .remedies import candidates
 from .trials import Rerun, own_rerun, readable_config, tried_out
 

@@ -10,7 +10,8 @@ import xarray as xr
 
 import gradlab
 from gradlab.cells.activations import ACTIVATIONS
-from gradlab.diagnosis.factors import cause, factor_lines, measure, refined
+from gradlab.diagnosis.causes import cause, factor_lines, refined
+from gradlab.diagnosis.factors import measure
 from gradlab.runs.verdicts import Verdict
 
 SMALL = {"hidden_size": 8, "batch_size": 2, "steps": 20}
