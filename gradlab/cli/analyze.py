@@ -203,7 +203,8 @@ def table(ds: xr.Dataset | xr.DataTree, steps: int) -> list[dict[str, float]]:
     """
     import xarray as xr
 
-    from ..runs.verdicts import lag_shares, share_left
+    from ..runs.shares import share_left
+    from ..runs.verdicts import lag_shares
 
     if not isinstance(ds, xr.Dataset):
         shares, head = lag_shares(ds).tolist(), "levels_down" if "lag" in ds.log_input_share.attrs else "steps_back"

@@ -12,7 +12,8 @@ from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
 from ..runs.attributes import activation_name, cell_class, overflow
 from ..runs.behind import carries, path_factors, slope_and_weights
-from ..runs.verdicts import aligned, joint_log_norm, log_rate_per_step, median
+from ..runs.shares import aligned, joint_log_norm, median
+from ..runs.verdicts import log_rate_per_step
 
 MEASURED = (  # what factors are measured from
     "jacobian_spectral", "jacobian_frobenius", "jacobian_path_norm", "path_share", "gate_mean", "gate_saturation",

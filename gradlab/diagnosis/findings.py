@@ -11,7 +11,8 @@ from itertools import islice
 import xarray as xr
 
 from ..errors import InputError
-from ..runs.verdicts import Verdict, require_curve, standard_error, verdict
+from ..runs.shares import require_curve
+from ..runs.verdicts import Verdict, standard_error, verdict
 from .causes import Factor, cause, factor_lines, refined
 from .changes import Change, Remedy, is_clip
 from .factors import MEASURED, measure, without_step_clipping

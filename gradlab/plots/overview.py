@@ -9,7 +9,8 @@ import xarray as xr
 
 from ..errors import InputError
 from ..runs.attributes import unit_of
-from ..runs.verdicts import log_rate_per_step, to_end
+from ..runs.shares import to_end
+from ..runs.verdicts import log_rate_per_step
 from ..wording import power_text
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
 from .gradient import gradient_panel

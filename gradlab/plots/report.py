@@ -21,7 +21,8 @@ from ..runs.attributes import config_of, text_of, versions
 from ..runs.ranking import ranking_rows
 from ..runs.recorded import CAPTION, median_rows
 from ..runs.rows import rows, rows_by_lag
-from ..runs.verdicts import lag_shares, share_left, steps_back
+from ..runs.shares import share_left
+from ..runs.verdicts import lag_shares, steps_back
 from ..wording import number_text, power_text, times
 from .clipped import clipping
 from .colours import THEMES

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from ..runs.verdicts import joint_log_norm, middle
+from ..runs.shares import joint_log_norm, middle
 
 POINTS = 2000  # of a line
 TIME_BINS = 400  # of a heat map

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from ..errors import InputError
-from ..runs.verdicts import joint_log_norm
+from ..runs.shares import joint_log_norm
 from ..wording import power_text
 from .colours import DECADES, LN10, THEMES, Theme, colour_scale
 from .marks import Trace, band, line, plot_text, power_texts

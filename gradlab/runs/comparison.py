@@ -26,9 +26,10 @@ from .analyze import analyze
 from .attributes import overflow
 from .cost import memory
 from .labels import versions_json
+from .shares import median
 from .sizes import matched, parameter_count
 from .training_step import step_seconds
-from .verdicts import course_of, median, word_of
+from .verdicts import course_of, word_of
 
 MOST = 6  # runs
 SEEDS = 8

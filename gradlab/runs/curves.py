@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from .rows import rows_by_lag
-from .verdicts import lag_shares, median, share_left
+from .shares import median, share_left
+from .verdicts import lag_shares
 
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
 

@@ -10,7 +10,8 @@ import xarray as xr
 
 from ..wording import counted, factor_text, power_text
 from .comparison import AFTER
-from .verdicts import BACK, between, median, steps_back
+from .shares import median
+from .verdicts import BACK, between, steps_back
 
 SLOPE = "slope"
 ORDERS = (SLOPE, *map(str, AFTER))  # what runs can be ranked by: the slope, or what is left after so many steps

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..quantities import QUANTITIES
 from ..wording import number_text, value_text
-from .verdicts import median
+from .shares import median
 
 CAPTION = "Recorded quantities: medians over samples, steps and units"
 

@@ -12,7 +12,7 @@ import xarray as xr
 from ..quantities.inputs import from_last
 from ..registry import unknown
 from ..wording import layer_title
-from .verdicts import joint_log_norm, median
+from .shares import joint_log_norm, median
 
 INPUTS = "inputs"  # in place of a path, what reaches the inputs of the whole
 

@@ -14,7 +14,7 @@ from ..arrays import quiet
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
 from ..runs.labels import variable
-from ..runs.verdicts import joint, median, to_end
+from ..runs.shares import joint, median, to_end
 from .history import COLUMNS
 from .record import TrainingRecord
 from .rivals import rival_texts

@@ -28,8 +28,8 @@ from ..quantities import Quantity, Recorder, Recording, of_snapshots
 from ..runs.architectures import width
 from ..runs.build import cell_of
 from ..runs.labels import names
+from ..runs.shares import joint
 from ..runs.tree_nodes import depth_norms
-from ..runs.verdicts import joint
 from ..tasks import Task
 from .network import TaskFacts, features
 

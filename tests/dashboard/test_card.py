@@ -25,7 +25,8 @@ from gradlab.data.uploads import find, original_name, store
 from gradlab.diagnosis import Change
 from gradlab.errors import InputError
 from gradlab.importers import load_weights, save_safetensors, to_state_dict
-from gradlab.runs.verdicts import share_left, verdict
+from gradlab.runs.shares import share_left
+from gradlab.runs.verdicts import verdict
 from tests import views
 from tests.plotting import LN10, each_theme, fading, named
 from tests.views import page, parts, words

@@ -17,7 +17,8 @@ from gradlab.cells.activations import ACTIVATIONS
 from gradlab.diagnosis import Change, Remedy, diagnose, rerunner
 from gradlab.diagnosis.factors import measure, without_step_clipping
 from gradlab.learning.clipping import CLIP_MODES
-from gradlab.runs.verdicts import joint_log_norm, log_rate_per_step, standard_error, verdict
+from gradlab.runs.shares import joint_log_norm
+from gradlab.runs.verdicts import log_rate_per_step, standard_error, verdict
 from studies import diagnosis_calibration as calibration
 from tests.grids import thinned
 from tests.runs.test_verdicts import synthetic

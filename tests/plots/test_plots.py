@@ -12,7 +12,7 @@ from gradlab import plots
 from gradlab.errors import InputError
 from gradlab.plots.colours import THEMES
 from gradlab.plots.gradient import pin_label
-from gradlab.runs.verdicts import share_left
+from gradlab.runs.shares import share_left
 
 from ..plotting import LN10, each_figure, each_run, fading, named, synthetic, words_of
 

@@ -19,8 +19,9 @@ from gradlab.runs.cost import memory
 from gradlab.runs.curves import csv_of_comparison
 from gradlab.runs.netcdf import netcdf
 from gradlab.runs.ranking import curve_rows, memory_text, order, ranking_rows, said, time_text
+from gradlab.runs.shares import median
 from gradlab.runs.sizes import parameter_count
-from gradlab.runs.verdicts import course_of, median
+from gradlab.runs.verdicts import course_of
 
 SMALL = {"hidden_size": 8, "batch_size": 3, "steps": 20}
 ELMAN, LSTM = RunConfig(**SMALL), RunConfig(cell="lstm", forget_bias=1.0, **SMALL)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradlab
-from gradlab.runs.verdicts import joint_log_norm
+from gradlab.runs.shares import joint_log_norm
 
 
 def analysed(name, steps=100, seed=0, hidden=32, batch=16, options=None, **own):

@@ -9,7 +9,8 @@ import xarray as xr
 
 import gradlab
 from gradlab.runs.behind import path_factors
-from gradlab.runs.verdicts import Verdict, joint_log_norm, share_left, verdict
+from gradlab.runs.shares import joint_log_norm, share_left
+from gradlab.runs.verdicts import Verdict, verdict
 from gradlab.wording import factor_text, power_text
 
 

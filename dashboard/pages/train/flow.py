@@ -13,7 +13,8 @@ from gradlab.config.architecture import is_single
 from gradlab.config.links import to_query
 from gradlab.config.network import NetworkConfig
 from gradlab.runs.attributes import unit_of
-from gradlab.runs.verdicts import BACK, share_left, verdict
+from gradlab.runs.shares import share_left
+from gradlab.runs.verdicts import BACK, verdict
 from gradlab.training import snapshot_dataset
 from gradlab.wording import counted, number_text
 
