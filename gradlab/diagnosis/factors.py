@@ -10,10 +10,10 @@ import xarray as xr
 
 from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
-from ..runs.attributes import activation_name, cell_class, overflow
-from ..runs.behind import carries, path_factors, slope_and_weights
-from ..runs.shares import aligned, joint_log_norm, median
-from ..runs.verdicts import log_rate_per_step
+from ..runs.attributes import activation_name, cell_class, overflow, precision
+from ..runs.behind import carries, path_factors, root_mean_square, slope_and_weights
+from ..runs.shares import aligned, joint, joint_log_norm, median
+from ..runs.verdicts import alike_of, groups, log_rate_per_step
 
 MEASURED = (  # what factors are measured from
     "jacobian_spectral", "jacobian_frobenius", "jacobian_path_norm", "path_share", "gate_mean", "gate_saturation",
@@ -34,7 +34,9 @@ class Factors:
     drive: root mean square of the pre-activation's part from input and bias; recurrence: that from the state.
     early, late: ln of the factor per step in the first and the last half of the sequence. growth: ln of the factor per
     step by which the state itself grows in the last half. overflow: places where the forward pass left the finite
-    numbers. clipped: whether backpropagation was clipped at each step.
+    numbers, dtype: whose. clipped: whether each step of backpropagation was clipped; clipped_log_rate: the rate so.
+
+    Slope, carry and gates are of the largest group of samples that are alike, as log_rate is.
     """
 
     activation: str
@@ -57,7 +59,14 @@ class Factors:
     late: float
     growth: float
     overflow: list[dict[str, int]]
+    dtype: str
     clipped: bool
+    clipped_log_rate: float
+
+    @property
+    def log_typical(self) -> float:
+        """ln of slope x weights, a typical direction's factor per step where there is no carry."""
+        return math.log(self.slope) + math.log(self.weights) if self.slope > 0 and self.weights > 0 else -math.inf
 
     @property
     def has_forget_gate(self) -> bool:
@@ -106,8 +115,9 @@ def measure(ds: xr.Dataset) -> Factors:
     flow = without_step_clipping(ds)
     log_rate = log_rate_per_step(flow)
     early, late = _halves(flow)
-    slope, weights = slope_and_weights(ds)
-    split = path_factors(ds, log_rate) if not math.isnan(log_rate) else {"carry": math.nan}
+    own = alike_of(ds, groups(flow))
+    slope, weights = slope_and_weights(own)
+    split = path_factors(own, log_rate) if not math.isnan(log_rate) else {"carry": math.nan}
     carry = split.pop("carry")
     cell = cell_class(ds)
     forget = cell.forget_gate if cell else None
@@ -127,11 +137,13 @@ def measure(ds: xr.Dataset) -> Factors:
         saturation=_mean(ds.gate_saturation.sel(gate=cell.candidate)) if cell else math.nan,
         dead=float(ds.dead_units),
         drive=float(ds.input_drive),
-        recurrence=weights * float(np.sqrt((ds.state_rms.isel(state=0) ** 2).mean())),
+        recurrence=weights * root_mean_square(_finite(ds.state_rms.isel(state=0).values)),
         early=early,
         late=late,
         growth=_growth(ds),
         overflow=overflow(ds),
+        dtype=str(precision(ds)),
+        clipped_log_rate=log_rate if flow is ds else log_rate_per_step(ds),
         clipped="log_grad_norm_before_clip" in ds,
     )
 
@@ -180,7 +192,11 @@ def _halves(ds: xr.Dataset) -> tuple[float, float]:
 
 def _growth(ds: xr.Dataset) -> float:
     """ln of the factor per step by which the state grows over the last half of the longest sequence."""
-    squares = (ds.state_rms**2).sum("state").values
-    squares = squares[np.isfinite(squares) & (squares > 0)]
-    half = len(squares) // 2
-    return 0.5 * float(np.log(squares[-1] / squares[half])) / (len(squares) - 1 - half) if half > 1 else math.nan
+    with np.errstate(divide="ignore"):
+        logs = _finite(joint(np.log(ds.state_rms.transpose(..., "state").values.astype(float))))
+    half = len(logs) // 2
+    return float(logs[-1] - logs[half]) / (len(logs) - 1 - half) if half > 1 else math.nan
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]

@@ -12,7 +12,8 @@ from ..config import UPDATE_CLIPS, RunConfig
 from ..engine.backward import bptt
 from ..quantities import QUANTITIES
 from .clipped import threshold_of
-from .labels import coordinates, overflow_json, valid_steps, variable
+from .labels import coordinates, valid_steps, variable
+from .overflows import overflow_json
 from .probe import finite_trajectory, probe_gradient
 
 
@@ -29,5 +30,5 @@ def flow(cell: Cell, params: Mapping[str, Array], x: Array, config: RunConfig) -
         curve = variable(QUANTITIES["log_grad_norm"], gradients.log_norms, len(traj.models))
     labels = coordinates(cell, traj.steps, traj.states.shape[-2])
     coords = {name: labels[name] for name in ("state", "time", "sample")}
-    attrs = {"overflow": overflow_json(overflow)}
+    attrs = {"overflow": overflow_json(overflow, traj)}
     return xr.Dataset({"log_grad_norm": curve, "valid_steps": valid_steps(traj)}, coords, attrs)

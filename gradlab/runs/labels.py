@@ -18,6 +18,7 @@ from ..engine.trajectory import Overflow, Trajectory
 from ..quantities import Quantity, Recording, record
 from ..version import __version__
 from ..wording import counted
+from .overflows import overflow_json
 
 
 def variable(
@@ -65,11 +66,6 @@ def names(cell: Cell) -> dict[str, tuple[str, ...]]:
     }
 
 
-def overflow_json(overflow: list[Overflow]) -> str:
-    """Where samples overflowed, as an attribute can hold it."""
-    return json.dumps([{"sample": o.sample, "step": o.step, "gate": o.gate, "model": o.model} for o in overflow])
-
-
 def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str, Any]:
     """What belongs to the run as a whole: its network, where it overflowed, versions, device and precision."""
     traj = run.traj
@@ -78,7 +74,7 @@ def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str
         "cell": repr(cell),
         "cell_name": cell.name,
         "activation": cell.activation.name,
-        "overflow": overflow_json(overflow),
+        "overflow": overflow_json(overflow, traj),
         **circumstances(traj.states),
     }
 

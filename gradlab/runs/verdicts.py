@@ -21,7 +21,8 @@ BACK = {"step": "back", "position": "back", "level": "down"}  # what is counted 
 LEAST = {"step": 10, "level": 3}  # of these for a verdict
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)
-ENTERS = math.log(4)  # what enters at the last step is said where it is that far from 1
+ENTERS = math.log(4)  # what the first and the last step do beside the rate is said where it is that far from 1
+PIECES = 2  # of a way that changes that a headline names, beyond the first
 ICONS = {"vanishing": "▼", "exploding": "▲", "carried": "■", "too short": "·", "overflow": "!"}
 HEADLINES = {
     "vanishing": "The gradient vanishes",
@@ -95,8 +96,10 @@ class Verdict:
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
         first, *others = self.pieces or [{"log_rate": self.fitted_log_rate}]
-        then = f", from {others[0]['start']:.0f} on {factor_text(others[0]['log_rate'])}" if others else ""
-        return f"{HEADLINES[self.word]}: {factor_text(first['log_rate'])} per {self.unit} {BACK[self.unit]}{then}."
+        then = "".join(f", from {piece['start']:.0f} on {factor_text(piece['log_rate'])}" for piece in others[:PIECES])
+        more = ", and so on" if len(others) > PIECES else ""
+        rate = f"{factor_text(first['log_rate'])} per {self.unit} {BACK[self.unit]}"
+        return f"{HEADLINES[self.word]}: {rate}{then}{more}."
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
@@ -113,7 +116,7 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
         return Verdict("overflow", len(lags), 0.0, 0.0, 0.0, None, 0, overflowed)
     judged = _judge(lags, unit)
     counts = {word: len(samples) for word, samples in alike.items()}
-    reason = "" if len(lags) < 2 else why(found, judged.fitted_log_rate)
+    reason = "" if len(lags) < 2 else why(alike_of(found, alike), judged.fitted_log_rate, len(judged.pieces) > 1)
     return replace(judged, details=[*overflowed, *judged.details, *_others(counts)], why=reason, samples=counts)
 
 
@@ -123,6 +126,13 @@ def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray]:
     alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
     own = next(iter(alike.values()), np.arange(len(lengths)))
     return alike, median(curves[:, own])[: int(np.median(lengths[own])) if own.size else 0]
+
+
+def alike_of(ds: xr.Dataset, alike: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """The samples of the largest of its groups alone; of several models, where groups go across them, all."""
+    own = next(iter(alike.values()), np.empty(0, int))
+    whole = ds.valid_steps.ndim != 1 or not 0 < len(own) < ds.valid_steps.size
+    return ds if whole else ds.isel(sample=own)
 
 
 def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
@@ -281,10 +291,12 @@ def _details(
 
 
 def _entered(way: Course | None, unit: str) -> list[str]:
-    """What the last step does beside the rate, where that is much."""
-    if way is None or abs(way.entry) < ENTERS:
+    """What the two ends of the way do beside the rate, where that is much."""
+    if way is None:
         return []
-    return [f"{power_text(way.entry).capitalize()} enters at the last {unit}, beside that rate."]
+    last = "step 1" if unit == "step" else "the lowest level"
+    ends = {f"enters at the last {unit}": way.entry, f"passes on to {last}": way.exit}
+    return [f"{power_text(log)} {what}, beside that rate." for what, log in ends.items() if abs(log) >= ENTERS]
 
 
 def _turns(lags: np.ndarray, way: Course, unit: str) -> list[str]:
