@@ -66,6 +66,8 @@ def factor_text(log_rate: float | None) -> str:
 
 def plain(x: float) -> str:
     """A number within a sentence: two decimals, or two digits where those would say too little or too much."""
+    if x == math.inf:
+        return "over 10^308"
     if x == 0 or 0.1 <= abs(x) < 1000:
         return f"{x + 0.0:.2f}"
     return f"{x:.2g}"

@@ -228,12 +228,13 @@ def factor_lines(f: Factors) -> list[Factor]:
     else:
         mean = "mean" if f.carries or not f.weights else "quadratic mean"
         lines.append(Factor("activation slope", f.slope, f"of {f.activation}, {mean}; at most {f.max_slope:.3g}"))
+    state = f"{f.recurrence:.3g}" if math.isfinite(f.recurrence) else plain(f.recurrence)
     radius = "no gate has recurrent weights" if math.isnan(f.radius) else f"spectral radius {f.radius:.3g}"
     lines.append(Factor("weight scale", f.weights, f"||W||_F / sqrt(H); {radius}"))
     lines.append(
         Factor("largest one-step factor", f.largest, "||J||_2, median; above 1 allows growth, does not cause it")
     )
-    lines.append(Factor("drive by input and bias", f.drive, f"root mean square; {f.recurrence:.3g} by the state"))
+    lines.append(Factor("drive by input and bias", f.drive, f"root mean square; {state} by the state"))
     kind = "switched off" if f.one_sided else "saturated"
     lines.append(Factor("saturation", f.saturation, f"share of units {kind}: slope below a tenth of the largest"))
     lines.append(Factor("dead units", f.dead, f"share of units {kind} at every step of every sample"))

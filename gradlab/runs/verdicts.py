@@ -122,10 +122,20 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
 
 def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The groups of samples, and the median curve (lag,) of the largest one."""
-    curves, lengths = _curves(ds)
-    alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
-    own = next(iter(alike.values()), np.arange(len(lengths)))
-    return alike, median(curves[:, own])[: int(np.median(lengths[own])) if own.size else 0]
+    (curves, lengths), unit = _curves(ds), "level" if unit_of(ds) == "level" else "step"
+    alike = _groups(curves, lengths, unit)
+    word, own = next(iter(alike.items()), ("", np.arange(len(lengths))))
+    return alike, _middle(curves[:, own], lengths[own], word, unit)
+
+
+def _middle(curves: np.ndarray, lengths: np.ndarray, word: str, unit: str) -> np.ndarray:
+    """The median of curves up to their median length; where that is unlike them all, the middle one of them."""
+    lags = median(curves)[: int(np.median(lengths)) if lengths.size else 0]
+    if not word or _word_of_one(lags, unit) == word:
+        return lags
+    ends = curves[lengths - 1, np.arange(len(lengths))] / lengths
+    one = int(np.argsort(ends, kind="stable")[(len(ends) - 1) // 2])
+    return curves[: lengths[one], one]
 
 
 def alike_of(ds: xr.Dataset, alike: Mapping[str, np.ndarray]) -> xr.Dataset:
@@ -144,10 +154,11 @@ def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
 
 
 def _curves(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """ln shares (lag, N) of every sample, lag 0 first, and how many lags each has."""
+    """ln shares (lag, N) of every sample, lag 0 first and NaN beyond its step 1, and how many lags each has."""
     logs = joint_log_norm(ds)
     lengths = np.broadcast_to(ds.valid_steps.values, logs.transpose("time", ...).shape[1:]).reshape(-1)
-    return aligned(ds, logs)[::-1], lengths
+    curves = aligned(ds, logs)[::-1]
+    return np.where(np.arange(len(curves))[:, None] < lengths, curves, np.nan), lengths
 
 
 def _groups(curves: np.ndarray, lengths: np.ndarray, unit: str) -> dict[str, np.ndarray]:

@@ -72,11 +72,12 @@ def transformed(rng: np.random.Generator, params: dict[str, np.ndarray]) -> dict
     some = {
         "as drawn": {},
         "scaled": {"W_hh": w * float(rng.choice([0.1, 2.0, 5.0]))},
+        "held": {"W_hh": w * 1.4, "b_h": params["b_h"] * 1e36},
         "zero": {"W_hh": 0 * w},
         "huge": {"W_hh": w * 1e12},
         "identity": {"W_hh": 0 * w + eye},
         "not normal": {"W_hh": 0 * w + eye + shifted},
         "biased": {"b_h": params["b_h"] - 30.0},
-        "driven": {"W_xh": params["W_xh"] * 1e30},
+        "driven": {"W_xh": params["W_xh"] * float(rng.choice([1e10, 1e35]))},
     }
     return params | some[str(rng.choice(list(some)))]

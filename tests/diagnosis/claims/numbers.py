@@ -112,16 +112,22 @@ def word_of(curve: np.ndarray) -> str:
     return "exploding" if max(levels) > -min(levels) else "vanishing"
 
 
-def near(text: str, value: float, scale: float = 1.0) -> bool:
-    """Whether a text is this number, rounded to the digits that are there; scale: of 1 + an error to allow."""
+def near(text: str, value: float, of: float = 0.0) -> bool:
+    """Whether a text is this number, rounded to the digits that are there; of: a size that errors are relative to."""
+    if text.startswith("over "):
+        return value == math.inf
     if not math.isfinite(value):
         return False
     digits = text.replace(",", "")
     if "^" in digits or "%" in digits:
         return value > 0 and near_log(text, math.log(value))
-    mantissa, _, power = digits.partition("e")
-    last = 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
-    return abs(float(digits) - value) <= 0.5 * last * 1.001 + abs(value) * 1e-6 * scale
+    return abs(float(digits) - value) <= 1.001 * half(digits) + 1e-5 * max(abs(value), of)
+
+
+def half(text: str) -> float:
+    """Half of the last digit that is there."""
+    mantissa, _, power = text.partition("e")
+    return 0.5 * 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
 
 
 def near_log(text: str, log: float) -> bool:

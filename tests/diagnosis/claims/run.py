@@ -20,7 +20,7 @@ from gradlab.diagnosis.factors import without_step_clipping
 
 from .numbers import Flow
 
-SIZE = r"(-?(?:10\^-?\d+|\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?: %|×10\^-?\d+)?))"  # a number as any text has it
+SIZE = r"((?:over )?-?(?:10\^-?\d+|\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?: %|×10\^-?\d+)?))"  # a number as any text has it
 RATE = r"x(\d[\d.]*(?:e[+-]?\d+)?)"
 
 Claim = Callable[..., None]
@@ -69,7 +69,7 @@ class Run:
         return float(np.hypot(parts.sel(part="real"), parts.sel(part="imag")).max())
 
     def log_typical(self, flow: Flow) -> float:
-        """ln of ||J||_F / sqrt(SH), mean over steps and the samples of the group; of the mean where one step is zero."""
+        """ln of ||J||_F / sqrt(SH), mean over steps and the group's samples; of the mean where a step is zero."""
         norms = flow.own.jacobian_frobenius
         with np.errstate(divide="ignore"):
             log = float(np.log(norms.astype(float)).mean())
@@ -85,11 +85,8 @@ class Run:
     def recurrence(self) -> float:
         """Root mean square of the state over steps, times the weights."""
         values = self.ds.state_rms.isel(state=0).values.astype(float)
-        return (
-            self.weights
-            * float(np.exp(0.5 * np.log(np.nanmean((values / np.nanmax(values)) ** 2))))
-            * np.nanmax(values)
-        )
+        largest = np.nanmax(values, initial=0.0)
+        return self.weights * float(largest * np.sqrt(np.nanmean((values / largest) ** 2))) if largest else 0.0
 
     def split(self, log_rate: float, flow: Flow) -> tuple[float, float]:
         """The parts of a rate by the carry and through the gates: mean shares of the group."""

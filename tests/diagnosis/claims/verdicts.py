@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from .numbers import HUNDRED, near, near_log
+from .numbers import HUNDRED, half, near, near_log
 from .run import RATE, SIZE, Run, claim
 
 VERBS = {"vanishing": "vanishes", "exploding": "explodes", "carried": "is carried", "too short": "is too short to say"}
@@ -19,7 +19,8 @@ def number(text: str) -> int:
 
 
 @claim(
-    rf"The gradient (vanishes|explodes|is carried): {RATE} per step back((?:, from \d+ on x[\d.e+-]*\d)*)(, and so on)?\."
+    rf"The gradient (vanishes|explodes|is carried): {RATE} per step back"
+    r"((?:, from \d+ on x[\d.e+-]*\d)*)(, and so on)?\."
 )
 def headline(run: Run, verb: str, rate: str, then: str, more: str | None) -> None:
     """The word is that of the largest group, and of a rate on its side of 1; what changes is there in order."""
@@ -149,14 +150,14 @@ def alike(run: Run, of: str, total: str, verb: str, others: str) -> None:
 def parts(run: Run, carry: str, gates: str, whole: str | None) -> None:
     """Of the rate, on the whole where it changes."""
     known = run.split(run.flow.log_rate, run.flow)
-    assert near(carry, known[0], 10) and near(gates, known[1], 10)
+    assert near(carry, known[0], sum(known)) and near(gates, known[1], sum(known))
     assert bool(whole) == (len(run.flow.rates) > 1)
 
 
 @claim(rf"{SIZE} \(mean slope of (\w+)\) x {SIZE} \(weights\) = {SIZE}(?:, measured {SIZE})?( on the whole)?$")
 def product(run: Run, slope: str, name: str, weights: str, typical: str, rate: str | None, whole: str | None) -> None:
     """The equation holds as it is printed, and its result is the rate or the rate stands beside it."""
-    assert name == run.ds.attrs["activation"] and near(weights, run.weights, 10)
+    assert name == run.ds.attrs["activation"] and near(weights, run.weights)
     if run.weights:
         assert near_log(typical, run.log_typical(run.flow)) and near_product(slope, weights, typical)
     assert near_log(rate or typical, run.flow.log_rate) and bool(whole) == (len(run.flow.rates) > 1)
@@ -168,14 +169,9 @@ def near_product(a: str, b: str, result: str) -> bool:
     return abs(float(a) * float(b) - float(result)) <= error * abs(float(result)) * 1.1 + 1.01 * half(result)
 
 
-def half(text: str) -> float:
-    """Half of the last digit."""
-    mantissa, _, power = text.partition("e")
-    return 0.5 * 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
-
-
 @claim(
-    rf"Diagnosis: ([\w ]+); ln of the factor per step {SIZE}(?: \+- (less than 0\.00001|{SIZE}) \(standard error over samples\))?\."
+    rf"Diagnosis: ([\w ]+); ln of the factor per step {SIZE}"
+    rf"(?: \+- (less than 0\.00001|{SIZE}) \(standard error over samples\))?\."
 )
 def refined(run: Run, word: str, rate: str, error: str | None, _: str | None) -> None:
     """The rate, and the error of its median."""
