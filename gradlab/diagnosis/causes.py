@@ -49,27 +49,27 @@ def refined(found: Verdict, f: Factors) -> str:
 def cause(word: str, f: Factors) -> str:
     """The main cause, in one sentence or two, of what `word` says about the flow without clipping inside backprop."""
     if f.overflow:
-        return _overflow_cause(f) + _state_text(word, f)
+        return _overflow_cause(word, f)
     if word == "too short":
         return "There are too few steps to tell a trend from a transient."
     return _clipping_text(word, f) + _flow_cause(word, f) + _state_text(word, f)
 
 
-def _overflow_cause(f: Factors) -> str:
+def _overflow_cause(word: str, f: Factors) -> str:
     """What brought the first sample that overflowed out of range, and, if that is the state, why the state grew."""
     first = min(f.overflow, key=lambda place: place["step"])
     if "drive" not in first:
         return "The forward pass leaves the finite numbers."
     drive, state = (-math.inf if first[name] is None else float(first[name]) for name in ("drive", "state"))
     limit = math.log(float(np.finfo(f.dtype).max))
-    brought = f"bring up to {number_text(drive)} to a unit at step {first['step']}, the state {number_text(state)}"
+    parts = f"{number_text(drive)} to a unit at step {first['step']}, the state {number_text(state)}"
     if max(drive, state) < limit - CLOSE:
-        return f"What a step makes of its arguments is out of range: the input and the biases {brought}."
-    ends = f"the input and the biases {brought}; {f.dtype} ends at {number_text(limit)}."
+        return f"What a step makes of its arguments is out of range: input and biases bring up to {parts}."
+    ends = f"{f.dtype} ends at {number_text(limit)}."
     if drive >= state:
-        return f"The input and the biases alone leave the range: {ends}"
-    grows = f" {_flow_cause('overflow', f)}" if f.log_rate > 0 else ""
-    return f"The state grows out of range: {ends}{grows}"
+        return f"The input and the biases alone leave the range: they bring up to {parts}; {ends}"
+    grows = f" {_flow_cause(word, f)}{_state_text(word, f)}" if f.log_rate > 0 else ""
+    return f"The state grows out of range: input and biases bring up to {parts}; {ends}{grows}"
 
 
 def _clipping_text(word: str, f: Factors) -> str:

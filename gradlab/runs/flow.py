@@ -30,5 +30,5 @@ def flow(cell: Cell, params: Mapping[str, Array], x: Array, config: RunConfig) -
         curve = variable(QUANTITIES["log_grad_norm"], gradients.log_norms, len(traj.models))
     labels = coordinates(cell, traj.steps, traj.states.shape[-2])
     coords = {name: labels[name] for name in ("state", "time", "sample")}
-    attrs = {"overflow": overflow_json(overflow, traj)}
+    attrs = {"overflow": overflow_json(overflow)}
     return xr.Dataset({"log_grad_norm": curve, "valid_steps": valid_steps(traj)}, coords, attrs)

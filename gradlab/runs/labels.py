@@ -74,7 +74,7 @@ def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str
         "cell": repr(cell),
         "cell_name": cell.name,
         "activation": cell.activation.name,
-        "overflow": overflow_json(overflow, traj),
+        "overflow": overflow_json(overflow),
         **circumstances(traj.states),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,29 @@ from ..arrays import Array, to_numpy
 from ..engine.trajectory import Overflow, Trajectory, read
 
 
-def overflow_json(overflow: list[Overflow], traj: Trajectory) -> str:
-    """Where samples overflowed, as an attribute can hold it; traj: cut for each sample before it did.
+def overflow_json(overflow: list[Overflow]) -> str:
+    """Where samples overflowed, as an attribute can hold it.
 
-    The first place has "drive" and "state": ln of the largest that input and bias, and that the state before, brought
-    to a unit of the gate in that step; None for exactly zero.
+    Where it is known what brought one there, "drive" and "state" are ln of the largest that input and bias, and that
+    the state before, brought to a unit of the gate in that step; None for exactly zero.
     """
-    places: list[dict[str, Any]] = [
-        {"sample": o.sample, "step": o.step, "gate": o.gate, "model": o.model} for o in overflow
-    ]
-    if overflow:
-        first = min(range(len(overflow)), key=lambda i: overflow[i].step)
-        logs = {"drive": _drive(traj, overflow[first]), "state": _state(traj, overflow[first])}
-        places[first] |= {name: log if math.isfinite(log) else None for name, log in logs.items()}
-    return json.dumps(places)
+    return json.dumps([_fields(place) for place in overflow])
+
+
+def _fields(place: Overflow) -> dict[str, Any]:
+    found: dict[str, Any] = {name: getattr(place, name) for name in ("sample", "step", "gate", "model")}
+    parts = zip(("drive", "state"), place.brought or (), strict=False)
+    return found | {name: log if math.isfinite(log) else None for name, log in parts}
+
+
+def first_explained(traj: Trajectory) -> list[Overflow]:
+    """Where samples overflowed, the first of them with what brought it there."""
+    overflow = traj.overflow
+    if not overflow:
+        return []
+    first = min(overflow, key=lambda place: place.step)
+    brought = (_drive(traj, first), _state(traj, first))
+    return [replace(place, brought=brought) if place is first else place for place in overflow]
 
 
 def _drive(traj: Trajectory, place: Overflow) -> float:

@@ -14,7 +14,7 @@ from gradlab.config.run import LOSSES
 from gradlab.learning.clipping import CLIP_MODES
 
 SCALES = [0.0, 0.01, 0.1, 0.3, 0.7, 1.0, 1.0, 1.5, 2.0, 3.0, 6.0, 20.0, 100.0]
-PLAIN = ["elman", "elman", "elman", "lstm", "gru"]  # are drawn more often
+PLAIN = ["elman"] * 9 + ["lstm", "lstm", "gru"]  # are drawn more often
 
 
 def random_run(seed: int) -> xr.Dataset:
@@ -39,21 +39,26 @@ def random_config(rng: np.random.Generator) -> gradlab.RunConfig:
         "forget_bias": [0.0, 1.0, 3.0, -3.0, 8.0, "chrono"],
         "leak": [1.0, 1.0, 0.5, 0.1, 0.01],
         "clip": [*CLIP_MODES, "off", "off", "off"],
+        "clip_threshold": [0.5, 2.0],
         "loss": list(LOSSES),
         "dtype": ["float64", "float32"],
-        "steps": [*range(1, 31), 50, 100, 300],
+        "steps": [*range(1, 31), *range(10, 31), 50, 50, 100, 100, 300],
         "batch_size": list(range(1, 9)),
         "hidden_size": list(range(1, 33)),
         "seed": list(range(1000)),
     }
     fields = {name: some[rng.integers(len(some))] for name, some in choices.items()}
-    cell = gradlab.RunConfig(cell=fields["cell"])
+    cell = gradlab.RunConfig(cell=fields["cell"], clip=fields["clip"])
     return gradlab.RunConfig(**{name: value for name, value in fields.items() if known[name].applies_if(cell)})
 
 
 def given(rng: np.random.Generator) -> xr.Dataset:
     """A cell of one's own with transformed weights, samples of other scales, and of unequal lengths in a third."""
-    units, samples, steps = int(rng.integers(1, 17)), int(rng.integers(1, 17)), int(rng.choice([5, 12, 20, 40, 100]))
+    units, samples, steps = (
+        int(rng.integers(1, 17)),
+        int(rng.integers(1, 17)),
+        int(rng.choice([5, 12, 20, 40, 100, 200])),
+    )
     name, activation = str(rng.choice([*CELLS, *PLAIN])), str(rng.choice([*ACTIVATIONS, "identity", "tanh", "relu"]))
     cell = gradlab.make_cell(name, input_size=2, hidden_size=units, activation=activation)
     params = transformed(rng, cell.init(int(rng.integers(1000)), bias_scale=float(rng.choice([0.0, 0.5]))))

@@ -100,6 +100,12 @@ class Run:
         return float(self.ds[name].sel(gate=gate).mean())
 
     @property
+    def saturation(self) -> float:
+        """Share of the saturated units of the forget gate, or of the candidate where there is none."""
+        cell = CELLS[self.ds.attrs["cell_name"]]
+        return self.mean("gate_saturation", cell.forget_gate or cell.candidate)
+
+    @property
     def forget(self) -> str:
         """The forget gate."""
         gate = CELLS[self.ds.attrs["cell_name"]].forget_gate
