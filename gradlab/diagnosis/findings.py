@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import xarray as xr
@@ -15,6 +15,7 @@ from ..runs.shares import require_curve
 from ..runs.verdicts import Verdict, standard_error, verdict
 from .causes import Factor, cause, factor_lines, refined
 from .changes import Change, Remedy, is_clip
+from .exponent import leading_exponent
 from .factors import MEASURED, measure, without_step_clipping
 from .remedies import candidates
 from .trials import Rerun, own_rerun, readable_config, tried_out
@@ -28,9 +29,9 @@ class Diagnosis:
     """What one run shows, why, and what would help.
 
     verdict: of `gradlab.verdict`, from which log_rate, half_life, reach and steps are. word: the verdict's, refined:
-    vanishing, saturated, dead units, carried, exploding, chaotic, overflow, too short. stderr: standard error of
-    log_rate over samples, None for one. cause: in words. factors: name, value, text. remedies: at most three, best
-    first. untried: why they were not run, where something stands against it.
+    vanishing, saturated, dead units, carried, exploding, chaotic, transient growth, overflow, too short. stderr:
+    standard error of log_rate over samples, None for one. cause: in words. factors: name, value, text. remedies: at
+    most three, best first. untried: why they were not run, where something stands against it.
 
     `dataclasses.asdict` gives what JSON knows: no infinity and no NaN.
     """
@@ -132,8 +133,11 @@ def diagnose(
     _require_one_run(ds)
     config, unreadable = readable_config(ds)
     found, factors = verdict(ds), measure(ds)
+    unclipped = without_step_clipping(ds)
+    flow = verdict(unclipped) if factors.clipped else found
+    if flow.word == "exploding":
+        factors = replace(factors, exponent=leading_exponent(unclipped, factors, config))
     word = refined(found, factors)
-    flow = verdict(without_step_clipping(ds)) if factors.clipped else found
     flow_word = refined(flow, factors)
     proposed = candidates(flow_word, factors, ds.sizes["step"], config)
     again, untried = (rerun, "") if callable(rerun) else own_rerun(ds, config) if rerun else (None, "")

@@ -59,7 +59,7 @@ class _Case:
 
     @property
     def grows(self) -> bool:
-        return self.word in ("exploding", "chaotic", "overflow")
+        return self.word in ("exploding", "chaotic", "transient growth", "overflow")
 
     @property
     def drawn(self) -> RunConfig | None:
