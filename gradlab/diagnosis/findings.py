@@ -16,7 +16,7 @@ from ..runs.verdicts import Verdict, standard_error, verdict
 from .causes import Factor, cause, factor_lines, refined
 from .changes import Change, Remedy, is_clip
 from .exponent import leading_exponent
-from .factors import MEASURED, measure, without_step_clipping
+from .factors import MEASURED, Exponent, measure, without_step_clipping
 from .remedies import candidates
 from .trials import Rerun, own_rerun, readable_config, tried_out
 
@@ -31,7 +31,8 @@ class Diagnosis:
     verdict: of `gradlab.verdict`, from which log_rate, half_life, reach and steps are. word: the verdict's, refined:
     vanishing, saturated, dead units, carried, exploding, chaotic, transient growth, overflow, too short. stderr:
     standard error of log_rate over samples, None for one. cause: in words. factors: name, value, text. remedies: at
-    most three, best first. untried: why they were not run, where something stands against it.
+    most three, best first. untried: why they were not run, where something stands against it. exponent: the leading
+    one, which tells chaos from a transient, where the gradient explodes and it can be known.
 
     `dataclasses.asdict` gives what JSON knows: no infinity and no NaN.
     """
@@ -43,6 +44,7 @@ class Diagnosis:
     factors: list[Factor]
     remedies: list[Remedy]
     untried: str = ""
+    exponent: Exponent | None = None
 
     @property
     def log_rate(self) -> float | None:
@@ -151,6 +153,7 @@ def diagnose(
         factors=factor_lines(factors),
         remedies=sorted(islice(tried, MOST), key=is_clip),
         untried="" if flow_word == "carried" or callable(rerun) else unreadable or untried,
+        exponent=factors.exponent,
     )
 
 
