@@ -142,6 +142,19 @@ def test_products(power, spread, dtype):
     assert_same(total, (exact(a) * exact(b)).sum(axis=(0, 1)), -1)
 
 
+@each_dtype
+def test_moderate_numbers_stay_plain(dtype):
+    """As far from 1 as their squares are normal numbers, beside terms that cancel."""
+    for power in (100, -100) if dtype == "float64" else (50, -50):
+        rows = np.ldexp(np.array([[1.0, -1.0], [1.0, 1.0]]), power).astype(dtype)
+        y = map_rows(np.matmul, Scaled.of(rows), (np.eye(2, dtype=dtype), (-2, -1)))
+        assert y.is_plain and (y.mantissas == rows).all()
+    a, b = np.array([[[1.0, 2.0]], [[-1.0, 2.0]]], dtype), np.ones((2, 1, 2), dtype)
+    assert sum_rows(Scaled.of(a)).is_plain and sum_rows(Scaled.of(a)).mantissas.tolist() == [0, 4]
+    total = sum_products(lambda m, n: np.einsum("tbi,tbj->ij", m, n), Scaled.of(a), b)
+    assert total.is_plain and total.mantissas.tolist() == [[0, 0], [4, 4]]
+
+
 def test_rows_that_are_zero_stay_plain():
     """Whether they came as zero or the weights have no use for them."""
     rows = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 3.0]])

@@ -27,7 +27,6 @@ def times(operator: Operator, factors: int, weights: int) -> Operator:
     if operator.late is not None:
         part.late = operator.late.map(lambda d: d)
         part.late.rows = {key: xp.ldexp(d, factors) for key, d in operator.late.rows.items()}
-    part.whole = None
     return part
 
 

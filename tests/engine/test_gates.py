@@ -215,12 +215,14 @@ def test_a_model_with_tiny_gradients_is_exact_beside_one_with_moderate_ones(dtyp
             np.testing.assert_allclose(together[name][model], alone[0], atol=1e-3, err_msg=name)
 
 
-def test_a_gradient_that_is_zero_because_its_factor_is_needs_no_second_look(monkeypatch):
+def test_a_moderate_gradient_or_one_that_is_zero_because_its_factor_is_needs_no_second_look(monkeypatch):
     cell = gradlab.make_cell("elman", input_size=2, hidden_size=3)
     params, loss = cell.init(0, bias_scale=0.5), np.ones((6, 2, 3))
     monkeypatch.setattr(Gradients, "_balanced", lambda *arrays: pytest.fail("every factor was brought near 1"))
     grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((6, 2, 2))), loss).params
     assert not grads["W_xh"].any() and grads["W_hh"].any() and grads["b_h"].any()
+    grads = gradlab.bptt(gradlab.unroll(cell, params, np.ones((6, 2, 2))), loss).params
+    assert all(g.any() for g in grads.values())
     grads = gradlab.bptt(gradlab.unroll(cell, params | {"b_h": 0 * params["b_h"]}, np.zeros((6, 2, 2))), loss).params
     assert not grads["W_hh"].any() and grads["b_h"].any()
 

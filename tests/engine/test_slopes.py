@@ -45,6 +45,13 @@ def test_the_error_of_a_slope_is_bounded(name, dtype, library, calm):
     assert ("pre" in vars(traj)) == (calm == 1)
 
 
+@pytest.mark.parametrize(("name", "values"), [("tanh", [-0.5, 0.9]), ("sigmoid", [0.1, 0.9]), ("relu", [0.0, 30.0])])
+def test_values_that_have_all_digits_need_no_pre_activation(name, values):
+    y, phi = np.array(values), ACTIVATIONS[name]
+    slope = linearization.slope_at(np, phi, y, lambda places: pytest.fail("a pre-activation was asked for"))
+    np.testing.assert_array_equal(slope, phi.slope_from_value(np, y))
+
+
 @each_way
 @pytest.mark.parametrize("name", CELLS)
 def test_pre_activations_at_a_few_places(name, library, dtype, models):

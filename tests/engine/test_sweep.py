@@ -8,6 +8,7 @@ import pytest
 import gradlab
 from gradlab.cells import CELLS, Cell
 from gradlab.cells.activations import ACTIVATIONS
+from gradlab.engine import adjoint
 from gradlab.engine.adjoint import AdjointSweep
 from gradlab.engine.backward import Gradients
 from gradlab.engine.scaled import Scaled
@@ -82,6 +83,13 @@ def test_a_sample_without_a_loss_has_no_scale_beside_one_that_is_rescaled_at_eve
     grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((20, 2, 1), dtype)), direct)
     assert (grads.log_norms[:, 0, 0] == -np.inf).all() and not grads.exponents[:, 0].any()
     np.testing.assert_allclose(grads.log_norms[:, 0, 1], np.arange(20, -1, -1) * np.log(1e30), rtol=1e-6)
+
+
+@each_dtype
+def test_norms_of_moderate_adjoints_come_from_the_squares_that_are_there(dtype, monkeypatch):
+    monkeypatch.setattr(adjoint, "log_norm", lambda *arrays: pytest.fail("squares were summed again"))
+    logs = long_run(np.array([[0.5]], dtype), dtype, 20)
+    assert_exponential(logs, np.log(0.5))
 
 
 # memory

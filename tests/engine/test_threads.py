@@ -25,6 +25,7 @@ class Blas:
 def blas(monkeypatch):
     library = Blas()
     monkeypatch.setattr(threads, "blas_libraries", lambda: [library])
+    monkeypatch.setattr(threads, "_ONE_THREAD", threads._OneThread())
     return library
 
 
