@@ -40,9 +40,14 @@ def test_a_root_lies_in_the_middle_of_the_last_interval():
         assert abs(root(lambda s, at=expected: s - at, LOG_FACTORS) - expected) <= 0.501 * width
 
 
-@pytest.mark.parametrize("zero", [LOG_FACTORS[0], LOG_FACTORS[-1], 0.0])
+@pytest.mark.parametrize("zero", [-5.0, -4.5, 0.0, 2.25, 5.0])
 def test_a_root_on_the_grid_is_one(zero):
     assert root(lambda s: s - zero, LOG_FACTORS) == pytest.approx(zero, abs=2e-4)
+
+
+@pytest.mark.parametrize("zero", [-5.1, 5.1])
+def test_factors_beyond_e5_are_not_looked_at(zero):
+    assert root(lambda s: s - zero, LOG_FACTORS) is None
 
 
 def test_of_two_roots_the_nearer_to_0_counts_beside_what_is_no_number():

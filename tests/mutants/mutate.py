@@ -72,7 +72,7 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST, str]]
 def _is_aside(node: ast.AST, parent: ast.AST) -> bool:
     """Whether this is a docstring or a __repr__, or cannot be seen.
 
-    That is whether a zip is strict, or a copy one too many; a seed; and which negative number has `reshape` find a size.
+    That is whether a zip is strict, or a copy one too many; a seed; which negative number has `reshape` find a size.
     """
     match node, parent:
         case (
