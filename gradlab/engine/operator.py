@@ -324,7 +324,7 @@ class _Factors:
 
 
 class _Terms:
-    """A sum of products, target by target, written in place: the first term of a target without an addition."""
+    """Sums of products in targets of one shape, written in place: the first term of a target without an addition."""
 
     def __init__(self, xp: Namespace, out: Array) -> None:
         self.xp, self.out = xp, out
@@ -342,7 +342,7 @@ class _Terms:
             self.xp.multiply(left, right, out=target)
             self.written.add(name)
             return
-        if self.scratch is None or self.scratch.shape != target.shape:
+        if self.scratch is None:
             self.scratch = self.xp.empty_like(target)
         self.xp.multiply(left, right, out=self.scratch)
         self.xp.add(target, self.scratch, out=target)

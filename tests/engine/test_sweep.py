@@ -92,6 +92,22 @@ def test_norms_of_moderate_adjoints_come_from_the_squares_that_are_there(dtype, 
     assert_exponential(logs, np.log(0.5))
 
 
+@each_dtype
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+def test_adjoints_that_fade_slowly_keep_their_exponent(cell, dtype):
+    """Over several chunks; of an LSTM one state's adjoint is zero at every step but the last."""
+    problem = random_problem(cell, sizes=(300, 3, 2, 4)).moved(np, dtype)
+    params = {name: 0 * p for name, p in problem.params.items()}
+    if cell == "elman":
+        params["W_hh"] += 0.98 * np.eye(4, dtype=dtype)
+    else:
+        params["b_h"][1] = 4.0
+    loss = np.zeros_like(problem.dL_dh)
+    loss[-1] = 1.0
+    grads = gradlab.bptt(gradlab.unroll(problem.cell, params, 0 * problem.x), loss)
+    assert grads.mantissas[1].any() and np.ptp(grads.exponents) == 0
+
+
 # memory
 
 
