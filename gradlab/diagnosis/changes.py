@@ -131,7 +131,7 @@ class Remedy:
         measured = f"{predicted} predicted{self.basis}, {self.verified.rate_text} when run"
         if not self.draws:
             return f"{measured} {self.where}: {self.verified.word}"
-        return f"{measured}: {self.verified.word}; {self.where}"
+        return f"{measured}: {self.where}"
 
 
 @dataclass(frozen=True)

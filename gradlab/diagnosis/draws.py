@@ -32,10 +32,10 @@ class Runs:
         return float(np.median(self._log_rates))
 
     @property
-    def error(self) -> float:
-        """Standard error of that median over draws; 0 for one draw."""
+    def spread(self) -> float:
+        """Standard deviation of that rate over draws; 0 for one draw."""
         finite = self._log_rates[np.isfinite(self._log_rates)]
-        return math.sqrt(0.5 * math.pi / finite.size) * float(finite.std(ddof=1)) if finite.size > 1 else 0.0
+        return float(finite.std(ddof=1)) if finite.size > 1 else 0.0
 
     @property
     def carried(self) -> bool:

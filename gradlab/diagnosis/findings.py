@@ -21,7 +21,7 @@ from .remedies import candidates
 from .trials import own_rerun, readable_config, tried_out
 
 MOST = 3  # remedies
-NOTHING = "No single change was found that carries the gradient."
+NOTHING = "No single change was found that carries the gradient reliably."
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def diagnose(
     proposed = candidates(flow_word, factors, ds.sizes["step"], config)
     again, untried = (rerun, "") if callable(rerun) else own_rerun(ds, config) if rerun else (None, "")
     draws = Draws.of(without_step_clipping(ds), config, again, on_try) if again else None
-    tried = tried_out(proposed, draws, flow.word == "too short")
+    tried = tried_out(proposed, draws, flow_word == "too short")
     stderr = standard_error(ds)
     return Diagnosis(
         verdict=found,

@@ -14,7 +14,7 @@ from ..config import RunConfig
 from ..data import INPUTS
 from ..runs.verdicts import FACTOR
 from .changes import Change, Proposal, Retry, is_clip, scales_multipliers
-from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
+from .edges import LOG_FACTORS, Function, chrono_log_rate, edge_gain, root, rounded, typical
 from .factors import Factors
 
 BIAS_SHIFTS = np.linspace(-12, 12, 49)
@@ -258,22 +258,38 @@ class _Case:
         chrono = self.drawn is not None and isinstance(self.drawn.forget_bias, str)
         if chrono or not (0 < f.keep < 1 and math.isfinite(self.log_rate)):
             return None
-        now = float(self.drawn.forget_bias) if self.drawn is not None else 0.0
         shift = root(lambda s: self.shifted(s) + miss - self.held, BIAS_SHIFTS)
-        if shift is None:
-            return None
+        return None if shift is None else self._with_bias(shift, lambda s: self.shifted(s) + miss, miss, error)
+
+    def _with_bias(self, shift: float, log_rates: Function, miss: float, error: float) -> Proposal:
+        """The forget bias after a shift, for rates that follow from shifts when runs have missed by so much."""
+        now = float(self.drawn.forget_bias) if self.drawn is not None else 0.0
 
         def predicted(bias: float) -> float:
-            return float(self.shifted(np.asarray(bias - now))) + miss
+            return float(log_rates(np.asarray(bias - now)))
 
         verb = "Opens" if shift > 0 else "Closes"
-        why = f"{verb} the forget gate, now {f.keep:.2f} on average, to where carry and gates make about 1 together."
+        why = (
+            f"{verb} the forget gate, now {self.f.keep:.2f} on average, to where carry and gates make about 1 together."
+        )
         bias = rounded(now + shift, predicted, error)
         if self.drawn is None:
             change = self._change(f"Forget bias {bias:+g}", ("shift_forget_bias", bias))
         else:
             change = self._change(f"Forget bias {bias:g}", forget_bias=bias)
-        return Proposal(change, why, predicted(bias), retry=self.shift_forget_bias)
+        rate = predicted(bias)
+        return Proposal(change, why, rate, retry=partial(self.open_further, bias - now, miss, rate))
+
+    def open_further(self, shift: float, before: float, rate: float, miss: float, error: float) -> Proposal | None:
+        """The bias after runs at `shift` missed the predicted `rate` by `miss` in all, `before` of it known then.
+
+        Where the sum of carry and gates knows none: the further a gate opens the less it forgets, in proportion.
+        """
+        again, measured = self.shift_forget_bias(miss, error), rate + miss - before
+        if again is not None or not measured < 0:
+            return again
+        further = shift + math.log(measured / self.held)
+        return self._with_bias(further, lambda s: self.held * np.exp(further - s), miss, error)
 
     def shifted(self, shift: np.ndarray) -> np.ndarray:
         """The rate after a shift of the forget gate's pre-activation, which the carry follows.

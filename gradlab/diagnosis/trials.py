@@ -14,11 +14,13 @@ from ..errors import InputError
 from ..runs.attributes import config_of
 from ..runs.build import build
 from ..runs.flow import flow
+from ..runs.verdicts import FACTOR
 from .changes import Change, Proposal, Remedy, is_clip
 from .draws import Draws, Rerun, Runs
 
 TRIES = 4  # numbers that are run for one remedy, each corrected by how much the one before missed
 NEAR = math.log(2)  # over the whole sequence: what comes nearer to its aim, or to a rate of 1, is not corrected further
+ROUNDING = FACTOR / 3  # over the whole sequence: what a rounder number may move at most
 QUICK = 2**20  # numbers in all states of a run up to which remedies are run too
 QUICK_PRODUCTS = 2**30  # multiplications of states with weights, likewise
 
@@ -70,7 +72,7 @@ def tried_out(proposed: Iterator[Proposal], draws: Draws | None, too_short: bool
     """The remedies after which the gradient is carried when they are run; as predicted where nothing reruns them.
 
     Clipping of the update is not meant to change the flow and counts as it is, so do more steps of a run too short.
-    Where none carries it in most fresh draws, the one that does so most often, if any does, comes last.
+    Where none holds, the one that carries it in most fresh draws comes, if it does so at least in every other one.
     """
     doubtful: list[Remedy] = []
     found = False
@@ -85,7 +87,7 @@ def tried_out(proposed: Iterator[Proposal], draws: Draws | None, too_short: bool
         if remedy.holds:
             found = True
             yield remedy
-        doubtful += [remedy] if remedy.held else []
+        doubtful += [remedy] if remedy.held and 2 * remedy.held >= remedy.draws else []
     if doubtful and not found:
         yield max(doubtful, key=lambda remedy: remedy.held / remedy.draws)
 
@@ -126,7 +128,8 @@ def _tuned(proposal: Proposal, draws: Draws) -> _Try:
 def _verified(tuned: _Try, draws: Draws) -> Remedy:
     """The remedy, with a number as round as the spread over draws allows; verified with it, on fresh draws."""
     final, found = tuned.proposal, tuned.runs.verdicts[0]
-    rounder = final.retry(tuned.miss, tuned.runs.error) if final.retry else None
+    error = min(2 * tuned.runs.spread, ROUNDING / max(found.steps - 1, 1))
+    rounder = final.retry(tuned.miss, error) if final.retry else None
     if rounder is not None and rounder.change != final.change:
         final, found = rounder, draws.own(rounder.change)
     held, made = draws.held(final.change)
