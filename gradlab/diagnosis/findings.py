@@ -15,13 +15,14 @@ from ..runs.shares import require_curve
 from ..runs.verdicts import Verdict, standard_error, verdict
 from .causes import Factor, cause, factor_lines, refined
 from .changes import Change, Remedy, is_clip
+from .draws import Draws, Rerun
 from .exponent import leading_exponent
 from .factors import MEASURED, Exponent, measure, without_step_clipping
 from .remedies import candidates
-from .trials import Rerun, own_rerun, readable_config, tried_out
+from .trials import own_rerun, readable_config, tried_out
 
 MOST = 3  # remedies
-NOTHING = "No single change was found that carries the gradient."
+NOTHING = "No single change was found that carries the gradient reliably."
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,8 @@ def diagnose(
     flow_word = refined(flow, factors)
     proposed = candidates(flow_word, factors, ds.sizes["step"], config)
     again, untried = (rerun, "") if callable(rerun) else own_rerun(ds, config) if rerun else (None, "")
-    tried = tried_out(proposed, again, on_try, flow.word == "too short")
+    draws = Draws.of(without_step_clipping(ds), config, again, on_try) if again else None
+    tried = tried_out(proposed, draws, flow_word == "too short")
     stderr = standard_error(ds)
     return Diagnosis(
         verdict=found,

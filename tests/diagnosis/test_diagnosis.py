@@ -333,6 +333,11 @@ def test_a_remedy_says_whether_it_was_run():
     remedy = Remedy(Change("Gain 2"), "why", math.log(0.5))
     assert remedy.text == "Gain 2: x0.50 per step back (predicted from this run, not verified)"
     run = replace(remedy, verified=verdict(synthetic(np.linspace(0.0, 0.0, 21))))
-    assert run.text == "Gain 2: x0.50 per step back predicted, x1.00 when run: carried"
+    assert run.text == "Gain 2: x0.50 per step back predicted, x1.00 when run with these weights: carried"
     texts = [replace(run, corrections=n).text.partition(", ")[0] for n in (1, 2)]
-    assert texts == [f"Gain 2: x0.50 per step back predicted after {n}" for n in ("a run", "2 runs")]
+    assert texts == [f"Gain 2: x0.50 per step back predicted after {n}" for n in ("1 correction", "2 corrections")]
+    in_draws = [replace(run, held=held, draws=draws).text.partition(", ")[2] for held, draws in ((6, 8), (5, 8))]
+    assert in_draws == [
+        "x1.00 when run: carried in 6 of 8 fresh draws",
+        "x1.00 when run: carried in 5 of 8 fresh draws: depends on the draw",
+    ]
