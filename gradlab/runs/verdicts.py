@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
+from ..quantities.course import Course, course
 from ..wording import counted, factor_text, power_text
 from .attributes import overflow, unit_of
 from .behind import layers_text, why
-from .course import Course, course
 from .shares import aligned, joint_log_norm, median, require_curve
 
 BACK = {"step": "back", "position": "back", "level": "down"}  # what is counted from where the loss is, and which way

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab.runs.course import course
+from gradlab.quantities.course import course
 from gradlab.runs.verdicts import groups, verdict
 from tests.runs.test_verdicts import synthetic
 
