@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -40,8 +41,7 @@ class Course:
     @property
     def levels(self) -> list[float]:
         """0, and the sum of the pieces so far at the end of each."""
-        steps = [piece.log_rate * (piece.stop - piece.start) for piece in self.pieces]
-        return [0.0, *np.cumsum(steps).tolist()]
+        return [*accumulate((piece.log_rate * (piece.stop - piece.start) for piece in self.pieces), initial=0.0)]
 
     @property
     def log_rate(self) -> float:
@@ -49,14 +49,40 @@ class Course:
         return self.levels[-1] / (self.pieces[-1].stop or 1)
 
 
-def course(lags: np.ndarray) -> Course:
-    """The course of a curve of at least two finite values, lag 0 first.
+def course(lags: np.ndarray) -> Course | None:
+    """The course of a curve (lag,), lag 0 first; None of less than two values, and where it is exactly zero somewhere.
 
     The first step and the last are left out where there are others; the steps between are split where their mean
     changes: at the largest deviation of the curve from a straight line, if that is more than chance and is large, and
     then again within each part (binary segmentation of Scott & Knott 1974, with Kolmogorov's bound and the variance
     from means of blocks, as steps need not be independent).
     """
+    return courses(lags[:, None])[0]
+
+
+def courses(lags: np.ndarray) -> list[Course | None]:
+    """The courses of many curves (lag, N)."""
+    found: list[Course | None] = [None] * lags.shape[1]
+    if len(lags) > 1:
+        own = np.flatnonzero(np.isfinite(lags).all(axis=0))
+        for n, one in zip(own.tolist(), _courses(lags[:, own]), strict=True):
+            found[n] = one
+    return found
+
+
+def _courses(lags: np.ndarray) -> Iterator[Course]:
+    """Of finite curves: most are straight, and are fitted all at once."""
+    last = len(lags) - 1
+    first, stop = _between(last)
+    splits = _splits(lags[first : stop + 1], np.ptp(lags, axis=0))
+    slopes, starts = _line(lags, first, stop)
+    straight = zip(starts.tolist(), slopes.tolist(), (lags[-1] - starts - slopes * last).tolist(), strict=True)
+    for n, (start, slope, end) in enumerate(straight):
+        yield _bent(lags[:, n]) if splits[n] else Course(start, end, (Piece(0, last, slope),))
+
+
+def _bent(lags: np.ndarray) -> Course:
+    """The course of a curve that has bends."""
     last = len(lags) - 1
     first, stop = _between(last)
     bends = [first + bend for bend in _bends(lags[first : stop + 1], np.ptp(lags))]
@@ -65,28 +91,6 @@ def course(lags: np.ndarray) -> Course:
     pieces = tuple(Piece(*knot, float(slope)) for knot, (slope, _) in zip(knots, lines, strict=True))
     (_, entry), (slope, start) = lines[0], lines[-1]
     return Course(float(entry), float(lags[-1] - (start + slope * last)), pieces)
-
-
-def log_rates(lags: np.ndarray) -> np.ndarray:
-    """ln of the factor per step between the ends of many curves (lag, N), as their courses have it: (N,).
-
-    NaN of less than two values, -inf of a curve that is exactly zero somewhere.
-    """
-    if len(lags) < 2:
-        return np.full(lags.shape[1], np.nan)
-    alive = np.isfinite(lags).all(axis=0)
-    rates = np.full(lags.shape[1], -np.inf)
-    rates[alive] = _log_rates(lags[:, alive])
-    return rates
-
-
-def _log_rates(lags: np.ndarray) -> np.ndarray:
-    """Of finite curves: most are straight, and are fitted all at once."""
-    first, stop = _between(len(lags) - 1)
-    rates, _ = _line(lags, first, stop)
-    for n in np.flatnonzero(_splits(lags[first : stop + 1], np.ptp(lags, axis=0))):
-        rates[n] = course(lags[:, n]).log_rate
-    return rates
 
 
 def _between(last: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays import to_numpy
 from .base import Recording, quantity
-from .course import log_rates
+from .course import courses
 from .inputs import from_last
 
 
@@ -23,6 +23,7 @@ def fitted_log_rate(run: Recording) -> np.ndarray:
     lengths = np.broadcast_to(run.traj.valid_steps, logs.shape[1:])
     lags = from_last(logs, np.arange(len(logs)).reshape(-1, *(1,) * lengths.ndim) < lengths)
     rates = np.full(lengths.shape, np.nan)
-    for length in np.unique(lengths):
-        rates[lengths == length] = log_rates(lags[:length, lengths == length])
+    for length in np.unique(lengths[lengths > 1]):
+        ways = courses(lags[:length, lengths == length])
+        rates[lengths == length] = [way.log_rate if way else -np.inf for way in ways]
     return rates

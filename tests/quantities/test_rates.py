@@ -7,7 +7,6 @@ import pytest
 
 import gradlab
 from gradlab.cells import CELLS
-from gradlab.quantities.course import course, log_rates
 from gradlab.runs.verdicts import groups
 
 from ..commands import call, parsed
@@ -47,22 +46,6 @@ def test_what_is_exactly_zero_and_what_is_too_short():
     x = np.broadcast_to([[-1.0], [1.0], [1.0]], (20, 3, 1))
     found = gradlab.analyze(cell=cell, params=params, x=x, lengths=np.array([20, 20, 1])).fitted_log_rate
     np.testing.assert_allclose(found, [-np.inf, math.log(0.5), np.nan], rtol=1e-12)
-
-
-@pytest.mark.parametrize("steps", [2, 6, 7, 60, 400])
-def test_many_curves_at_once_are_as_one_by_one(steps):
-    """Straight ones, ones with bends, random walks, and what is zero from somewhere on."""
-    rng, lag = np.random.default_rng(5), np.arange(steps)[:, None]
-    bent = np.where(lag < steps // 2, 0.5, -0.7) * (lag - steps // 2) * np.ones(4)
-    walks = np.cumsum(rng.normal(size=(steps, 40)), axis=0)
-    dead = np.where(lag < rng.integers(1, steps, 5), 0.0, -np.inf)
-    curves = np.concatenate([-0.3 * lag, bent, walks, dead], axis=1)
-    expected = [course(curve).log_rate if np.isfinite(curve).all() else -np.inf for curve in curves.T]
-    np.testing.assert_allclose(log_rates(curves), expected, rtol=1e-9, atol=1e-12)
-
-
-def test_of_less_than_two_values_there_is_none():
-    assert np.isnan(log_rates(np.zeros((1, 3)))).all() and np.isnan(log_rates(np.zeros((0, 3)))).all()
 
 
 def test_the_command_line_names_it():
