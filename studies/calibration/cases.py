@@ -47,7 +47,7 @@ class Known:
         if self.samples and verdict.samples != self.samples:
             wrong.append(f"groups {_listed(verdict.samples)} for {_listed(self.samples)}")
         if self.entry is not None and abs(verdict.entry - self.entry) > NEAR_ENTRY:
-            wrong.append(f"entry {verdict.entry:.2f} for {self.entry:.2f}")
+            wrong.append(f"entry {round(verdict.entry, 2) + 0.0:.2f} for {self.entry:.2f}")
         turns = [piece["stop"] for piece in verdict.pieces[:-1]]
         if self.turn is not None and not any(abs(turn - self.turn) <= NEAR_TURN for turn in turns):
             wrong.append(f"turns at {turns or 'no lag'} for {self.turn}")
