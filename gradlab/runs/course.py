@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 SHORTEST = 3  # steps of a piece
-BEND = math.log(10)  # a straight line that is off by less is no reason to draw two
+BEND = math.log(4)  # a straight line that is off by less is no reason to draw two
+EXPLAINED = 0.75  # of what a line misses an end by: one step there that does as much is set apart
 SHARE = 0.1  # of the whole range, likewise
 NORMAL = 0.6745  # the median of a standard normal number's size
 CHANCE = 2.0  # of the largest deviation over sd sqrt(n): 0.07 % of straight courses exceed it (Kolmogorov)
@@ -28,9 +29,9 @@ class Piece:
 class Course:
     """A curve of ln shares over lags 0 ... n - 1 as a few straight pieces, one after the other.
 
-    entry: ln of what enters at the last step beside the rate of the first piece: of a cell state that is read through
-    an output gate, the gate. exit: the same of the end of the way. levels: ln of what the pieces alone leave, at lag 0
-    and at the end of each.
+    entry: ln of what the last step alone does beside the rate of the first piece: of a cell state that is read through
+    an output gate, the gate. exit: the same of the first step, at the end of the way. levels: ln of what the pieces
+    alone leave, at lag 0 and at the end of each.
     """
 
     entry: float
@@ -61,11 +62,21 @@ def course(lags: np.ndarray) -> Course:
     inner = (1, last - 1) if last > 2 * SHORTEST else (0, last)
     values = lags[inner[0] : inner[1] + 1]
     bends = [inner[0] + bend for bend in _bends(values, float(lags.max() - lags.min()))]
-    spans, knots = list(pairwise([inner[0], *bends, inner[1]])), list(pairwise([0, *bends, last]))
+    spans, knots = pairwise([inner[0], *bends, inner[1]]), list(pairwise([0, *bends, last]))
     lines = [_line(lags, *span) for span in spans]
-    pieces = tuple(Piece(*knot, slope) for knot, (slope, _) in zip(knots, lines, strict=True))
-    (_, entry), (slope, start) = lines[0], lines[-1]
-    return Course(entry, float(lags[-1]) - (start + slope * last), pieces)
+    (first, before), (final, start) = lines[0], lines[-1]
+    after = float(lags[-1]) - (start + final * last)
+    entry, exit_ = _alone(before, float(lags[1] - lags[0]) - first), _alone(after, float(lags[-1] - lags[-2]) - final)
+    rest = np.zeros(len(lines))  # what is not of these steps alone is of the whole way
+    rest[0] += before - entry
+    rest[-1] += after - exit_
+    slopes = [slope + more / (stop - start) for (slope, _), more, (start, stop) in zip(lines, rest, knots, strict=True)]
+    return Course(entry, exit_, tuple(Piece(*knot, float(slope)) for knot, slope in zip(knots, slopes, strict=True)))
+
+
+def _alone(beside: float, step: float) -> float:
+    """What one step does beside a line that misses the curve's end; 0 where it is not this step, as the curve bends."""
+    return math.copysign(min(abs(beside), abs(step)), beside) if step * beside > EXPLAINED * beside**2 else 0.0
 
 
 def _line(lags: np.ndarray, start: int, stop: int) -> tuple[float, float]:
