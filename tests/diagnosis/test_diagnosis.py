@@ -1,7 +1,6 @@
 """The diagnosis: classes known otherwise, measured factors, causes in words, and every kind of run."""
 
 import html.parser
-import itertools
 import math
 import re
 from dataclasses import replace
@@ -19,7 +18,7 @@ from gradlab.diagnosis.factors import without_step_clipping
 from gradlab.learning.clipping import CLIP_MODES
 from gradlab.runs.shares import joint_log_norm
 from gradlab.runs.verdicts import log_rate_per_step, standard_error, verdict
-from studies import diagnosis_calibration as calibration
+from studies.calibration import tables
 from tests.grids import thinned
 from tests.runs.test_verdicts import synthetic
 
@@ -28,7 +27,7 @@ LSTM_FILE = ROOT / "tests" / "golden" / "encoder_lstm.safetensors"
 RELU_FILE = ROOT / "tests" / "golden" / "rnn_relu_no_bias.safetensors"
 SMALL = {"hidden_size": 24, "batch_size": 4, "steps": 40}
 CHAOTIC = SMALL | {"gain": 6.0}
-WORDS = set(calibration.WORDS)
+WORDS = set(tables.WORDS)
 
 
 def diagnosed(rerun=True, **fields):
@@ -42,69 +41,6 @@ def own_network(name="elman", gain=1.0, steps=60, **options):
 
 
 # classes
-
-FAST = (
-    "orthogonal linear x0.9",
-    "orthogonal linear x1.0",
-    "orthogonal linear x1.1",
-    "sigmoid x1",
-    "GRU at rest, bias 4",
-    "MinimalRNN at rest, bias 0",
-    "IRNN x4, float32",
-    "elman, 8 steps",
-    "tanh, input x10",
-    "GRU, forget bias -10",
-    "tanh x1.95",
-    "tanh x4.0",
-    "relu x3",
-    "leak 0.2",
-    "tanh, antisymmetric x6.0, H = 24",
-    "given relu, biases -9",
-    "given tanh x3",
-)
-
-
-@pytest.mark.parametrize("name", FAST)
-def test_a_class_that_is_known_otherwise(name):
-    """A part of docs/diagnosis.md, and the rate as the long run has it."""
-    case = next(case for case in calibration.CASES if case.name == name)
-    assert diagnose(case.run()).word == case.truth(case)
-
-
-@pytest.mark.parametrize("name", ["tanh x4.0", "leak 0.2"])
-def test_the_rate_is_the_exponent_of_a_long_forward_run(name):
-    """On nets that did not set the tolerance: those of other seeds came within 0.03."""
-    case = next(case for case in calibration.CASES if case.name == name)
-    case = calibration.Case(name, case.source, case.truth, case.fields | {"seed": 6})
-    assert diagnose(case.run()).log_rate == pytest.approx(calibration.leading_exponent(case)[0], abs=0.04)
-
-
-def test_the_calibration_knows_every_class_and_enough_of_each_kind():
-    assert len(calibration.CASES) >= 30
-    assert len({case.name for case in calibration.CASES}) == len(calibration.CASES)
-    assert {case.config.cell for case in calibration.CASES} == set(CELLS)
-    with pytest.raises(ValueError, match="too near to the border"):
-        calibration.word(math.log(100) / 99, 100)
-
-
-@pytest.mark.slow
-def test_the_documented_confusion_table():
-    counts = calibration.confusion(range(len(calibration.CASES)))
-    table = "\n".join(calibration.confusion_table(counts))
-    assert table in (ROOT / "docs" / "diagnosis.md").read_text("utf-8")
-    assert {known for known, _ in counts} == WORDS
-    assert all(known == found for known, found in counts)
-
-
-@pytest.mark.slow
-def test_the_documented_errors_of_predictions():
-    rows = re.findall(r"^\| ([\w, *]+) \| (\d+) \| ([\d.]+) \|", (ROOT / "docs" / "diagnosis.md").read_text(), re.M)
-    found = calibration.missed(range(len(calibration.CASES)))
-    for kind, runs, middle in rows:
-        errors = found[kind] if kind in found else list(itertools.chain(*found.values()))
-        assert len(errors) == int(runs)
-        assert np.median(np.abs(errors)) == pytest.approx(float(middle), abs=0.01)
-    assert len(rows) == len(found) + 1
 
 
 # numbers
