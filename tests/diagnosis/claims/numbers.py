@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from gradlab.runs.course import Course, course
+from gradlab.quantities.course import Course, course
 
 HUNDRED = math.log(100)
 
@@ -98,7 +98,7 @@ def middle_of(logs: list[float]) -> float:
 
 def course_of(curve: np.ndarray) -> Course | None:
     """The course of a curve that has one."""
-    return course(curve) if len(curve) > 1 and np.isfinite(curve).all() else None
+    return course(curve) if len(curve) > 1 else None
 
 
 def word_of(curve: np.ndarray) -> str:
