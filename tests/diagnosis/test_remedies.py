@@ -268,7 +268,9 @@ def test_the_weights_of_a_diagonal_cell_are_what_is_scaled(gain, given):
     found = diagnose(rerun(Change("as it is")), rerun) if given else diagnose(gradlab.analyze(config))
     (remedy,) = (r for r in found.remedies if "x" in r.change.label or "Gain" in r.change.label)
     assert remedy.verified.word == "carried"
-    assert abs(remedy.verified.fitted_log_rate if given else remedy.predicted_log_rate) < 0.01  # else a median over draws
+    assert (
+        abs(remedy.verified.fitted_log_rate if given else remedy.predicted_log_rate) < 0.01
+    )  # else a median over draws
     assert (remedy.change.transform is None) != given
 
 
