@@ -42,13 +42,14 @@ def growth(case: Case, scale: float = 1.0) -> Growth:
     state = np.zeros((len(cell.states), 2 * BATCH, cell.hidden_size))
     state[:, BATCH:] += rng.normal(size=(len(cell.states), BATCH, cell.hidden_size)) * APART
     logs: list[np.ndarray] = []
-    for start in range(0, WARMUP + LONG, CHUNK):
+    for _ in range(0, WARMUP + LONG, CHUNK):
         noise = np.tile(scale * rng.normal(size=(CHUNK, BATCH, cell.input_size)), (1, 2, 1))
         before = distance(state)
         state = gradlab.unroll(cell, params, noise, initial_state=state).states[-1]
-        if not distance(state).all():
-            return _met(case, state, before, start)
-        logs.append(np.log(distance(state) / before))
+        factor = distance(state) / before
+        if not factor.all():
+            return _met(case, logs, factor, state)
+        logs.append(np.log(factor))
         if np.abs(state).max() > BEYOND:
             return Growth(np.cumsum(np.mean(logs, axis=1)), float(np.mean(logs)) / CHUNK, 0.0, None)
         away = (state[:, BATCH:] - state[:, :BATCH]) * APART
@@ -59,11 +60,11 @@ def growth(case: Case, scale: float = 1.0) -> Growth:
     return Growth(np.cumsum(np.mean(logs, axis=1)), float(counted.mean()) / CHUNK, error / CHUNK, state)
 
 
-def _met(case: Case, state: np.ndarray, before: np.ndarray, step: int) -> Growth:
-    """The two copies of some samples have met: of these nothing is left, if it is so early and the others come near."""
-    shrunk = (distance(state) < 0.5 * before).all()
-    if step > len(case.parts()[2]) or not shrunk:
-        raise ValueError(f"copies of {np.sum(distance(state) == 0)} samples meet at step {step}: the class is open")
+def _met(case: Case, logs: list[np.ndarray], now: np.ndarray, state: np.ndarray) -> Growth:
+    """The copies of some samples have met, and nothing is left of these: known where all others come near as well."""
+    rate = float(np.mean(np.concatenate([*logs, np.log(now[now > 0])]))) / CHUNK if logs or now.any() else -NOTHING
+    if word(rate, len(case.parts()[2])) != "vanishing":
+        raise ValueError(f"copies of {np.sum(now == 0)} samples meet at step {CHUNK * len(logs)}: the class is open")
     return Growth(np.full(1, -NOTHING), -NOTHING, 0.0, state)
 
 
