@@ -9,6 +9,7 @@ import xarray as xr
 
 from ..errors import InputError
 from ..runs.attributes import unit_of
+from ..runs.group import all_samples
 from ..runs.shares import to_end
 from ..runs.verdicts import log_rate_per_step
 from ..wording import power_text
@@ -40,8 +41,8 @@ FACTOR_ABOUT = (
     "largest possible the spectral norm. The rate is what was measured over all steps."
 )
 UNITS_ABOUT = (
-    "Gradient of each unit: root mean square over samples, times the square root of the number of units. "
-    "Blank: exactly zero or not analysed."
+    "Gradient of each unit: root mean square over samples, in which the largest count most, times the square root of "
+    "the number of units: 1 is the average at the last step. Blank: exactly zero or not analysed."
 )
 ROUNDING = 1e-6  # a factor's log10 below this is 1
 
@@ -170,9 +171,10 @@ def unit_panel(ds: xr.Dataset, theme: str, sort: str, height: int) -> Panel:
     z = largest_in(largest_in(logs[:, order], times, 0), units, 1).T / LN10
     rows = [f"unit {order[u]}" if len(units) == len(order) else f"rank {u}" for u in units.tolist()]
     axis = {"type": "category", "range": [-0.5, len(units) - 0.5], "showticklabels": False}
-    caption = f"1: average at the last step; by {SORTS[sort]}"
+    count = all_samples(ds)
+    several = f"rms over all {count} samples, " if count > 1 else ""
     return Panel(
-        heading("Units", caption, look),
+        heading("Units", f"{several}by {SORTS[sort]}", look),
         height,
         axis | {"showgrid": False, "fixedrange": True},
         [heat_map(z, rows, times, theme)],
