@@ -26,8 +26,7 @@ class Lengths:
         if values is None:
             return cls()
         numbers = namespace(values).arange(1, steps + 1).reshape(-1, *(1,) * (model_axes + 1))
-        lengths = values.reshape(*(1,) * (model_axes + 1 - values.ndim), *values.shape)
-        return cls(values, numbers <= lengths)
+        return cls(values, numbers <= values)
 
     @property
     def padded(self) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import reduce
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ..arrays import Array, Namespace
 from ..lazy import lazy
 from .linearize import Linearization
@@ -125,16 +127,17 @@ class Operator:
         return bool(self.gates) or (self.late is not None and bool(self.late.gates))
 
     def _copy(self) -> Operator:
-        """A shallow copy; the module `copy` takes ten times as long, and there is one for every step."""
+        """A shallow copy that makes its own matrices; the module `copy` takes ten times as long, for every step."""
         part = object.__new__(Operator)
         part.__dict__.update(self.__dict__)
+        part.__dict__.pop("by_unit", None)
+        part.whole, part.within = None, slice(None)
         return part
 
     def astype(self, dtype: Any) -> Operator:
         """The same operator in another precision."""
         part = self._copy()
-        part.__dict__.pop("by_unit", None)
-        part.weights = self.weights.astype(dtype)
+        part.dtype, part.weights = np.dtype(dtype), self.weights.astype(dtype)
         part.carry = {key: e.astype(dtype) for key, e in self.carry.items()}
         part.gates = {key: d.astype(dtype) for key, d in self.gates.items()}
         if self.late is not None:
@@ -144,8 +147,7 @@ class Operator:
     def near_one(self) -> tuple[Operator, Array]:
         """The same over 2^exponents (C, *M, B), which leave its largest numbers near 1, and those of W's rows, too."""
         part = self._copy()
-        part.__dict__.pop("by_unit", None)
-        part.whole, part.weights, terms = None, self.weights.near_one, _Factors(self.xp)
+        part.weights, terms = self.weights.near_one, _Factors(self.xp)
         part.carry = terms.note(self.carry)
         part.gates = terms.note(self.gates, {(s, k): self.weights.exponents[k] for s, k in self.gates})
         if self.late is not None:
@@ -159,13 +161,11 @@ class Operator:
     def of_samples(self, count: int) -> Operator:
         """The operator of the first samples alone."""
         part = self._copy()
-        part.__dict__.pop("by_unit", None)
         part.shape = (*self.shape[:-1], count)
         part.carry, part.gates = (
             {key: d[..., :count, :] for key, d in terms.items()} for terms in (self.carry, self.gates)
         )
         part.late = None if self.late is None else self.late.map(lambda d: d[..., :count, :])
-        part.whole = None
         return part
 
     def step(self, t: int) -> Operator:
@@ -324,7 +324,7 @@ class _Factors:
 
 
 class _Terms:
-    """A sum of products, target by target, written in place: the first term of a target without an addition."""
+    """Sums of products in targets of one shape, written in place: the first term of a target without an addition."""
 
     def __init__(self, xp: Namespace, out: Array) -> None:
         self.xp, self.out = xp, out
@@ -342,7 +342,7 @@ class _Terms:
             self.xp.multiply(left, right, out=target)
             self.written.add(name)
             return
-        if self.scratch is None or self.scratch.shape != target.shape:
+        if self.scratch is None:
             self.scratch = self.xp.empty_like(target)
         self.xp.multiply(left, right, out=self.scratch)
         self.xp.add(target, self.scratch, out=target)

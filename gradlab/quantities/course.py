@@ -10,10 +10,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 SHORTEST = 3  # steps of a piece
-BEND = math.log(10)  # a straight line that is off by less is no reason to draw two
+BEND = math.log(4)  # a straight line that is off by less is no reason to draw two
+EXPLAINED = 0.75  # of what a line misses an end by: one step there that does as much is set apart
 SHARE = 0.1  # of the whole range, likewise
 NORMAL = 0.6745  # the median of a standard normal number's size
 CHANCE = 2.0  # of the largest deviation over sd sqrt(n): 0.07 % of straight courses exceed it (Kolmogorov)
+
+
+Line = tuple[float, float]  # slope, and value at lag 0
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class Piece:
 class Course:
     """A curve of ln shares over lags 0 ... n - 1 as a few straight pieces, one after the other.
 
-    entry: ln of what enters at the last step beside the rate of the first piece: of a cell state that is read through
-    an output gate, the gate. exit: the same of the end of the way. levels: ln of what the pieces alone leave, at lag 0
-    and at the end of each.
+    entry: ln of what the last step alone does beside the rate of the first piece: of a cell state that is read through
+    an output gate, the gate. exit: the same of the first step, at the end of the way. levels: ln of what the pieces
+    alone leave, at lag 0 and at the end of each.
     """
 
     entry: float
@@ -76,9 +80,8 @@ def _courses(lags: np.ndarray) -> Iterator[Course]:
     first, stop = _between(last)
     splits = _splits(lags[first : stop + 1], np.ptp(lags, axis=0))
     slopes, starts = _line(lags, first, stop)
-    straight = zip(starts.tolist(), slopes.tolist(), (lags[-1] - starts - slopes * last).tolist(), strict=True)
-    for n, (start, slope, end) in enumerate(straight):
-        yield _bent(lags[:, n]) if splits[n] else Course(start, end, (Piece(0, last, slope),))
+    for n, line in enumerate(zip(slopes.tolist(), starts.tolist(), strict=True)):
+        yield _bent(lags[:, n]) if splits[n] else _joined(lags[:, n], [line], [(0, last)])
 
 
 def _bent(lags: np.ndarray) -> Course:
@@ -87,10 +90,24 @@ def _bent(lags: np.ndarray) -> Course:
     first, stop = _between(last)
     bends = [first + bend for bend in _bends(lags[first : stop + 1], np.ptp(lags))]
     spans, knots = list(pairwise([first, *bends, stop])), list(pairwise([0, *bends, last]))
-    lines = [_line(lags, *span) for span in spans]
-    pieces = tuple(Piece(*knot, float(slope)) for knot, (slope, _) in zip(knots, lines, strict=True))
-    (_, entry), (slope, start) = lines[0], lines[-1]
-    return Course(float(entry), float(lags[-1] - (start + slope * last)), pieces)
+    lines = [(float(slope), float(start)) for slope, start in (_line(lags, *span) for span in spans)]
+    return _joined(lags, lines, knots)
+
+
+def _joined(lags: np.ndarray, lines: list[Line], knots: list[tuple[int, int]]) -> Course:
+    """From the line of each piece: what they miss the ends by is of one step there, or else of the piece."""
+    (first, before), (final, start) = lines[0], lines[-1]
+    after = float(lags[-1]) - (start + final * knots[-1][1])
+    entry, exit_ = _alone(before, float(lags[1] - lags[0]) - first), _alone(after, float(lags[-1] - lags[-2]) - final)
+    slopes = [slope for slope, _ in lines]
+    slopes[0] += (before - entry) / (knots[0][1] - knots[0][0])
+    slopes[-1] += (after - exit_) / (knots[-1][1] - knots[-1][0])
+    return Course(entry, exit_, tuple(Piece(*knot, slope) for knot, slope in zip(knots, slopes, strict=True)))
+
+
+def _alone(beside: float, step: float) -> float:
+    """What one step does beside a line that misses the curve's end; 0 where it is not this step, as the curve bends."""
+    return math.copysign(min(abs(beside), abs(step)), beside) if step * beside > EXPLAINED * beside**2 else 0.0
 
 
 def _between(last: int) -> tuple[int, int]:

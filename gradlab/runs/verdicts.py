@@ -108,7 +108,8 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
         return _of_network(found)
     require_curve(found, "verdict")
     overflowed, unit = _overflow_text(found), "level" if unit_of(found) == "level" else "step"
-    alike, lags = _most(found)
+    alike, *own = _most(found)
+    lags = _median_curve(*own)
     if len(lags) < 2 and overflowed:
         return Verdict("overflow", len(lags), 0.0, 0.0, 0.0, None, 0, overflowed)
     judged = _judge(lags, unit)
@@ -117,20 +118,29 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
     return replace(judged, details=[*overflowed, *judged.details, *_others(counts)], why=reason, samples=counts)
 
 
-def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The groups of samples, and the median curve (lag,) of the largest one."""
-    curves, lengths = _curves(ds)
-    alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
-    own = next(iter(alike.values()), np.arange(len(lengths)))
-    return alike, median(curves[:, own])[: int(np.median(lengths[own])) if own.size else 0]
-
-
 def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """Word -> the samples (of all models) that it is the verdict on alone, the largest group first.
 
     Those that are too short are last. Every sample is judged over its own length.
     """
-    return _most(ds)[0]
+    return _groups(*_curves(ds), "level" if unit_of(ds) == "level" else "step")
+
+
+def largest_group(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """ln shares (lag, N) of the samples of the largest group, lag 0 first, and how many lags each has."""
+    return _most(ds)[1:]
+
+
+def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    curves, lengths = _curves(ds)
+    alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
+    own = next(iter(alike.values()), np.arange(len(lengths)))
+    return alike, curves[:, own], lengths[own]
+
+
+def _median_curve(curves: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(lag,), up to the median length."""
+    return median(curves)[: int(np.median(lengths)) if lengths.size else 0]
 
 
 def _curves(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +219,7 @@ def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
 
 def log_rate_per_step(ds: xr.Dataset) -> float:
     """ln of the factor per step back as fitted, of the largest group of samples; NaN for less than two steps."""
-    lags = _most(ds)[1]
+    lags = _median_curve(*largest_group(ds))
     if len(lags) < 2:
         return math.nan
     way = course(lags)
@@ -222,9 +232,8 @@ def standard_error(ds: xr.Dataset) -> float:
     Over those of the largest group, each fitted alone. The weights are held: it says how far the input moves the rate.
     NaN for less than two samples, and where exactly nothing is left.
     """
-    curves, lengths = _curves(ds)
-    own = next(iter(groups(ds).values()), np.empty(0, int))
-    ways = [course(curves[: lengths[n], n]) for n in own]
+    curves, lengths = largest_group(ds)
+    ways = [course(curve[:length]) for curve, length in zip(curves.T, lengths, strict=True)]
     rates = np.array([way.log_rate for way in ways if way is not None])
     if len(rates) < max(2, len(ways)):
         return math.nan

@@ -8,6 +8,7 @@ import pytest
 import gradlab
 from gradlab.cells import make_cell
 from gradlab.cells.gru_v1 import GRUv1
+from gradlab.cells.lem import LEM
 from gradlab.engine import frobenius
 from gradlab.engine.cell_declaration import CellCheckError
 from gradlab.engine.linearize import linearize
@@ -158,5 +159,11 @@ def test_a_wrong_place_of_a_late_gate_is_found():
 
     with pytest.raises(CellCheckError, match="late: expected a last gate that the recurrent weights feed, got"):
         gradlab.check_cell(NotLast(3, 5, "tanh"))
+
+    class ReadsBoth(LEM):
+        reads = ("y", "z")
+
+    with pytest.raises(CellCheckError, match=r"late: expected weights that read one state, got \('y', 'z'\)"):
+        gradlab.check_cell(ReadsBoth(3, 5, "tanh"))
     with pytest.raises(CellCheckError, match="late: expected True or False, got 2"):
         gradlab.check_cell(NoSwitch(3, 5, "tanh"))

@@ -110,6 +110,15 @@ def test_controls_that_do_not_apply_are_hidden() -> None:
     assert "hidden" in form.class_names(RunConfig(cell="lstm"), SMALL)["leak"]
 
 
+def test_more_is_opened_where_a_control_in_it_is_wrong() -> None:
+    wrong = {name: form.looks(form.Form(SMALL, {name: "too large"}), SMALL) for name in ("seed", "gain")}
+    levels = {name: config_controls()[name].level for name in wrong}
+    assert levels == {"seed": "more", "gain": "basic"}
+    for name, looks in wrong.items():
+        assert looks[ids.control(name)] == {"error": "too large"} and looks[ids.control("steps")] == {"error": ""}
+        assert looks.get(ids.EXPLORE.more) == ({"open": True} if levels[name] == "more" else None)
+
+
 def test_the_gpu_is_offered_with_the_reason_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "gpu_problem", lambda: "no driver")
     assert [entry["value"] for entry in controls.options("device") if entry.get("disabled")] == ["cuda"]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -99,6 +100,8 @@ def test_no_model_hides_what_another_one_loses(dtype):
 
 # the operations
 
+PRODUCT = partial(np.einsum, "tbi,tbj->ij")
+
 
 def random_rows(dtype, shape, spread):
     rng = np.random.default_rng(3)
@@ -140,6 +143,59 @@ def test_products(power, spread, dtype):
     assert_same(map_rows(np.matmul, a, (w, (-2, -1))), exact(a) @ exact(w), -1)
     total = sum_products(lambda m, n: (m * n).sum(axis=(0, 1)), a, b)
     assert_same(total, (exact(a) * exact(b)).sum(axis=(0, 1)), -1)
+
+
+@each_dtype
+def test_moderate_numbers_stay_plain(dtype):
+    """As far from 1 as their squares are normal numbers, beside terms that cancel."""
+    for power in (100, -100) if dtype == "float64" else (50, -50):
+        rows = np.ldexp(np.array([[1.0, -1.0], [1.0, 1.0]]), power).astype(dtype)
+        y = map_rows(np.matmul, Scaled.of(rows), (np.eye(2, dtype=dtype), (-2, -1)))
+        assert y.is_plain and (y.mantissas == rows).all()
+    a, b = np.array([[[1.0, 2.0]], [[-1.0, 2.0]]], dtype), np.ones((2, 1, 2), dtype)
+    assert sum_rows(Scaled.of(a)).is_plain and sum_rows(Scaled.of(a)).mantissas.tolist() == [0, 4]
+    total = sum_products(PRODUCT, Scaled.of(a), b)
+    assert total.is_plain and total.mantissas.tolist() == [[0, 0], [4, 4]]
+    assert sum_products(PRODUCT, Scaled.of(0 * a), b).is_plain and sum_products(PRODUCT, Scaled.of(a), 0 * b).is_plain
+    for size in (2.0**50, 2.0**-50):
+        assert sum_products(PRODUCT, Scaled.of(a), size * b).is_plain and sum_rows(Scaled.of(size * a)).is_plain
+    assert (Scaled.of(a) + Scaled.of(-a)).is_plain and (Scaled.of(a) + Scaled.of(b)).is_plain
+
+
+def test_a_plain_and_a_scaled_number_add_up():
+    plain, scaled = Scaled.of(np.array([[3.0, 1.0]])), Scaled(np.array([[1.0, -1.0]]), np.array([[2]], np.int32))
+    assert (plain + scaled).plain().tolist() == (scaled + plain).plain().tolist() == [[7, -3]]
+
+
+@each_dtype
+@pytest.mark.parametrize("power", [-0.9, 0.9])
+def test_plain_factors_whose_products_leave_the_range(power, dtype):
+    """Each is a number, their product none: it is not taken for zero or infinity."""
+    rng, size = np.random.default_rng(6), 2.0 ** (power * {"float32": 120, "float64": 1000}[dtype])
+    a, b = ((size * rng.uniform(1, 2, (5, 2, 3))).astype(dtype) for _ in range(2))
+    with np.errstate(over="ignore", under="ignore"):
+        total = sum_products(lambda m, n: (m * n).sum(axis=(0, 1)), Scaled.of(a), b)
+    assert_same(total, (exact(Scaled.of(a)) * exact(Scaled.of(b))).sum(axis=(0, 1)), -1)
+
+
+@each_dtype
+@pytest.mark.parametrize("spread", [0, 1500])
+def test_each_model_has_an_exponent_of_its_own(spread, dtype):
+    """Sums over steps and samples of (T, M, B, n), the models' numbers far apart."""
+    a, rng = random_rows(dtype, (5, 3, 2, 4), spread), np.random.default_rng(4)
+    a = Scaled(a.mantissas, a.exponents + np.array([-2, 0, 2], np.int32)[:, None, None] * spread)
+    b = rng.normal(size=(5, 3, 2, 4)).astype(dtype)
+
+    def of_model(x, m):
+        return Scaled(x.mantissas[m], np.broadcast_to(x.exponents, (3, *x.exponents.shape[1:]))[m])
+
+    rows, products = sum_rows(a), sum_products(partial(np.einsum, "tmbi,tmbj->mij"), a, b)
+    assert rows.is_plain == products.is_plain == (spread == 0)
+    for m in range(3):
+        own = exact(Scaled(a.mantissas[:, m], a.exponents[:, m]))
+        assert_same(of_model(rows, m), own.sum(axis=(0, 1)), -1)
+        expected = (own[..., :, None] * exact(Scaled.of(b[:, m]))[..., None, :]).sum(axis=(0, 1))
+        assert_same(of_model(products, m), expected, (-2, -1))
 
 
 def test_rows_that_are_zero_stay_plain():

@@ -102,6 +102,27 @@ def test_a_state_that_overflows_under_finite_gates_is_named():
     assert (found.step, found.gate, found.sample, found.model) == (2, "h", 0, ())
 
 
+def test_a_gate_that_overflows_under_finite_states_is_named():
+    cell = Independent(1, 2, "tanh")
+    params = {name: np.zeros((n, *shape)) for name, (n, shape) in cell.shapes.items()}
+    params["W_xh"][:] = 1e308
+    traj = gradlab.unroll(cell, params, np.array([0.0, 1.0, 10.0, 10.0])[:, None, None])
+    assert np.isfinite(traj.states).all() and not traj.finite
+    assert [(found.step, found.gate) for found in traj.overflow] == [(3, "g")]
+
+
+def test_each_sample_of_each_model_that_overflows_is_named():
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=2, activation="identity")
+    params = cell.init(0, models=(2,), recurrent_init="identity", input_scale=0.0)
+    params["W_hh"][:, 1, 1, 1] = 1e100  # one unit of one model
+    start = np.zeros((1, 2, 3, 2))
+    start[0, :, 1:, 1] = np.array([1.0, 1e-100])
+    traj = gradlab.unroll(cell, params, np.zeros((6, 2, 3, 1)), start)
+    found = [(one.step, one.gate, one.sample, one.model) for one in traj.overflow]
+    assert found == [(4, "g", 1, (1,)), (5, "g", 2, (1,))] and not traj.finite
+    assert random_problem("lstm").unroll().finite and not random_problem("lstm").unroll().overflow
+
+
 def test_masked_carries_are_identities_in_every_unit():
     cell = gradlab.make_cell("elman", input_size=2, hidden_size=4)
     x = np.random.default_rng(0).normal(size=(6, 2, 2))
@@ -215,12 +236,14 @@ def test_a_model_with_tiny_gradients_is_exact_beside_one_with_moderate_ones(dtyp
             np.testing.assert_allclose(together[name][model], alone[0], atol=1e-3, err_msg=name)
 
 
-def test_a_gradient_that_is_zero_because_its_factor_is_needs_no_second_look(monkeypatch):
+def test_a_moderate_gradient_or_one_that_is_zero_because_its_factor_is_needs_no_second_look(monkeypatch):
     cell = gradlab.make_cell("elman", input_size=2, hidden_size=3)
     params, loss = cell.init(0, bias_scale=0.5), np.ones((6, 2, 3))
     monkeypatch.setattr(Gradients, "_balanced", lambda *arrays: pytest.fail("every factor was brought near 1"))
     grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((6, 2, 2))), loss).params
     assert not grads["W_xh"].any() and grads["W_hh"].any() and grads["b_h"].any()
+    grads = gradlab.bptt(gradlab.unroll(cell, params, np.ones((6, 2, 2))), loss).params
+    assert all(g.any() for g in grads.values())
     grads = gradlab.bptt(gradlab.unroll(cell, params | {"b_h": 0 * params["b_h"]}, np.zeros((6, 2, 2))), loss).params
     assert not grads["W_hh"].any() and grads["b_h"].any()
 

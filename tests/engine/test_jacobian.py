@@ -135,7 +135,7 @@ def test_a_tolerance_is_a_positive_number(tol):
         gradlab.jacobian(linear_net(np.eye(2))).spectral(tol)
 
 
-@pytest.mark.parametrize(("tol", "dtypes"), [(1e-2, ["float32"]), (1e-9, [])])
+@pytest.mark.parametrize(("tol", "dtypes"), [(1e-2, ["float32"]), (1e-4, ["float32"]), (0.99e-4, []), (1e-9, [])])
 def test_a_coarse_tolerance_is_reached_in_single_precision(tol, dtypes, monkeypatch):
     seen, astype = [], Operator.astype
     monkeypatch.setattr(Operator, "astype", lambda self, dtype: seen.append(dtype) or astype(self, dtype))

@@ -54,6 +54,17 @@ def test_each_sample_has_its_own_last_step():
     np.testing.assert_array_equal(OWN.at_least(1).take_last(X)[1], X[0, 1])
 
 
+def test_each_sample_is_turned_round_by_itself():
+    lengths, expected = Lengths.of(np.array([3, 0, 2]), 4, 0), X.copy()
+    expected[:3, 0], expected[:2, 2] = X[2::-1, 0], X[1::-1, 2]
+    np.testing.assert_array_equal(lengths.flip(X), expected)
+    np.testing.assert_array_equal(lengths.flip(lengths.flip(X)), X)
+    np.testing.assert_array_equal(Lengths().flip(X), X[::-1])
+    models = Lengths.of(np.array([[3, 0, 2], [4, 1, 0]]), 4, 1).flip(np.stack([X, X], axis=1))
+    np.testing.assert_array_equal(models[:, 0], expected)
+    np.testing.assert_array_equal(models[:, 1], np.stack([X[::-1, 0], X[:, 1], X[:, 2]], axis=1))
+
+
 @pytest.mark.parametrize("values", [np.array([1, 2]), np.array([[1, 2], [4, 0], [3, 3]])])
 def test_model_axes(values):
     lengths = Lengths.of(values, 4, 1)

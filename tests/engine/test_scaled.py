@@ -112,5 +112,7 @@ def test_the_largest_number_of_each_model_has_no_sign(models, before):
     array[1, 2, 3, 4, 5] = -7.0
     found = largest_by_model(array, models, before)
     assert found.ravel().tolist() == [0] * (found.size - 1) + [7]
+    alone = largest_by_model(np.full((1,) * 5, -3.0), models, before)
+    assert alone.ravel().tolist() == [3.0]
     nothing = largest_by_model(np.zeros((*shape[: before + models], 0)), models, before)
     assert nothing.shape == found.shape and not nothing.any()

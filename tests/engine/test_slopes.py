@@ -1,15 +1,32 @@
 """Slopes of units of all degrees of saturation, and pre-activations at a few places."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 
 import gradlab
 from gradlab.arrays import to_numpy
 from gradlab.cells import ACTIVATIONS, CELLS, make_cell
+from gradlab.cells.elman import Elman
 from gradlab.engine import linearize as linearization
 from gradlab.engine.linearize import linearize
 
 from ..contract import LIBRARIES, each_dtype, each_library, each_way, random_problem
+
+
+@dataclass(frozen=True, repr=False)
+class Doubled(Elman):
+    """h' = 2 tanh(...), whose derivative is a number."""
+
+    state_is_gate = False
+
+    def step(self, xp, g, h):
+        return (2 * g,)
+
+    def partials(self, xp, g, h, h_new):
+        return {("h", "g"): 2}, {}
+
 
 BOUND = {"float32": 2e-5, "float64": 5e-12}  # as said beside `linearize.SATURATED`
 EXACT = {
@@ -43,6 +60,22 @@ def test_the_error_of_a_slope_is_bounded(name, dtype, library, calm):
     level = 1 - linearization.SATURATED[np.dtype(dtype).itemsize]
     assert error[to_numpy(traj.states)[1, 0, :, 0] > level].max() < 8 * np.finfo(dtype).eps
     assert ("pre" in vars(traj)) == (calm == 1)
+
+
+@pytest.mark.parametrize(("name", "values"), [("tanh", [-0.5, 0.9]), ("sigmoid", [0.1, 0.9]), ("relu", [0.0, 30.0])])
+def test_values_that_have_all_digits_need_no_pre_activation(name, values):
+    y, phi = np.array(values), ACTIVATIONS[name]
+    slope = linearization.slope_at(np, phi, y, lambda places: pytest.fail("a pre-activation was asked for"))
+    np.testing.assert_array_equal(slope, phi.slope_from_value(np, y))
+
+
+def test_the_derivative_of_a_state_that_is_a_gate_is_the_slope_itself():
+    """It is not copied; a derivative of another number is multiplied in."""
+    traj = random_problem("elman").unroll()
+    lin = linearize(traj, 0, traj.steps)
+    assert np.shares_memory(lin.gates[0][1], lin.slopes[0])
+    twice = replace(traj, cell=Doubled(traj.cell.input_size, traj.cell.hidden_size, "tanh"))
+    np.testing.assert_array_equal(linearize(twice, 0, traj.steps).gates[0][1], 2 * lin.gates[0][1])
 
 
 @each_way

@@ -8,6 +8,7 @@ import pytest
 import gradlab
 from gradlab.cells import CELLS, Cell
 from gradlab.cells.activations import ACTIVATIONS
+from gradlab.engine import adjoint
 from gradlab.engine.adjoint import AdjointSweep
 from gradlab.engine.backward import Gradients
 from gradlab.engine.scaled import Scaled
@@ -82,6 +83,29 @@ def test_a_sample_without_a_loss_has_no_scale_beside_one_that_is_rescaled_at_eve
     grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((20, 2, 1), dtype)), direct)
     assert (grads.log_norms[:, 0, 0] == -np.inf).all() and not grads.exponents[:, 0].any()
     np.testing.assert_allclose(grads.log_norms[:, 0, 1], np.arange(20, -1, -1) * np.log(1e30), rtol=1e-6)
+
+
+@each_dtype
+def test_norms_of_moderate_adjoints_come_from_the_squares_that_are_there(dtype, monkeypatch):
+    monkeypatch.setattr(adjoint, "log_norm", lambda *arrays: pytest.fail("squares were summed again"))
+    logs = long_run(np.array([[0.5]], dtype), dtype, 20)
+    assert_exponential(logs, np.log(0.5))
+
+
+@each_dtype
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+def test_adjoints_that_fade_slowly_keep_their_exponent(cell, dtype):
+    """Over several chunks; of an LSTM one state's adjoint is zero at every step but the last."""
+    problem = random_problem(cell, sizes=(300, 3, 2, 4)).moved(np, dtype)
+    params = {name: 0 * p for name, p in problem.params.items()}
+    if cell == "elman":
+        params["W_hh"] += 0.98 * np.eye(4, dtype=dtype)
+    else:
+        params["b_h"][1] = 4.0
+    loss = np.zeros_like(problem.dL_dh)
+    loss[-1] = 1.0
+    grads = gradlab.bptt(gradlab.unroll(problem.cell, params, 0 * problem.x), loss)
+    assert grads.mantissas[1].any() and np.ptp(grads.exponents) == 0
 
 
 # memory

@@ -1,13 +1,13 @@
 """BLAS has one thread in small products, as many as before in large ones, whoever asks at the same time."""
 
-from threading import Barrier, Thread
+from threading import Barrier, Thread, get_ident
 
 import numpy as np
 import pytest
 
 import gradlab
 from gradlab.engine import threads
-from gradlab.engine.threads import ONE_THREAD, few_threads
+from gradlab.engine.threads import ONE_THREAD, TWO_PASSES, both, few_threads, two_passes_gain
 
 
 class Blas:
@@ -25,6 +25,7 @@ class Blas:
 def blas(monkeypatch):
     library = Blas()
     monkeypatch.setattr(threads, "blas_libraries", lambda: [library])
+    monkeypatch.setattr(threads, "_ONE_THREAD", threads._OneThread())
     return library
 
 
@@ -60,6 +61,49 @@ def test_simultaneous_uses_give_back_what_was_before_all_of_them(blas):
     for worker in workers:
         worker.join()
     assert blas.num_threads == 8 and blas.given == [1, 8]
+
+
+class Controlled(Blas):
+    """One that takes a number only from the thread that gave it one first, until that one is cleared."""
+
+    def __init__(self):
+        super().__init__()
+        self.controlling = get_ident() + 1
+
+    def set_num_threads(self, number):
+        assert self.controlling is None
+        self.controlling = get_ident()
+        super().set_num_threads(number)
+
+    def clear_controlling_thread(self, force):
+        assert force
+        self.controlling = None
+
+
+def test_every_thread_may_set_the_number_and_nobody_keeps_that_to_itself(monkeypatch):
+    library = Controlled()
+    monkeypatch.setattr(threads, "blas_libraries", lambda: [library])
+    for _ in range(2):
+        with few_threads(1):
+            assert library.num_threads == 1 and library.controlling is None
+    assert library.given == [1, 8, 1, 8] and library.controlling is None
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_two_functions_return(together):
+    names = both(lambda: get_ident(), lambda: get_ident(), together)
+    assert names[0] == get_ident() and (names[1] != names[0]) == together
+    for which in (0, 1):
+        parts = [lambda: 1, lambda: 1 / 0]
+        with pytest.raises(ZeroDivisionError):
+            both(parts[which], parts[1 - which], together)
+
+
+@pytest.mark.parametrize(("cores", "gains"), [(None, False), (1, False), (2, True), (16, True)])
+def test_two_passes_gain_on_several_cores_with_products_of_a_middling_size(cores, gains, monkeypatch):
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: cores)
+    for size, middling in ((TWO_PASSES - 1, False), (TWO_PASSES, True), (ONE_THREAD, True), (ONE_THREAD + 1, False)):
+        assert two_passes_gain(size) == (gains and middling)
 
 
 def test_the_engine_asks_for_it(blas):

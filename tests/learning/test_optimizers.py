@@ -154,6 +154,10 @@ def test_schedules(name, expected):
     assert [SCHEDULES[name](n, 6) for n in range(6)] == pytest.approx(expected, rel=1e-14)
 
 
+def test_a_single_update_has_the_whole_learning_rate():
+    assert [schedule(0, 1) for schedule in SCHEDULES.values()] == [1.0] * len(SCHEDULES)
+
+
 def test_a_step_comes_after_each_third_even_where_that_is_no_whole_number():
     factors = [SCHEDULES["step"](n, 10) for n in range(10)]
     assert factors == pytest.approx([1] * 4 + [0.1] * 3 + [0.01] * 3)

@@ -62,17 +62,27 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST, str]]
         if field in ("annotation", "returns", "decorator_list", "args") and not isinstance(tree, ast.Call):
             continue
         for node in value if isinstance(value, list) else [value]:
-            if not isinstance(node, ast.AST) or isinstance(node, SKIPPED) or _is_aside(node):
+            if not isinstance(node, ast.AST) or isinstance(node, SKIPPED) or _is_aside(node, tree):
                 continue
             if isinstance(node, ast.expr | ast.stmt) and _can_change(node):
                 yield node, tree, field
             yield from _places(node)
 
 
-def _is_aside(node: ast.AST) -> bool:
-    """Whether this is a docstring or a __repr__, or cannot be seen: whether a zip is strict, or a copy one too many."""
-    match node:
-        case ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__repr__") | ast.keyword(arg="strict" | "copy"):
+def _is_aside(node: ast.AST, parent: ast.AST) -> bool:
+    """Whether this is a docstring or a __repr__, or cannot be seen.
+
+    That is whether a zip is strict, or a copy one too many; a seed; which negative number has `reshape` find a size.
+    """
+    match node, parent:
+        case (
+            ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__repr__") | ast.keyword(arg="strict" | "copy"),
+            _,
+        ):
+            return True
+        case (_, ast.Call(func=ast.Attribute(attr="default_rng"))):
+            return True
+        case (ast.UnaryOp(op=ast.USub(), operand=ast.Constant()), ast.Call(func=ast.Attribute(attr="reshape"))):
             return True
     return False
 

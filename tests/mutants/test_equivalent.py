@@ -37,6 +37,11 @@ def test_a_line_that_has_moved_is_the_same_line(change):
     assert not any(known.covers("b.py", m) for m in mutants(SOURCE))
 
 
+def test_what_cannot_be_seen_is_not_drawn():
+    source = '"""Words."""\nx = np.random.default_rng([seed, 3]).normal(size=5)\ny = x.reshape(-1, x.shape[-1])'
+    assert [m.text for m in mutants(source)] == ["size=5  ->  size=6", "-1  ->  -2"]
+
+
 def test_a_mutant_is_the_module_with_one_change():
     found = [*mutants(SOURCE)]
     assert [m.text for m in found] == ["x / 2  ->  x * 2", "x / 2  ->  x / 3"]

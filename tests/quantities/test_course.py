@@ -32,6 +32,15 @@ def test_what_enters_and_leaves_is_no_rate():
     assert found.exit == pytest.approx(-15 + 6 + 0.1 * 60)
 
 
+@pytest.mark.parametrize("steps", [12, 16, 20])
+def test_what_a_line_misses_where_the_curve_bends_is_of_no_single_step(steps):
+    """Growth that levels off: nothing is set apart, and the rate takes the curve from end to end."""
+    curve = 6 * (1 - np.exp(-np.arange(steps) / 5))
+    found = course(curve)
+    assert (found.entry, found.exit) == (0.0, 0.0)
+    assert found.levels[-1] == pytest.approx(curve[-1])
+
+
 @pytest.mark.parametrize(
     ("first", "second", "at"), [(0.5, -0.6, 50), (-0.4, 0.0, 30), (0.0, 0.3, 80), (-1.0, -0.2, 20)]
 )

@@ -95,13 +95,14 @@ def _button(n: int, remedy: Remedy) -> Component:
 
 
 def _promise(remedy: Remedy) -> str:
-    """What a remedy is expected to do, and what it did where it was run."""
+    """What a remedy is expected to do, and what it did where it was run, in these weights or over fresh draws."""
     if is_clip(remedy):
         return "a safety measure for training"
     predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
     if remedy.verified is None:
         return f"{predicted}, an estimate"
-    return f"{predicted}, {factor_text(remedy.verified.fitted_log_rate)} when run"
+    joint = ", " if remedy.draws else " "
+    return f"{predicted}, {factor_text(remedy.verified.fitted_log_rate)} when run{joint}{remedy.where}"
 
 
 def changed(config: RunConfig, n: int, group: str = "") -> tuple[RunConfig, Tried]:
