@@ -10,7 +10,7 @@ import xarray as xr
 from ..errors import InputError
 from ..runs.attributes import unit_of
 from ..runs.group import all_samples
-from ..runs.shares import to_end
+from ..runs.shares import ended
 from ..runs.verdicts import log_rate_per_step
 from ..wording import power_text
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
@@ -75,15 +75,7 @@ def gradient_flow(ds: xr.Dataset, theme: str = "light", pins: Sequence[xr.Datase
 def _at_root(ds: xr.Dataset) -> xr.Dataset:
     """A curve by levels of trees with every root at the last one, that of the deepest tree."""
     require(ds, "log_grad_norm", "valid_steps")
-    levels = ds.valid_steps.values
-    most, logs = int(levels.max()), ds.log_grad_norm.transpose("time", "state", "sample").values
-    ended = np.stack([to_end(logs[:, s], levels) for s in range(logs.shape[1])], axis=1)[-most - 1 :]
-    variables = {
-        "log_grad_norm": (("time", "state", "sample"), ended),
-        "valid_steps": ("sample", np.full_like(levels, most)),
-    }
-    coords = {"time": range(most + 1), "step": range(1, most + 1), "state": ds.state.values}
-    return xr.Dataset(variables, coords, ds.attrs)
+    return ended(ds)
 
 
 def one_step(ds: xr.Dataset, theme: str = "light") -> go.Figure:
