@@ -74,9 +74,10 @@ def test_what_is_shown_is_what_runs_to_the_last_digit(number: float) -> None:
         assert float(shown["clip_threshold"]) == float(shown.get("learning_rate", number)) == number
 
 
-@pytest.mark.parametrize("seed", [2**53 - 1, 2**53 + 1, 2**62 + 1, 10**30])
+@pytest.mark.parametrize("seed", [2**53 - 1, 2**53, 2**53 + 1, 2**62 + 1, 10**30])
 def test_a_seed_survives_a_browser_whose_numbers_have_53_bits(seed: int) -> None:
     shown = form.raw(RunConfig(seed=seed))["seed"]
+    assert isinstance(shown, str) == (seed >= 2**53)
     assert int(shown if isinstance(shown, str) else float(shown)) == seed
     assert form.read(form.raw(RunConfig(seed=seed))).config.seed == seed
 
