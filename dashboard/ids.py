@@ -42,7 +42,7 @@ EXPLORE = Ids(
     "pressed",  # the last button that comes and goes, by its id
     "tried",  # the remedy that was tried last: {"query", "label", "predicted"}
     "controls sheet_toggle preset reset chip more realised reroll hint hint_close pin_list",
-    "stage strip figure note card why tabs panel table table_toggle pin train_this compare",
+    "stage strip group figure note card why tabs panel table table_toggle pin train_this compare",
     "announcement missing run cancel run_bar run_text theory theory_where theory_line",
 )
 PHASE = Ids(

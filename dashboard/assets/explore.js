@@ -85,7 +85,8 @@
       collect: function () {
         const { raw, rest } = drawing.inputs("");
         hint(raw, rest.preset);
-        want({ raw, preset: rest.preset, pins: rest.pins || [], theory: rest["theory-line"], layer: shownLayer, run: false });
+        want({ raw, preset: rest.preset, pins: rest.pins || [], theory: rest["theory-line"], layer: shownLayer,
+          group: rest.group || "", run: false });
         return noUpdate();
       },
 

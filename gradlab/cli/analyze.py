@@ -174,6 +174,7 @@ def _summary(measured: Measured, config: RunConfig, terminal: Terminal) -> dict[
     nodes = {node.path.strip("/"): medians(node.to_dataset(inherit=False)) for node in _nodes(ds)}
     return {
         "verdict": {"headline": found.headline, **asdict(found), "rate": found.rate},
+        "groups": _groups(ds),
         "diagnosis": diagnosis,
         "table": table(ds, found.steps),
         "quantities": nodes.pop(""),
@@ -184,6 +185,16 @@ def _summary(measured: Measured, config: RunConfig, terminal: Terminal) -> dict[
         "files": measured.files,
         "dashboard": _dashboard_command(config, terminal),
     }
+
+
+def _groups(ds: xr.Dataset | xr.DataTree) -> dict[str, dict[str, Any]]:
+    """The verdict on each group of samples that are alike, and which samples these are; none of a network."""
+    import xarray as xr
+
+    from ..runs.verdicts import groups, verdict
+
+    alike = groups(ds) if isinstance(ds, xr.Dataset) else {}
+    return {word: {"sample": own.tolist()} | asdict(verdict(ds.isel(sample=own))) for word, own in alike.items()}
 
 
 def _nodes(ds: xr.Dataset | xr.DataTree) -> Iterable[xr.DataTree]:

@@ -2,7 +2,21 @@
 
 from .causes import Factor
 from .changes import Change, Remedy, is_clip
+from .draws import Rerun
+from .factors import Exponent
 from .findings import NOTHING, Diagnosis, diagnose
-from .trials import Rerun, is_quick, rerunner
+from .trials import is_quick, rerunner
 
-__all__ = ["NOTHING", "Change", "Diagnosis", "Factor", "Remedy", "Rerun", "diagnose", "is_clip", "is_quick", "rerunner"]
+__all__ = [
+    "NOTHING",
+    "Change",
+    "Diagnosis",
+    "Exponent",
+    "Factor",
+    "Remedy",
+    "Rerun",
+    "diagnose",
+    "is_clip",
+    "is_quick",
+    "rerunner",
+]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..runs.verdicts import Verdict
-from ..wording import factor_text
-from .factors import Factors
+from ..wording import counted, factor_text
+from .factors import STILL, Exponent, Factors
 
 MAJORITY = 0.5  # of the units
+NORMAL = 0.1  # of the norm: weights that depart less from normality are not said to
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,16 @@ class Factor:
 
 
 def refined(found: Verdict, f: Factors) -> str:
-    """The verdict's word, refined: chaotic (of exploding), saturated or dead units (of vanishing), overflow."""
+    """The verdict's word, refined: chaotic or transient growth (of exploding), saturated or dead units, overflow.
+
+    Growth is chaotic only where the leading exponent's interval lies above 0 and the state stays bounded.
+    """
     if f.overflow:
         return "overflow"
-    if found.word == "exploding" and f.chaotic:
-        return "chaotic"
+    if found.word == "exploding" and f.exponent is not None:
+        if f.exponent.sign < 0:
+            return "transient growth"
+        return "chaotic" if f.exponent.sign > 0 and f.exponent.bounded else "exploding"
     if found.word != "vanishing" or (f.carries and not f.has_forget_gate):
         return found.word
     if f.has_forget_gate:
@@ -42,6 +48,8 @@ def cause(word: str, f: Factors) -> str:
     """The main cause, in one sentence or two, of what `word` says about the flow without clipping inside backprop."""
     if word == "too short":
         return "There are too few steps to tell a trend from a transient."
+    if word == "transient growth":
+        return _transient_cause(f)
     rate = factor_text(f.log_rate)
     clipped = f"Clipping inside backpropagation holds the norm; without it {rate} per step back. " if f.clipped else ""
     sentence = _cause_with_carry(word, f) if f.carries else _cause_without_carry(word, f)
@@ -112,17 +120,57 @@ def _directions_cause(f: Factors) -> str:
     )
 
 
+def _transient_cause(f: Factors) -> str:
+    """What grows within the run and falls in the long run."""
+    long_run = factor_text(f.exponent.value) if f.exponent else ""
+    text = (
+        f"This is transient growth: it grows over some steps, but in the long run a step makes it {long_run} "
+        f"({_exponent_text(f)})."
+    )
+    if not f.departure > NORMAL * f.weights * math.sqrt(f.units):
+        return text
+    return (
+        f"{text} The recurrent weights are non-normal (Henrici's departure {_size(f.departure)}, of a norm of "
+        f"{_size(f.weights * math.sqrt(f.units))}): products of them can grow before they fall."
+    )
+
+
+def _exponent_text(f: Factors) -> str:
+    """The leading exponent as a researcher cites it."""
+    if (found := f.exponent) is None:
+        return ""
+    error = f" +- {found.error:.1g}" if found.error else ""
+    return f"leading exponent {found.value:.3g}{error} {_basis(found)}"
+
+
+def _basis(found: Exponent) -> str:
+    if found.steps == 0:
+        return "of a linear net, from the spectral radius of its weights"
+    return f"over {counted(found.steps, 'step')} of {counted(found.samples, 'sample')}"
+
+
 def _state_text(word: str, f: Factors) -> str:
-    """What the forward pass does where the gradient grows."""
-    if word == "chaotic":
-        doubling = math.log(2) / f.late
+    """What the forward pass does where the gradient grows, as far as that is known."""
+    if word == "chaotic" and f.exponent is not None:
+        separate, doubling = factor_text(f.exponent.value), math.log(2) / f.exponent.value
         return (
-            f" The state stays bounded while nearby states separate by {factor_text(f.late)} per step: it is chaotic "
-            f"under this input, and a small difference doubles every {doubling:.2g} steps."
+            f" The state stays bounded while nearby states separate by {separate} per step: it is chaotic under this "
+            f"input ({_exponent_text(f)}), and a small difference doubles every {doubling:.2g} steps."
         )
-    if word in ("exploding", "overflow") and f.growth >= 0.5 * f.late > 0:
+    if word not in ("exploding", "overflow"):
+        return ""
+    if f.growth >= STILL * f.log_rate > 0:
         return f" The forward pass grows as well, by {factor_text(f.growth)} per step: it is unstable, not chaotic."
-    return ""
+    return _open_text(f) if word == "exploding" else ""
+
+
+def _open_text(f: Factors) -> str:
+    """Why chaos is neither said nor ruled out."""
+    if f.exponent is None:
+        return f" Whether it is chaotic or a transient, {counted(f.steps, 'step')} cannot tell."
+    if f.exponent.sign > 0:
+        return f" The forward pass grows in the long run ({_exponent_text(f)}): it is unstable, not chaotic."
+    return f" Whether it is chaotic or a transient cannot be told: {_exponent_text(f)}, which may be 0."
 
 
 def _size(x: float) -> str:
@@ -154,6 +202,9 @@ def factor_lines(f: Factors) -> list[Factor]:
     kind = "switched off" if f.one_sided else "saturated"
     lines.append(Factor("saturation", f.saturation, f"share of units {kind}: slope below a tenth of the largest"))
     lines.append(Factor("dead units", f.dead, f"share of units {kind} at every step of every sample"))
+    if f.exponent is not None:
+        text = f"nats per step in the long run, {_basis(f.exponent)}"
+        lines.append(Factor("leading exponent", f.exponent.value, text))
     if f.overflow:
         first = min(place["step"] for place in f.overflow)
         lines.append(

@@ -11,10 +11,12 @@ from ..cells import Cell
 from ..config import RunConfig
 from ..errors import InputError
 from ..runs.verdicts import FACTOR, Verdict
-from ..wording import factor_text
+from ..wording import counted, factor_text
 from .edges import parameter_factor
 
-Retry = Callable[[float], "Proposal | None"]
+FRESH = 8  # draws of weights and input that a remedy for drawn weights is verified on
+HOLDS = 6  # of these in which the gradient is carried, for one that holds
+Retry = Callable[[float, float], "Proposal | None"]
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def scales_multipliers(cell: type[Cell]) -> bool:
 class Remedy:
     """A change that would help, why, the ln of the factor per step it is predicted to have, and what a run of it shows.
 
-    verified: the verdict on the changed run, None where it was not run. corrections: how many runs of the same kind of
-    change went before, each of which corrected the prediction by what it missed.
+    verified: the verdict on the changed run, None where it was not run. corrections: how often the prediction was
+    corrected by what runs missed it by. draws: how many fresh draws of weights and input it was run in, 0 where the
+    weights are given; held: in how many of them the gradient was carried.
     """
 
     change: Change
@@ -80,19 +83,37 @@ class Remedy:
     predicted_log_rate: float
     verified: Verdict | None = None
     corrections: int = 0
+    held: int = 0
+    draws: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gradient is carried in the run of it, and in enough fresh draws where weights are drawn."""
+        carried = self.verified is not None and most_carried(self.verified)
+        return carried and (not self.draws or self.held >= HOLDS)
 
     def carries(self, steps: int) -> bool:
         """Whether the gradient is carried over `steps` steps: when run, else as predicted. Clipping carries nothing."""
         if is_clip(self):
             return False
         if self.verified is not None:
-            return self.verified.word == "carried"
+            return self.holds
         return abs(self.predicted_log_rate) * max(steps - 1, 1) <= FACTOR
 
     @property
     def basis(self) -> str:
         """What the prediction rests on besides the diagnosed run, as words that follow on "predicted"."""
-        return {0: "", 1: " after a run"}.get(self.corrections, f" after {self.corrections} runs")
+        return f" after {counted(self.corrections, 'correction')}" if self.corrections else ""
+
+    @property
+    def where(self) -> str:
+        """What it was run with: these weights, or so many fresh draws; empty where it was not run."""
+        if self.verified is None:
+            return ""
+        if not self.draws:
+            return "with these weights"
+        doubt = "" if self.holds else ": depends on the draw"
+        return f"carried in {self.held} of {self.draws} fresh draws{doubt}"
 
     @property
     def reason(self) -> str:
@@ -107,14 +128,18 @@ class Remedy:
         predicted = f"{self.change.label}: {factor_text(self.predicted_log_rate)} per step back"
         if self.verified is None:
             return f"{predicted} (predicted from this run, not verified)"
-        return f"{predicted} predicted{self.basis}, {self.verified.rate_text} when run: {self.verified.word}"
+        measured = f"{predicted} predicted{self.basis}, {self.verified.rate_text} when run"
+        if not self.draws:
+            return f"{measured} {self.where}: {self.verified.word}"
+        return f"{measured}: {self.where}"
 
 
 @dataclass(frozen=True)
 class Proposal:
     """A change to be tried, why, and the ln of the factor per step it is predicted to have.
 
-    retry: takes by how much a run missed the prediction and returns the proposal corrected for it, None for none.
+    retry: takes by how much runs missed the prediction, and by how much a rounder number may move the rate, and returns
+    the proposal with a number for these; None where it has no number, or none is found.
     """
 
     change: Change
@@ -130,3 +155,8 @@ class Proposal:
 def is_clip(remedy: Remedy | Proposal) -> bool:
     """Whether a remedy clips the update, which leaves the flow as it is."""
     return remedy.change.fields.get("clip", "off") != "off"
+
+
+def most_carried(found: Verdict) -> bool:
+    """Whether the gradient is carried in more than half of a verdict's samples, each judged alone."""
+    return found.word == "carried" and 2 * found.samples.get("carried", 0) > sum(found.samples.values())

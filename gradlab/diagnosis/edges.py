@@ -74,9 +74,14 @@ def parameter_factor(cell: Cell, params: Mapping[str, Array], name: str, amount:
     return amount if found is None else math.exp(found)
 
 
-def rounded(x: float) -> float:
-    """To three significant digits, as a label shows it."""
-    return float(f"{x:.3g}")
+def rounded(x: float, log_rate: Callable[[float], float] | None = None, error: float = 0.0) -> float:
+    """To three significant digits, or to as few as move the rate that follows from x by at most `error`."""
+    exact = float(f"{x:.3g}")
+    if log_rate is not None and error > 0:
+        for rounder in (float(f"{x:.1g}"), float(f"{x:.2g}")):
+            if abs(log_rate(rounder) - log_rate(x)) <= error:
+                return rounder
+    return exact
 
 
 def root(f: Function, grid: np.ndarray) -> float | None:

@@ -12,14 +12,36 @@ from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
 from ..runs.attributes import activation_name, cell_class, overflow
 from ..runs.behind import carries, path_factors, slope_and_weights
-from ..runs.shares import aligned, joint_log_norm, median
+from ..runs.shares import joint, joint_log_norm
 from ..runs.verdicts import log_rate_per_step
 
 MEASURED = (  # what factors are measured from
     "jacobian_spectral", "jacobian_frobenius", "jacobian_path_norm", "path_share", "gate_mean", "gate_saturation",
     "activation_slope", "dead_units", "input_drive", "state_rms", "recurrent_eigenvalues", "recurrent_singular_values",
 )  # fmt: skip
+ERRORS = 3.0  # standard errors on either side that make an exponent's interval
+STILL = 0.5  # of the exponent: a state that grows more slowly stays bounded
 FAR = 40.0  # a pre-activation at which a bounded activation is flat
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """The leading Lyapunov exponent, in nats per step.
+
+    error: its standard error, 0 where it is exact (a linear net: ln of the spectral radius). steps, samples: that it is
+    measured over, 0 and 0 where it is exact. bounded: whether the state stays where it is meanwhile.
+    """
+
+    value: float
+    error: float
+    steps: int
+    samples: int
+    bounded: bool
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval of three standard errors lies above or below 0, else 0."""
+        return int(np.sign(self.value)) if abs(self.value) > ERRORS * self.error else 0
 
 
 @dataclass(frozen=True)
@@ -32,9 +54,10 @@ class Factors:
     step. keep: mean value of the forget gate; shut: share of its units that are saturated.
     saturation: share of units whose activation is. dead: share of units that are at every step of every sample.
     drive: root mean square of the pre-activation's part from input and bias; recurrence: that from the state.
-    early, late: ln of the factor per step in the first and the last half of the sequence. growth: ln of the factor per
-    step by which the state itself grows in the last half. overflow: places where the forward pass left the finite
-    numbers. clipped: whether backpropagation was clipped at each step.
+    units: how many. departure: Henrici's, of the recurrent weights from normality, NaN unless one gate has any.
+    growth: ln of the factor per step by which the state itself grows in the last half. steps: median over samples.
+    overflow: places where the forward pass left the finite numbers. clipped: whether backpropagation was clipped at
+    each step. exponent: the leading one, where the gradient grows and it is known.
     """
 
     activation: str
@@ -53,11 +76,13 @@ class Factors:
     dead: float
     drive: float
     recurrence: float
-    early: float
-    late: float
+    departure: float
+    units: int
     growth: float
+    steps: int
     overflow: list[dict[str, int]]
     clipped: bool
+    exponent: Exponent | None = None
 
     @property
     def has_forget_gate(self) -> bool:
@@ -95,17 +120,11 @@ class Factors:
         phi = ACTIVATIONS[self.activation]
         return bool((np.abs(phi.slope(np, np.array([a, a + 1.0]))) < 0.1 * phi.max_slope).all())
 
-    @property
-    def chaotic(self) -> bool:
-        """Whether nearby states of a bounded trajectory separate, early and late: a positive leading exponent."""
-        return min(self.early, self.late) > 0 and self.growth < 0.5 * self.late
-
 
 def measure(ds: xr.Dataset) -> Factors:
     """The factors of a Dataset of `analyze` with no model axes."""
     flow = without_step_clipping(ds)
     log_rate = log_rate_per_step(flow)
-    early, late = _halves(flow)
     slope, weights = slope_and_weights(ds)
     split = path_factors(ds, log_rate) if not math.isnan(log_rate) else {"carry": math.nan}
     carry = split.pop("carry")
@@ -128,9 +147,10 @@ def measure(ds: xr.Dataset) -> Factors:
         dead=float(ds.dead_units),
         drive=float(ds.input_drive),
         recurrence=weights * float(np.sqrt((ds.state_rms.isel(state=0) ** 2).mean())),
-        early=early,
-        late=late,
-        growth=_growth(ds),
+        departure=_departure(ds),
+        units=ds.sizes["unit"],
+        growth=state_growth(_log_size(ds)),
+        steps=int(ds.valid_steps.median()) if ds.valid_steps.size else 0,
         overflow=overflow(ds),
         clipped="log_grad_norm_before_clip" in ds,
     )
@@ -165,22 +185,22 @@ def without_step_clipping(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign(log_grad_norm=undone.transpose(*ds.log_grad_norm.dims))
 
 
-def _halves(ds: xr.Dataset) -> tuple[float, float]:
-    """ln of the factor per step back in the first and the last half, by product norms where they are recorded."""
-    logs = ds.log_product_norm if "log_product_norm" in ds else joint_log_norm(ds)
-    steps = int(ds.valid_steps.median()) if ds.valid_steps.size else 0
-    if steps < 3:
-        return math.nan, math.nan
-    curve = median(aligned(ds, logs))[::-1]  # by lag
-    middle, first = steps // 2, steps - 1
-    with np.errstate(invalid="ignore"):
-        early, late = (curve[first] - curve[middle]) / (first - middle), (curve[middle] - curve[1]) / (middle - 1 or 1)
-    return float(early), float(late)
+def _departure(ds: xr.Dataset) -> float:
+    """sqrt(||W||_F^2 - sum |lambda|^2) of the recurrent weights (Henrici 1962); NaN unless one gate has them."""
+    if ds.sizes["recurrent_gate"] != 1:
+        return math.nan
+    squares = float((ds.recurrent_singular_values**2).sum() - (ds.recurrent_eigenvalues**2).sum())
+    return math.sqrt(max(squares, 0.0))
 
 
-def _growth(ds: xr.Dataset) -> float:
-    """ln of the factor per step by which the state grows over the last half of the longest sequence."""
-    squares = (ds.state_rms**2).sum("state").values
-    squares = squares[np.isfinite(squares) & (squares > 0)]
-    half = len(squares) // 2
-    return 0.5 * float(np.log(squares[-1] / squares[half])) / (len(squares) - 1 - half) if half > 1 else math.nan
+def _log_size(ds: xr.Dataset) -> np.ndarray:
+    """ln of the root mean square of all states together, by step."""
+    with np.errstate(divide="ignore"):
+        return joint(np.log(ds.state_rms.transpose("time", "state").values.astype(float)))
+
+
+def state_growth(logs: np.ndarray) -> float:
+    """ln of the factor per step by which the state grows over the last half of a run, from ln of its size by step."""
+    logs = logs[np.isfinite(logs)]
+    half = len(logs) // 2
+    return float(logs[-1] - logs[half]) / (len(logs) - 1 - half) if half > 1 else math.nan

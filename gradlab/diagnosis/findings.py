@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import xarray as xr
@@ -15,12 +15,14 @@ from ..runs.shares import require_curve
 from ..runs.verdicts import Verdict, standard_error, verdict
 from .causes import Factor, cause, factor_lines, refined
 from .changes import Change, Remedy, is_clip
-from .factors import MEASURED, measure, without_step_clipping
+from .draws import Draws, Rerun
+from .exponent import leading_exponent
+from .factors import MEASURED, Exponent, measure, without_step_clipping
 from .remedies import candidates
-from .trials import Rerun, own_rerun, readable_config, tried_out
+from .trials import own_rerun, readable_config, tried_out
 
 MOST = 3  # remedies
-NOTHING = "No single change was found that carries the gradient."
+NOTHING = "No single change was found that carries the gradient reliably."
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,10 @@ class Diagnosis:
     """What one run shows, why, and what would help.
 
     verdict: of `gradlab.verdict`, from which log_rate, half_life, reach and steps are. word: the verdict's, refined:
-    vanishing, saturated, dead units, carried, exploding, chaotic, overflow, too short. stderr: standard error of
-    log_rate over samples, None for one. cause: in words. factors: name, value, text. remedies: at most three, best
-    first. untried: why they were not run, where something stands against it.
+    vanishing, saturated, dead units, carried, exploding, chaotic, transient growth, overflow, too short. stderr:
+    standard error of log_rate over samples, None for one. cause: in words. factors: name, value, text. remedies: at
+    most three, best first. untried: why they were not run, where something stands against it. exponent: the leading
+    one, which tells chaos from a transient, where the gradient explodes and it can be known.
 
     `dataclasses.asdict` gives what JSON knows: no infinity and no NaN.
     """
@@ -42,6 +45,7 @@ class Diagnosis:
     factors: list[Factor]
     remedies: list[Remedy]
     untried: str = ""
+    exponent: Exponent | None = None
 
     @property
     def log_rate(self) -> float | None:
@@ -132,12 +136,16 @@ def diagnose(
     _require_one_run(ds)
     config, unreadable = readable_config(ds)
     found, factors = verdict(ds), measure(ds)
+    unclipped = without_step_clipping(ds)
+    flow = verdict(unclipped) if factors.clipped else found
+    if flow.word == "exploding":
+        factors = replace(factors, exponent=leading_exponent(unclipped, factors, config))
     word = refined(found, factors)
-    flow = verdict(without_step_clipping(ds)) if factors.clipped else found
     flow_word = refined(flow, factors)
     proposed = candidates(flow_word, factors, ds.sizes["step"], config)
     again, untried = (rerun, "") if callable(rerun) else own_rerun(ds, config) if rerun else (None, "")
-    tried = tried_out(proposed, again, on_try, flow.word == "too short")
+    draws = Draws.of(without_step_clipping(ds), config, again, on_try) if again else None
+    tried = tried_out(proposed, draws, flow_word == "too short")
     stderr = standard_error(ds)
     return Diagnosis(
         verdict=found,
@@ -147,6 +155,7 @@ def diagnose(
         factors=factor_lines(factors),
         remedies=sorted(islice(tried, MOST), key=is_clip),
         untried="" if flow_word == "carried" or callable(rerun) else unreadable or untried,
+        exponent=factors.exponent,
     )
 
 

@@ -14,7 +14,7 @@ from ..config import RunConfig
 from ..data import INPUTS
 from ..runs.verdicts import FACTOR
 from .changes import Change, Proposal, Retry, is_clip, scales_multipliers
-from .edges import LOG_FACTORS, chrono_log_rate, edge_gain, root, rounded, typical
+from .edges import LOG_FACTORS, Function, chrono_log_rate, edge_gain, root, rounded, typical
 from .factors import Factors
 
 BIAS_SHIFTS = np.linspace(-12, 12, 49)
@@ -50,7 +50,10 @@ def _longer(f: Factors, config: RunConfig | None) -> Iterator[Proposal]:
 
 @dataclass(frozen=True)
 class _Case:
-    """A diagnosed run, and the remedies for it: a method each, None where it does not apply."""
+    """A diagnosed run, and the remedies for it: a method each, None where it does not apply.
+
+    Those with a number take by how much runs missed the predicted rate, and by how much a rounder number may move it.
+    """
 
     word: str
     f: Factors
@@ -59,7 +62,7 @@ class _Case:
 
     @property
     def grows(self) -> bool:
-        return self.word in ("exploding", "chaotic", "overflow")
+        return self.word in ("exploding", "chaotic", "transient growth", "overflow")
 
     @property
     def drawn(self) -> RunConfig | None:
@@ -104,7 +107,7 @@ class _Case:
         change = typical(f.activation, weights, drive) - typical(f.activation, f.weights, f.drive)
         return self.log_rate + np.where(np.isfinite(change), change, np.log(np.asarray(weights) / f.weights))
 
-    def scale_recurrent(self, miss: float = 0.0) -> Proposal | None:
+    def scale_recurrent(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """The gain, or a factor of the given weights, that brings the rate to 1."""
         f = self.f
         if self.word == "dead units" or not (0 < f.weights < math.inf and math.isfinite(self.log_rate)):
@@ -117,17 +120,19 @@ class _Case:
         def predicted(factor: float) -> float:
             return float(self.moved(f.weights * factor, f.drive)[0]) + miss
 
-        return self._scaled(found, predicted, why, self.scale_recurrent)
+        return self._scaled(found, error, predicted, why, self.scale_recurrent)
 
-    def _scaled(self, log_factor: float, predicted: Callable[[float], float], why: str, retry: Retry) -> Proposal:
+    def _scaled(
+        self, log_factor: float, error: float, predicted: Callable[[float], float], why: str, retry: Retry
+    ) -> Proposal:
         """The recurrent weights times a factor: as a gain where they are drawn."""
-        factor = math.exp(log_factor)
+        now = self.drawn.gain if self.drawn is not None else 1.0
+        amount = rounded(now * math.exp(log_factor), lambda amount: predicted(amount / now), error)
         if self.drawn is None:
-            factor = rounded(factor)
-            change = self._change(f"Recurrent weights x {factor:g}", ("scale_recurrent", factor))
-            return Proposal(change, why, predicted(factor), retry=retry)
-        gain = rounded(self.drawn.gain * factor)
-        return Proposal(self._change(f"Gain {gain:g}", gain=gain), why, predicted(gain / self.drawn.gain), retry=retry)
+            change = self._change(f"Recurrent weights x {amount:g}", ("scale_recurrent", amount))
+        else:
+            change = self._change(f"Gain {amount:g}", gain=amount)
+        return Proposal(change, why, predicted(amount / now), retry=retry)
 
     def gain(self) -> Proposal | None:
         """The gain that the measured rate points at; far from any, as after a gain of 0 or 1000, the one of theory."""
@@ -137,20 +142,24 @@ class _Case:
         return self.scale_recurrent() or self.at_edge("", why, self.f.drive, self.f.activation)
 
     def at_edge(
-        self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, **fields: Any
+        self, label: str, why: str, drive: float, phi: str, miss: float = 0.0, error: float = 0.0, **fields: Any
     ) -> Proposal | None:
         """Other weights at the gain of the edge, for a drive and an activation; made ones have another scale."""
         gain = edge_gain(phi, drive, miss) if self.drawn is not None and not self.f.makes_weights else None
         if self.drawn is None or gain is None:
             return None
-        rate = float(typical(phi, gain, drive)[0]) + miss
+
+        def predicted(gain: float) -> float:
+            return float(typical(phi, gain, drive)[0]) + miss
+
+        gain = rounded(gain, predicted, error)
         where = THEORYS_EDGE if miss == 0 else f"{THEORYS_EDGE} {CORRECTED}"
         retry = partial(self.at_edge, label, why, drive, phi, **fields)
         if self.drawn.recurrent_init not in UNIT_SCALE and "recurrent_init" not in fields:
             fields, label = fields | {"recurrent_init": "gaussian"}, f"{label}, gaussian weights"
         label = f"{label}, gain {gain:g}".removeprefix(", ")
         change = self._change(label[0].upper() + label[1:], **fields, gain=gain)
-        return Proposal(change, f"{why} {where}", rate, retry=retry)
+        return Proposal(change, f"{why} {where}", predicted(gain), retry=retry)
 
     def orthogonal(self) -> Proposal | None:
         """Orthogonal weights."""
@@ -200,23 +209,27 @@ class _Case:
         rate = float(typical(self.f.activation, self.f.weights, 1.0)[0])
         return Proposal(self._change("Biases 0 (b_h)", ("scale_bias", 0.0)), why, rate)
 
-    def weaker_input(self) -> Proposal | None:
+    def weaker_input(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """Less input, where it drives the units to small slopes."""
-        f = self.f
-        if not (f.drive > f.recurrence and 0 < f.weights < math.inf and math.isfinite(self.log_rate)):
+        f, now = self.f, self.drawn.input_scale if self.drawn is not None else 1.0
+        if not (f.drive > f.recurrence and 0 < f.weights < math.inf and now > 0 and math.isfinite(self.log_rate)):
             return None
-        found = root(lambda s: self.moved(f.weights, f.drive * np.exp(s)), LOG_FACTORS[LOG_FACTORS < 0])
-        factor = rounded(WEAKER if found is None else math.exp(found))
+
+        def predicted(scale: float) -> float:
+            return float(self.moved(f.weights, f.drive * scale / now)[0]) + miss
+
+        found = root(lambda s: self.moved(f.weights, f.drive * np.exp(s)) + miss, LOG_FACTORS[LOG_FACTORS < 0])
+        scale = rounded(now * (WEAKER if found is None else math.exp(found)), predicted, error)
         why = "The input drives the units to where the slope is small; a weaker one leaves them where it is large."
-        change = self._change(f"Input weights x {factor:g}", ("scale_input", factor))
-        if self.drawn is not None:
-            scale = rounded(self.drawn.input_scale * factor)
+        if self.drawn is None:
+            change = self._change(f"Input weights x {scale:g}", ("scale_input", scale))
+        else:
             change = self._change(f"Input scale {scale:g}", input_scale=scale)
-        return Proposal(change, why, float(self.moved(f.weights, f.drive * factor)[0]))
+        return Proposal(change, why, predicted(scale), retry=self.weaker_input)
 
     # with a carry: the measured parts of the rate, carry and gates, move
 
-    def scale_through_gates(self, miss: float = 0.0) -> Proposal | None:
+    def scale_through_gates(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """Smaller recurrent weights, where carry and gates together exceed 1."""
         f, wanted = self.f, math.exp(-miss) - self.f.carry
         if not (self.grows and f.gates > 0 and f.carry >= 0 and wanted > 0):
@@ -226,9 +239,9 @@ class _Case:
         def predicted(factor: float) -> float:
             return math.log(f.carry + factor * f.gates) + miss
 
-        return self._scaled(math.log(wanted / f.gates), predicted, why, self.scale_through_gates)
+        return self._scaled(math.log(wanted / f.gates), error, predicted, why, self.scale_through_gates)
 
-    def scale_multipliers(self, miss: float = 0.0) -> Proposal | None:
+    def scale_multipliers(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """What each unit multiplies its own state by times a factor that brings the rate to 1, slopes as they are."""
         if self.f.cell is None or not scales_multipliers(self.f.cell) or not math.isfinite(self.log_rate):
             return None
@@ -237,26 +250,46 @@ class _Case:
         def predicted(factor: float) -> float:
             return self.log_rate + math.log(factor) + miss
 
-        return self._scaled(-self.log_rate - miss, predicted, why, self.scale_multipliers)
+        return self._scaled(-self.log_rate - miss, error, predicted, why, self.scale_multipliers)
 
-    def shift_forget_bias(self, miss: float = 0.0) -> Proposal | None:
+    def shift_forget_bias(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """The forget bias at which the rate is carried."""
         f = self.f
         chrono = self.drawn is not None and isinstance(self.drawn.forget_bias, str)
         if chrono or not (0 < f.keep < 1 and math.isfinite(self.log_rate)):
             return None
         shift = root(lambda s: self.shifted(s) + miss - self.held, BIAS_SHIFTS)
-        if shift is None:
-            return None
+        return None if shift is None else self._with_bias(shift, lambda s: self.shifted(s) + miss, miss, error)
+
+    def _with_bias(self, shift: float, log_rates: Function, miss: float, error: float) -> Proposal:
+        """The forget bias after a shift, for rates that follow from shifts when runs have missed by so much."""
+        now = float(self.drawn.forget_bias) if self.drawn is not None else 0.0
+
+        def predicted(bias: float) -> float:
+            return float(log_rates(np.asarray(bias - now)))
+
         verb = "Opens" if shift > 0 else "Closes"
-        why = f"{verb} the forget gate, now {f.keep:.2f} on average, to where carry and gates make about 1 together."
-        bias = round(shift + (float(self.drawn.forget_bias) if self.drawn is not None else 0.0), 2)
+        why = (
+            f"{verb} the forget gate, now {self.f.keep:.2f} on average, to where carry and gates make about 1 together."
+        )
+        bias = rounded(now + shift, predicted, error)
         if self.drawn is None:
             change = self._change(f"Forget bias {bias:+g}", ("shift_forget_bias", bias))
         else:
             change = self._change(f"Forget bias {bias:g}", forget_bias=bias)
-        rate = float(self.shifted(np.asarray(shift))) + miss
-        return Proposal(change, why, rate, retry=self.shift_forget_bias)
+        rate = predicted(bias)
+        return Proposal(change, why, rate, retry=partial(self.open_further, bias - now, miss, rate))
+
+    def open_further(self, shift: float, before: float, rate: float, miss: float, error: float) -> Proposal | None:
+        """The bias after runs at `shift` missed the predicted `rate` by `miss` in all, `before` of it known then.
+
+        Where the sum of carry and gates knows none: the further a gate opens the less it forgets, in proportion.
+        """
+        again, measured = self.shift_forget_bias(miss, error), rate + miss - before
+        if again is not None or not measured < 0:
+            return again
+        further = shift + math.log(measured / self.held)
+        return self._with_bias(further, lambda s: self.held * np.exp(further - s), miss, error)
 
     def shifted(self, shift: np.ndarray) -> np.ndarray:
         """The rate after a shift of the forget gate's pre-activation, which the carry follows.
@@ -290,19 +323,25 @@ class _Case:
             self._change("LSTM with chrono forget biases", **fields), why, chrono_log_rate(self.steps, self.f.drive)
         )
 
-    def leak(self) -> Proposal | None:
+    def leak(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """A smaller leak, which carries more and adds less."""
         gates, config = self.f.gates, self.drawn
         if config is None or self.grows or not config.leak < 1:
             return None
-        found = root(
-            lambda s: _log(1 - config.leak * np.exp(s) + gates * np.exp(s)) - self.held, LOG_FACTORS[LOG_FACTORS < 0]
-        )
+        now = config.leak
+
+        def log_rates(leak: np.ndarray) -> np.ndarray:
+            return _log(1 - leak + gates * leak / now) + miss
+
+        def predicted(leak: float) -> float:
+            return float(log_rates(np.asarray(leak)))
+
+        found = root(lambda s: log_rates(now * np.exp(s)) - self.held, LOG_FACTORS[LOG_FACTORS < 0])
         if found is None:
             return None
-        leak = rounded(config.leak * math.exp(found))
-        rate = float(_log(np.asarray(1 - leak + gates * leak / config.leak)))
-        return Proposal(self._change(f"Leak {leak:g}", leak=leak), "A smaller leak keeps more of the state.", rate)
+        leak = rounded(now * math.exp(found), predicted, error)
+        change = self._change(f"Leak {leak:g}", leak=leak)
+        return Proposal(change, "A smaller leak keeps more of the state.", predicted(leak), retry=self.leak)
 
     # anywhere
 

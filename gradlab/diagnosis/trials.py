@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import xarray as xr
 
 from ..config import RunConfig
 from ..errors import InputError
-from ..runs.attributes import config_of, overflow
+from ..runs.attributes import config_of
 from ..runs.build import build
 from ..runs.flow import flow
-from ..runs.verdicts import Verdict, verdict
+from ..runs.verdicts import FACTOR
 from .changes import Change, Proposal, Remedy, is_clip
+from .draws import Draws, Rerun, Runs
 
-TRIES = 4  # runs of one remedy, each corrected by how much the one before missed
+TRIES = 4  # numbers that are run for one remedy, each corrected by how much the one before missed
 NEAR = math.log(2)  # over the whole sequence: what comes nearer to its aim, or to a rate of 1, is not corrected further
+ROUNDING = FACTOR / 3  # over the whole sequence: what a rounder number may move at most
 QUICK = 2**20  # numbers in all states of a run up to which remedies are run too
-Rerun = Callable[[Change], xr.Dataset]
+QUICK_PRODUCTS = 2**30  # multiplications of states with weights, likewise
 
 
 def is_quick(ds: xr.Dataset) -> bool:
     """Whether a run is so small that its remedies are run too, unless one asks for something else."""
-    return math.prod(ds.sizes[dim] for dim in ("step", "sample", "unit")) <= QUICK
+    states = math.prod(ds.sizes[dim] for dim in ("step", "sample", "unit"))
+    return states <= QUICK and states * ds.sizes["unit"] * ds.sizes["gate"] <= QUICK_PRODUCTS
 
 
 def rerunner(config: RunConfig) -> Rerun:
@@ -65,58 +68,69 @@ def readable_config(ds: xr.Dataset) -> tuple[RunConfig | None, str]:
         return None, f"Remedies change the weights as they are and were not run, as {error}"
 
 
-def tried_out(
-    proposed: Iterator[Proposal], rerun: Rerun | None, on_try: Callable[[Change], object], too_short: bool
-) -> Iterator[Remedy]:
+def tried_out(proposed: Iterator[Proposal], draws: Draws | None, too_short: bool) -> Iterator[Remedy]:
     """The remedies after which the gradient is carried when they are run; as predicted where nothing reruns them.
 
     Clipping of the update is not meant to change the flow and counts as it is, so do more steps of a run too short.
-    on_try: called before each run.
+    Where none holds, the one that carries it in most fresh draws comes, if it does so at least in every other one.
     """
+    doubtful: list[Remedy] = []
+    found = False
     for proposal in proposed:
-        if rerun is None:
+        if draws is None:
             yield proposal.remedy()
             continue
-        tried = _run(proposal, rerun, on_try)
-        if _carried(tried) or is_clip(tried) or too_short:
-            yield tried
+        if is_clip(proposal) or too_short:
+            yield proposal.remedy(draws.own(proposal.change))
+            continue
+        remedy = _verified(_tuned(proposal, draws), draws)
+        if remedy.holds:
+            found = True
+            yield remedy
+        doubtful += [remedy] if remedy.held and 2 * remedy.held >= remedy.draws else []
+    if doubtful and not found:
+        yield max(doubtful, key=lambda remedy: remedy.held / remedy.draws)
 
 
-def _run(proposal: Proposal, rerun: Rerun, on_try: Callable[[Change], object]) -> Remedy:
-    """The remedy with its verdict; while it misses, corrected and run again: the nearest to a rate of 1."""
-    tried: list[Remedy] = []
-    again: Proposal | None = proposal
-    miss = 0.0
-    while again is not None and len(tried) < TRIES:
-        on_try(again.change)
-        tried.append(again.remedy(_judged(rerun(again.change)), len(tried)))
-        off = _log_rate(tried[-1]) - again.predicted_log_rate
-        overshot = len(tried) > 1 and off * _log_rate(tried[-2]) < 0  # the rate follows more steeply than predicted
-        miss += off / 2 if overshot else off
-        done = _settled(tried[-1]) or again.retry is None or not math.isfinite(miss)
-        again = None if done or again.retry is None else again.retry(miss)
-    return min(tried, key=lambda one: (not _carried(one), abs(_log_rate(one))))
+@dataclass(frozen=True)
+class _Try:
+    """Runs of a proposal that was made for how much those before it missed."""
+
+    proposal: Proposal
+    miss: float
+    corrections: int
+    runs: Runs
+
+    @property
+    def off(self) -> float:
+        return self.runs.log_rate - self.proposal.predicted_log_rate
+
+    @property
+    def settled(self) -> bool:
+        """Whether it comes near enough to its aim, or to a rate of 1, over the whole sequence."""
+        return min(abs(self.runs.log_rate), abs(self.off)) * (self.runs.verdicts[0].steps - 1) <= NEAR
 
 
-def _judged(ds: xr.Dataset) -> Verdict:
-    """The verdict on a changed run, which is an overflow where one sample's forward pass overflows."""
-    found = verdict(ds)
-    return replace(found, word="overflow") if overflow(ds) else found
+def _tuned(proposal: Proposal, draws: Draws) -> _Try:
+    """The runs of a proposal; while they miss, corrected and run again: those nearest to a rate of 1."""
+    tried = [_Try(proposal, 0.0, 0, draws.tuning(proposal.change))]
+    while len(tried) < TRIES and not tried[-1].settled:
+        last = tried[-1]
+        overshot = len(tried) > 1 and last.off * tried[-2].runs.log_rate < 0  # the rate is steeper than predicted
+        miss = last.miss + (last.off / 2 if overshot else last.off)
+        again = last.proposal.retry(miss, 0.0) if last.proposal.retry and math.isfinite(miss) else None
+        if again is None:
+            break
+        tried.append(_Try(again, miss, len(tried), draws.tuning(again.change)))
+    return min(tried, key=lambda one: (not one.runs.carried, abs(one.runs.log_rate)))
 
 
-def _log_rate(remedy: Remedy) -> float:
-    """As measured; NaN where the run left nothing to measure."""
-    found = remedy.verified
-    if found is None or found.steps < 2:
-        return math.nan
-    return -math.inf if found.fitted_log_rate is None else found.fitted_log_rate
-
-
-def _carried(remedy: Remedy) -> bool:
-    return remedy.verified is not None and remedy.verified.word == "carried"
-
-
-def _settled(remedy: Remedy) -> bool:
-    """Whether it is carried and comes near enough to its aim, or to a rate of 1, over the whole sequence."""
-    rate, steps = _log_rate(remedy), remedy.verified.steps if remedy.verified else 0
-    return _carried(remedy) and min(abs(rate), abs(rate - remedy.predicted_log_rate)) * (steps - 1) <= NEAR
+def _verified(tuned: _Try, draws: Draws) -> Remedy:
+    """The remedy, with a number as round as the spread over draws allows; verified with it, on fresh draws."""
+    final, found = tuned.proposal, tuned.runs.verdicts[0]
+    error = min(2 * tuned.runs.spread, ROUNDING / max(found.steps - 1, 1))
+    rounder = final.retry(tuned.miss, error) if final.retry else None
+    if rounder is not None and rounder.change != final.change:
+        final, found = rounder, draws.own(rounder.change)
+    held, made = draws.held(final.change)
+    return replace(final.remedy(found, tuned.corrections), held=held, draws=made)

@@ -4,7 +4,7 @@ Dims in which "*" stands for the model axes. Logarithms are natural; -inf means 
 sample's length.
 """
 
-from . import chaos, costly, direct, every_run, inputs, predictions, travel
+from . import chaos, costly, direct, every_run, inputs, predictions, rates, travel
 from .base import QUANTITIES, Quantity, Recording, of_snapshots, quantity, record, requests, require_names
 from .recorder import Recorder
 
@@ -21,6 +21,7 @@ __all__ = [
     "of_snapshots",
     "predictions",
     "quantity",
+    "rates",
     "record",
     "requests",
     "require_names",

@@ -64,11 +64,14 @@ def activation_name(ds: Result) -> str:
 
 
 def overflow(ds: Result) -> list[dict[str, Any]]:
-    """Where the forward pass of a sample first left the finite numbers: {"sample", "step", "gate"} each."""
+    """Where the forward pass of a sample first left the finite numbers: {"sample", "step", "gate"} each.
+
+    Of the samples that are there: a Dataset may be of some that were chosen.
+    """
     places = _json(ds, "overflow", [])
     if not all(isinstance(place, dict) and place.keys() >= PLACE for place in places):
         _unreadable("overflow", "sample, step and gate of each place", places)
-    return places
+    return [place for place in places if "sample" not in ds.coords or (ds.coords["sample"] == place["sample"]).any()]
 
 
 def versions(ds: Result) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..config.labels import labels
 from ..errors import InputError, echo
 from ..lazy import lazy
 from ..quantities import QUANTITIES
+from ..quantities.course import course
 from ..wording import counted
 from .analyze import analyze
 from .attributes import overflow
@@ -29,7 +30,7 @@ from .labels import versions_json
 from .shares import median
 from .sizes import matched, parameter_count
 from .training_step import step_seconds
-from .verdicts import course_of, word_of
+from .verdicts import word_of
 
 MOST = 6  # runs
 SEEDS = 8
@@ -66,7 +67,7 @@ class Seed:
         known = np.flatnonzero(~np.isnan(self.share))
         if not known.size or not known[-1]:
             return math.nan
-        way = course_of(self.share[known])
+        way = course(self.share[known])
         return way.log_rate if way else -math.inf
 
 
@@ -282,7 +283,7 @@ def _word(seeds: Sequence[Seed]) -> str:
         return ""
     curve = _over_seeds(_shares([seeds], 0))[0]
     curve = curve[~np.isnan(curve)]
-    way = course_of(curve)
+    way = course(curve)
     levels = way.levels if way else [float(curve[-1])] if curve.size else []
     word = word_of(levels, len(curve), seeds[0].unit)
     return "overflow" if word == "too short" and any(seed.overflowed for seed in seeds) else word

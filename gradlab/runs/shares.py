@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
+from ..quantities.rates import joint
 
 
 def require_curve(ds: xr.Dataset, who: str) -> None:
@@ -19,12 +20,6 @@ def require_curve(ds: xr.Dataset, who: str) -> None:
 def joint_log_norm(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:
     """ln of the norm over all states together (time, *model, sample)."""
     return xr.apply_ufunc(joint, ds[name], input_core_dims=[["state"]], keep_attrs=True)
-
-
-def joint(logs: np.ndarray) -> np.ndarray:
-    """ln of the norm over the last axis, given its parts' ln."""
-    with np.errstate(invalid="ignore"):  # -inf beside NaN
-        return 0.5 * np.logaddexp.reduce(2 * logs, axis=-1)
 
 
 def share_left(ds: xr.Dataset, name: str = "log_grad_norm") -> xr.DataArray:

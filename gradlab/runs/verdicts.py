@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
+from ..quantities.course import Course, course, courses
 from ..wording import counted, factor_text, power_text
 from .attributes import overflow, unit_of
 from .behind import layers_text, why
-from .course import Course, course
 from .shares import aligned, joint_log_norm, median, require_curve
 
 BACK = {"step": "back", "position": "back", "level": "down"}  # what is counted from where the loss is, and which way
@@ -108,7 +108,8 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
         return _of_network(found)
     require_curve(found, "verdict")
     overflowed, unit = _overflow_text(found), "level" if unit_of(found) == "level" else "step"
-    alike, lags = _most(found)
+    alike, *own = _most(found)
+    lags = _median_curve(*own)
     if len(lags) < 2 and overflowed:
         return Verdict("overflow", len(lags), 0.0, 0.0, 0.0, None, 0, overflowed)
     judged = _judge(lags, unit)
@@ -117,20 +118,29 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
     return replace(judged, details=[*overflowed, *judged.details, *_others(counts)], why=reason, samples=counts)
 
 
-def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The groups of samples, and the median curve (lag,) of the largest one."""
-    curves, lengths = _curves(ds)
-    alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
-    own = next(iter(alike.values()), np.arange(len(lengths)))
-    return alike, median(curves[:, own])[: int(np.median(lengths[own])) if own.size else 0]
-
-
 def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """Word -> the samples (of all models) that it is the verdict on alone, the largest group first.
 
     Those that are too short are last. Every sample is judged over its own length.
     """
-    return _most(ds)[0]
+    return _groups(*_curves(ds), "level" if unit_of(ds) == "level" else "step")
+
+
+def largest_group(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """ln shares (lag, N) of the samples of the largest group, lag 0 first, and how many lags each has."""
+    return _most(ds)[1:]
+
+
+def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    curves, lengths = _curves(ds)
+    alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
+    own = next(iter(alike.values()), np.arange(len(lengths)))
+    return alike, curves[:, own], lengths[own]
+
+
+def _median_curve(curves: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(lag,), up to the median length."""
+    return median(curves)[: int(np.median(lengths)) if lengths.size else 0]
 
 
 def _curves(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -141,14 +151,17 @@ def _curves(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _groups(curves: np.ndarray, lengths: np.ndarray, unit: str) -> dict[str, np.ndarray]:
-    words = np.array([_word_of_one(curves[:n, i], unit) for i, n in enumerate(lengths.tolist())])
+    words = np.full(len(lengths), "too short", dtype=object)
+    for steps in np.unique(lengths).tolist():
+        own = lengths == steps
+        words[own] = [word_of(_levels(way), steps, unit) for way in courses(curves[:steps, own])]
     found = {word: np.flatnonzero(words == word) for word in HEADLINES if (words == word).any()}
     return dict(sorted(found.items(), key=lambda item: (item[0] == "too short", -len(item[1]))))
 
 
-def _word_of_one(lags: np.ndarray, unit: str) -> str:
-    way = course_of(lags)
-    return word_of(way.levels if way else [-math.inf], len(lags), unit)
+def _levels(way: Course | None) -> list[float]:
+    """ln of what is left wherever a way changes; of one that ends in exactly zero that alone."""
+    return way.levels if way else [-math.inf]
 
 
 def _others(counts: Mapping[str, int]) -> list[str]:
@@ -192,9 +205,9 @@ def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
     if steps < 2:
         details = _details("too short", lags, None, None, 0, unit)
         return Verdict("too short", steps, 0.0, 0.0, 0.0, None, 0, details, unit=unit)
-    log_factor, way = float(lags[-1]), course_of(lags)
+    log_factor, way = float(lags[-1]), course(lags)
     rate = way.log_rate if way else -math.inf
-    word, reach = word_of(way.levels if way else [-math.inf], steps, unit), _reach(lags)
+    word, reach = word_of(_levels(way), steps, unit), _reach(lags)
     half_life = math.log(2) / abs(rate) if word in ("vanishing", "exploding") and rate else None
     logs = (log_factor, log_factor / (steps - 1), rate)
     factor, end_to_end, fitted = (log if math.isfinite(log) else None for log in logs)
@@ -204,17 +217,12 @@ def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
     return replace(found, entry=entry, pieces=pieces)
 
 
-def course_of(lags: np.ndarray) -> Course | None:
-    """The course of a curve of shares; None where it ends in exactly zero, or is too short to have one."""
-    return course(lags) if len(lags) > 1 and np.isfinite(lags).all() else None
-
-
 def log_rate_per_step(ds: xr.Dataset) -> float:
     """ln of the factor per step back as fitted, of the largest group of samples; NaN for less than two steps."""
-    lags = _most(ds)[1]
+    lags = _median_curve(*largest_group(ds))
     if len(lags) < 2:
         return math.nan
-    way = course_of(lags)
+    way = course(lags)
     return way.log_rate if way else -math.inf
 
 
@@ -224,9 +232,8 @@ def standard_error(ds: xr.Dataset) -> float:
     Over those of the largest group, each fitted alone. The weights are held: it says how far the input moves the rate.
     NaN for less than two samples, and where exactly nothing is left.
     """
-    curves, lengths = _curves(ds)
-    own = next(iter(groups(ds).values()), np.empty(0, int))
-    ways = [course_of(curves[: lengths[i], i]) for i in own]
+    curves, lengths = largest_group(ds)
+    ways = [course(curve[:length]) for curve, length in zip(curves.T, lengths, strict=True)]
     rates = np.array([way.log_rate for way in ways if way is not None])
     if len(rates) < max(2, len(ways)):
         return math.nan

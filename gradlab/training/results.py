@@ -13,8 +13,9 @@ import xarray as xr
 from ..arrays import quiet
 from ..config.train import CLIP_LABELS
 from ..errors import InputError
+from ..quantities.rates import joint
 from ..runs.labels import variable
-from ..runs.shares import joint, median, to_end
+from ..runs.shares import median, to_end
 from .history import COLUMNS
 from .record import TrainingRecord
 from .rivals import rival_texts

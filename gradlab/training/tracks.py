@@ -25,10 +25,10 @@ from ..engine.scaled import Scaled
 from ..layers import RecurrentTape, Sequential, SequentialTape, TransformerBlock, Trees, TreeTape, recurrent_tapes
 from ..layers.base import tapes_within
 from ..quantities import Quantity, Recorder, Recording, of_snapshots
+from ..quantities.rates import joint
 from ..runs.architectures import width
 from ..runs.build import cell_of
 from ..runs.labels import names
-from ..runs.shares import joint
 from ..runs.tree_nodes import depth_norms
 from ..tasks import Task
 from .network import TaskFacts, features

@@ -93,6 +93,7 @@ def test_json_has_verdict_table_configuration_and_files(tmp_path: Path) -> None:
     result = answer("--cell", "gru", "-o", tmp_path / "run.nc")
     assert list(result) == [
         "verdict",
+        "groups",
         "diagnosis",
         "table",
         "quantities",
@@ -106,6 +107,19 @@ def test_json_has_verdict_table_configuration_and_files(tmp_path: Path) -> None:
     assert result["verdict"]["word"] in result["verdict"]["headline"].replace("vanishes", "vanishing")
     assert RunConfig(**result["config"]) == RunConfig(cell="gru", hidden_size=8, batch_size=4, steps=40)
     assert result["files"] == [str(tmp_path / "run.nc")]
+
+
+def test_json_has_every_group_of_samples(tmp_path: Path) -> None:
+    """Samples that saturate the net beside some that hardly drive it: both kinds, whichever is the larger one."""
+    noise = np.random.default_rng(0).normal(size=(80, 3, 1))
+    np.save(tmp_path / "mixed.npy", np.concatenate([np.full((80, 5, 1), 1000.0), 0.001 * noise], axis=1))
+    result = answer("--input", tmp_path / "mixed.npy", "--gain", 3, "--steps", 80, "--batch-size", 8)
+    groups = result["groups"]
+    assert groups["vanishing"]["sample"] == [0, 1, 2, 3, 4] and len(groups) > 1
+    assert sorted(n for group in groups.values() for n in group["sample"]) == [*range(8)]
+    assert all(group["samples"] == {word: len(group["sample"])} for word, group in groups.items())
+    assert groups["vanishing"]["fitted_log_rate"] == result["verdict"]["fitted_log_rate"]
+    assert [*answer()["groups"]] == ["vanishing"] and answer("--layers", 2)["groups"] == {}
 
 
 def test_json_has_null_where_nothing_is_left() -> None:

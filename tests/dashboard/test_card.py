@@ -1,5 +1,6 @@
 """Theory beside the measured rate, and the diagnosis card whose remedies become runs."""
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -159,7 +160,8 @@ def test_the_first_button_keeps_its_promise(fields):
     """What is predicted for it was corrected by running it, and the run after it is carried."""
     config = SMALL.replace(**fields)
     runs.RUNS.get(config)
-    assert "when run" in words(explore_diagnosis.content(request(config), None))
+    said = words(explore_diagnosis.content(request(config), None))
+    assert re.search(r"predicted ×[\d.]+, ×[\d.]+ when run, carried in [678] of 8 fresh draws", said)
     assert verdict(runs.RUNS.get(explore_diagnosis.changed(config, 0)[0])).word == "carried"
 
 
@@ -223,6 +225,8 @@ def slow_net() -> RunConfig:
 def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
     runs.RUNS.get(slow_net)
     found = explore_diagnosis.diagnosed(slow_net)
+    said = words(explore_diagnosis.content(request(slow_net), None))
+    assert "when run with these weights" in said and "fresh draws" not in said
     n, remedy = next((n, r) for n, r in enumerate(found.remedies) if r.change.transform)
     before = Path(slow_net.weights).read_bytes()
     changes = explore_steer.try_remedy(request(slow_net), n, page())

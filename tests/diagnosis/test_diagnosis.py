@@ -1,7 +1,6 @@
 """The diagnosis: classes known otherwise, measured factors, causes in words, and every kind of run."""
 
 import html.parser
-import itertools
 import math
 import re
 from dataclasses import replace
@@ -15,11 +14,11 @@ import gradlab
 from gradlab.cells import CELLS
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.diagnosis import Change, Remedy, diagnose, rerunner
-from gradlab.diagnosis.factors import measure, without_step_clipping
+from gradlab.diagnosis.factors import without_step_clipping
 from gradlab.learning.clipping import CLIP_MODES
 from gradlab.runs.shares import joint_log_norm
 from gradlab.runs.verdicts import log_rate_per_step, standard_error, verdict
-from studies import diagnosis_calibration as calibration
+from studies.calibration import tables
 from tests.grids import thinned
 from tests.runs.test_verdicts import synthetic
 
@@ -28,7 +27,7 @@ LSTM_FILE = ROOT / "tests" / "golden" / "encoder_lstm.safetensors"
 RELU_FILE = ROOT / "tests" / "golden" / "rnn_relu_no_bias.safetensors"
 SMALL = {"hidden_size": 24, "batch_size": 4, "steps": 40}
 CHAOTIC = SMALL | {"gain": 6.0}
-WORDS = set(calibration.WORDS)
+WORDS = set(tables.WORDS)
 
 
 def diagnosed(rerun=True, **fields):
@@ -42,87 +41,6 @@ def own_network(name="elman", gain=1.0, steps=60, **options):
 
 
 # classes
-
-FAST = (
-    "orthogonal linear x0.9",
-    "orthogonal linear x1.0",
-    "orthogonal linear x1.1",
-    "sigmoid x1",
-    "GRU at rest, bias 4",
-    "MinimalRNN at rest, bias 0",
-    "IRNN x4, float32",
-    "elman, 8 steps",
-    "tanh, input x10",
-    "GRU, forget bias -10",
-    "tanh x1.95",
-    "tanh x4.0",
-    "relu x3",
-    "leak 0.2",
-    "tanh, antisymmetric x6.0, H = 24",
-    "given relu, biases -9",
-    "given tanh x3",
-)
-
-
-@pytest.mark.parametrize("name", FAST)
-def test_a_class_that_is_known_otherwise(name):
-    """A part of docs/diagnosis.md, and the rate as the long run has it."""
-    case = next(case for case in calibration.CASES if case.name == name)
-    assert diagnose(case.run()).word == case.truth(case)
-
-
-@pytest.mark.parametrize("name", ["tanh x4.0", "leak 0.2"])
-def test_the_rate_is_the_exponent_of_a_long_forward_run(name):
-    """On nets that did not set the tolerance: those of other seeds came within 0.03."""
-    case = next(case for case in calibration.CASES if case.name == name)
-    case = calibration.Case(name, case.source, case.truth, case.fields | {"seed": 6})
-    assert diagnose(case.run()).log_rate == pytest.approx(calibration.leading_exponent(case)[0], abs=0.04)
-
-
-def test_the_calibration_knows_every_class_and_enough_of_each_kind():
-    assert len(calibration.CASES) >= 30
-    assert len({case.name for case in calibration.CASES}) == len(calibration.CASES)
-    assert {case.config.cell for case in calibration.CASES} == set(CELLS)
-    with pytest.raises(ValueError, match="too near to the border"):
-        calibration.word(math.log(100) / 99, 100)
-
-
-@pytest.mark.slow
-def test_the_documented_confusion_table():
-    counts = calibration.confusion(range(len(calibration.CASES)))
-    table = "\n".join(calibration.confusion_table(counts))
-    assert table in (ROOT / "docs" / "diagnosis.md").read_text("utf-8")
-    assert {known for known, _ in counts} == WORDS
-    assert all(known == found for known, found in counts)
-
-
-@pytest.mark.slow
-def test_the_documented_errors_of_predictions():
-    rows = re.findall(r"^\| ([\w, *]+) \| (\d+) \| ([\d.]+) \|", (ROOT / "docs" / "diagnosis.md").read_text(), re.M)
-    found = calibration.missed(range(len(calibration.CASES)))
-    for kind, runs, middle in rows:
-        errors = found[kind] if kind in found else list(itertools.chain(*found.values()))
-        assert len(errors) == int(runs)
-        assert np.median(np.abs(errors)) == pytest.approx(float(middle), abs=0.01)
-    assert len(rows) == len(found) + 1
-
-
-def test_an_exponent_comes_from_the_products_where_they_are_recorded():
-    config = gradlab.RunConfig(**CHAOTIC)
-    plain, with_products = measure(gradlab.analyze(config)), measure(gradlab.analyze(config, record=["products"]))
-    assert with_products.late != plain.late
-    assert with_products.late == pytest.approx(plain.late, abs=0.1)
-    assert with_products.chaotic and plain.chaotic
-
-
-def test_growth_over_a_part_of_the_sequence_is_no_chaos():
-    """A bounded state, and a gradient that grows in the last half only."""
-    ds = gradlab.analyze(**CHAOTIC)
-    bent = np.concatenate([np.full(20, 10.0), np.linspace(10.0, 0.0, 21)])
-    ds["log_grad_norm"] = ds.log_grad_norm * 0 + xr.DataArray(bent, dims="time")
-    assert (verdict(ds).word, diagnose(ds).word) == ("exploding", "exploding")
-    ds["log_grad_norm"] = ds.log_grad_norm * 0 + xr.DataArray(np.linspace(10.0, 0.0, 41), dims="time")
-    assert diagnose(ds).word == "chaotic"
 
 
 # numbers
@@ -351,6 +269,11 @@ def test_a_remedy_says_whether_it_was_run():
     remedy = Remedy(Change("Gain 2"), "why", math.log(0.5))
     assert remedy.text == "Gain 2: x0.50 per step back (predicted from this run, not verified)"
     run = replace(remedy, verified=verdict(synthetic(np.linspace(0.0, 0.0, 21))))
-    assert run.text == "Gain 2: x0.50 per step back predicted, x1.00 when run: carried"
+    assert run.text == "Gain 2: x0.50 per step back predicted, x1.00 when run with these weights: carried"
     texts = [replace(run, corrections=n).text.partition(", ")[0] for n in (1, 2)]
-    assert texts == [f"Gain 2: x0.50 per step back predicted after {n}" for n in ("a run", "2 runs")]
+    assert texts == [f"Gain 2: x0.50 per step back predicted after {n}" for n in ("1 correction", "2 corrections")]
+    in_draws = [replace(run, held=held, draws=draws).text.partition(", ")[2] for held, draws in ((6, 8), (5, 8))]
+    assert in_draws == [
+        "x1.00 when run: carried in 6 of 8 fresh draws",
+        "x1.00 when run: carried in 5 of 8 fresh draws: depends on the draw",
+    ]

@@ -6,12 +6,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+import scipy
 import xarray as xr
 
 import gradlab
 from gradlab.cells.activations import ACTIVATIONS
 from gradlab.diagnosis.causes import cause, factor_lines, refined
-from gradlab.diagnosis.factors import measure
+from gradlab.diagnosis.factors import Exponent, measure
 from gradlab.runs.verdicts import Verdict
 
 SMALL = {"hidden_size": 8, "batch_size": 2, "steps": 20}
@@ -39,7 +40,7 @@ def test_a_forget_gate_is_shut_where_most_units_are_saturated_and_keep_little(ce
         (1.0, 1.0, "vanishing"),
     ):
         assert word("vanishing", measured(cell), shut=shut, keep=keep) == expected, (shut, keep)
-        assert word("exploding", measured(cell), shut=shut, keep=keep, late=-1.0) == "exploding"
+        assert word("exploding", measured(cell), shut=shut, keep=keep) == "exploding"
 
 
 @pytest.mark.parametrize(("activation", "name"), [("relu", "dead units"), ("tanh", "vanishing")])
@@ -66,20 +67,28 @@ def test_an_overflow_comes_before_all_else():
 
 
 @pytest.mark.parametrize(
-    ("early", "late", "growth", "chaotic"),
+    ("value", "error", "bounded", "expected"),
     [
-        (0.1, 0.1, 0.0, True),
-        (0.1, 0.1, 0.049, True),
-        (0.1, 0.1, 0.05, False),
-        (0.1, 0.1, math.nan, False),
-        (0.0, 0.1, 0.0, False),
-        (0.1, 0.0, -1.0, False),
-        (-0.1, 0.2, 0.0, False),
+        (0.1, 0.0333, True, "chaotic"),
+        (0.1, 0.0334, True, "exploding"),
+        (0.1, 0.01, False, "exploding"),
+        (-0.1, 0.0334, True, "exploding"),
+        (-0.1, 0.0333, True, "transient growth"),
+        (-0.1, 0.0, True, "transient growth"),
+        (0.0, 0.0, True, "exploding"),
     ],
 )
-def test_chaos_is_growth_of_differences_early_and_late_in_a_bounded_state(early, late, growth, chaotic):
-    found = word("exploding", measured(), early=early, late=late, growth=growth)
-    assert found == ("chaotic" if chaotic else "exploding")
+def test_growth_is_chaotic_where_three_errors_of_the_exponent_lie_above_0_and_a_transient_below(
+    value, error, bounded, expected
+):
+    exponent = Exponent(value, error, 900, 8, bounded)
+    assert word("exploding", measured(), exponent=exponent) == expected
+    for other in ("vanishing", "carried"):
+        assert word(other, measured(), exponent=exponent) == other
+
+
+def test_growth_without_an_exponent_is_no_chaos():
+    assert word("exploding", measured(), exponent=None) == "exploding"
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -109,20 +118,18 @@ def test_the_growth_of_a_state_is_that_of_its_last_half(steps):
     assert measure(ds).growth == pytest.approx(0.2 if steps > 2 else math.nan, nan_ok=True)
 
 
-@pytest.mark.parametrize("steps", [2, 3, 4, 9, 40])
-def test_early_and_late_rates_are_those_of_the_halves(steps):
-    """ln of the gradient falls by 0.1 per lag up to half of the steps and rises by 0.3 beyond; lag 0 does not count."""
-    ds = gradlab.analyze(**SMALL | {"steps": steps})
-    lags = steps - np.arange(steps + 1)
-    middle = steps // 2
-    curve = np.where(lags <= middle, -0.1 * lags, -0.1 * middle + 0.3 * (lags - middle)) + np.where(lags == 0, 5.0, 0.0)
-    ds["log_grad_norm"] = ds.log_grad_norm * 0 + xr.DataArray(curve, dims="time")
-    found = measure(ds)
-    if steps < 3:
-        assert math.isnan(found.early) and math.isnan(found.late)
-    else:
-        assert found.early == pytest.approx(0.3)
-        assert found.late == pytest.approx(-0.1 if middle > 1 else 0.0, abs=1e-12)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_departure_from_normality_is_what_the_triangular_part_of_schurs_form_holds(seed):
+    """||W||_F^2 = sum |lambda|^2 + ||N||_F^2 with W = Q (D + N) Q^H (Henrici 1962); 0 of a normal matrix."""
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=6)
+    params = cell.init(seed, recurrent_init="gaussian")
+    x = np.random.default_rng(seed).normal(size=(12, 2, 2))
+    triangular = scipy.linalg.schur(params["W_hh"][0], output="complex")[0]
+    expected = np.linalg.norm(np.triu(triangular, 1))
+    assert measure(gradlab.analyze(cell=cell, params=params, x=x)).departure == pytest.approx(expected)
+    params["W_hh"][0] = scipy.stats.ortho_group.rvs(6, random_state=seed)
+    assert measure(gradlab.analyze(cell=cell, params=params, x=x)).departure == pytest.approx(0, abs=1e-6)
+    assert math.isnan(measured("lstm").departure)
 
 
 # the cause
@@ -153,13 +160,13 @@ def test_what_drives_units_is_the_larger_of_input_and_state(drive, source):
 
 
 def test_a_small_difference_doubles_in_ln_2_over_the_exponent():
-    factors = replace(measured(), early=0.1, late=math.log(2) / 7, growth=0.0)
+    factors = replace(measured(), growth=0.0, exponent=Exponent(math.log(2) / 7, 0.001, 900, 8, True))
     assert "a small difference doubles every 7 steps" in cause("chaotic", factors)
 
 
 @pytest.mark.parametrize(("growth", "said"), [(0.1, True), (0.05, True), (0.049, False), (math.nan, False)])
 def test_a_forward_pass_that_grows_half_as_fast_is_said_to(growth, said):
-    text = cause("exploding", replace(measured(), late=0.1, growth=growth))
+    text = cause("exploding", replace(measured(), log_rate=0.1, growth=growth))
     assert ("The forward pass grows as well" in text) == said
 
 

@@ -14,6 +14,7 @@ import gradlab
 from gradlab.cells import CELLS
 from gradlab.cli import cli
 from gradlab.diagnosis import Change, Remedy, diagnose, rerunner
+from gradlab.diagnosis.draws import affected
 from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, root
 from gradlab.errors import InputError
 from gradlab.runs.build import build
@@ -90,9 +91,11 @@ FIXED += [{"activation": "relu", "gain": 1e30}, {"leak": 0.2}, {"cell": "minimal
 def test_a_remedy_that_is_run_makes_the_gradient_carried(fields):
     """The verdict stored with it is that of the changed run."""
     config = gradlab.RunConfig(**{"batch_size": 4, "hidden_size": 32, "steps": 60} | fields)
-    found = diagnose(gradlab.analyze(config), rerunner(config))
+    ds = gradlab.analyze(config)
+    found = diagnose(ds, rerunner(config))
     best = found.remedies[0]
-    assert best.verified == replace(verdict(gradlab.analyze(best.change.apply(config))), why="")
+    of_the_same = gradlab.analyze(best.change.apply(config)).isel(sample=affected(ds))
+    assert best.verified == replace(verdict(of_the_same), why="")
     assert best.verified.word == "carried"
     assert f"{best.verified.rate_text} when run: carried" in best.text
 
@@ -110,7 +113,7 @@ def test_a_forget_gate_that_is_nearly_shut_is_opened(cell, bias):
 def test_where_nothing_carries_the_diagnosis_says_so():
     ds = gradlab.analyze(**SMALL)
     found = diagnose(ds, lambda change: ds)
-    assert found.advice() == ["No single change was found that carries the gradient."]
+    assert found.advice() == ["No single change was found that carries the gradient reliably."]
     assert found.advice()[0] in found._repr_html_()
     assert not diagnose(ds).nothing_carries
     exploding = gradlab.analyze(**SMALL, gain=6.0)
@@ -137,19 +140,19 @@ def test_a_change_that_overflows_does_not_help():
 
 def test_a_remedy_that_misses_is_corrected_by_what_it_missed():
     """Sigmoid under gain: theory's edge is far off, the measured miss finds it."""
-    config = gradlab.RunConfig(**SMALL | {"steps": 100}, activation="sigmoid")
-    ds, tried = gradlab.analyze(config), []
+    cell, params, x = own_network(steps=100, activation="sigmoid")
+    ds, tried = gradlab.analyze(cell=cell, params=params, x=x), []
 
     def rerun(change):
         tried.append(change.label)
-        return rerunner(config)(change)
+        return gradlab.analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **change.fields)
 
-    first = next(r for r in diagnose(ds, rerun=False).remedies if r.change.label.startswith("Gain"))
-    found = next(r for r in diagnose(ds, rerun).remedies if r.change.label.startswith("Gain"))
+    first = next(r for r in diagnose(ds, rerun=False).remedies if r.change.label.startswith("Recurrent"))
+    found = next(r for r in diagnose(ds, rerun).remedies if r.change.label.startswith("Recurrent"))
     assert first.change.label in tried
-    assert found.change.fields["gain"] > first.change.fields["gain"]
+    assert found.change.transform[1] > first.change.transform[1]
     assert found.verified.word == "carried"
-    assert sum(label.startswith("Gain") for label in tried) <= 4
+    assert sum(label.startswith("Recurrent") for label in tried) <= 4
 
 
 FAR = [{"gain": 1000.0}, {"gain": 10.0, "input_scale": 0.01}, {"gain": 0.0}]
@@ -265,7 +268,9 @@ def test_the_weights_of_a_diagonal_cell_are_what_is_scaled(gain, given):
     found = diagnose(rerun(Change("as it is")), rerun) if given else diagnose(gradlab.analyze(config))
     (remedy,) = (r for r in found.remedies if "x" in r.change.label or "Gain" in r.change.label)
     assert remedy.verified.word == "carried"
-    assert abs(remedy.verified.fitted_log_rate) < 0.01
+    assert (
+        abs(remedy.verified.fitted_log_rate if given else remedy.predicted_log_rate) < 0.01
+    )  # else a median over draws
     assert (remedy.change.transform is None) != given
 
 
@@ -352,7 +357,8 @@ def test_the_command_prints_a_diagnosis_with_verified_remedies():
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert [line for line in lines if line.startswith(("Diagnosis: vanishing", "Cause: ", "Try:"))][2] == "Try:"
-    assert re.search(r"^1\. .* predicted after (a run|\d runs), x\S+ when run: carried$", result.stdout, re.MULTILINE)
+    shape = r"^1\. .* predicted after \d corrections?, x\S+ when run: carried in [678] of 8 fresh draws$"
+    assert re.search(shape, result.stdout, re.MULTILINE)
     assert lines[-1].startswith("See it in the app")
 
 

@@ -65,9 +65,10 @@ def test_each_edge_says_whose_it_is():
     assert tried.corrections and tried.why.endswith("It is corrected by what runs measured.")
 
 
-def test_a_prediction_that_is_corrected_says_after_how_many_runs():
+def test_a_prediction_that_is_corrected_says_how_often():
     found = diagnose(gradlab.analyze(**SMALL)).remedies[0]
-    assert found.corrections > 1 and f"predicted after {found.corrections} runs, x" in found.text
+    assert found.corrections == 1 and "predicted after 1 correction, x" in found.text
+    assert found.reason.endswith("Predicted after 1 correction.")
 
 
 # the runs

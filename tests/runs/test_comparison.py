@@ -13,6 +13,7 @@ import xarray as xr
 import gradlab
 from gradlab import RunConfig
 from gradlab.errors import InputError
+from gradlab.quantities.course import course
 from gradlab.runs import training_step
 from gradlab.runs.comparison import AFTER, Seed, one_seed, plan
 from gradlab.runs.cost import memory
@@ -21,7 +22,6 @@ from gradlab.runs.netcdf import netcdf
 from gradlab.runs.ranking import curve_rows, memory_text, order, ranking_rows, said, time_text
 from gradlab.runs.shares import median
 from gradlab.runs.sizes import parameter_count
-from gradlab.runs.verdicts import course_of
 
 SMALL = {"hidden_size": 8, "batch_size": 3, "steps": 20}
 ELMAN, LSTM = RunConfig(**SMALL), RunConfig(cell="lstm", forget_bias=1.0, **SMALL)
@@ -81,7 +81,7 @@ def test_every_seed_is_the_runs_own_and_so_many_more(compared):
 
 
 def test_slope_and_its_error_are_over_seeds(compared):
-    each = np.array([course_of(share).log_rate for share in compared.log_input_share[1, :, :20].values])
+    each = np.array([course(share).log_rate for share in compared.log_input_share[1, :, :20].values])
     assert float(compared.slope[1]) == pytest.approx(each.mean(), rel=1e-12)
     assert float(compared.slope_stderr[1]) == pytest.approx(each.std(ddof=1) / math.sqrt(3), rel=1e-12)
     assert math.isnan(gradlab.compare([ELMAN], seeds=1).slope_stderr[0])

@@ -22,7 +22,7 @@ from ...posts import Text
 from ...work import lanes
 from ...work.results import Results
 from ...work.runs import RUNS
-from .request import Request, finished
+from .request import Request, chosen, finished
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Tried:
     predicted: Annotated[float, Field(allow_inf_nan=False)] | None
 
 
-DIAGNOSES: Results[RunConfig, Diagnosis] = Results()
+DIAGNOSES: Results[tuple[RunConfig, str], Diagnosis] = Results()  # by run and group of samples
 
 
 def content(request: Request, tried: Tried | None) -> Any:
@@ -46,7 +46,7 @@ def content(request: Request, tried: Tried | None) -> Any:
         previewed = RUNS.previewed(config) is not None
         return [html.P("The diagnosis waits for the whole run.")] if previewed else []
     try:
-        diagnosis = diagnosed(run.config, run.owner)
+        diagnosis = diagnosed(run.config, request.group, run.owner)
     except Cancelled:  # the page has another run now
         return no_update
     except InputError as error:
@@ -54,13 +54,14 @@ def content(request: Request, tried: Tried | None) -> Any:
     return card(diagnosis, outcome(diagnosis, to_query(run.config), tried))
 
 
-def diagnosed(config: RunConfig, owner: str | None = None) -> Diagnosis:
+def diagnosed(config: RunConfig, group: str = "", owner: str | None = None) -> Diagnosis:
     """The diagnosis of a run, the same for the card and its buttons; remedies of a small run are run too.
 
-    owner: the page that wants one at a time. Raises as `Results.get` does.
+    group: of the samples that it is about, as `chosen` takes it. owner: the page that wants one at a time. Raises as
+    `Results.get` does.
     """
-    ds = RUNS.get(config)
-    return DIAGNOSES.get(config, owner, lambda: lanes.CARDS.submit(diagnose, ds))
+    ds = chosen(RUNS.get(config), group)
+    return DIAGNOSES.get((config, group), owner, lambda: lanes.CARDS.submit(diagnose, ds))
 
 
 def card(found: Diagnosis, result: str) -> list[Component]:
@@ -94,18 +95,19 @@ def _button(n: int, remedy: Remedy) -> Component:
 
 
 def _promise(remedy: Remedy) -> str:
-    """What a remedy is expected to do, and what it did where it was run."""
+    """What a remedy is expected to do, and what it did where it was run, in these weights or over fresh draws."""
     if is_clip(remedy):
         return "a safety measure for training"
     predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
     if remedy.verified is None:
         return f"{predicted}, an estimate"
-    return f"{predicted}, {factor_text(remedy.verified.fitted_log_rate)} when run"
+    joint = ", " if remedy.draws else " "
+    return f"{predicted}, {factor_text(remedy.verified.fitted_log_rate)} when run{joint}{remedy.where}"
 
 
-def changed(config: RunConfig, n: int) -> tuple[RunConfig, Tried]:
+def changed(config: RunConfig, n: int, group: str = "") -> tuple[RunConfig, Tried]:
     """The run after its n-th remedy. Weights from a file are transformed and kept as a new file; InputError if not."""
-    remedies = diagnosed(config).remedies
+    remedies = diagnosed(config, group).remedies
     if n >= len(remedies):
         raise InputError("this remedy belongs to another run; choose one of those that the card shows")
     remedy = remedies[n]

@@ -10,10 +10,12 @@ import gradlab
 from gradlab.errors import InputError
 from gradlab.runs.attributes import text_of
 from gradlab.runs.curves import csv_of_curves
+from gradlab.runs.group import said_of_group
 from gradlab.runs.netcdf import netcdf
 from gradlab.runs.verdicts import verdict
 
 from ... import downloads, ids
+from ...work.runs import RUNS
 from .request import Request, Run, finished
 
 
@@ -21,7 +23,7 @@ def report(ds: xr.Dataset | xr.DataTree) -> bytes:
     """One page that needs no network."""
     found = verdict(ds)
     why = [f"Why: {found.why}"] if found.why else []
-    text: str = gradlab.plots.html_report(ds, found.headline, [*found.details, *why])
+    text: str = gradlab.plots.html_report(ds, found.headline, [*said_of_group(ds), *found.details, *why])
     return text.encode()
 
 
@@ -33,7 +35,7 @@ def picture(run: Run) -> go.Figure:
 
 
 WRITERS: Mapping[str, Callable[[Run], bytes]] = {
-    "nc": lambda run: netcdf(run.found),
+    "nc": lambda run: netcdf(RUNS.get(run.config)),  # whatever is shown of it
     "csv": lambda run: csv_of_curves(run.found).encode(),
     "html": lambda run: report(run.found),
     "png": lambda run: gradlab.plots.png(picture(run)),

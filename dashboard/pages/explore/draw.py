@@ -1,7 +1,7 @@
 """Drawing: from what the browser asks for to what the page shows."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from gradlab.config.labels import setting_text
 from gradlab.config.links import from_query
 from gradlab.config.presets import PRESETS
 from gradlab.errors import Cancelled, InputError
+from gradlab.runs.group import labels, said_of_group
 from gradlab.runs.rows import dataset_of, rows
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import counted, duration
@@ -25,7 +26,7 @@ from ...answers import answer, outputs
 from ...form import Form
 from ...work.runs import FOLLOWS, LIVE, PREVIEW, PREVIEW_SAMPLES, RUNS, require_memory
 from . import theory
-from .request import MAX_PINS, Request, shown_row
+from .request import MAX_PINS, Request, chosen, shown_row
 
 BOXES, BOXES_NARROW = 50, 25
 CLIP_NOTE = "Clipping rescales the weight update, not the gradient flow: this curve is the same. See Clipping."
@@ -78,12 +79,14 @@ def can_preview(config: RunConfig, seconds: float) -> bool:
 
 
 def preview(config: RunConfig, pins: list[RunConfig], request: Request, seconds: float) -> dict[str, Any]:
-    """The run's first samples, and what becomes of the others; pins that are not kept wait for the whole run.
+    """The run's first samples, and what becomes of the others; groups and new pins wait for the whole run.
 
     What a link shows first is followed by the whole run on a click only.
     """
     follows = seconds <= (LIVE if request.first else FOLLOWS)
-    changes = view(RUNS.preview(config, request.owner), [pinned(pin) for pin in pins if pin in RUNS], config, request)
+    shown, kept = RUNS.preview(config, request.owner), [pinned(pin) for pin in pins if pin in RUNS]
+    changes = view(shown, kept, config, replace(request, group=""))
+    changes["drawn"]["props"][ids.EXPLORE.group] = {"className": "group hidden"}
     changes["details"] = [html.Span(preview_note(config), className="part-of-run"), " ", *changes["details"]]
     changes["drawn"]["follows"] = follows
     changes["drawn"]["props"] |= run_bar("" if follows else f"The whole run takes about {duration(seconds)}.")
@@ -110,9 +113,15 @@ def stale(request: Request, filled: Form[RunConfig], failure: str = "", question
 
 
 def drawn(
-    request: Request, filled: Form[RunConfig], stage: str, question: str = "", note: str = "", strip: Any = None
+    request: Request,
+    filled: Form[RunConfig],
+    stage: str,
+    question: str = "",
+    note: str = "",
+    strip: Any = None,
+    groups: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the browser sets: component id -> properties, where they have changed; the strip unless the last stays.
+    """What the browser sets: component id -> properties, where they have changed; strip, groups unless the last stay.
 
     run: as in the request, which tells a late answer from the awaited one. follows: whether the whole run is to be
     asked for when the hand lets go.
@@ -121,6 +130,7 @@ def drawn(
         ids.EXPLORE.preset: {"label": "Preset" if filled.config == request.base else "Preset (changed)"},
         ids.EXPLORE.stage: {"className": stage},
         ids.EXPLORE.note: {"children": note},
+        **({} if groups is None else {ids.EXPLORE.group: groups}),
     }
     return {"props": props | run_bar(question), "strip": strip, "run": request.run, "follows": False}
 
@@ -157,7 +167,8 @@ def add_pin(pins: list[str], query: str) -> Any:
 def view(
     found: xr.Dataset | xr.DataTree, pins: list[xr.Dataset | None], config: RunConfig, request: Request
 ) -> dict[str, Any]:
-    """Everything that shows a run."""
+    """Everything that shows a run, or of it the samples that are chosen."""
+    switch, found = group_switch(found, request.group), chosen(found, request.group)
     judged, drawable = verdict(found), [pin for pin in pins if pin is not None]
     own = (
         network_view(found, drawable, request)
@@ -166,16 +177,28 @@ def view(
     )
     clips = [CLIP_NOTE] if config.clip in UPDATE_CLIPS and is_single(config) else []
     left_out = [LEFT_OUT] if len(drawable) < len(pins) else []
+    note = " ".join([*clips, *left_out, *own.notes])
     return {
         "figure": own.figure,
         "style": {"height": f"{own.figure.layout.height}px"},
         "verdict": components.statement(judged.word, judged.icon, judged.headline),
-        "details": components.typeset(" ".join(judged.details)),
+        "details": components.typeset(" ".join([*said_of_group(found), *judged.details])),
         "why": components.typeset(f"Why: {judged.why}") if judged.why else "",
         "realised": own.realised,
         "theory": own.theory,
         "failure": "",
-        "drawn": drawn(request, Form(config), "stage", note=" ".join([*clips, *left_out, *own.notes]), strip=own.strip),
+        "drawn": drawn(request, Form(config), "stage", note=note, strip=own.strip, groups=switch),
+    }
+
+
+def group_switch(found: xr.Dataset | xr.DataTree, group: str) -> dict[str, Any]:
+    """The choice between all samples and those of one word; hidden where all are alike, and of a network."""
+    words = labels(found) if isinstance(found, xr.Dataset) else {}
+    data = {"": f"all {counted(found.sizes['sample'], 'sample')}"} | words
+    return {
+        "data": [{"value": word, "label": text} for word, text in data.items()],
+        "value": group if group in words else "",
+        "className": "group" if words else "group hidden",
     }
 
 

@@ -84,8 +84,16 @@ def stage() -> Component:
     frame = figure_room(ids.EXPLORE.figure, "The gradient at every step", 580)
     strip, note = html.Div(id=ids.EXPLORE.strip, className="strip"), html.P(id=ids.EXPLORE.note, className="note")
     card = html.Section(id=ids.EXPLORE.card, className="card", **aria(label="Diagnosis"))
-    parts = [head(ids.EXPLORE, "Drawing the first run …", actions()), *_messages(), card, strip, note, frame, _tabs()]
+    said = [head(ids.EXPLORE, "Drawing the first run …", actions()), *_messages(), card]
+    parts = [*said, groups(), strip, note, frame, _tabs()]
     return html.Section(parts, id=ids.EXPLORE.stage, className="stage", **aria(label="The run"))
+
+
+def groups() -> Component:
+    """Which samples are shown, where they are not alike."""
+    label = aria(label="Samples shown")
+    switch = {"data": [{"value": "", "label": "all samples"}], "value": "", "size": "xs"}
+    return dmc.SegmentedControl(id=ids.EXPLORE.group, className="group hidden", attributes={"root": label}, **switch)
 
 
 def actions() -> Component:
@@ -145,7 +153,8 @@ def register(app: Dash) -> None:
         part.register(app)
     drawing.register(app, ids.EXPLORE)
     run_card.register(app, ids.EXPLORE)
-    others = {ids.EXPLORE.preset: "value", ids.EXPLORE.pins: "data", ids.EXPLORE.theory_line: "checked"}
+    others = {ids.EXPLORE.preset: "value", ids.EXPLORE.pins: "data", ids.EXPLORE.group: "value"}
+    others[ids.EXPLORE.theory_line] = "checked"
     watched = [*controls.values(Input).values(), *(Input(name, prop) for name, prop in others.items())]
     app.clientside_callback(ClientsideFunction("explore", "collect"), *watched)
     table = Output(ids.EXPLORE.table, "className"), Output(ids.EXPLORE.table_toggle, "children")

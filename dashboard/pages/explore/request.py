@@ -9,6 +9,7 @@ from pydantic import Field
 import gradlab
 from gradlab.config import RunConfig
 from gradlab.config.presets import PRESETS
+from gradlab.runs.group import labels, of_group
 from gradlab.runs.rows import Row, dataset_of, rows
 
 from ... import form
@@ -28,7 +29,8 @@ class Request:
     owner: the page as long as it is open, which shows one run at a time. first: whether it shows none yet. run: whether
     a person asked for it, however long it takes. search: the query that the address bar shows. theory: whether its line
     is in the figure. layer: of a network the path of the one that is shown; None, or one that is not there, stands for
-    the one next to the loss.
+    the one next to the loss. group: of a single cell the word of the samples that are shown alone; one that no sample
+    has, such as "", stands for all.
     """
 
     raw: Raw
@@ -42,6 +44,7 @@ class Request:
     run: bool = False
     search: Text = ""
     layer: Text | None = None
+    group: Text = ""
 
     @property
     def base(self) -> RunConfig:
@@ -51,7 +54,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """A computed run, the theme that it is shown in, the page that shows it, and of a network the layer."""
+    """A computed run, of all samples or those that are chosen, its theme, its page, and of a network the layer."""
 
     found: xr.Dataset | xr.DataTree
     config: RunConfig
@@ -82,9 +85,15 @@ def shown_row(found: xr.DataTree, layer: str | None) -> Row:
     return next((row for row in layers if row.path == layer), layers[0])
 
 
+def chosen(found: xr.Dataset | xr.DataTree, group: str) -> xr.Dataset | xr.DataTree:
+    """Of a single cell the samples of a group alone, where there are others, too."""
+    return of_group(found, group) if isinstance(found, xr.Dataset) and group in labels(found) else found
+
+
 def finished(request: Request) -> Run | None:
     """The whole run that a request means; None while a control is wrong, or before it has been computed."""
     filled = form.read(request.raw)
     if filled.errors or filled.config not in RUNS:
         return None
-    return Run(RUNS.get(filled.config), filled.config, request.theme, request.owner, request.layer)
+    found = chosen(RUNS.get(filled.config), request.group)
+    return Run(found, filled.config, request.theme, request.owner, request.layer)

@@ -12,6 +12,7 @@ from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_command, to_python, to_query
 from gradlab.errors import InputError
 from gradlab.plots import THEMES
+from gradlab.runs.group import said_of_group
 from gradlab.runs.verdicts import verdict
 from gradlab.wording import factor_text
 
@@ -66,8 +67,8 @@ def of_run(ds: xr.Dataset | xr.DataTree) -> dict[str, Any]:
     """The run for whoever does not see the figure, and what is behind the line of the theory."""
     found = verdict(ds)
     return {
-        "announcement": " ".join([found.headline, *found.details]),
-        "figure_label": f"{FIGURE} {found.headline}",
+        "announcement": " ".join([found.headline, *said_of_group(ds), *found.details]),
+        "figure_label": " ".join([FIGURE, found.headline, *said_of_group(ds)]),
         "table": table(gradlab.plots.table(ds), found.headline),
         "theory_where": theory.where(ds) if isinstance(ds, xr.Dataset) else [],
     }

@@ -115,7 +115,7 @@ def try_remedy(settled: Request, n: int, page: ExploreState) -> dict[str, Any]:
     old = form.read(settled.raw).config
     require_drawable(old)
     try:
-        new, tried = diagnosis.changed(old, n)
+        new, tried = diagnosis.changed(old, n, settled.group)
     except InputError as error:
         return {"notices": [message(str(error), "error")]}
     pins = add_pin(list(page.pins or ()), to_query(old))

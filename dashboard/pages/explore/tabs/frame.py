@@ -9,6 +9,7 @@ from dash import Dash, Input, State, ctx, dcc, html
 
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_query
+from gradlab.runs.attributes import text_of
 from gradlab.wording import duration
 
 from .... import ids
@@ -18,7 +19,7 @@ from ....ondemand import Work
 from ....posts import Clicks, Text, Theme
 from ....work.jobs import Job
 from ....work.runs import LIVE, RUNS, require_drawable
-from ..request import Run
+from ..request import Run, chosen
 
 TICK_MS = 400
 PATIENCE = 2.0  # seconds that opening a tab may wait for what should be quick
@@ -35,11 +36,12 @@ class Offer:
 
 @dataclass(frozen=True)
 class About:
-    """The run that a frame is about and the page it is on, as the browser keeps them."""
+    """The run that a frame is about, its samples that are shown, and the page it is on, as the browser keeps them."""
 
     query: Text
     theme: Theme
     owner: Text = ""
+    group: Text = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
     pace = html.Span(props["pace"], id=part.pace, className="pace")
     return html.Div(
         [
-            dcc.Store(id=part.run, data=asdict(About(to_query(run.config), run.theme, run.owner))),
+            dcc.Store(id=part.run, data=asdict(_about(run))),
             dcc.Interval(id=part.tick, interval=TICK_MS, disabled=props["tick"]),
             html.Div(props["outcome"], id=part.outcome, role="status"),
             html.Div([button, text], id=part.offer, className=props["offer"]),
@@ -91,6 +93,10 @@ def frame(work: TabWork, run: Run, props: dict[str, Any]) -> Component:
         ],
         className="work",
     )
+
+
+def _about(run: Run) -> About:
+    return About(to_query(run.config), run.theme, run.owner, text_of(run.found, "group"))
 
 
 def state(work: TabWork, run: Run) -> dict[str, Any]:
@@ -144,7 +150,7 @@ def act(work: TabWork, trigger: str, about: About) -> dict[str, Any]:
         work.start(config, about.owner)
     elif trigger == work.ids.cancel:
         work.cancel(config)
-    shown = state(work, Run(RUNS.get(config), config, about.theme))
+    shown = state(work, Run(chosen(RUNS.get(config), about.group), config, about.theme))
     if trigger == work.ids.tick and not shown["tick"]:
         return {name: shown[name] for name in ("share", "pace")}
     return shown

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import gradlab
-from gradlab.runs.course import course
+from gradlab.quantities.course import course, courses
 from gradlab.runs.verdicts import groups, verdict
 from tests.runs.test_verdicts import synthetic
 
@@ -32,6 +32,15 @@ def test_what_enters_and_leaves_is_no_rate():
     assert found.exit == pytest.approx(-15 + 6 + 0.1 * 60)
 
 
+@pytest.mark.parametrize("steps", [12, 16, 20])
+def test_what_a_line_misses_where_the_curve_bends_is_of_no_single_step(steps):
+    """Growth that levels off: nothing is set apart, and the rate takes the curve from end to end."""
+    curve = 6 * (1 - np.exp(-np.arange(steps) / 5))
+    found = course(curve)
+    assert (found.entry, found.exit) == (0.0, 0.0)
+    assert found.levels[-1] == pytest.approx(curve[-1])
+
+
 @pytest.mark.parametrize(
     ("first", "second", "at"), [(0.5, -0.6, 50), (-0.4, 0.0, 30), (0.0, 0.3, 80), (-1.0, -0.2, 20)]
 )
@@ -53,6 +62,25 @@ def test_chance_makes_no_pieces(width, most):
     """Of random courses with one rate hardly any is split, though steps be alike for a while."""
     split = [len(course(walk(seed, -0.3, 0.5, width=width)).pieces) > 1 for seed in range(1000, 1200)]
     assert np.mean(split) <= most
+
+
+@pytest.mark.parametrize("steps", [2, 6, 7, 60, 400])
+def test_many_curves_at_once_are_as_one_by_one(steps):
+    """Straight ones, ones with bends, random walks, and what is zero from somewhere on."""
+    rng, lag = np.random.default_rng(5), np.arange(steps)[:, None]
+    bent = np.where(lag < steps // 2, 0.5, -0.7) * (lag - steps // 2) * np.ones(4)
+    walks = np.cumsum(rng.normal(size=(steps, 40)), axis=0)
+    dead = np.where(lag < rng.integers(1, steps, 5), 0.0, -np.inf)
+    curves = np.concatenate([-0.3 * lag, bent, walks, dead], axis=1)
+    found, alone = courses(curves), [course(curve) for curve in curves.T]
+    assert found[-5:] == alone[-5:] == [None] * 5
+    for one, other in zip(found[:-5], alone[:-5], strict=True):
+        assert [piece.stop for piece in one.pieces] == [piece.stop for piece in other.pieces]
+        assert [one.entry, one.exit, *one.levels] == pytest.approx([other.entry, other.exit, *other.levels], abs=1e-9)
+
+
+def test_of_less_than_two_values_there_is_none():
+    assert courses(np.zeros((1, 3))) == courses(np.zeros((0, 3))) == [None] * 3
 
 
 # the verdict
