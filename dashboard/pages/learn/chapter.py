@@ -13,7 +13,7 @@ from gradlab.config import Config
 from gradlab.errors import InputError, echo
 from gradlab.plots.colours import LN10
 from gradlab.plots.learn import Scene
-from gradlab.wording import digits_text, power_text
+from gradlab.wording import digits_text, number_text, power_text
 
 Values = Mapping[str, Any]
 F = TypeVar("F")
@@ -51,7 +51,7 @@ class Choice:
 
     def read(self, value: Any) -> str:
         """The value as one of the options. Raises InputError for anything else."""
-        if value not in self.options:
+        if not isinstance(value, str) or value not in self.options:
             raise InputError(f"{self.name}: expected one of {', '.join(self.options)}, got {echo(value)}", self.name)
         return str(value)
 
@@ -78,7 +78,9 @@ class Guess:
 
     def text(self, value: float) -> str:
         """The value as a person writes it: 10^-6, 1 %, 0.3."""
-        return power_text(value * LN10) if self.powers else digits_text(value, 2)
+        if not self.powers:
+            return digits_text(value, 2)
+        return power_text(value * LN10) if value >= -4 else number_text(value * LN10, 2)
 
     @property
     def texts(self) -> list[str]:
@@ -91,10 +93,12 @@ class Guess:
         both = f"You said {self.text(guess)}; it is {self.text(truth)}"
         if not self.powers:
             return f"{both}: {'well guessed' if abs(guess - truth) <= CLOSE * self.step else 'not what it looks like'}."
+        if math.isinf(truth):
+            return f"{both}: nothing is left at all."
         if abs(guess - truth) * LN10 <= math.log(CLOSE):
             return f"{both}: well guessed."
-        far = power_text(abs(guess - truth) * LN10)
-        return f"{both}: your guess is {far} times too {'large' if guess > truth else 'small'}."
+        far = number_text(abs(guess - truth) * LN10, 2)
+        return f"{both}: your guess is about {far} times too {'large' if guess > truth else 'small'}."
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 from dash import Dash, Input, Output
 
 from gradlab.config.links import to_query
+from gradlab.errors import InputError, echo
 from gradlab.plots.learn import Scene, guess_place
 
 from ... import ids
@@ -29,7 +30,7 @@ class Request:
 
 def show(request: Request) -> dict[str, Any]:
     """The callback: the figure for a request, with the answer where there is a guess."""
-    chapter = BY_SLUG[request.chapter]
+    chapter = _chapter(request.chapter)
     values = chapter.read(request.values)
     found, told = chapter.measure(values), request.guess is not None
     at = (chapter.guess.at, chapter.guess.read(request.guess or 0.0))
@@ -45,6 +46,12 @@ def show(request: Request) -> dict[str, Any]:
         "drawn": {"values": values},
     }
     return answer(OUTPUTS, changes | (_told(chapter, found, values, at[1]) if told else {}))
+
+
+def _chapter(slug: str) -> Chapter:
+    if slug not in BY_SLUG:
+        raise InputError(f"chapter: expected one of {', '.join(BY_SLUG)}, got {echo(slug)}", "chapter")
+    return BY_SLUG[slug]
 
 
 def _told(chapter: Chapter, found: Any, values: dict[str, Any], guess: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, State, html
+from dash import Dash, Input, Output, State, html
 
 from gradlab.errors import echo
 
@@ -106,9 +106,7 @@ def address(search: str, chapter: Chapter | None = None) -> str:
 OUTPUTS = {
     **outputs(ids.LEARN, children="verdict details text question controls ways notices index", data="opened"),
     **outputs(ids.LEARN, className="whole"),
-    "marks": {
-        prop: out for prop in ("min", "max", "step", "value") for out in outputs(ids.LEARN, **{prop: "guess"}).values()
-    },
+    "marks": {prop: Output(ids.LEARN.guess, prop) for prop in ("min", "max", "step", "value")},
 }
 
 

@@ -62,8 +62,11 @@ class Area:
 def arrange(areas: Sequence[Area], scene: Scene) -> go.Figure:
     """The areas as one figure, the first with the reader's guess where the answer is told.
 
+    Where there is little room, what stands beside the first waits for that.
+
     Raises InputError for an unknown theme.
     """
+    areas = areas[:1] if scene.narrow and not scene.told else areas
     first, look = areas[0], scene.look
     side = len(areas) > 1 and not scene.narrow
     heights = [HEAD + area.height + BOTTOM for area in areas]

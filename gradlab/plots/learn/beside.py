@@ -84,7 +84,7 @@ def _stream(lag: np.ndarray, bottom: np.ndarray, top: np.ndarray, name: str, col
 
 
 def wall_area(ways: Mapping[str, np.ndarray], scene: Scene) -> Area:
-    """The error of one unit over its weight and bias, dark where it is large, and ways (points, 2) down from there."""
+    """The error of one unit over its weight and bias, pale where it is small, and ways (points, 2) down from there."""
     look = scene.look
     w, b = (np.linspace(*ends, GRID) for ends in WALL.values())
     error = error_wall(*np.meshgrid(w, b)).error

@@ -47,7 +47,8 @@ def say(found: list[Curve]) -> str:
     asked, steady = runs.bold(found), min(found, key=lambda curve: abs(curve.logs[LAG]))
     left, rate = power_text(asked.logs[LAG]), factor_text(asked.logs[LAG] / LAG)
     best = "none of the three" if steady is asked else f"{steady.name} with {power_text(steady.logs[LAG])}"
-    return f"{asked.name} leaves {left} after {LAG} steps, {rate} each; nearer to 1 stays {best}."
+    text = f"{asked.name} leaves {left} after {LAG} steps, {rate} each; nearer to 1 stays {best}."
+    return text[0].upper() + text[1:]
 
 
 CHAPTER = Chapter(

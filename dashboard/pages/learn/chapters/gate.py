@@ -72,7 +72,9 @@ def say(found: Found) -> str:
     """How much of a step is carried, and at which rate."""
     curve, carried = runs.bold(found.curves), float(np.median(found.shares["carried"]))
     rate = (curve.logs[LAG] - curve.logs[1]) / (LAG - 1)
-    return f"{curve.name}: {carried:.0%} of what a step passes back is carried; it goes on at {factor_text(rate)}."
+    return (
+        f"{curve.name}: {100 * carried:.0f} % of what a step passes back is carried; it goes on at {factor_text(rate)}."
+    )
 
 
 CHAPTER = Chapter(
