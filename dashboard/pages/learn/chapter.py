@@ -60,7 +60,8 @@ class Choice:
 class Guess:
     """What the reader says before the figure does: a value on the first area's vertical axis, at `at` on the other.
 
-    powers: whether the axis counts powers of ten. low, high, step: as the axis counts. noun: what is guessed.
+    powers: whether the axis counts powers of ten. low, high, step: as the axis counts. unit: what stands behind a
+    plain number. share: whether small ones read as percent.
     """
 
     question: str
@@ -70,7 +71,8 @@ class Guess:
     step: float
     start: float
     powers: bool = True
-    noun: str = "left"
+    unit: str = ""
+    share: bool = True
 
     def read(self, value: float) -> float:
         """The guess, inside the axis."""
@@ -79,8 +81,9 @@ class Guess:
     def text(self, value: float) -> str:
         """The value as a person writes it: 10^-6, 1 %, 0.3."""
         if not self.powers:
-            return digits_text(value, 2)
-        return power_text(value * LN10) if value >= -4 else number_text(value * LN10, 2)
+            return f"{digits_text(value, 2)}{self.unit}"
+        is_share = self.share and value >= -4
+        return power_text(value * LN10) if is_share else number_text(value * LN10, 2)
 
     @property
     def texts(self) -> list[str]:
@@ -92,7 +95,8 @@ class Guess:
         """The guess beside the truth, in a sentence."""
         both = f"You said {self.text(guess)}; it is {self.text(truth)}"
         if not self.powers:
-            return f"{both}: {'well guessed' if abs(guess - truth) <= CLOSE * self.step else 'not what it looks like'}."
+            close = abs(guess - truth) <= CLOSE * self.step
+            return f"{both}: {'well guessed' if close else 'not what it looks like'}."
         if math.isinf(truth):
             return f"{both}: nothing is left at all."
         if abs(guess - truth) * LN10 <= math.log(CLOSE):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..colours import LN10, Theme, series_style
 from ..compare import lag_axis
-from ..marks import Trace, line, power_numbers, zeros
+from ..marks import power_numbers
 from ..panels import End, power_axis
 from .areas import Area, Scene
+from .lines import Line, line_area
 
 STEPS = 50  # steps back that are drawn
 
@@ -37,30 +38,15 @@ def lag_area(
 
     decades: the ends of the axis, fixed, so that lines move and not the axis. Colours follow the order of the curves.
     """
-    look, axis = scene.look, power_axis(*decades)
-    area = Area("Gradient left", caption, steps_back(steps, look), axis, [], height=height)
-    area.letters = max(len(curve.name) for curve in curves)
+    look, lags = scene.look, np.arange(steps + 1)
+    lines = [Line(c.name, lags[: len(c.logs)], c.logs[: steps + 1] / LN10, c.bold) for c in curves]
+    axes = steps_back(steps, look), power_axis(*decades)
+    area = line_area("Gradient left", caption, lines, axes, scene, power_numbers)
+    area.letters, area.height = max(len(curve.name) for curve in curves), height
     area.shapes = [_rule(steps, look.muted)]
-    for n, curve in enumerate(curves):
-        colour, dash = series_style(n, look)
-        y = curve.logs[: steps + 1] / LN10
-        shown = y if scene.told else np.where(np.arange(len(y)) == 0, y, np.nan)
-        lag = np.arange(len(y))
-        area.traces.append(
-            line(lag, shown, curve.name, colour, power_numbers, width=3.2 if curve.bold else 1.6, dash=dash)
-        )
-        area.traces += zeros(lag, shown, curve.name, colour, decades[0])
-        if scene.told:
-            area.ends.append(End(_last(y, decades[0]), curve.name, colour, dash))
+    if scene.told:
+        area.ends = [End(_last(one.y, decades[0]), one.name, *series_style(n, look)) for n, one in enumerate(lines)]
     return area
-
-
-def marked(area: Area, curve: Curve, lag: int, scene: Scene) -> Area:
-    """The area with a dot on a curve so many steps back, once the curve is there."""
-    marker = {"size": 11, "color": scene.look.above}
-    dot: Trace = {"type": "scatter", "mode": "markers", "marker": marker, "hoverinfo": "skip", "cliponaxis": False}
-    at = {"x": [lag], "y": [float(curve.logs[lag] / LN10)]}
-    return replace(area, traces=[*area.traces, dot | at] if scene.told else area.traces)
 
 
 def steps_back(steps: int, look: Theme) -> dict[str, object]:

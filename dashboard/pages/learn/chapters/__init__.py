@@ -1,7 +1,8 @@
 """The chapters in their order, one file each."""
 
 from ..chapter import Chapter
-from . import activation, clipping, gate, product, start
+from . import activation, blame, clipping, edge, gate, others, product, start, state
 
-CHAPTERS: tuple[Chapter, ...] = tuple(module.CHAPTER for module in (product, activation, start, gate, clipping))
+_ORDER = (state, blame, product, activation, start, gate, clipping, edge, others)
+CHAPTERS: tuple[Chapter, ...] = tuple(module.CHAPTER for module in _ORDER)
 BY_SLUG = {chapter.slug: chapter for chapter in CHAPTERS}

@@ -15,7 +15,9 @@ NAMES = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "ReLU"}
 TEXT = r"""
 A unit hands its gradient back through the slope of its activation:
 
-$$\frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}\,\varphi'(a_t)\; W$$
+$$
+\frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}\,\varphi'(a_t)\; W
+$$
 
 The slope of a sigmoid is at most $1/4$. That of tanh is 1 in the middle and falls to 0 on both sides. That of ReLU is 1
 or 0. Every step back multiplies by it once more, so that $1/4$ becomes $4^{-20}$ in twenty steps unless the weights

@@ -25,7 +25,9 @@ high on one side and low on the other. A step of plain descent that touches the 
 
 Clipping by norm shortens the update and keeps its direction:
 
-$$g \leftarrow g \cdot \min\!\left(1, \frac{\theta}{\lVert g \rVert}\right)$$
+$$
+g \leftarrow g \cdot \min\!\left(1, \frac{\theta}{\lVert g \rVert}\right)
+$$
 
 Clipping by value cuts every entry to $\pm\theta$ and turns it.
 

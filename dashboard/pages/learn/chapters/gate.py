@@ -27,7 +27,9 @@ NETS: dict[str, dict[str, Any]] = {
 TEXT = r"""
 An LSTM adds to its cell state instead of overwriting it:
 
-$$c_t = f_t\, c_{t-1} + i_t\, g_t, \qquad h_t = o_t \tanh c_t$$
+$$
+c_t = f_t\, c_{t-1} + i_t\, g_t, \qquad h_t = o_t \tanh c_t
+$$
 
 So there is a way back that meets no weights: $\partial c_t / \partial c_{t-1} = f_t + \dots$ The gate $f$ is the share
 that is *carried*; everything else goes *through the gates*, that is, through weights and slopes.

@@ -21,7 +21,9 @@ TEXT = r"""
 One unit reads $h_t = \tanh(w\,h_{t-1} + v\,x_t)$. How much of a change of $h_{t-1}$ reaches $h_t$? Weight times slope:
 $w\,\tanh'(a_t)$. The chain rule multiplies these factors, one for each step back:
 
-$$\frac{\partial h_T}{\partial h_t} = \prod_{s=t+1}^{T} w\,\tanh'(a_s)$$
+$$
+\frac{\partial h_T}{\partial h_t} = \prod_{s=t+1}^{T} w\,\tanh'(a_s)
+$$
 
 Twenty numbers a little below 1 make a small number.
 
@@ -65,7 +67,9 @@ def measure(values: Values) -> Found:
 def draw(found: Found, scene: Scene) -> go.Figure:
     """The product so far, beside it what it is made of."""
     caption = "length of an average gradient of length 1"
-    main = marked(lag_area([found.curve], DECADES, scene, caption, STEPS), found.curve, found.back, scene)
+    main = marked(
+        lag_area([found.curve], DECADES, scene, caption, STEPS), found.back, runs.tens(found.curve, found.back), scene
+    )
     if found.products.shape[1] == 2:
         return arrange([main, ellipse_area(found.products, found.back, scene)], scene)
     return arrange([main, factor_area(found.factors, found.weight, found.back, scene)], scene)

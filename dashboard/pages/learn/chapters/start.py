@@ -19,7 +19,9 @@ UNITS = {"identity": "linear", "tanh": "tanh", "relu": "ReLU"}
 TEXT = r"""
 Without activations, $T$ steps back are one power of the weights:
 
-$$\frac{\partial h_T}{\partial h_0} = W^T = Q\,\Lambda^T Q^{-1}$$
+$$
+\frac{\partial h_T}{\partial h_0} = W^T = Q\,\Lambda^T Q^{-1}
+$$
 
 An eigenvalue inside the unit circle fades, one outside grows. A gaussian $W$ of standard deviation $1/\sqrt{H}$ fills
 the circle: most of its directions fade. An orthogonal $W$ is a rotation: all its eigenvalues lie *on* the circle. The
