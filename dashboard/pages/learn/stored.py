@@ -1,6 +1,7 @@
-"""Training runs that are shown without waiting: kept beside this file, renewed by `python3 -m dashboard.pages.learn.stored`.
+"""Training runs that are shown without waiting, kept beside this file.
 
-Every one repeats to the digit from its configuration; Train opens with that.
+`python3 -m dashboard.pages.learn.stored` renews them. Every one repeats to the digit from its configuration, with which
+Train opens.
 """
 
 from dataclasses import dataclass
@@ -70,13 +71,9 @@ def train(net: str, rule: str) -> Stored:
 
 def renew() -> None:
     """Train all of them anew."""
-    made = {
-        f"{net}.{rule}.{name}": value
-        for net in NETS
-        for rule in RULES
-        for name, value in vars(train(net, rule)).items()
-    }
-    np.savez_compressed(FILE, **made)
+    made = {(net, rule): train(net, rule) for net in NETS for rule in RULES}
+    arrays = {f"{net}.{rule}.{name}": value for (net, rule), run in made.items() for name, value in vars(run).items()}
+    np.savez_compressed(FILE, **arrays)
 
 
 if __name__ == "__main__":

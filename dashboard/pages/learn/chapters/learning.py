@@ -70,7 +70,7 @@ def say(found: Found) -> str:
     first, last = (power_text(float(row[0])) for row in run.surface[[0, -1]])
     worth = "better than" if run.loss[-1] < 0.9 * BASELINE else "no better than"
     return (
-        f"{NETS[found.net]} with {RULES[found.rule]} ends at {digits_text(float(run.loss[-1]), 2)}, {worth} remembering "
+        f"{NETS[found.net]} with {RULES[found.rule]} ends at {_digits(run.loss[-1])}, {worth} remembering "
         f"nothing; the first step gets {first} of the gradient before learning and {last} after."
     )
 
@@ -78,11 +78,14 @@ def say(found: Found) -> str:
 def rows(found: Found) -> list[dict[str, str]]:
     """Some of the iterations."""
     at = next(iter(found.runs.values())).loss_at
-    chosen = np.unique(np.searchsorted(at, (1, 100, 200, 400, AT)).clip(0, len(at) - 1))
+    chosen = np.unique(np.searchsorted(at, (1, 100, 200, 400, AT)).clip(0, len(at) - 1)).tolist()
     return [
-        {"iteration": str(at[n])} | {NETS[net]: digits_text(float(run.loss[n]), 2) for net, run in found.runs.items()}
-        for n in chosen
+        {"iteration": str(at[n])} | {NETS[net]: _digits(run.loss[n]) for net, run in found.runs.items()} for n in chosen
     ]
+
+
+def _digits(error: float) -> str:
+    return digits_text(float(error), 2)
 
 
 CHAPTER = Chapter(
