@@ -13,7 +13,7 @@ from gradlab.config.links import from_query, to_command, to_python, to_query
 from gradlab.errors import InputError
 from gradlab.plots import THEMES
 from gradlab.runs.group import said_of_group
-from gradlab.runs.verdicts import verdict
+from gradlab.runs.verdicts import Verdict, verdict
 from gradlab.wording import factor_text
 
 from ... import form, ids, run_card
@@ -69,9 +69,14 @@ def of_run(ds: xr.Dataset | xr.DataTree) -> dict[str, Any]:
     return {
         "announcement": " ".join([found.headline, *said_of_group(ds), *found.details]),
         "figure_label": " ".join([FIGURE, found.headline, *said_of_group(ds)]),
-        "table": table(gradlab.plots.table(ds), found.headline),
+        "table": table(gradlab.plots.table(ds), " ".join([found.headline, *_of_all(found)])),
         "theory_where": theory.where(ds) if isinstance(ds, xr.Dataset) else [],
     }
+
+
+def _of_all(found: Verdict) -> list[str]:
+    """That the table has samples that the verdict is not about, where it has."""
+    return ["Medians over all samples."] if len(found.samples) > 1 else []
 
 
 def of_preview(ds: xr.Dataset | xr.DataTree, config: RunConfig) -> dict[str, Any]:
