@@ -9,9 +9,11 @@ import xarray as xr
 from dashboard import ids
 from dashboard.pages.explore import diagnosis, draw, settle, tabs
 from dashboard.pages.explore import downloads as explore_downloads
+from dashboard.pages.explore.request import chosen
 from dashboard.work import runs
 from gradlab.config import RunConfig
 from gradlab.data.uploads import find, store
+from gradlab.diagnosis.draws import affected
 
 from ..views import SMALL, mixed_file, request, words
 
@@ -66,6 +68,13 @@ def test_the_card_is_of_the_group(mixed):
 
 
 GROUPS = ("", "exploding", "vanishing")
+
+
+def test_remedies_are_for_the_samples_of_the_group(mixed):
+    """Changed runs have all samples; judged are those that the group has in this run."""
+    ds = runs.RUNS.get(mixed)
+    assert list(affected(chosen(ds, "vanishing"))) == [*range(DRIVEN)]
+    assert list(affected(chosen(ds, "exploding"))) == list(affected(ds)) == [*range(DRIVEN, DRIVEN + SILENT)]
 
 
 @pytest.mark.parametrize("tab", ["why", "clipping", "data"])
