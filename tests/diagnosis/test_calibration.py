@@ -120,7 +120,7 @@ def test_weights_of_a_file_are_run_as_they_are():
 def test_the_tables():
     rows = [
         tables.Row(0, "vanishing", "vanishing", "-1.0"),
-        tables.Row(1, "vanishing", "carried", "-0.1", ["carried for vanishing"], [("leak", 0.2), ("leak", -0.4)], True),
+        tables.Row(1, "vanishing", "carried", "-0.1", ["carried for vanishing"], [("leak", 0.2), ("leak", -0.4)], 2),
     ]
     text = "\n".join(tables.tables(rows))
     assert "| **vanishing** |  |  |  | 1 |" in text
@@ -128,7 +128,7 @@ def test_the_tables():
     assert f"| {CASES[1].name} | report | carried for vanishing | -0.1 |" in text
     assert f"| {CASES[0].kind} | {CASES[0].source} | 2 vanishing | 1 of 2 |" in text
     assert "| leak | 2 | 0.300 | 0.380 |" in text
-    assert "Of 1 nets whose gradient is not carried, 1 have a remedy" in text
+    assert "Of 1 nets whose gradient is not carried, 1 have a remedy that holds" in text
     assert tables.errors_table(rows[:1]) == ["None."]
 
 
