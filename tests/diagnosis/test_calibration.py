@@ -19,6 +19,7 @@ from studies.calibration.long_runs import growth
 from studies.calibration.truths import linear, own_curve, powers, word, word_of, word_with_ends
 
 DOCS = Path(__file__).parents[2] / "docs"
+ERRORS = r"^\| ([\w, *]+) \| (\d+) \| ([\d.]+) \|"  # kind of remedy, runs, median error
 FAST = (
     "orthogonal linear x0.9, H = 64",
     "orthogonal linear x1.0, T = 100",
@@ -133,20 +134,32 @@ def test_the_tables():
     assert tables.errors_table(rows[:1]) == ["None."]
 
 
+@pytest.fixture(scope="module")
+def rows():
+    return tables.assess_all()
+
+
+def reported(rows):
+    return [row for row in rows if half(row.index) == "report"]
+
+
 @pytest.mark.slow
-def test_the_documented_tables():
-    rows = tables.assess_all()
+def test_the_documented_tables(rows):
     document, cases = ((DOCS / name).read_text("utf-8") for name in ("diagnosis.md", "diagnosis-cases.md"))
-    report = [row for row in rows if half(row.index) == "report"]
-    for table in (tables.confusion_table(report), [tables.accuracy(rows)], tables.kinds_table(rows)):
+    for table in (tables.confusion_table(reported(rows)), [tables.accuracy(rows)], tables.kinds_table(rows)):
         assert "\n".join(table) in document
     for row in rows:
         if row.misses:
             assert f"| {CASES[row.index].name} | {half(row.index)} | {'; '.join(row.misses)} |" in document
         assert f"| {CASES[row.index].name} | {half(row.index)} | {row.known} | {row.found} |" in cases
     assert {row.known for row in rows} == set(tables.WORDS)
-    documented = re.findall(r"^\| ([\w, *]+) \| (\d+) \| ([\d.]+) \|", document, re.M)
-    found = [re.match(r"\| (.+) \| (\d+) \| ([\d.]+) \|", line) for line in tables.missed_table(report)[2:]]
-    assert len(documented) == len(found)
-    for (kind, runs, middle), row in zip(documented, found, strict=True):
-        assert (kind, runs, pytest.approx(float(middle), abs=0.01)) == (row[1], row[2], float(row[3]))
+
+
+@pytest.mark.slow
+def test_the_documented_errors_of_predictions(rows):
+    _, _, part = (DOCS / "diagnosis.md").read_text("utf-8").partition("### What predictions are worth")
+    found = "\n".join(tables.missed_table(reported(rows)))
+    documented, measured = (re.findall(ERRORS, text, re.M) for text in (part, found))
+    assert [row[:2] for row in documented] == [row[:2] for row in measured]
+    for (_, _, there), (_, _, here) in zip(documented, measured, strict=True):
+        assert float(there) == pytest.approx(float(here), abs=0.01)
