@@ -13,8 +13,9 @@ The class of each run is known from elsewhere, never from the diagnosis:
   (Benettin et al. 1980), with its error; whether the state stays bounded, and how many units are saturated at its end;
 * count: a plain loop over 3000 steps of other noise that counts the units that never switch on.
 
-A rate r (ln of the factor per step) makes a run of T steps vanish where (T - 1) r < -ln 100, explode above ln 100;
-exploding with a bounded state is chaotic. Runs have (T - 1) r at least 2 away from both, as a transient adds to it.
+A rate r (ln of the factor per step) makes a run of T steps vanish where (T - 1) r < -ln 100, explode above ln 100; what
+explodes is chaotic where the exponent is above 0 and the state bounded, transient growth where it is below 0. Runs have
+(T - 1) r at least 2 away from both borders, and any rate within three of its errors tells the same; others are refused.
 """
 
 from __future__ import annotations

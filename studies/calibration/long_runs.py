@@ -76,13 +76,20 @@ def distance(state: np.ndarray) -> np.ndarray:
 
 def long_run(case: Case) -> Known:
     """From the exponent, wherever it lies within three of its errors."""
-    cell = case.parts()[0]
     found = growth(case)
-    known = _word(case, found)
+    return Known(_refined(case, found, _word(case, found)))
+
+
+def _refined(case: Case, found: Growth, known: str) -> str:
+    """Saturated, of a vanishing Elman net, by its last states."""
+    cell = case.parts()[0]
     plain = cell.name == "elman" and getattr(cell, "leak", 1) == 1 and cell.activation.name in SLOPE_TENTH
-    if known == "vanishing" and found.state is not None and plain:
-        return Known("saturated" if flat(cell.activation, found.state) >= 0.5 else known)
-    return Known(known)
+    if known != "vanishing" or found.state is None or not plain:
+        return known
+    share = flat(cell.activation, found.state)
+    if 0.4 < share < 0.6:
+        raise ValueError(f"{share:.2f} of the units are flat: choose another configuration")
+    return "saturated" if share > 0.5 else known
 
 
 def _word(case: Case, found: Growth) -> str:
@@ -115,7 +122,7 @@ def from_the_start(case: Case) -> Known:
     found, steps = growth(case), len(case.parts()[2])
     known = word_with_ends(np.interp(np.arange(steps), *_times(found)))
     if known != "exploding":
-        return Known(known)
+        return Known(_refined(case, found, known))
     if abs(found.log_rate) < 3 * found.error:
         raise ValueError(f"{found.log_rate:.4f} +- {found.error:.4f} leaves the sign open")
     return Known("transient growth" if found.log_rate < 0 else "chaotic" if found.state is not None else known)

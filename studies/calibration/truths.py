@@ -169,17 +169,20 @@ def clipped(case: Case) -> Known:
 
 
 def diagonal(case: Case) -> Known:
-    """Elman nets with a diagonal W, or with units that are all switched on or off together: a plain loop."""
+    """Elman nets with a diagonal W: a plain loop. What grows along a bounded state that wanders is chaotic."""
     cell, params, x = case.parts()
     v, w, b = (params[name][0] for name in ("W_xh", "W_hh", "b_h"))
     own, leak, phi = np.diag(w), getattr(cell, "leak", 1.0), cell.activation.name
-    h, factors, flat = np.zeros((x.shape[1], len(w))), [], []
+    h, factors, flat, path = np.zeros((x.shape[1], len(w))), [], [], []
     for now in x:
         a = now @ v.T + h @ w.T + b
         h = (1 - leak) * h + leak * VALUES[phi](a)
         factors.append(1 - leak + leak * own * SLOPES[phi](a))
         flat.append(np.abs(SLOPES[phi](a)) < 0.1)
-    return _by_samples(case, np.array(factors), float(np.mean(flat)) if phi == "tanh" else 0.0)
+        path.append(h)
+    found = _by_samples(case, np.array(factors), float(np.mean(flat)) if phi == "tanh" else 0.0)
+    wanders = phi in ("tanh", "sin") and np.ptp(path[len(path) // 2 :], axis=0).min() > 0.01
+    return replace(found, word="chaotic") if found.word == "exploding" and wanders else found
 
 
 def input_gates(case: Case) -> Known:

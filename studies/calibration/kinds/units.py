@@ -82,7 +82,7 @@ for (n, first), (m, then), (k, last) in (
     title = f"relu x2, leak 0.2: {n}, {m} and {k} steps, {'on, off, on' if first > 0 else 'off, on, off'}"
     add_net(KIND, title, LOOP, turning(diagonal, k, k + m), net)
 
-KIND = "cycles"
+KIND = "cycles and maps"
 for phi, weight, steps, bias in (
     ("tanh", -1.5, 100, 0.0),
     ("tanh", -1.2, 200, 0.1),
@@ -90,6 +90,9 @@ for phi, weight, steps, bias in (
     ("sin", 1.5, 120, 0.3),
     ("sin", -2.0, 150, 0.1),
     ("tanh", -3.0, 80, 0.2),
+    ("sin", 3.1, 130, 0.3),
+    ("sin", -3.6, 160, 0.2),
+    ("sin", 3.8, 200, 0.4),
 ):
     net = elman(weight * np.eye(10), phi, levels((steps, 0.1)), bias=bias)
     add_net(KIND, f"{phi} x{weight:g}, bias {bias:g}, T = {steps}", LOOP, diagonal, net)
