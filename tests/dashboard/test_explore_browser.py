@@ -328,6 +328,16 @@ def test_accessibility(open_page: Callable[..., Page]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1024])
+def test_what_a_remedy_promises_leaves_room_for_the_cause(open_page: Callable[..., Page], width: int) -> None:
+    page = open_page(SMALL, {"width": width, "height": 844})
+    expect(page.locator(".advice li").first).to_contain_text("of 8 fresh draws")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    cause = page.locator(".card .cause").bounding_box()
+    assert cause and cause["width"] > 180
+
+
+@pytest.mark.slow
 def test_narrow_screens_keep_the_gain_under_the_thumb(open_page: Callable[..., Page]) -> None:
     page = open_page("", NARROW, hint=True, has_touch=True)
     assert page.locator(".box").count() == 25

@@ -70,9 +70,9 @@ def test_each_edge_says_whose_it_is():
 
 def test_a_prediction_that_is_corrected_says_how_often():
     found = diagnose(gradlab.analyze(**SMALL)).remedies[0]
-    times = counted(found.corrections, "correction")
-    assert found.corrections > 0 and f"predicted after {times}, x" in found.text
-    assert found.reason.endswith(f"Predicted after {times}.")
+    often = counted(found.corrections, "correction")
+    assert found.corrections and f"predicted after {often}, x" in found.text
+    assert found.reason.endswith(f"Predicted after {often}.")
 
 
 # the runs
