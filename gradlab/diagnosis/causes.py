@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..runs.verdicts import Verdict
-from ..wording import beside_one, counted, factor_text, number_text, plain
+from ..wording import beside_one, counted, factor_text, length_text, number_text, plain
 from .factors import STILL, Exponent, Factors
 
 MAJORITY = 0.5  # of the units
@@ -243,7 +243,7 @@ def _state_text(word: str, f: Factors) -> str:
         separate, doubling = factor_text(f.exponent.value), math.log(2) / f.exponent.value
         return (
             f" The state stays bounded while nearby states separate by {separate} per step: it is chaotic under this "
-            f"input ({_exponent_text(f)}), and a small difference doubles every {doubling:.2g} steps."
+            f"input ({_exponent_text(f)}), and a small difference doubles every {length_text(doubling, 'step')}."
         )
     if word not in ("exploding", "overflow"):
         return ""
