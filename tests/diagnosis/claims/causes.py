@@ -52,34 +52,37 @@ def clipping_changes(run: Run, clipped: str, free: str) -> None:
 
 # overflow
 
-BROUGHT = rf"(?:they|input and biases) bring up to {SIZE} to a unit at step (\d+), the state {SIZE}"
+BROUGHT = rf"(?:they|input and biases) bring up to {SIZE} to a unit, the state {SIZE} at step (\d+)"
+ENDS = rf"(float\d\d) ends at {SIZE}\."
 
 
-def brought(run: Run, drive: str, step: str, state: str) -> tuple[float, float]:
-    """ln of the two, as they are recorded."""
+def brought(run: Run, drive: str, state: str, step: str, dtype: str, end: str) -> tuple[float, float]:
+    """ln of the two as they are recorded, over the largest number."""
     first = min(run.overflow, key=lambda place: place["step"])
     known = [-math.inf if first[name] is None else first[name] for name in ("drive", "state")]
+    limit = math.log(float(np.finfo(run.ds.attrs["dtype"]).max))
     assert near_log(drive, known[0]) and near_log(state, known[1]) and int(step) == first["step"]
-    return known[0], known[1]
+    assert dtype == run.ds.attrs["dtype"] and near_log(end, limit)
+    return known[0] - limit, known[1] - limit
 
 
-def limit(run: Run) -> float:
-    """ln of the largest number of the run's precision."""
-    return math.log(float(np.finfo(run.ds.attrs["dtype"]).max))
+@claim(rf"The input and the biases drive the units out of range: {BROUGHT}; {ENDS}")
+def out_by_input(run: Run, *said: str) -> None:
+    """What they bring is nearly the largest number, or more."""
+    assert brought(run, *said)[0] > math.log(1e-4) - 0.001
 
 
-@claim(rf"The (input and the biases alone leave the range|state grows out of range): {BROUGHT}; (\w+) ends at {SIZE}\.")
-def out_of_range(run: Run, who: str, drive: str, step: str, state: str, dtype: str, end: str) -> None:
-    """The larger part is as large as numbers can be."""
-    parts = brought(run, drive, step, state)
-    assert dtype == run.ds.attrs["dtype"] and near_log(end, limit(run)) and max(parts) >= limit(run) - 1
-    assert (parts[0] >= parts[1]) == who.startswith("input")
+@claim(rf"The state grows out of range: {BROUGHT}; {ENDS}")
+def out_by_state(run: Run, *said: str) -> None:
+    """The state is as large as numbers can be, and no input brought it there."""
+    drive, state = brought(run, *said)
+    assert drive < math.log(1e-4) and state >= -1
 
 
-@claim(rf"What a step makes of its arguments is out of range: {BROUGHT}\.")
-def made_too_large(run: Run, drive: str, step: str, state: str) -> None:
+@claim(rf"What a step makes of its arguments is out of range: {BROUGHT}; {ENDS}")
+def made_too_large(run: Run, *said: str) -> None:
     """Neither part is."""
-    assert max(brought(run, drive, step, state)) < limit(run) - 1
+    assert max(brought(run, *said)) < -1
 
 
 # with a carry
