@@ -74,9 +74,10 @@ def test_what_is_shown_is_what_runs_to_the_last_digit(number: float) -> None:
         assert float(shown["clip_threshold"]) == float(shown.get("learning_rate", number)) == number
 
 
-@pytest.mark.parametrize("seed", [2**53 - 1, 2**53 + 1, 2**62 + 1, 10**30])
+@pytest.mark.parametrize("seed", [2**53 - 1, 2**53, 2**53 + 1, 2**62 + 1, 10**30])
 def test_a_seed_survives_a_browser_whose_numbers_have_53_bits(seed: int) -> None:
     shown = form.raw(RunConfig(seed=seed))["seed"]
+    assert isinstance(shown, str) == (seed >= 2**53)
     assert int(shown if isinstance(shown, str) else float(shown)) == seed
     assert form.read(form.raw(RunConfig(seed=seed))).config.seed == seed
 
@@ -162,6 +163,23 @@ def test_a_field_is_dressed_as_what_it_is(of: type[RunConfig | TrainConfig], mon
         monkeypatch.setattr(form, "LONG_LABEL", limit)
         wide = {name for name, text in form.class_names(of(), of()).items() if "wide" in text.split()}
         assert wide == {name for name, letters in longest.items() if letters > limit}
+
+
+def test_what_a_field_takes_follows_from_the_types_of_any_configuration() -> None:
+    """Of one that nobody has asked for yet, as answers are kept."""
+
+    class Own(RunConfig):
+        pass
+
+    assert {name: word for name in config_controls() if (word := form.word(name, Own))} == {"forget_bias": "chrono"}
+    assert {name for name in config_controls() if form.whole(name, Own)} >= {"steps", "seed", "hidden_size"}
+    assert not form.whole("gain", Own) and not form.whole("forget_bias", Own)
+    kinds = {"cell": "choice", "gain": "number", "weights": "file", "column": "column", "seed": "seed"}
+    kinds |= {"residual": "switch", "clip_threshold": "text"}
+    assert {name: form.kind(name, Own) for name in kinds} == kinds
+    held = form.properties(Own)
+    assert held["residual"] == held["forget_bias-word"] == "checked" and held["gain"] == "value"
+    assert set(held) - set(config_controls()) == {ids.word("forget_bias")}
 
 
 def test_how_a_field_is_set_follows_from_its_type() -> None:

@@ -69,6 +69,31 @@ def test_values_that_have_all_digits_need_no_pre_activation(name, values):
     np.testing.assert_array_equal(slope, phi.slope_from_value(np, y))
 
 
+@pytest.mark.parametrize("calm", [0, 1000])
+@pytest.mark.parametrize("name", EXACT)
+def test_slopes_where_all_pre_activations_are_at_hand(name, calm):
+    phi, a = ACTIVATIONS[name], np.concatenate([[-20.0, 20.0], np.zeros(calm)])
+    slope = linearization.slope_at(np, phi, phi.value(np, a), linearization.known(a))
+    np.testing.assert_allclose(slope, EXACT[name](np.abs(a)), rtol=1e-12)
+
+
+@dataclass(frozen=True, repr=False)
+class Drifting(Elman):
+    """h' = tanh(W m + V x + b), m' = u: an elementwise parameter is all that one of the states depends on."""
+
+    states, elementwise, state_is_gate = ("h", "m"), ("u",), False
+
+    def step(self, xp, g, h, m, u):
+        return g, u + 0 * m
+
+    def partials(self, xp, g, h, m, h_new, m_new, u):
+        return {("h", "g"): 1.0}, {}, {("m", "u"): 1.0}
+
+
+def test_a_state_that_depends_on_an_elementwise_parameter_alone():
+    gradlab.check_cell(Drifting(3, 5, "tanh"))
+
+
 def test_the_derivative_of_a_state_that_is_a_gate_is_the_slope_itself():
     """It is not copied; a derivative of another number is multiplied in."""
     traj = random_problem("elman").unroll()

@@ -352,6 +352,17 @@ def test_a_percentile_is_at_most_100():
         make_clipper("autoclip", 101)
 
 
+def test_each_mode_has_a_threshold_of_its_own():
+    found = {mode: make_clipper(mode).threshold for mode in CLIPPERS}
+    assert found == {"off": math.inf, "norm": 1.0, "value": 1.0, "agc": 0.01, "autoclip": 10.0}
+
+
+@pytest.mark.parametrize("exponent", [1.5, "2", None])
+def test_an_exponent_is_a_whole_number(exponent):
+    with pytest.raises(InputError, match=f"exponent: expected a whole number, a power of 2, got {exponent!r}"):
+        make_clipper("norm").clip(arrays(1), arrays(2), exponent)
+
+
 def test_unknown_modes():
     with pytest.raises(InputError, match="unknown update clipping 'auto'. Did you mean 'autoclip'\\? Valid: off, norm"):
         make_clipper("auto")

@@ -213,8 +213,11 @@ def test_bad_updates_change_nothing(name):
 
 @pytest.mark.parametrize("name", ["cosine", "step"])
 def test_a_schedule_needs_updates(name):
-    with pytest.raises(InputError, match="total: expected a positive number of updates, got 0"):
-        SCHEDULES[name](0, 0)
+    for total in (0, -1, 2.5):
+        with pytest.raises(InputError, match=f"total: expected a positive number of updates, got {total}"):
+            SCHEDULES[name](0, total)
+    with pytest.raises(InputError, match="iteration: expected .*, got -1"):
+        SCHEDULES[name](-1, 3)
 
 
 def test_unknown_names():
