@@ -135,7 +135,7 @@ def _lost_by_carry(f: Factors) -> str:
     """Which of carry and gates loses the gradient."""
     if f.gates < 0 and f.carry >= 1:
         return "What comes through the gates works against the carry"
-    if f.has_forget_gate and math.log(f.keep or 1e-300) > 0.5 * f.log_rate:
+    if f.has_forget_gate and f.keep > math.exp(0.5 * f.log_rate):
         return "Carry and gates pass on too little"
     return "A unit forgets too fast"
 
