@@ -165,9 +165,10 @@ def test_clipping_and_more_steps_need_no_draws():
 def test_what_is_offered_as_holding_holds_on_seeds_that_nothing_saw(activation):
     """The gain of one draw of a relu net or of a sigmoid's does not."""
     config = gradlab.RunConfig(hidden_size=16, batch_size=2, steps=60, activation=activation)
-    for remedy in filterfalse(is_clip, diagnose(gradlab.analyze(config)).remedies):
-        runs = [verdict(rerunner(config.replace(seed=seed))(remedy.change)) for seed in range(200, 210)]
-        assert remedy.holds and sum(found.word == "carried" for found in runs) >= 7, remedy.text
+    offered = list(filterfalse(is_clip, diagnose(gradlab.analyze(config)).remedies))
+    runs = [rerunner(config.replace(seed=seed))(remedy.change) for remedy in offered for seed in range(200, 210)]
+    assert offered and all(remedy.holds for remedy in offered)
+    assert sum(verdict(run).word == "carried" for run in runs) >= 0.7 * len(runs)
 
 
 @pytest.mark.parametrize("seed", range(2))
