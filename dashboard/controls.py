@@ -41,7 +41,7 @@ def number(key: str, control: Control, value: Any, **more: Any) -> list[Componen
     return [_number_input(key, control, value, **more), slider(ids.slider(key), control.label, value, **span)]
 
 
-def slider(component_id: str, label: str, value: Any, **span: Any) -> Component:
+def slider(component_id: Any, label: str, value: Any, **span: Any) -> Component:
     """A slider that is followed while it moves; span: min, max, step."""
     look = {"label": None, "thumbLabel": label, "size": "sm", "updatemode": "drag"}
     return html.Div(dmc.Slider(id=component_id, value=value, **span, **look), className="slider")

@@ -51,7 +51,8 @@ def kind(name: str, of: type[Config] = RunConfig) -> Kind:
 
 def whole(name: str, of: type[Config] = RunConfig) -> bool:
     """Whether a field takes whole numbers only."""
-    return _types(name, of) == (int,)
+    types = _types(name, of)
+    return int in types and float not in types
 
 
 def _types(name: str, of: type[Config]) -> tuple[Any, ...]:

@@ -76,6 +76,13 @@ TRAIN = Ids(
     "stage preview trouble course table layer back when flow flow_table flow_verdict",
     "card advice advice_buttons check use effect",
 )
+LEARN = Ids(
+    "learn-",
+    *DRAWING,
+    "opened",  # the open chapter and what each position of its marker means; None while all are listed
+    "guesses",  # the reader's, by chapter, kept in the browser
+    "whole text body question figure marker guess said show judged seen controls explore table ways index",
+)
 
 
 def work(tab: str) -> Ids:
@@ -107,4 +114,5 @@ def button(kind: str, key: str, value: Any) -> dict[str, Any]:
 
 try_remedy = partial(button, "try", "index")  # applies a remedy of the diagnosis
 unpin = partial(button, "unpin", "query")
+learn_control = partial(button, "learn-control", "name")  # of a chapter
 reopen = partial(button, "reopen", "query")  # puts a pin back into the controls

@@ -64,6 +64,26 @@ def factor_text(log_rate: float | None) -> str:
     return f"x{rate:.2f}" if 0.095 <= rate < 9.995 else f"x{rate:.2g}"
 
 
+def plain(x: float) -> str:
+    """A number within a sentence: two decimals, or two digits where those would say too little or too much."""
+    if x == math.inf:
+        return "over 10^308"
+    if x == 0 or 0.1 <= abs(x) < 1000:
+        return f"{x + 0.0:.2f}"
+    return f"{x:.2g}"
+
+
+def beside_one(*parts: float) -> list[str]:
+    """Numbers, then their sum, with the decimals that show on which side of 1 it is: at least two, at most nine."""
+    total = sum(parts)
+    shown = [*parts, total] if len(parts) > 1 else [*parts]
+    if not 0.1 <= total < 1000 or max(map(abs, parts)) >= 1000:
+        return [plain(x) for x in shown]
+    off = abs(total - 1) / len(parts)
+    decimals = min(max(2, math.ceil(-math.log10(off))), 9) if off else 2
+    return [f"{round(x, decimals) + 0.0:.{decimals}f}" for x in shown]
+
+
 def counted(count: int, noun: str) -> str:
     """A count before a noun: 1 step, 2,000 steps."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,10 +1,12 @@
 """What the tests of pages without a browser share: requests, component trees, files, patience."""
 
 import base64
+import io
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from dash.development.base_component import Component
 
 from dashboard import controls, form
@@ -76,6 +78,13 @@ def upload(content: bytes) -> str:
 
 def stored(name: str, content: bytes) -> str:
     return f"{store(name, content)}-{name}"
+
+
+def mixed_file(driven: int, silent: int, steps: int = 60) -> bytes:
+    """An input (T, B, 1) as .npy: samples that saturate a net, so that it vanishes, then silent ones."""
+    file = io.BytesIO()
+    np.save(file, np.repeat([1000.0, 0.0], [driven, silent])[:, None] * np.ones((steps, driven + silent, 1)))
+    return file.getvalue()
 
 
 def until(condition: Callable[[], Any]) -> Any:

@@ -9,7 +9,7 @@ addEventListener("click", (event) => {
 // A menu closes when it is left: by a click elsewhere, or by Escape.
 for (const end of ["click", "keydown"]) addEventListener(end, (event) => {
   const own = event.target.closest && event.target.closest("summary")?.parentElement;
-  for (const menu of document.querySelectorAll(".menu[open], .theory [open]"))
+  for (const menu of document.querySelectorAll(".menu[open], .theory [open], .term[open]"))
     if (event.key === "Escape" || (event.type === "click" && menu !== own)) menu.open = false;
 });
 window.dash_clientside = Object.assign({}, window.dash_clientside, {

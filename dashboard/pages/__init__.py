@@ -6,4 +6,4 @@ no other page understands), layout() and register(app).
 
 from importlib import import_module
 
-PAGES = tuple(import_module(f"{__name__}.{name}.page") for name in ("explore", "compare", "phase", "train"))
+PAGES = tuple(import_module(f"{__name__}.{name}.page") for name in ("learn", "explore", "compare", "phase", "train"))

@@ -205,21 +205,23 @@ def _nodes(ds: xr.Dataset | xr.DataTree) -> Iterable[xr.DataTree]:
 
 
 def table(ds: xr.Dataset | xr.DataTree, steps: int) -> list[dict[str, float]]:
-    """One row per number of steps back from the last of `steps` analysed steps.
+    """One row per number of steps back from the last of `steps` analysed steps, of the samples of the verdict.
 
     log_share: ln of the share of the last step's gradient, median over samples. typical_factor: ||J_t||_F / sqrt(S H)
-    of the step t there, median over samples. saturation: share of its units whose activation is saturated. The last
-    two are NaN at the initial state. Of a network a row is of a distance from where the loss is: log_share that reaches
-    the inputs there.
+    of the step t there, median over samples. saturation: share of its units, over all samples, whose activation is
+    saturated. The last two are NaN at the initial state. Of a network a row is of a distance from where the loss is:
+    log_share that reaches the inputs there.
     """
     import xarray as xr
 
-    from ..runs.shares import share_left
+    from ..runs.group import largest
+    from ..runs.shares import ended, share_left
     from ..runs.verdicts import lag_shares
 
     if not isinstance(ds, xr.Dataset):
         shares, head = lag_shares(ds).tolist(), "levels_down" if "lag" in ds.log_input_share.attrs else "steps_back"
         return [{head: lag, "log_share": shares[lag]} for lag in sorted({*LAGS, steps - 1}) if lag < steps]
+    ds = ended(largest(ds))
     share = share_left(ds).values[::-1]
     typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
     saturation = ds.gate_saturation.sel(gate=CELLS[text_of(ds, "cell_name")].candidate)
@@ -229,7 +231,7 @@ def table(ds: xr.Dataset | xr.DataTree, steps: int) -> list[dict[str, float]]:
         return {
             "steps_back": lag,
             "log_share": float(share[lag]),
-            "typical_factor": float(typical.sel(step=t).median("sample")) if t else math.nan,
+            "typical_factor": float(typical.isel(step=-1 - lag).median("sample")) if t else math.nan,
             "saturation": float(saturation.sel(step=t)) if t else math.nan,
         }
 

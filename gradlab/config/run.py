@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import field_validator
 
@@ -105,6 +105,29 @@ class RunConfig(NetworkConfig):
         "gradient",
         applies_if=lambda config: is_single(config) and config.clip != "off",
     )
+
+    truncate: int | Literal["off"] = field(
+        "off",
+        "Truncation",
+        "Backpropagation in blocks of so many steps from the first one on: no gradient goes from one to the one before",
+        "gradient",
+        min=1,
+        max=100,
+        step=1,
+        applies_if=is_single,
+    )
+
+    @property
+    def block(self) -> int | None:
+        """The steps of a block of truncated backpropagation, as `bptt` takes it; None where it goes all the way."""
+        return None if self.truncate == "off" else self.truncate
+
+    @field_validator("truncate")
+    @classmethod
+    def _steps(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= MOST:
+            raise InputError(f"expected 1 to {MOST:,} steps or 'off', got {echo(value)}")
+        return value
 
     @field_validator("clip_threshold")
     @classmethod

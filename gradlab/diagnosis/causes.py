@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..runs.verdicts import Verdict
-from ..wording import counted, factor_text
+from ..wording import beside_one, counted, factor_text, number_text, plain
 from .factors import STILL, Exponent, Factors
 
 MAJORITY = 0.5  # of the units
+GROWING = ("exploding", "chaotic", "transient growth", "overflow")
 NORMAL = 0.1  # of the norm: weights that depart less from normality are not said to
+ABOUT = 0.1  # what is nearer to 1 is "about 1"
+NEAR = 0.1  # ln of what a typical direction's factor and the gradient's may differ by and be one
+HELD = 0.1  # of the rate, in logarithms: what is left by clipping that holds the norm
+SHUT = 0.1  # mean value of a gate below which it is shut
+OFF = 0.1  # share of units that are switched off from which that is a reason
+CLOSE = 1.0  # ln of how near to the largest number a part counts as out of range
+WITHIN = "{} keep the gradient within a factor of 100 over these steps"
 
 
 @dataclass(frozen=True)
@@ -46,77 +54,157 @@ def refined(found: Verdict, f: Factors) -> str:
 
 def cause(word: str, f: Factors) -> str:
     """The main cause, in one sentence or two, of what `word` says about the flow without clipping inside backprop."""
+    if f.overflow:
+        return _overflow_cause(word, f)
     if word == "too short":
         return "There are too few steps to tell a trend from a transient."
     if word == "transient growth":
-        return _transient_cause(f)
-    rate = factor_text(f.log_rate)
-    clipped = f"Clipping inside backpropagation holds the norm; without it {rate} per step back. " if f.clipped else ""
-    sentence = _cause_with_carry(word, f) if f.carries else _cause_without_carry(word, f)
-    return clipped + sentence + _state_text(word, f)
+        return _clipping_text(word, f) + _transient_cause(f)
+    return _clipping_text(word, f) + _flow_cause(word, f) + _state_text(word, f)
+
+
+def _overflow_cause(word: str, f: Factors) -> str:
+    """What brought the first sample that overflowed out of range, and, if that is the state, why the state grew."""
+    first = min(f.overflow, key=lambda place: place["step"])
+    if "drive" not in first:
+        return "The forward pass leaves the finite numbers."
+    drive, state = (-math.inf if first[name] is None else float(first[name]) for name in ("drive", "state"))
+    limit = math.log(float(np.finfo(f.dtype).max))
+    parts = f"{number_text(drive)} to a unit at step {first['step']}, the state {number_text(state)}"
+    if max(drive, state) < limit - CLOSE:
+        return f"What a step makes of its arguments is out of range: input and biases bring up to {parts}."
+    ends = f"{f.dtype} ends at {number_text(limit)}."
+    if drive >= state:
+        return f"The input and the biases alone leave the range: they bring up to {parts}; {ends}"
+    grows = f" {_flow_cause(word, f)}{_state_text(word, f)}" if f.log_rate > 0 else ""
+    return f"The state grows out of range: input and biases bring up to {parts}; {ends}{grows}"
+
+
+def _clipping_text(word: str, f: Factors) -> str:
+    """What clipping inside backpropagation does to the rate."""
+    if not f.clipped or math.isnan(f.log_rate):
+        return ""
+    clipped, free = factor_text(f.clipped_log_rate), factor_text(f.log_rate)
+    if word in GROWING and abs(f.clipped_log_rate) <= HELD * f.log_rate:
+        return f"Clipping inside backpropagation holds the norm; without it {free} per step back. "
+    if clipped == free:
+        return f"Clipping inside backpropagation leaves the rate as it is, {free} per step back. "
+    return f"Clipping inside backpropagation makes it {clipped} per step back; without it {free}. "
+
+
+def _flow_cause(word: str, f: Factors) -> str:
+    """The sentence about what multiplies the gradient at every step."""
+    if math.isnan(f.radius) and not f.carries:
+        return "No gate has recurrent weights, and units keep nothing by themselves: no step passes anything on."
+    if np.isneginf(f.log_rate):
+        return "Every path back meets a slope, a gate or a weight that is exactly zero."
+    grows = word in GROWING
+    if word != "carried" and grows != (f.log_rate > 0):
+        return _turning_cause(f)
+    if f.carries:
+        return _cause_with_carry(word, f)
+    if word == "carried":
+        return _carried_cause(f)
+    return _growing_cause(f) if grows else _vanishing_cause(word, f)
+
+
+def _turning_cause(f: Factors) -> str:
+    """Of a way on which the gradient grows at some lags and falls at others, so that the whole is no measure."""
+    parts = "carry and gates" if f.carries else "slope and weights"
+    return f"What {parts} do changes on the way: it is {factor_text(f.log_rate)} per step on the whole."
 
 
 def _cause_with_carry(word: str, f: Factors) -> str:
-    parts = f"{f.carry:.2f} by the carry and {f.gates:.2f} through the gates"
-    what = f"the forget gate is open to {f.keep:.2f} on average" if f.has_forget_gate else f"{f.keeper} sets the carry"
+    carry, gates, together = beside_one(f.carry, f.gates)
+    keep = f"the forget gate is open to {plain(f.keep)} on average"
+    what = keep if f.has_forget_gate else f"{f.keeper} sets the carry"
+    parts = f"{carry} by the carry and {gates} through the gates"
     if word == "saturated":
+        return _shut_cause(f)
+    if word == "carried" and _about_one(f.log_rate):
+        return f"Carry and gates balance: {parts} ({what}) make about 1 together."
+    if word == "carried":
+        return f"{WITHIN.format('Carry and gates')}: {parts} ({what}) make {together} together."
+    if word in GROWING:
+        return f"Carry and gates together exceed 1: {parts} ({what})."
+    return f"{_lost_by_carry(f)}: {parts} ({what}) make less than 1 together."
+
+
+def _lost_by_carry(f: Factors) -> str:
+    """Which of carry and gates loses the gradient."""
+    if f.gates < 0 and f.carry >= 1:
+        return "What comes through the gates works against the carry"
+    if f.has_forget_gate and math.log(f.keep or 1e-300) > 0.5 * f.log_rate:
+        return "Carry and gates pass on too little"
+    return "A unit forgets too fast"
+
+
+def _shut_cause(f: Factors) -> str:
+    if f.keep < SHUT:
         shut = f"{_percent(f.shut)} of its units are saturated and it keeps {f.keep:.2g} per step"
         return f"The forget gate is shut: {shut}."
-    if word == "vanishing":
-        return f"A unit forgets too fast: {parts} ({what}) make less than 1 together."
-    if word == "carried":
-        return f"Carry and gates balance: {parts} ({what}) make about 1 together."
-    return f"Carry and gates together exceed 1: {parts} ({what})."
+    return f"The forget gate is saturated in {_percent(f.shut)} of its units, and keeps {f.keep:.2g} on average."
 
 
-def _cause_without_carry(word: str, f: Factors) -> str:
-    product = f"{f.slope:.2f} (slope) x {_size(f.weights)} (weights)"
-    if word in ("exploding", "chaotic", "overflow"):
-        known = product if not math.isnan(f.slope) else f"their scale {_size(f.weights)}"
+def _product(f: Factors) -> str:
+    return f"{plain(f.slope)} (slope) x {plain(f.weights)} (weights)"
+
+
+def _about_one(log: float) -> bool:
+    return abs(math.expm1(min(log, 1.0))) <= ABOUT
+
+
+def _carried_cause(f: Factors) -> str:
+    if _about_one(f.log_typical):
+        return f"Slope and weights balance: {_product(f)} is about 1."
+    if not abs(f.log_typical - f.log_rate) <= NEAR:
+        return _directions_cause(f)
+    return f"{WITHIN.format('Slope and weights')}: {_product(f)} is {plain(math.exp(f.log_typical))}."
+
+
+def _growing_cause(f: Factors) -> str:
+    if math.isnan(f.slope):
+        known = f"their scale {plain(f.weights)}"
         return f"The weights outweigh the slope of {f.activation}: {known} is more than a step can bear."
-    if word == "carried":
-        return f"Slope and weights balance: {product} is about 1."
-    if math.isnan(f.radius):
-        return "No gate has recurrent weights, and units keep nothing by themselves: no step passes anything on."
-    if np.isneginf(f.log_rate):
-        return "No unit passes anything on at some step: every slope or every weight on the way is exactly zero."
+    if f.log_typical < 0.5 * f.log_rate:
+        return _directions_cause(f)
+    return f"The weights outweigh the slope of {f.activation}: {_product(f)} is more than a step can bear."
+
+
+def _vanishing_cause(word: str, f: Factors) -> str:
     if word == "dead units":
-        return (
-            f"{_percent(f.dead)} of the units never switch on, at no step of no sample; the gradient cannot pass them."
-        )
-    lost = {
-        "slope": math.log(f.slope),
-        "weights": math.log(f.weights),
-        "directions": f.log_rate - math.log(f.slope * f.weights),
-    }
-    return {"slope": _slope_cause, "weights": _weights_cause, "directions": _directions_cause}[
-        min(lost, key=lambda name: lost[name])
-    ](f)
+        return f"{_percent(f.dead)} of the units never switch on, at any step of any sample; no gradient passes them."
+    if f.log_typical >= 0.5 * f.log_rate:
+        return _directions_cause(f)
+    return _slope_cause(f) if f.slope < f.weights else _weights_cause(f)
 
 
 def _slope_cause(f: Factors) -> str:
-    makes_up = f"and the weights ({_size(f.weights)}) do not make up for it"
+    makes_up = f"and the weights ({plain(f.weights)}) do not make up for it"
+    slope = beside_one(f.slope)[0]
     if f.max_slope < 0.5:
-        return f"The slope of {f.activation} is at most {f.max_slope:.2g} (here {f.slope:.2f} on average), {makes_up}."
-    if f.one_sided:
+        return f"The slope of {f.activation} is at most {f.max_slope:.2g} (here {slope} on average), {makes_up}."
+    if f.one_sided and f.saturation >= OFF:
         off = f"{_percent(f.saturation)} of the units are switched off at a time"
-        return f"The slope of {f.activation} is {f.slope:.2f} on average, as {off}, {makes_up}."
+        return f"The slope of {f.activation} is {slope} on average, as {off}, {makes_up}."
     source = "the input and the biases drive" if f.drive > f.recurrence else "the state itself drives"
-    parts = f"{_size(f.drive)} from input and bias, {_size(f.recurrence)} from the state, root mean square"
-    return f"The slope of {f.activation} is only {f.slope:.2f}, as {source} the units hard ({parts}), {makes_up}."
+    parts = f"{plain(f.drive)} from input and bias, {plain(f.recurrence)} from the state, root mean square"
+    return f"The slope of {f.activation} is only {slope}, as {source} the units hard ({parts}), {makes_up}."
 
 
 def _weights_cause(f: Factors) -> str:
     return (
-        f"The weights are too small: their scale is {f.weights:.2f} (spectral radius {f.radius:.2f}), and no slope "
-        f"({f.slope:.2f} on average) makes up for it."
+        f"The weights are too small: their scale is {beside_one(f.weights)[0]} "
+        f"(spectral radius {plain(f.radius)}), and no slope ({plain(f.slope)} on average) makes up for it."
     )
 
 
 def _directions_cause(f: Factors) -> str:
+    way = "shrink" if f.log_rate < f.log_typical else "stretch"
     return (
-        f"The gradient turns into directions that the weights shrink: a typical one keeps {f.slope * f.weights:.2f} "
-        f"per step, the gradient {math.exp(f.log_rate):.2f} (spectral radius of the weights {f.radius:.2f})."
+        f"The gradient turns into directions that the weights {way}: a typical one keeps "
+        f"{plain(math.exp(f.log_typical))} per step, the gradient {plain(math.exp(f.log_rate))} "
+        f"(spectral radius of the weights {plain(f.radius)})."
     )
 
 
@@ -130,8 +218,8 @@ def _transient_cause(f: Factors) -> str:
     if not f.departure > NORMAL * f.weights * math.sqrt(f.units):
         return text
     return (
-        f"{text} The recurrent weights are non-normal (Henrici's departure {_size(f.departure)}, of a norm of "
-        f"{_size(f.weights * math.sqrt(f.units))}): products of them can grow before they fall."
+        f"{text} The recurrent weights are non-normal (Henrici's departure {plain(f.departure)}, of a norm of "
+        f"{plain(f.weights * math.sqrt(f.units))}): products of them can grow before they fall."
     )
 
 
@@ -173,11 +261,6 @@ def _open_text(f: Factors) -> str:
     return f" Whether it is chaotic or a transient cannot be told: {_exponent_text(f)}, which may be 0."
 
 
-def _size(x: float) -> str:
-    """A number of any size as a sentence can hold it."""
-    return f"{x:.2f}" if x < 1000 else f"{x:.2g}"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -193,12 +276,13 @@ def factor_lines(f: Factors) -> list[Factor]:
     else:
         mean = "mean" if f.carries or not f.weights else "quadratic mean"
         lines.append(Factor("activation slope", f.slope, f"of {f.activation}, {mean}; at most {f.max_slope:.3g}"))
+    state = f"{f.recurrence:.3g}" if math.isfinite(f.recurrence) else plain(f.recurrence)
     radius = "no gate has recurrent weights" if math.isnan(f.radius) else f"spectral radius {f.radius:.3g}"
     lines.append(Factor("weight scale", f.weights, f"||W||_F / sqrt(H); {radius}"))
     lines.append(
         Factor("largest one-step factor", f.largest, "||J||_2, median; above 1 allows growth, does not cause it")
     )
-    lines.append(Factor("drive by input and bias", f.drive, f"root mean square; {f.recurrence:.3g} by the state"))
+    lines.append(Factor("drive by input and bias", f.drive, f"root mean square; {state} by the state"))
     kind = "switched off" if f.one_sided else "saturated"
     lines.append(Factor("saturation", f.saturation, f"share of units {kind}: slope below a tenth of the largest"))
     lines.append(Factor("dead units", f.dead, f"share of units {kind} at every step of every sample"))
@@ -207,7 +291,6 @@ def factor_lines(f: Factors) -> list[Factor]:
         lines.append(Factor("leading exponent", f.exponent.value, text))
     if f.overflow:
         first = min(place["step"] for place in f.overflow)
-        lines.append(
-            Factor("overflow", float(len(f.overflow)), f"samples left the finite numbers, the first at step {first}")
-        )
-    return [line for line in lines if math.isfinite(line.value)]
+        text = f"number of samples that left the finite numbers, the first at step {first}"
+        lines.append(Factor("overflow", float(len(f.overflow)), text))
+    return [replace(line, value=line.value + 0.0) for line in lines if math.isfinite(line.value)]  # no -0

@@ -10,10 +10,10 @@ import xarray as xr
 
 from ..cells import Cell
 from ..cells.activations import ACTIVATIONS
-from ..runs.attributes import activation_name, cell_class, overflow
-from ..runs.behind import carries, path_factors, slope_and_weights
+from ..runs.attributes import activation_name, cell_class, overflow, precision
+from ..runs.behind import carries, path_factors, root_mean_square, slope_and_weights
 from ..runs.shares import joint, joint_log_norm
-from ..runs.verdicts import log_rate_per_step
+from ..runs.verdicts import alike_of, groups, log_rate_per_step
 
 MEASURED = (  # what factors are measured from
     "jacobian_spectral", "jacobian_frobenius", "jacobian_path_norm", "path_share", "gate_mean", "gate_saturation",
@@ -56,8 +56,11 @@ class Factors:
     drive: root mean square of the pre-activation's part from input and bias; recurrence: that from the state.
     units: how many. departure: Henrici's, of the recurrent weights from normality, NaN unless one gate has any.
     growth: ln of the factor per step by which the state itself grows in the last half. steps: median over samples.
-    overflow: places where the forward pass left the finite numbers. clipped: whether backpropagation was clipped at
-    each step. exponent: the leading one, where the gradient grows and it is known.
+    overflow: places where the forward pass left the finite numbers, dtype: whose. clipped: whether each step of
+    backpropagation was clipped; clipped_log_rate: the rate so. exponent: the leading one, where the gradient grows and
+    it is known.
+
+    Slope, carry and gates are of the largest group of samples that are alike, as log_rate is.
     """
 
     activation: str
@@ -81,8 +84,15 @@ class Factors:
     growth: float
     steps: int
     overflow: list[dict[str, int]]
+    dtype: str
     clipped: bool
+    clipped_log_rate: float
     exponent: Exponent | None = None
+
+    @property
+    def log_typical(self) -> float:
+        """ln of slope x weights, a typical direction's factor per step where there is no carry."""
+        return math.log(self.slope) + math.log(self.weights) if self.slope > 0 and self.weights > 0 else -math.inf
 
     @property
     def has_forget_gate(self) -> bool:
@@ -125,8 +135,9 @@ def measure(ds: xr.Dataset) -> Factors:
     """The factors of a Dataset of `analyze` with no model axes."""
     flow = without_step_clipping(ds)
     log_rate = log_rate_per_step(flow)
-    slope, weights = slope_and_weights(ds)
-    split = path_factors(ds, log_rate) if not math.isnan(log_rate) else {"carry": math.nan}
+    own = alike_of(ds, groups(flow))
+    slope, weights = slope_and_weights(own)
+    split = path_factors(own, log_rate) if not math.isnan(log_rate) else {"carry": math.nan}
     carry = split.pop("carry")
     cell = cell_class(ds)
     forget = cell.forget_gate if cell else None
@@ -146,12 +157,14 @@ def measure(ds: xr.Dataset) -> Factors:
         saturation=_mean(ds.gate_saturation.sel(gate=cell.candidate)) if cell else math.nan,
         dead=float(ds.dead_units),
         drive=float(ds.input_drive),
-        recurrence=weights * float(np.sqrt((ds.state_rms.isel(state=0) ** 2).mean())),
+        recurrence=weights * root_mean_square(_finite(ds.state_rms.isel(state=0).values)),
         departure=_departure(ds),
         units=ds.sizes["unit"],
         growth=state_growth(_log_size(ds)),
         steps=int(ds.valid_steps.median()) if ds.valid_steps.size else 0,
         overflow=overflow(ds),
+        dtype=str(precision(ds)),
+        clipped_log_rate=log_rate if flow is ds else log_rate_per_step(ds),
         clipped="log_grad_norm_before_clip" in ds,
     )
 
@@ -201,6 +214,10 @@ def _log_size(ds: xr.Dataset) -> np.ndarray:
 
 def state_growth(logs: np.ndarray) -> float:
     """ln of the factor per step by which the state grows over the last half of a run, from ln of its size by step."""
-    logs = logs[np.isfinite(logs)]
+    logs = _finite(logs)
     half = len(logs) // 2
     return float(logs[-1] - logs[half]) / (len(logs) - 1 - half) if half > 1 else math.nan
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]

@@ -124,8 +124,9 @@ def diagnose(
     """Verdict, measured cause and remedies of a Dataset of `analyze`.
 
     Each remedy is run: what does not help is left out, one that misses is corrected, and `Remedy.verified` holds the
-    new verdict. That needs the run's RunConfig, which the Dataset of a network of your own lacks; give `rerun`, which
-    takes a Change and returns the Dataset of the changed run:
+    new verdict. Where weights are drawn, it is run in fresh draws too, and `Remedy.held` counts those that it carries.
+    That needs the run's RunConfig, which the Dataset of a network of your own lacks; give `rerun`, which takes a
+    Change and returns the Dataset of the changed run:
     `lambda change: analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **change.fields)`.
     rerun=False runs nothing, nor is a large run repeated (`is_quick`): remedies are then predicted, not verified.
     on_try: called before each run; what it raises, such as `gradlab.Cancelled`, ends the work.

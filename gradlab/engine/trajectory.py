@@ -17,12 +17,16 @@ Places = tuple[Array, ...]  # whole numbers (n,) for each axis
 
 @dataclass(frozen=True)
 class Overflow:
-    """Where a sample's forward pass first left the finite numbers: step (1..T), gate or state name, model index."""
+    """Where a sample's forward pass first left the finite numbers: step (1..T), gate or state name, model index.
+
+    brought: ln of the largest that input and bias, and that the state before, brought to a unit there, where known.
+    """
 
     sample: int
     step: int
     gate: str
     model: tuple[int, ...] = ()
+    brought: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,6 +1,7 @@
 """What a network learns by: losses, optimizers, clipping of the update, and Pascanu's regulariser."""
 
 from .clipping import CLIP_MODES, CLIPPERS, UPDATE_MODES, ClippedUpdate, Clipper, clip_update, make_clipper
+from .descent import descend
 from .losses import LOSSES
 from .norms import Norm, angle_between, flatten
 from .optimizers import OPTIMIZERS, SCHEDULES
@@ -18,6 +19,7 @@ __all__ = [
     "Norm",
     "angle_between",
     "clip_update",
+    "descend",
     "flatten",
     "make_clipper",
     "omega",

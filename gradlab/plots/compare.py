@@ -69,7 +69,7 @@ def comparison(ds: xr.Dataset, theme: str = "light", letters: int = LETTERS) -> 
     if any(np.isfinite(curve.theory).any() for curve in curves):
         panel.notes.append("thin dots: theory")
     panel.rules = rules([part[::-1] for part in spans], axis["range"], LINE / HEIGHT)
-    return stack([panel], theme, last, _lag_axis(last, {*ds.unit.values.tolist()}, look))
+    return stack([panel], theme, last, lag_axis(last, {*ds.unit.values.tolist()}, look))
 
 
 def _curve(run: xr.Dataset, n: int, look: Theme) -> _Curve:
@@ -93,7 +93,7 @@ def _caption(curves: Sequence[_Curve]) -> str:
     return "one seed" if (fewest, most) == (1, 1) else f"median over {count}, band 10–90 %"
 
 
-def _lag_axis(last: int, units: set[str], look: Theme) -> dict[str, object]:
+def lag_axis(last: int, units: set[str], look: Theme) -> dict[str, object]:
     """Steps back grow to the left, as time does in every other figure; of trees they are levels."""
     words = {"step": "steps back from the last", "level": "levels below the root"}
     title = ", or ".join(text for unit, text in words.items() if unit in units) or words["step"]

@@ -9,7 +9,8 @@ import xarray as xr
 
 from ..errors import InputError
 from ..runs.attributes import unit_of
-from ..runs.shares import to_end
+from ..runs.group import all_samples
+from ..runs.shares import ended
 from ..runs.verdicts import log_rate_per_step
 from ..wording import power_text
 from .colours import DECADES, LN10, THEMES, Theme, colour_of, colour_scale
@@ -40,8 +41,8 @@ FACTOR_ABOUT = (
     "largest possible the spectral norm. The rate is what was measured over all steps."
 )
 UNITS_ABOUT = (
-    "Gradient of each unit: root mean square over samples, times the square root of the number of units. "
-    "Blank: exactly zero or not analysed."
+    "Gradient of each unit: root mean square over samples, in which the largest count most, times the square root of "
+    "the number of units: 1 is the average at the last step. Blank: exactly zero or not analysed."
 )
 ROUNDING = 1e-6  # a factor's log10 below this is 1
 
@@ -74,15 +75,7 @@ def gradient_flow(ds: xr.Dataset, theme: str = "light", pins: Sequence[xr.Datase
 def _at_root(ds: xr.Dataset) -> xr.Dataset:
     """A curve by levels of trees with every root at the last one, that of the deepest tree."""
     require(ds, "log_grad_norm", "valid_steps")
-    levels = ds.valid_steps.values
-    most, logs = int(levels.max()), ds.log_grad_norm.transpose("time", "state", "sample").values
-    ended = np.stack([to_end(logs[:, s], levels) for s in range(logs.shape[1])], axis=1)[-most - 1 :]
-    variables = {
-        "log_grad_norm": (("time", "state", "sample"), ended),
-        "valid_steps": ("sample", np.full_like(levels, most)),
-    }
-    coords = {"time": range(most + 1), "step": range(1, most + 1), "state": ds.state.values}
-    return xr.Dataset(variables, coords, ds.attrs)
+    return ended(ds)
 
 
 def one_step(ds: xr.Dataset, theme: str = "light") -> go.Figure:
@@ -170,9 +163,10 @@ def unit_panel(ds: xr.Dataset, theme: str, sort: str, height: int) -> Panel:
     z = largest_in(largest_in(logs[:, order], times, 0), units, 1).T / LN10
     rows = [f"unit {order[u]}" if len(units) == len(order) else f"rank {u}" for u in units.tolist()]
     axis = {"type": "category", "range": [-0.5, len(units) - 0.5], "showticklabels": False}
-    caption = f"1: average at the last step; by {SORTS[sort]}"
+    count = all_samples(ds)
+    several = f"rms over all {count} samples, " if count > 1 else ""
     return Panel(
-        heading("Units", caption, look),
+        heading("Units", f"{several}by {SORTS[sort]}", look),
         height,
         axis | {"showgrid": False, "fixedrange": True},
         [heat_map(z, rows, times, theme)],

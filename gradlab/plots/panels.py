@@ -237,12 +237,13 @@ def _end_labels(panel: Panel, bottom: float, inner: int, look: Theme) -> list[di
     wanted = [panel.height * (min(max(end.y, low), high) - low) / (high - low) for end in panel.ends]
     place = {"xref": "paper", "x": 0, "xshift": -3, "xanchor": "right", "yref": "paper", "yanchor": "middle"}
     return [
-        words(_end_text(end), look.text, y=bottom + pixel / inner, **place)
+        words(end_text(end), look.text, y=bottom + pixel / inner, **place)
         for end, pixel in zip(panel.ends, spread(wanted, LINE - 1, LINE / 2, panel.height - LINE / 2), strict=True)
     ]
 
 
-def _end_text(end: End) -> str:
+def end_text(end: End) -> str:
+    """The label with a piece of its line."""
     return f"{plot_text(end.text)} {swatch(end.colour, end.dash)}"
 
 

@@ -40,17 +40,27 @@ def phase_diagram(
     height: of the map in px. Raises InputError for fields that lack these or have another shape, or an unknown theme.
     """
     look = THEMES[theme]
-    chi, log_rate = _fields(fields, (len(y[1]), len(x[1])))
-    places = {"x": np.asarray(x[1], np.float32), "y": np.asarray(y[1], np.float32)}
-    traces = [_colours(log_rate, chi, (x[0], y[0]), theme) | places]
-    traces += [_contour(chi, level, look) | places for level in LEVELS if chi.min() < level < chi.max()]
-    critical = bool(chi.min() < 1 < chi.max())
-    traces += [_contour(chi, 1.0, look) | places] if critical else []
-    layout = _layout((x, y), _captions(critical, theme), height, look)
+    traces = phase_traces(fields, x, y, theme)
+    layout = _layout((x, y), _captions(_is_critical(np.asarray(fields["chi"])), theme), height, look)
     if point is not None:
         traces.append(_mark(point, look))
         layout["shapes"] = _crosshair(point, look)
     return go.Figure({"data": traces, "layout": layout})
+
+
+def phase_traces(fields: Mapping[str, np.ndarray], x: Axis, y: Axis, theme: str) -> list[Trace]:
+    """The map alone: colours, lines of equal chi_1, the critical one last. Arguments and errors of `phase_diagram`."""
+    look = THEMES[theme]
+    chi, log_rate = _fields(fields, (len(y[1]), len(x[1])))
+    places = {"x": np.asarray(x[1], np.float32), "y": np.asarray(y[1], np.float32)}
+    traces = [_colours(log_rate, chi, (x[0], y[0]), theme) | places]
+    traces += [_contour(chi, level, look) | places for level in LEVELS if chi.min() < level < chi.max()]
+    return traces + ([_contour(chi, 1.0, look) | places] if _is_critical(chi) else [])
+
+
+def _is_critical(chi: np.ndarray) -> bool:
+    """Whether the critical line runs through the map."""
+    return bool(chi.min() < 1 < chi.max())
 
 
 def _fields(fields: Mapping[str, np.ndarray], shape: tuple[int, int]) -> list[np.ndarray]:

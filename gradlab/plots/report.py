@@ -21,7 +21,7 @@ from ..runs.attributes import config_of, text_of, versions
 from ..runs.ranking import ranking_rows
 from ..runs.recorded import CAPTION, median_rows
 from ..runs.rows import rows, rows_by_lag
-from ..runs.shares import share_left
+from ..runs.shares import ended, share_left
 from ..runs.verdicts import lag_shares, steps_back
 from ..wording import number_text, power_text, times
 from .clipped import clipping
@@ -44,13 +44,14 @@ MOST_LAYERS = 6  # in a table
 def table(ds: xr.Dataset | xr.DataTree) -> list[dict[str, Any]]:
     """The main figure as rows: steps back 0, 1, 2, 5, 10, ..., step, share left, typical and largest factor.
 
-    The factors are those of the step back that starts there; texts, with "" where there is none. Of a network the rows
-    have the share of the gradient that reaches the inputs so far from where the loss is, and what comes to its layers
-    there, to those that have the places of the inputs.
+    Steps are counted back from each sample's own last one. The factors are those of the step back that starts there;
+    texts, with "" where there is none. Of a network the rows have the share of the gradient that reaches the inputs so
+    far from where the loss is, and what comes to its layers there, to those that have the places of the inputs.
     """
     if isinstance(ds, xr.DataTree):
         return _network_rows(ds)
     require(ds, "log_grad_norm", "valid_steps", "jacobian_frobenius", "jacobian_spectral")
+    ds = ended(ds)
     share, steps = share_left(ds).values, ds.sizes["step"]
     factors = {"typical factor": log(typical_factor(ds)), largest_name(ds): log(largest_factor(ds))}
     rows = []

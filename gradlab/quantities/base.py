@@ -31,7 +31,8 @@ class Recording:
     loss: gradients of the loss that acts, the probe unless the loss acts elsewhere too. clipped: whether the backward
     passes were clipped. recorder: filled while a backward pass went over the chunks. seed: of what is drawn.
     on_progress: called with the share done of long work; what it raises ends the work. wanted: what was asked for by
-    name, be it a group of quantities or one that is otherwise computed within a budget.
+    name, be it a group of quantities or one that is otherwise computed within a budget. truncate: as `bptt` was given
+    it.
     """
 
     traj: Trajectory
@@ -42,6 +43,7 @@ class Recording:
     seed: int = 0
     on_progress: Progress | None = None
     wanted: frozenset[str] = frozenset()
+    truncate: int | None = None
     _computed: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)  # by `once`
 
     @property

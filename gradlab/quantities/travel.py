@@ -150,7 +150,7 @@ def log_credit(run: Recording) -> Array:
     u = np.random.default_rng([run.seed, CREDIT_STREAM]).normal(size=(traj.steps, *traj.states.shape[2:]))
     u /= np.linalg.norm(u, axis=-1, keepdims=True)
     losses = run.xp.asarray(u, dtype=traj.states.dtype)
-    return triangle(traj, losses, times=loss_times(run), on_progress=run.on_progress)
+    return triangle(traj, losses, times=loss_times(run), truncate=run.truncate, on_progress=run.on_progress)
 
 
 @once

@@ -29,7 +29,7 @@ from .network_input import said_of
 from .networks import Network, analyze_network
 from .probe import finite_trajectory, loss_at_every_step, probe_gradient
 
-OWN_FIELDS = ("loss", "clip", "clip_threshold", "seed")
+OWN_FIELDS = ("loss", "clip", "clip_threshold", "truncate", "seed")
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def analyze(
 
     Call it with a RunConfig, with RunConfig's fields as keywords, or with a network of your own: `cell` (a Cell),
     `params`, `x` (T, B, D) and optionally `dL_dh` (T, B, H), `initial_state` (S, B, H), `lengths` (B,) and the fields
-    loss, clip, clip_threshold and seed. The verdict's curve `log_grad_norm` always comes from a unit cotangent at the
-    last step; another loss adds `log_loss_grad_norm`.
+    loss, clip, clip_threshold, truncate and seed. The verdict's curve `log_grad_norm` always comes from a unit
+    cotangent at the last step; another loss adds `log_loss_grad_norm`.
 
     net: a network of `gradlab.layers` of one model, with `params`, `x`, and optionally `lengths`, `dL_dy` (shaped as
     its output) and seed. A pair (source, what the decoder reads) is x, and a pair lengths, where the net takes one;
@@ -165,9 +165,10 @@ def _dataset(
     passes = {"probe": probe} | ({} if loss is None else {"loss": loss})
     recorder = Recorder(traj)
     with quiet(), few_threads(traj.product_size):
-        plain = {"probe": bptt(traj, probe, observe=recorder)}
-        plain |= {} if loss is None else {"loss": bptt(traj, loss)}
+        plain = {"probe": bptt(traj, probe, truncate=config.block, observe=recorder)}
+        plain |= {} if loss is None else {"loss": bptt(traj, loss, truncate=config.block)}
         grads = plain["probe"], plain.get("loss", plain["probe"])
-        unclipped = Recording(traj, *grads, False, recorder, config.seed, extra.on_progress, frozenset(extra.record))
+        about = config.seed, extra.on_progress, frozenset(extra.record), config.block
+        unclipped = Recording(traj, *grads, False, recorder, *about)
         run, clipping = clipped(unclipped, passes, config)
         return labelled(run, overflow, extra.without, clipping)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import xarray as xr
 
-from ..wording import factor_text, layer_title
+from ..wording import factor_text, layer_title, plain
 from .attributes import activation_name
 
 BEHIND = {"jacobian_path_norm", "path_share", "jacobian_frobenius", "recurrent_singular_values", "activation_slope"}
@@ -63,19 +63,20 @@ def carries(ds: xr.Dataset) -> bool:
     return bool((ds.jacobian_path_norm.sel(path="carry") > 0).any())
 
 
-def why(ds: xr.Dataset, log_rate: float | None) -> str:
+def why(ds: xr.Dataset, log_rate: float | None, changing: bool = False) -> str:
     """The factors of the measured rate in one line; where the rate is another, as directions matter, it says so.
 
-    Empty where they were not recorded, as in a snapshot of a training run.
+    changing: whether the rate changes on the way, so that it is one on the whole. Empty where the factors were not
+    recorded, as in a snapshot of a training run.
     """
     if not set(ds.data_vars) >= BEHIND:
         return ""
+    whole = " on the whole" if changing else ""
     if carries(ds):
         split = path_factors(ds, log_rate)
         carry = split.pop("carry")
-        return f"carry {carry:.2f}, through the gates {sum(split.values()):.2f}"
+        return f"carry {plain(carry)}, through the gates {plain(sum(split.values()))}{whole}"
     (slope, weights), logs = slope_and_weights(ds), (_log_typical(ds), log_rate)
     typical, rate = (factor_text(log).removeprefix("x") for log in logs)
     result = rate if typical == rate else f"{typical}, measured {rate}"
-    slope_text, weights_text = (f"{x:.2f}" if 0.1 <= x < 1000 else f"{x:.2g}" for x in (slope, weights))
-    return f"{slope_text} (mean slope of {activation_name(ds)}) x {weights_text} (weights) = {result}"
+    return f"{plain(slope)} (mean slope of {activation_name(ds)}) x {plain(weights)} (weights) = {result}{whole}"

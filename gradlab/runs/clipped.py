@@ -35,7 +35,9 @@ def clipped(
         update = clip_update(mantissas, config.clip, threshold_of(config.clip_threshold, log_norm - shift), exponent)
         return unclipped, _clip_variables(threshold, log_norm, update.log_norm_after + shift, update.angle)
     threshold = threshold_of(config.clip_threshold, 0.0)
-    done = {name: bptt(traj, gradient, clip=(config.clip, threshold)) for name, gradient in passes.items()}
+    done = {
+        name: bptt(traj, gradient, None, (config.clip, threshold), config.block) for name, gradient in passes.items()
+    }
     run = replace(unclipped, probe=done["probe"], loss=done.get("loss", done["probe"]), clipped=True)
     angle = angle_between(*(list(_host(g.param_mantissas).values()) for g in (before, run.loss)))
     return run, _clip_variables(threshold, log_norm, float(run.loss.log_update_norm), angle)

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from .rows import rows_by_lag
-from .shares import median, share_left
+from .shares import ended, median, share_left
 from .verdicts import lag_shares
 
 FACTORS = ("jacobian_frobenius", "jacobian_spectral")
@@ -21,8 +21,9 @@ FACTORS = ("jacobian_frobenius", "jacobian_spectral")
 def csv_of_curves(found: xr.Dataset | xr.DataTree) -> str:
     """CSV with t, the share left and each state's norm (natural logarithms), and the one-step factors.
 
-    Medians over samples; the factors of t = 0 are empty. Of a network it has lag, the share that reaches the inputs so
-    far from where the loss is, and the gradient there of each layer with the places of the inputs.
+    Medians over samples, each of which has its last step at the last t; the factors of t = 0 are empty. Of a network
+    it has lag, the share that reaches the inputs so far from where the loss is, and the gradient there of each layer
+    with the places of the inputs.
     """
     table = io.StringIO()
     writer = csv.writer(table)
@@ -31,8 +32,9 @@ def csv_of_curves(found: xr.Dataset | xr.DataTree) -> str:
 
 
 def _of_run(ds: xr.Dataset) -> Iterator[list[Any]]:
-    norms = ds.log_grad_norm.median("sample").transpose("time", "state").values.tolist()
-    factors = np.stack([ds[name].median("sample").values for name in FACTORS], axis=1).tolist()
+    ds = ended(ds)
+    norms = median(ds.log_grad_norm.transpose("time", "state", "sample").values).tolist()
+    factors = np.stack([median(ds[name].transpose("step", "sample").values) for name in FACTORS], axis=1).tolist()
     yield ["t", "ln_share_left", *(f"ln_grad_norm_{state}" for state in ds.state.values), *FACTORS]
     for t, share in enumerate(share_left(ds).values.tolist()):
         yield [t, share, *norms[t], *(factors[t - 1] if t else ["", ""])]

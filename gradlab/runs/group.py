@@ -23,16 +23,23 @@ def of_group(ds: xr.Dataset, word: str) -> xr.Dataset:
     return ds.isel(sample=alike[word]).assign_attrs(group=word, all_samples=ds.sizes["sample"])
 
 
+def largest(ds: xr.Dataset) -> xr.Dataset:
+    """The samples of one model that its verdict is about, those of the largest group, alone."""
+    alike = groups(ds)
+    return of_group(ds, next(iter(alike))) if len(alike) > 1 else ds
+
+
 def said_of_group(ds: xr.Dataset | xr.DataTree) -> list[str]:
     """Which samples a Dataset of `of_group` is of, in a sentence; nothing for any other."""
     if "group" not in ds.attrs:
         return []
-    return [f"This is of {ds.sizes['sample']} of {all_of(ds)}, in which it {WORDS[str(ds.attrs['group'])]}."]
+    among = f"{ds.sizes['sample']} of {counted(all_samples(ds), 'sample')}"
+    return [f"This is of {among}, in which it {WORDS[str(ds.attrs['group'])]}."]
 
 
-def all_of(ds: xr.Dataset | xr.DataTree) -> str:
-    """How many samples there are of all groups, in words."""
-    return counted(int(ds.attrs.get("all_samples", ds.sizes["sample"])), "sample")
+def all_samples(ds: xr.Dataset | xr.DataTree) -> int:
+    """How many samples a run has, of which a Dataset may be of a group: what is recorded over samples is over all."""
+    return int(ds.attrs.get("all_samples", ds.sizes["sample"]))
 
 
 def labels(ds: xr.Dataset) -> dict[str, str]:

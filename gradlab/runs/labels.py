@@ -18,6 +18,7 @@ from ..engine.trajectory import Overflow, Trajectory
 from ..quantities import Quantity, Recording, record
 from ..version import __version__
 from ..wording import counted
+from .overflows import overflow_json
 
 
 def variable(
@@ -63,11 +64,6 @@ def names(cell: Cell) -> dict[str, tuple[str, ...]]:
         "part": ("real", "imag"),
         "stage": ("before", "after"),
     }
-
-
-def overflow_json(overflow: list[Overflow]) -> str:
-    """Where samples overflowed, as an attribute can hold it."""
-    return json.dumps([{"sample": o.sample, "step": o.step, "gate": o.gate, "model": o.model} for o in overflow])
 
 
 def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str, Any]:

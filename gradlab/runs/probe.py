@@ -10,6 +10,7 @@ from ..arrays import Array, namespace, require_finite
 from ..cells import Cell
 from ..engine.forward import unroll
 from ..engine.trajectory import Overflow, Trajectory
+from .overflows import first_explained
 
 PROBE_STREAM = int.from_bytes(b"probe", "big")
 
@@ -20,7 +21,7 @@ def finite_trajectory(
     """The trajectory, cut for each sample before its first non-finite step, and where that was."""
     traj = unroll(cell, params, x, initial_state, lengths)
     _require_finite(traj, initial_state)
-    overflow = traj.overflow
+    overflow = first_explained(traj)
     if not overflow:
         return traj, overflow
     finite = traj.valid_steps

@@ -34,10 +34,12 @@ class Said(NamedTuple):
 def order(ds: xr.Dataset, by: str = SLOPE) -> list[int]:
     """The runs' places in a Dataset of `compare`, the largest first; those of which nothing is known last.
 
-    by: one of ORDERS.
+    by: one of ORDERS. Of slopes that read alike the one that keeps more to its end goes before.
     """
-    values = ds.slope.values if by == SLOPE else ds.log_left.sel(after=int(by)).values
-    return sorted(range(len(values)), key=lambda n: (np.isnan(values[n]), -np.nan_to_num(values[n], nan=0.0)))
+    values = _read(ds.slope.values) if by == SLOPE else ds.log_left.sel(after=int(by)).values
+    keys = np.stack([values, ds.log_factor.values if by == SLOPE else 0 * values], axis=1)
+    known = np.where(np.isnan(keys), -np.inf, keys).tolist()
+    return sorted(range(len(values)), key=lambda n: (np.isnan(values[n]), *(-key for key in known[n])))
 
 
 def ranking_rows(ds: xr.Dataset, by: str = SLOPE) -> list[dict[str, str]]:
@@ -51,7 +53,7 @@ def _row(run: xr.Dataset) -> dict[str, str]:
     return {
         "run": str(run.run.values),
         "verdict": str(run.verdict.values),
-        "per step back": _slope_text(float(run.slope), float(run.slope_stderr)),
+        "per step back": _slope_text(run),
         "theory": factor(float(run.theory_log_rate)),
         **left,
         "at its end": f"{end} ({int(run.span)})" if end else "",
@@ -71,11 +73,20 @@ def factor(log_rate: float) -> str:
     return "" if math.isnan(log_rate) else factor_text(log_rate)
 
 
-def _slope_text(slope: float, error: float) -> str:
-    """A factor per step with its standard error, where there is one."""
+def _slope_text(run: xr.Dataset) -> str:
+    """A factor per step with its standard error, where there is one, or in how many seeds it is exactly zero."""
+    slope, error, (zero, seeds) = float(run.slope), float(run.slope_stderr), _zeros(run)
+    if 0 < zero < seeds:
+        return f"{factor(slope)} in {zero} of {counted(seeds, 'seed')}"
     if not math.isfinite(error) or slope > 100:
         return factor(slope)
     return f"{factor(slope)} ± {math.exp(slope) * error:.1g}"
+
+
+def _zeros(run: xr.Dataset) -> tuple[int, int]:
+    """In how many seeds of one run exactly nothing is left somewhere, and how many there are."""
+    shares = run.log_input_share.transpose("lag", "seed").values
+    return int(np.isneginf(shares).any(axis=0).sum()), int((~np.isnan(shares)).any(axis=0).sum())
 
 
 def time_text(seconds: float) -> str:
@@ -120,8 +131,8 @@ def said(ds: xr.Dataset) -> Said | None:
         return None
     fading = [n for n in known if str(ds.verdict.values[n]) != "exploding"]
     by_end = "level" in ds.unit.values or (bool(fading) and _lost(ds, fading[0]))
-    for runs in (known, fading):  # of slopes that read alike the one that keeps more goes before
-        runs.sort(key=lambda n: (0.0 if by_end else -_read(ds.slope.values[n]), -float(ds.log_factor.values[n])))
+    for runs in (known, fading) if by_end else ():
+        runs.sort(key=lambda n: -float(ds.log_factor.values[n]))
     best = fading[0] if fading else known[-1]
     if ds.sizes["run"] == 1:
         headline = _alone(ds, best)
@@ -131,9 +142,9 @@ def said(ds: xr.Dataset) -> Said | None:
     return Said(_capital(headline), str(ds.verdict.values[best]), [_capital(text) for text in details])
 
 
-def _read(slope: float) -> float:
-    """A slope as it reads, to two digits."""
-    return round(float(slope), 2)
+def _read(slopes: np.ndarray) -> np.ndarray:
+    """Slopes as they read, to two digits."""
+    return np.round(slopes, 2)
 
 
 def _capital(text: str) -> str:
@@ -215,9 +226,11 @@ def _end(ds: xr.Dataset, n: int) -> str:
 
 
 def _others(ds: xr.Dataset, known: list[int], fading: list[int]) -> list[str]:
-    """Which explode, and of how many seeds all this is."""
+    """Which explode, which keep nothing in some seeds, and of how many seeds all this is."""
     exploding = [n for n in known if n not in fading] if fading else []
     details = [f"{_names(ds, exploding)} {'explodes' if len(exploding) == 1 else 'explode'}."] if exploding else []
+    zeros = {n: (zero, seeds) for n in known for zero, seeds in [_zeros(ds.isel(run=n))] if 0 < zero < seeds}
+    details += [f"{_name(ds, n)} keeps nothing in {zero} of {seeds} seeds." for n, (zero, seeds) in zeros.items()]
     seeds = (~np.isnan(ds.log_input_share)).any("lag").sum("seed").values
     even = seeds.min() == seeds.max()
     return [*details, *([f"{counted(int(seeds.max()), 'seed')} of each."] if even else [])]

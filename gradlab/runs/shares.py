@@ -49,11 +49,31 @@ def aligned(ds: xr.Dataset, logs: xr.DataArray) -> np.ndarray:
 
 
 def to_end(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(time, sample) with each sample's time of that number last, NaN before its first one."""
+    """(time, ..., sample) with each sample's time of that number last, NaN before its first one."""
     found = np.full_like(values, np.nan)
     for n, length in enumerate(lengths):
-        found[len(values) - 1 - length :, n] = values[: length + 1, n]
+        found[len(values) - 1 - length :, ..., n] = values[: length + 1, ..., n]
     return found
+
+
+def ended(ds: xr.Dataset) -> xr.Dataset:
+    """A run of one model with every sample's last step at the end, that of the longest; NaN before its first one."""
+    lengths = ds.valid_steps.values
+    most = int(lengths.max())
+    whole = ds.isel(time=slice(most + 1), step=slice(most), missing_dims="ignore")
+    moved = {
+        name: _moved(quantity, lengths - (along == "step"))
+        for along in ("time", "step")
+        for name, quantity in whole.data_vars.items()
+        if {along, "sample"} <= {*quantity.dims} and (lengths < most).any()
+    }
+    return whole.assign(moved | {"valid_steps": ("sample", np.full_like(lengths, most))})
+
+
+def _moved(quantity: xr.DataArray, lengths: np.ndarray) -> xr.DataArray:
+    along = "time" if "time" in quantity.dims else "step"
+    ordered = quantity.transpose(along, ..., "sample")
+    return ordered.copy(data=to_end(ordered.values, lengths)).transpose(*quantity.dims)
 
 
 def median(values: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ BACK = {"step": "back", "position": "back", "level": "down"}  # what is counted 
 LEAST = {"step": 10, "level": 3}  # of these for a verdict
 FACTOR = math.log(100)  # beyond this factor over the whole sequence the gradient vanishes or explodes
 REACH = math.log(0.01)
-ENTERS = math.log(4)  # what enters at the last step is said where it is that far from 1
+ENTERS = math.log(4)  # what the first and the last step do beside the rate is said where it is that far from 1
+PIECES = 2  # of a way that changes that a headline names, beyond the first
 ICONS = {"vanishing": "▼", "exploding": "▲", "carried": "■", "too short": "·", "overflow": "!"}
 HEADLINES = {
     "vanishing": "The gradient vanishes",
@@ -95,8 +96,10 @@ class Verdict:
         if self.word in ("too short", "overflow"):
             return f"{HEADLINES[self.word]}."
         first, *others = self.pieces or [{"log_rate": self.fitted_log_rate}]
-        then = f", from {others[0]['start']:.0f} on {factor_text(others[0]['log_rate'])}" if others else ""
-        return f"{HEADLINES[self.word]}: {factor_text(first['log_rate'])} per {self.unit} {BACK[self.unit]}{then}."
+        then = "".join(f", from {piece['start']:.0f} on {factor_text(piece['log_rate'])}" for piece in others[:PIECES])
+        more = ", and so on" if len(others) > PIECES else ""
+        rate = f"{factor_text(first['log_rate'])} per {self.unit} {BACK[self.unit]}"
+        return f"{HEADLINES[self.word]}: {rate}{then}{more}."
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *self.details, *([self.why] if self.why else [])])
@@ -107,15 +110,21 @@ def verdict(found: xr.Dataset | xr.DataTree) -> Verdict:
     if isinstance(found, xr.DataTree):
         return _of_network(found)
     require_curve(found, "verdict")
-    overflowed, unit = _overflow_text(found), "level" if unit_of(found) == "level" else "step"
-    alike, *own = _most(found)
-    lags = _median_curve(*own)
+    overflowed, unit = _overflow_text(found), _unit(found)
+    alike, lags = _representative(found)
     if len(lags) < 2 and overflowed:
         return Verdict("overflow", len(lags), 0.0, 0.0, 0.0, None, 0, overflowed)
     judged = _judge(lags, unit)
     counts = {word: len(samples) for word, samples in alike.items()}
-    reason = "" if len(lags) < 2 else why(found, judged.fitted_log_rate)
+    reason = "" if len(lags) < 2 else why(alike_of(found, alike), judged.fitted_log_rate, len(judged.pieces) > 1)
     return replace(judged, details=[*overflowed, *judged.details, *_others(counts)], why=reason, samples=counts)
+
+
+def alike_of(ds: xr.Dataset, alike: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """The samples of the largest of its groups alone; of several models, where groups go across them, all."""
+    own = next(iter(alike.values()), np.empty(0, int))
+    whole = ds.valid_steps.ndim != 1 or not 0 < len(own) < ds.valid_steps.size
+    return ds if whole else ds.isel(sample=own)
 
 
 def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
@@ -123,7 +132,7 @@ def groups(ds: xr.Dataset) -> dict[str, np.ndarray]:
 
     Those that are too short are last. Every sample is judged over its own length.
     """
-    return _groups(*_curves(ds), "level" if unit_of(ds) == "level" else "step")
+    return _groups(*_curves(ds), _unit(ds))
 
 
 def largest_group(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -133,21 +142,33 @@ def largest_group(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def _most(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     curves, lengths = _curves(ds)
-    alike = _groups(curves, lengths, "level" if unit_of(ds) == "level" else "step")
+    alike = _groups(curves, lengths, _unit(ds))
     own = next(iter(alike.values()), np.arange(len(lengths)))
     return alike, curves[:, own], lengths[own]
 
 
-def _median_curve(curves: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(lag,), up to the median length."""
-    return median(curves)[: int(np.median(lengths)) if lengths.size else 0]
+def _unit(ds: xr.Dataset) -> str:
+    """What lags of a Dataset count, as a verdict says it."""
+    return "level" if unit_of(ds) == "level" else "step"
+
+
+def _representative(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The groups, and a curve (lag,) for the largest: its median, or its middle one where the median is unlike them."""
+    alike, curves, lengths = _most(ds)
+    lags = median(curves)[: int(np.median(lengths)) if lengths.size else 0]
+    if not alike or word_of(_levels(course(lags)), len(lags), _unit(ds)) == next(iter(alike)):
+        return alike, lags
+    ends = curves[lengths - 1, np.arange(len(lengths))] / lengths
+    one = int(np.argsort(ends, kind="stable")[(len(ends) - 1) // 2])
+    return alike, curves[: lengths[one], one]
 
 
 def _curves(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """ln shares (lag, N) of every sample, lag 0 first, and how many lags each has."""
+    """ln shares (lag, N) of every sample, lag 0 first and NaN beyond its step 1, and how many lags each has."""
     logs = joint_log_norm(ds)
     lengths = np.broadcast_to(ds.valid_steps.values, logs.transpose("time", ...).shape[1:]).reshape(-1)
-    return aligned(ds, logs)[::-1], lengths
+    curves = aligned(ds, logs)[::-1]
+    return np.where(np.arange(len(curves))[:, None] < lengths, curves, np.nan), lengths
 
 
 def _groups(curves: np.ndarray, lengths: np.ndarray, unit: str) -> dict[str, np.ndarray]:
@@ -219,7 +240,7 @@ def _judge(lags: np.ndarray, unit: str = "step") -> Verdict:
 
 def log_rate_per_step(ds: xr.Dataset) -> float:
     """ln of the factor per step back as fitted, of the largest group of samples; NaN for less than two steps."""
-    lags = _median_curve(*largest_group(ds))
+    lags = _representative(ds)[1]
     if len(lags) < 2:
         return math.nan
     way = course(lags)
@@ -288,10 +309,12 @@ def _details(
 
 
 def _entered(way: Course | None, unit: str) -> list[str]:
-    """What the last step does beside the rate, where that is much."""
-    if way is None or abs(way.entry) < ENTERS:
+    """What the two ends of the way do beside the rate, where that is much."""
+    if way is None:
         return []
-    return [f"{power_text(way.entry).capitalize()} enters at the last {unit}, beside that rate."]
+    last = "step 1" if unit == "step" else "the lowest level"
+    ends = {f"enters at the last {unit}": way.entry, f"passes on to {last}": way.exit}
+    return [f"{power_text(log)} {what}, beside that rate." for what, log in ends.items() if abs(log) >= ENTERS]
 
 
 def _turns(lags: np.ndarray, way: Course, unit: str) -> list[str]:

@@ -8,16 +8,19 @@ from .gates import minimal_rnn_chi, zero_input_rate
 from .laws import chrono_memory, gaussian_growth, newman_exponents, newman_stderr, pascanu_bound
 from .nets import Prediction, predictions
 from .phases import MeanField, correlation_map, critical_line, mean_field, phase_map
+from .wall import ErrorWall, error_wall
 from .where import WHERE, Where
 
 __all__ = [
     "WHERE",
+    "ErrorWall",
     "MeanField",
     "Prediction",
     "Where",
     "chrono_memory",
     "correlation_map",
     "critical_line",
+    "error_wall",
     "gaussian_growth",
     "mean_field",
     "minimal_rnn_chi",

@@ -31,13 +31,14 @@ class Known:
     """What is known of a run: its word, and whatever else its construction tells.
 
     samples: word -> of how many samples it is the verdict alone, where they differ. entry: ln of what enters at the
-    last step. turn: the lag at which the rate changes.
+    last step. turns: the lags at which the rate changes. says: what the cause has to say.
     """
 
     word: str
     samples: Mapping[str, int] = field(default_factory=dict)
     entry: float | None = None
-    turn: int | None = None
+    turns: tuple[int, ...] = ()
+    says: str = ""
 
     def misses(self, found: Diagnosis) -> list[str]:
         """In words, whatever a diagnosis says otherwise."""
@@ -49,9 +50,8 @@ class Known:
         if self.entry is not None and abs(verdict.entry - self.entry) > NEAR_ENTRY:
             wrong.append(f"entry {round(verdict.entry, 2) + 0.0:.2f} for {self.entry:.2f}")
         turns = [piece["stop"] for piece in verdict.pieces[:-1]]
-        if self.turn is not None and not any(abs(turn - self.turn) <= NEAR_TURN for turn in turns):
-            wrong.append(f"turns at {turns or 'no lag'} for {self.turn}")
-        return wrong
+        wrong += [f"no turn at lag {lag}" for lag in self.turns if all(abs(turn - lag) > NEAR_TURN for turn in turns)]
+        return wrong if self.says in found.cause else [*wrong, f"does not say: {self.says}"]
 
 
 def _listed(counts: Mapping[str, int]) -> str:

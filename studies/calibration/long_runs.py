@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import gradlab
+from gradlab.cells import Activation
 
 from .cases import Case, Known
 from .truths import NOTHING, SLOPE_TENTH, word, word_with_ends
@@ -34,20 +35,21 @@ class Growth:
     state: np.ndarray | None
 
 
-def growth(case: Case) -> Growth:
-    """Of a small difference in forward passes of other noise."""
+def growth(case: Case, scale: float = 1.0) -> Growth:
+    """Of a small difference in forward passes of other noise of a standard deviation."""
     cell, params, _ = case.parts()
     rng = np.random.default_rng(2**20 + case.config.seed)
     state = np.zeros((len(cell.states), 2 * BATCH, cell.hidden_size))
     state[:, BATCH:] += rng.normal(size=(len(cell.states), BATCH, cell.hidden_size)) * APART
     logs: list[np.ndarray] = []
     for _ in range(0, WARMUP + LONG, CHUNK):
-        noise = np.tile(rng.normal(size=(CHUNK, BATCH, cell.input_size)), (1, 2, 1))
+        noise = np.tile(scale * rng.normal(size=(CHUNK, BATCH, cell.input_size)), (1, 2, 1))
         before = distance(state)
         state = gradlab.unroll(cell, params, noise, initial_state=state).states[-1]
-        if not distance(state).all():
-            return Growth(np.full(1, -NOTHING), -NOTHING, 0.0, state)
-        logs.append(np.log(distance(state) / before))
+        factor = distance(state) / before
+        if not factor.all():
+            return _met(case, logs, factor, state)
+        logs.append(np.log(factor))
         if np.abs(state).max() > BEYOND:
             return Growth(np.cumsum(np.mean(logs, axis=1)), float(np.mean(logs)) / CHUNK, 0.0, None)
         away = (state[:, BATCH:] - state[:, :BATCH]) * APART
@@ -58,6 +60,14 @@ def growth(case: Case) -> Growth:
     return Growth(np.cumsum(np.mean(logs, axis=1)), float(counted.mean()) / CHUNK, error / CHUNK, state)
 
 
+def _met(case: Case, logs: list[np.ndarray], now: np.ndarray, state: np.ndarray) -> Growth:
+    """The copies of some samples have met, and nothing is left of these: known where all others come near as well."""
+    rate = float(np.mean(np.concatenate([*logs, np.log(now[now > 0])]))) / CHUNK if logs or now.any() else -NOTHING
+    if word(rate, len(case.parts()[2])) != "vanishing":
+        raise ValueError(f"copies of {np.sum(now == 0)} samples meet at step {CHUNK * len(logs)}: the class is open")
+    return Growth(np.full(1, -NOTHING), -NOTHING, 0.0, state)
+
+
 def distance(state: np.ndarray) -> np.ndarray:
     """Between the two copies of each sample (B,)."""
     half = state.shape[1] // 2
@@ -66,21 +76,38 @@ def distance(state: np.ndarray) -> np.ndarray:
 
 def long_run(case: Case) -> Known:
     """From the exponent, wherever it lies within three of its errors."""
-    cell, _, x = case.parts()
+    cell = case.parts()[0]
     found = growth(case)
-    bounded, reach = found.state is not None, 3 * found.error
-    words = {word(found.log_rate + off, len(x), bounded) for off in (-reach, reach)}
-    if len(words) > 1:
-        raise ValueError(f"{found.log_rate:.4f} +- {found.error:.4f} leaves the class open")
-    known = words.pop()
-    if known == "vanishing" and bounded and cell.name == "elman" and cell.activation.name == "tanh":
-        return Known(_of_saturation(found.state))
+    known = _word(case, found)
+    plain = cell.name == "elman" and getattr(cell, "leak", 1) == 1 and cell.activation.name in SLOPE_TENTH
+    if known == "vanishing" and found.state is not None and plain:
+        return Known("saturated" if flat(cell.activation, found.state) >= 0.5 else known)
     return Known(known)
 
 
-def _of_saturation(state: np.ndarray | None) -> str:
-    flat = float((np.abs(np.asarray(state)[0]) > math.tanh(SLOPE_TENTH["tanh"])).mean())
-    return "saturated" if flat >= 0.5 else "vanishing"
+def _word(case: Case, found: Growth) -> str:
+    bounded, reach = found.state is not None, 3 * found.error
+    words = {word(found.log_rate + off, int(case.lengths[0]), bounded) for off in (-reach, reach)}
+    if len(words) > 1:
+        raise ValueError(f"{found.log_rate:.4f} +- {found.error:.4f} leaves the class open")
+    return words.pop()
+
+
+def by_loudness(case: Case) -> Known:
+    """Tanh nets whose samples get noise of one scale or another: the exponent under each; the louder are saturated."""
+    scales = [float(f"{x:.0e}") for x in case.parts()[2].std(axis=(0, 2))]
+    found = {scale: growth(case, scale) for scale in sorted(set(scales))}
+    words = [_word(case, found[scale]).replace("chaotic", "exploding") for scale in scales]
+    share = np.mean([flat(case.parts()[0].activation, np.asarray(found[scale].state)) for scale in scales])
+    if words.count("vanishing") <= len(words) / 2 or share < 0.6:
+        raise ValueError(f"{words}, {share:.2f} flat: choose more loud samples")
+    return Known("saturated", {name: words.count(name) for name in ("vanishing", "exploding")})
+
+
+def flat(phi: Activation, state: np.ndarray) -> float:
+    """Share of the units of an Elman net whose slope is below a tenth, by their values."""
+    middle, tenth = phi.value(np, np.array([0.0, SLOPE_TENTH[phi.name]]))
+    return float((np.abs(state[0] - middle) >= tenth - middle).mean())
 
 
 def from_the_start(case: Case) -> Known:

@@ -45,6 +45,7 @@ FIELDS = {  # as documented, with the defaults of the app's first screen
     "loss": "last",
     "clip": "off",
     "clip_threshold": "0.5x",
+    "truncate": "off",
     "dtype": "float64",
     "device": "cpu",
     "seed": 0,

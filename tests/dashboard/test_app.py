@@ -74,7 +74,7 @@ def test_a_page_is_one_package_and_its_name(tmp_path: Path, monkeypatch: pytest.
     current = [part.children for part in opened["navigation"] if "aria-current" in part.to_plotly_json()["props"]]
     assert current == ["Notes"] and shell.open_page("/")["navigation"][-1].href == "/notes"
     (nav,) = parts(shell.layout(), "Nav")
-    assert nav.to_plotly_json()["props"]["data-stays"] == "run equal seeds axes run from line"
+    assert nav.to_plotly_json()["props"]["data-stays"] == "chapter run equal seeds axes run from line"
     output = {"id": "said", "property": "children"}
     body = {"output": "said.children", "outputs": output, "changedPropIds": ["say.n_clicks"]}
     body["inputs"] = [{"id": "say", "property": "n_clicks", "value": 3}]
@@ -92,7 +92,7 @@ def test_a_callback_answers_over_http() -> None:
     app = create_app()
     client = app.server.test_client()
     output = next(
-        callback["output"] for callback in app._callback_list if f"{ids.EXPLORE.figure}.figure" in callback["output"]
+        callback["output"] for callback in app._callback_list if f".{ids.EXPLORE.figure}.figure" in callback["output"]
     )
     outputs = [dict(zip(("id", "property"), name.split("."), strict=True)) for name in output.strip(".").split("...")]
     inputs = [{"id": ids.EXPLORE.request, "property": "data", "value": data()}]

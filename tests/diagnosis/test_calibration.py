@@ -99,12 +99,13 @@ def test_what_the_labels_are_computed_from():
 def test_whatever_is_known_and_diagnosed_otherwise_is_a_miss():
     case = named("leaky relu x1.3: 20 grow, 12 fade")
     found = diagnose(case.run(), rerun=False)
-    wrong = Known("carried", {"carried": 32}, entry=3.0, turn=40).misses(found)
+    wrong = Known("carried", {"carried": 32}, entry=3.0, turns=(40,), says="nothing").misses(found)
     assert wrong == [
         "exploding for carried",
         "groups 20 exploding, 12 vanishing for 32 carried",
         "entry 0.00 for 3.00",
-        "turns at no lag for 40",
+        "no turn at lag 40",
+        "does not say: nothing",
     ]
 
 

@@ -9,7 +9,7 @@ from gradlab.cells import CELLS, make_cell
 from gradlab.diagnosis import Change
 from gradlab.diagnosis.changes import FRESH, HOLDS, Proposal, Remedy, is_clip, scales_multipliers
 from gradlab.errors import InputError
-from tests.diagnosis.test_draws import verdict_of
+from tests.diagnosis.test_draws_rules import verdict_of
 from tests.throwaway_cells import Memory
 
 

@@ -114,7 +114,7 @@ CAUSES = {
     "unstable": ({"activation": "identity", "gain": 1.5}, "it is unstable, not chaotic", "weights outweigh"),
     "chaos": ({"gain": 3.0}, "it is chaotic under this input", "a small difference doubles every 3"),
     "gates grow": ({"cell": "lstm", "gain": 8.0}, "Carry and gates together exceed 1", "chaotic"),
-    "nothing": ({"gain": 0.0}, "exactly zero", "No unit passes anything on"),
+    "nothing": ({"gain": 0.0}, "exactly zero", "Every path back meets"),
     "balance": ({"gain": 1.95}, "Slope and weights balance: 0.53 (slope) x 1.95 (weights) is about 1", ""),
     "saturated": ({"input_scale": 20.0}, "drive the units hard", "slope of tanh is only 0.1"),
 }

@@ -1,180 +1,267 @@
-"""Verdicts over draws of weights and input: their median and spread, which draws are made, and when no more are."""
+"""Remedies over draws of the weights: tuned on some, verified on others, and for the samples that the verdict is of."""
 
 import math
+from dataclasses import replace
+from itertools import filterfalse
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import gradlab
-from gradlab.diagnosis import Change
-from gradlab.diagnosis.changes import FRESH, HOLDS, Proposal, Remedy, most_carried
-from gradlab.diagnosis.draws import SECONDS, TUNING, Draws, Runs, affected, judged
-from gradlab.diagnosis.trials import tried_out
-from gradlab.runs.cost import work
-from gradlab.runs.verdicts import FACTOR, Verdict
-from tests.diagnosis.test_diagnosis import SMALL, synthetic
+from gradlab.diagnosis import Change, Remedy, diagnose, is_clip, rerunner
+from gradlab.diagnosis.changes import Proposal
+from gradlab.diagnosis.draws import TUNING, Draws, Runs, affected, judged
+from gradlab.diagnosis.edges import rounded
+from gradlab.diagnosis.trials import is_quick, tried_out
+from gradlab.runs.verdicts import verdict
+from tests.diagnosis.test_diagnosis import LSTM_FILE, SMALL, own_network
+from tests.runs.test_verdicts import factor, synthetic
 
-CHANGE = Change("a", {"gain": 2.0})
-
-
-def verdict_of(log_rate, word="carried", steps=20, samples=None):
-    return Verdict(word, steps, None, None, log_rate, None, 0, samples={word: 4} if samples is None else samples)
+CARRIED, LOST = synthetic(factor(0.0)), synthetic(factor(-9.0))
+NOTHING = "No single change was found that carries the gradient reliably."
 
 
-def draws_of(words, seeds=range(0), fresh=range(0)):
-    """Draws whose run of seed n is carried where words[n] is true; seeds that were run, this draw's as None."""
-    ran = []
+def curves(*ends, overflow=()):
+    """A Dataset whose gradient ends at these powers of e, one for each sample."""
+    return synthetic(np.stack([factor(end) for end in ends], axis=-1), overflow=overflow)
+
+
+def overflow_of(sample):
+    return {"sample": sample, "step": 9, "gate": "g", "model": []}
+
+
+def draws(good):
+    """Runs that are carried where `good(label, seed)`; the seed of this draw is 0."""
 
     def rerun(change):
-        seed = change.fields.get("seed")
-        ran.append(seed)
-        right = words if seed is None or isinstance(words, bool) else words[seed]
-        return synthetic(np.linspace(0.0 if right else -60.0, 0.0, 21))
+        return CARRIED if good(change.label, change.fields.get("seed", 0)) else LOST
 
-    return Draws(rerun, np.arange(4), seeds, fresh, lambda change: None), ran
+    return Draws(rerun, np.arange(1), range(1, 5), range(5, 13), lambda change: None)
 
 
-# runs
+def offered(good, *labels):
+    """The remedies of proposals of these names."""
+    return list(tried_out((Proposal(Change(label), "", 0.0) for label in labels), draws(good), too_short=False))
 
 
-def test_the_rate_of_several_draws_is_their_median_and_their_spread_one_over_those_that_left_something():
-    runs = Runs([verdict_of(rate) for rate in (-0.3, 0.1, 0.5, None)])
-    assert runs.log_rate == pytest.approx(-0.1)
-    assert runs.spread == pytest.approx(np.std([-0.3, 0.1, 0.5], ddof=1))
-    assert Runs([verdict_of(0.2)]).spread == 0.0 and Runs([verdict_of(0.2), verdict_of(None)]).spread == 0.0
-    assert Runs([verdict_of(0.2), verdict_of(0.4)]).spread == pytest.approx(0.1 * math.sqrt(2))
+# which draws, and how many
 
 
-@pytest.mark.parametrize(("steps", "infinite"), [(0, True), (1, True), (2, False)])
-def test_a_run_that_left_nothing_to_measure_counts_as_infinite(steps, infinite):
-    assert (Runs([verdict_of(0.3, steps=steps)]).log_rate == math.inf) == infinite
-
-
-@pytest.mark.parametrize(("held", "most"), [(0, False), (1, False), (2, False), (3, True), (4, True)])
-def test_most_draws_are_more_than_half_of_them(held, most):
-    verdicts = [verdict_of(0.0)] * held + [verdict_of(-1.0, "vanishing")] * (4 - held)
-    assert Runs(verdicts).carried == most
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_remedy_is_never_verified_on_a_draw_that_it_was_tuned_on(seed):
+    config, seen = gradlab.RunConfig(**SMALL, seed=seed), []
+    diagnose(gradlab.analyze(config), on_try=seen.append)
+    by_label = {}
+    for change in seen:
+        by_label.setdefault(change.label, []).append(change.fields.get("seed", seed))
+    tuned, fresh = range(seed, seed + 1 + TUNING), range(seed + 1 + TUNING, seed + 1 + TUNING + 8)
+    assert all(set(seeds) <= {*tuned, *fresh} for seeds in by_label.values())
+    rounded_gains = [seeds for label, seeds in by_label.items() if label.startswith("Gain") and set(seeds) & {*fresh}]
+    assert rounded_gains == [[seed, *fresh]], "the rounded number, in this draw and in fresh ones"
 
 
 @pytest.mark.parametrize(
-    ("word", "samples", "most"),
-    [
-        ("carried", {"carried": 3, "vanishing": 2}, True),
-        ("carried", {"carried": 2, "vanishing": 2}, False),
-        ("carried", {"vanishing": 1}, False),
-        ("vanishing", {"carried": 3}, False),
-    ],
+    ("bad", "held", "made"),
+    [((), 8, 8), ((5, 12), 6, 8), ((5, 6, 7), 0, 3), ((5, 9, 12), 5, 8), ((5, 8, 11), 4, 7), (range(5, 13), 0, 3)],
+    ids=str,
 )
-def test_most_samples_are_more_than_half_of_them(word, samples, most):
-    assert most_carried(verdict_of(0.0, word, samples=samples)) == most
+def test_the_third_failure_ends_it(bad, held, made):
+    assert draws(lambda label, seed: seed not in bad).held(Change("a")) == (held, made)
 
 
-# which draws
+def test_a_fresh_draw_has_other_weights_and_another_input():
+    """What the library runs for the seed, and nothing less."""
+    config = gradlab.RunConfig(**SMALL)
+    ds = gradlab.analyze(config)
+    remedy = diagnose(ds).remedies[0]
+    own, runs = affected(ds), [gradlab.analyze(remedy.change.apply(config.replace(seed=s))) for s in range(5, 13)]
+    words = [verdict(run.isel(sample=own)) for run in runs]
+    assert remedy.held == sum(2 * found.samples.get("carried", 0) > len(own) for found in words)
+    assert remedy.draws == 8
 
 
-@pytest.mark.parametrize("steps", [20, 4000, 400_000])
-def test_the_draws_of_a_configuration(steps):
-    """Up to four that correct, fewer of what takes longer but one; then eight fresh ones, never the run's own."""
-    config, ds = gradlab.RunConfig(**SMALL | {"seed": 7, "steps": steps}), synthetic(np.linspace(0.0, 1.0, 21))
-    draws = Draws.of(ds, config, None, None)
-    count = min(TUNING, max(1, int(SECONDS / work(config))))
-    assert draws.seeds == range(8, 8 + count) and draws.fresh == range(8 + TUNING, 8 + TUNING + FRESH)
-    assert {20: count == TUNING, 400_000: count == 1}.get(steps, True)
-    for given in (None, config.replace(weights="a.safetensors")):
-        draws = Draws.of(ds, given, None, None)
-        assert not draws.seeds and not draws.fresh
-
-
-def test_a_change_is_run_in_this_draw_and_with_other_seeds():
-    draws, ran = draws_of({8: True, 9: False}, range(8, 10))
-    found = draws.tuning(CHANGE)
-    assert ran == [None, 8, 9] and [v.word for v in found.verdicts] == ["carried", "carried", "vanishing"]
+def test_a_tuned_rate_is_the_median_over_draws():
+    found = verdict(CARRIED)
+    runs = Runs([replace(found, fitted_log_rate=rate) for rate in (0.3, -0.1, None, 0.1, 0.2)])
+    assert runs.log_rate == 0.1 and runs.spread == pytest.approx(np.std([0.3, -0.1, 0.1, 0.2], ddof=1))
+    assert Runs([found]).spread == 0.0
+    assert Runs([replace(found, steps=1)]).log_rate == math.inf
+    assert not Runs([found, verdict(LOST)]).carried and Runs([found, verdict(LOST), found]).carried
 
 
 @pytest.mark.parametrize(
-    ("carried", "held", "made"),
-    [
-        ([True] * 8, 8, 8),
-        ([False] * 8, 0, FRESH - HOLDS + 1),
-        ([True, True, False, True, False, True, True, True], 6, 8),
-        ([True, False, True, False, True, False, True, True], 3, 6),
-        ([True] * 5 + [False] * 3, 5, 8),
-    ],
+    ("fields", "others"),
+    [({}, 4), ({"cell": "lstm"}, 4), ({"cell": "lstm", "steps": 300}, 3), ({"hidden_size": 1000}, 1)],
+    ids=str,
 )
-def test_no_more_draws_are_made_once_too_many_have_failed(carried, held, made):
-    draws, ran = draws_of(dict(enumerate(carried)), fresh=range(8))
-    assert draws.held(CHANGE) == (held, made) and ran == list(range(made))
+def test_what_takes_longer_is_tuned_on_fewer_draws(fields, others):
+    config = gradlab.RunConfig(**fields)
+    made = Draws.of(gradlab.analyze(**SMALL), config, pytest.fail, pytest.fail)
+    assert (made.seeds, made.fresh) == (range(1, 1 + others), range(5, 13))
 
 
-def test_without_fresh_draws_none_is_made():
-    assert draws_of(True)[0].held(CHANGE) == (0, 0)
+def test_a_run_of_wide_weights_is_large():
+    ds = gradlab.analyze(**SMALL, cell="lstm")
+    sizes = {"step": 1000, "sample": 1, "unit": 1000, "gate": 4}
+
+    class Sized:
+        def __init__(self, **more):
+            self.sizes = sizes | more
+
+    assert is_quick(ds) and is_quick(Sized(gate=1)) and not is_quick(Sized())
 
 
-def test_each_run_is_announced():
-    told = []
-    draws = Draws(lambda change: synthetic(np.zeros(21)), np.arange(4), range(3, 5), range(0), told.append)
-    draws.tuning(CHANGE)
-    assert [change.fields.get("seed") for change in told] == [None, 3, 4] and told[0] is CHANGE
+# what is offered
 
 
-def test_a_verdict_is_of_the_samples_that_overflowed_or_that_the_first_one_was_about():
-    ds = synthetic(np.linspace(-60.0, 0.0, 21)[:, None] + np.zeros(4))
-    samples = ds.sizes["sample"]
-    assert affected(ds).tolist() == list(range(samples))
-    ds = ds.assign_attrs(overflow=[{"sample": 1, "step": 3, "gate": "g"}])
-    assert judged(ds, np.array([1])).word == "overflow"
-    assert judged(ds, np.array([0])).word == "vanishing"
-    assert judged(ds, np.array([0, samples, samples + 3])).word == "vanishing"
-    assert sum(judged(ds, np.array([0, 2])).samples.values()) == 2
+def test_one_that_holds_in_six_of_eight_is_offered_with_its_count():
+    (found,) = offered(lambda label, seed: seed not in (5, 6), "a")
+    assert (found.held, found.draws, found.holds, found.carries(100)) == (6, 8, True, True)
+    assert found.text == "a: x1.00 per step back predicted, x1.00 when run: carried in 6 of 8 fresh draws"
 
 
-def test_nothing_is_affected_where_there_are_no_samples():
-    assert affected(synthetic(np.zeros((21, 0)))).tolist() == []
+def test_one_that_depends_on_the_draw_says_so_and_is_offered_only_where_none_holds():
+    bad = (5, 9, 12)
+    (found,) = offered(lambda label, seed: seed not in bad, "a")
+    assert not found.holds and not found.carries(100)
+    assert found.text.endswith("when run: carried in 5 of 8 fresh draws: depends on the draw")
+    beside = offered(lambda label, seed: label == "b" or seed not in bad, "a", "b", "c")
+    assert [remedy.change.label for remedy in beside] == ["b"]
 
 
-# remedies
+def test_the_best_of_those_that_depend_on_the_draw_and_none_that_fails_more_often_than_not():
+    good = {"a": (8, 9, 10), "b": (5, 6, 7, 8), "c": (5, 6, 7)}  # after three failures: 0 of 3, 4 of 7, 3 of 6
+    found = offered(lambda label, seed: seed < 5 or seed in good[label], *good)
+    assert [(remedy.change.label, remedy.held, remedy.draws) for remedy in found] == [("b", 4, 7)]
+    assert offered(lambda label, seed: seed < 5 or seed in (6, 8), "a") == [], "2 of 5"
+
+
+def test_one_that_fails_in_this_draw_does_not_hold():
+    (found,) = offered(lambda label, seed: seed > 0, "a")
+    assert (found.held, found.draws, found.holds) == (8, 8, False)
+    assert found.text.endswith("8 of 8 fresh draws: depends on the draw")
+
+
+def test_a_diagnosis_with_one_that_depends_on_the_draw_says_that_nothing_carries_reliably():
+    good = draws(lambda label, seed: label.startswith("Gain") and seed not in (5, 9, 12)).rerun
+    found = diagnose(gradlab.analyze(**SMALL, gain=6.0), good)
+    gain, clip = found.remedies
+    assert "depends on the draw" in gain.text and clip.text.endswith("a safety measure for training")
+    assert found.nothing_carries and str(found).index(NOTHING) < str(found).index(gain.text) < str(found).index(
+        clip.text
+    )
+
+
+def test_clipping_and_more_steps_need_no_draws():
+    clip = Proposal(Change("Clip", {"clip": "norm"}), "", 0.5)
+    (found,) = tried_out(iter([clip]), draws(lambda label, seed: False), too_short=False)
+    assert (found.draws, found.text) == (0, "Clip: a safety measure for training")
+    (more,) = tried_out(iter([Proposal(Change("a"), "", 0.0)]), draws(lambda label, seed: False), too_short=True)
+    assert (more.draws, more.verified.word) == (0, "vanishing")
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", pytest.param("tanh", marks=pytest.mark.slow)])
+def test_what_is_offered_as_holding_holds_on_seeds_that_nothing_saw(activation):
+    """The gain of one draw of a relu net or of a sigmoid's does not."""
+    config = gradlab.RunConfig(hidden_size=16, batch_size=2, steps=60, activation=activation)
+    for remedy in filterfalse(is_clip, diagnose(gradlab.analyze(config)).remedies):
+        runs = [verdict(rerunner(config.replace(seed=seed))(remedy.change)) for seed in range(200, 210)]
+        assert remedy.holds and sum(found.word == "carried" for found in runs) >= 7, remedy.text
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_forget_gate_is_opened_to_where_it_holds_from_every_draw(seed):
+    """Where the sum of carry and gates, of which one run measures the shares, knows no bias after a miss."""
+    remedy = diagnose(gradlab.analyze(cell="gru", batch_size=2, seed=seed)).remedies[0]
+    assert remedy.change.fields["forget_bias"] > 3 and remedy.held == 8
+
+
+# round numbers
+
+
+@pytest.mark.parametrize(("error", "number"), [(0.0, 1.93), (0.01, 1.93), (0.02, 1.9), (0.05, 2.0)])
+def test_a_number_is_as_round_as_its_rate_may_be_off(error, number):
+    assert rounded(1.934, math.log, error) == number
+    assert rounded(1.934) == 1.93
+
+
+def test_the_number_of_the_label_is_the_one_that_is_run():
+    config = gradlab.RunConfig(**SMALL)
+    remedy = diagnose(gradlab.analyze(config)).remedies[0]
+    gain = remedy.change.fields["gain"]
+    assert remedy.change.label == f"Gain {gain:g}" and len(f"{gain:g}") <= 3
+    assert remedy.verified == replace(verdict(gradlab.analyze(config.replace(gain=gain))), why="")
+
+
+def test_where_draws_are_alike_the_number_has_three_digits_and_else_fewer():
+    """A gate at rest that alone decides is alike in all draws; random weights have an edge each."""
+    tiny = {"hidden_size": 8, "batch_size": 2, "steps": 30}
+    alike = gradlab.analyze(**tiny, cell="minimal_rnn", input_scale=0.0)
+    assert len(f"{diagnose(alike).remedies[0].change.fields['forget_bias']:g}") == 4
+    assert diagnose(gradlab.analyze(batch_size=8)).remedies[0].change.label == "Gain 1.9"
+
+
+# given weights
+
+
+def test_given_weights_are_not_drawn_and_the_text_says_with_these():
+    config = gradlab.RunConfig(**SMALL, weights=str(LSTM_FILE))
+    seen = []
+    found = diagnose(gradlab.analyze(config), on_try=seen.append)
+    assert seen and not any("seed" in change.fields for change in seen)
+    assert found.remedies and all(" when run with these weights: carried" in r.text for r in found.remedies)
+    assert "fresh draws" not in str(found) and all((r.held, r.draws) == (0, 0) for r in found.remedies)
+    cell, params, x = own_network(gain=4.0)
+
+    def rerun(change):
+        return gradlab.analyze(cell=cell, params=change.apply_weights(cell, params), x=x, **change.fields)
+
+    own = diagnose(rerun(Change("as it is")), rerun).remedies
+    assert "when run with these weights: carried" in own[0].text
+
+
+# samples
 
 
 @pytest.mark.parametrize(
-    ("held", "draws", "holds"), [(0, 0, True), (HOLDS, FRESH, True), (HOLDS - 1, FRESH, False), (FRESH, FRESH, True)]
+    ("lost", "holds"), [((), True), ((0,), True), ((0, 1), False), ((3,), True), ((0, 1, 2), False)]
 )
-def test_a_remedy_holds_where_it_carries_here_and_in_enough_draws(held, draws, holds):
-    assert Remedy(CHANGE, "", 0.0, verdict_of(0.0), 0, held, draws).holds == holds
-    assert not Remedy(CHANGE, "", 0.0, verdict_of(-1.0, "vanishing"), 0, held, draws).holds
-    assert not Remedy(CHANGE, "", 0.0, None, 0, held, draws).holds
-    assert Remedy(CHANGE, "", 0.0, verdict_of(0.0), 0, held, draws).carries(10) == holds
+def test_most_samples_of_the_group_have_to_be_carried(lost, holds):
+    """Three samples vanish and one is carried: a change that loses one of the three passes, one that loses two not."""
+    own = affected(curves(-9.0, -9.0, -9.0, 0.0))
+    after = curves(*[-9.0 if sample in lost else 0.0 for sample in range(4)])
+    assert own.tolist() == [0, 1, 2]
+    assert Remedy(Change("a"), "", 0.0, judged(after, own)).holds == holds
 
 
-@pytest.mark.parametrize(("steps", "last"), [(0, 1), (1, 1), (2, 1), (11, 10)])
-def test_a_remedy_that_is_not_run_carries_as_predicted(steps, last):
-    for share, carried in ((0.999, True), (1.001, False)):
-        for sign in (1, -1):
-            assert Remedy(CHANGE, "", sign * share * FACTOR / last).carries(steps) == carried
+def test_a_change_that_changes_nothing_helps_no_group():
+    """Two samples vanish, one explodes, one is carried, and those that are carried are not those of the verdict."""
+    ds = gradlab.analyze(**SMALL | {"hidden_size": 4})
+    bent = xr.DataArray(np.stack([factor(end, 40) for end in (-9.0, -9.0, 9.0, 0.0)], -1), dims=("time", "sample"))
+    mixed = ds.assign(log_grad_norm=ds.log_grad_norm * 0 + bent)
+    assert diagnose(mixed, lambda change: mixed).remedies == []
 
 
-def proposals(*log_rates):
-    return iter([Proposal(Change(f"{n}", {"gain": 1.0 + n}), "", rate) for n, rate in enumerate(log_rates)])
+def test_no_more_than_a_plurality_of_the_group_is_not_most():
+    found = judged(curves(0.0, 0.0, -9.0, 9.0, 9.5), np.arange(4))
+    assert found.word == "carried" and found.samples == {"carried": 2, "vanishing": 1, "exploding": 1}
+    assert not Remedy(Change("a"), "", 0.0, found).holds
 
 
-def test_what_is_not_carried_when_run_is_left_out_and_of_doubtful_ones_the_best_comes_alone():
-    for held, doubtful in ((8, False), (5, True), (4, True), (3, True), (2, False)):
-        order = [True] * held + [False] * (8 - held)
-        draws, _ = draws_of(dict(enumerate(order)), fresh=range(8))
-        words = list(tried_out(proposals(0.0, 0.0), draws, too_short=False))
-        if held >= HOLDS:
-            assert [one.change.label for one in words] == ["0", "1"] and all(one.holds for one in words)
-        else:
-            assert [(one.change.label, one.holds) for one in words] == ([("0", False)] if doubtful else [])
+@pytest.mark.parametrize(("sample", "word"), [(0, "overflow"), (2, "overflow"), (3, "carried")])
+def test_an_overflow_of_the_group_is_a_failure(sample, word):
+    after = curves(0.0, 0.0, 0.0, 0.0, overflow=[overflow_of(sample)])
+    found = judged(after, np.arange(3))
+    assert found.word == word and Remedy(Change("a"), "", 0.0, found).holds == (word == "carried")
 
 
-def test_without_anything_that_runs_them_remedies_come_as_predicted():
-    found = list(tried_out(proposals(0.5, -0.5), None, too_short=False))
-    assert [one.predicted_log_rate for one in found] == [0.5, -0.5] and not any(one.verified for one in found)
+def test_a_remedy_is_also_for_samples_that_overflowed():
+    assert affected(curves(-9.0, -9.0, -9.0, 0.0, 0.0, overflow=[overflow_of(3)])).tolist() == [0, 1, 2, 3]
 
 
-def test_more_steps_and_clipping_are_run_once_and_come_whatever_that_shows():
-    draws, ran = draws_of(False, range(3), range(8))
-    found = list(tried_out(proposals(0.0), draws, too_short=True))
-    assert [one.verified.word for one in found] == ["vanishing"] and ran == [None]
-    clip = Proposal(Change("clip", {"clip": "norm"}), "", 0.5)
-    assert len(list(tried_out(iter([clip]), draws, too_short=False))) == 1 and ran == [None, None]
+def test_what_overflows_at_once_is_not_just_too_short():
+    """Its remedies are as for any overflow: those that do not carry are left out."""
+    found = diagnose(gradlab.analyze(**SMALL, activation="relu", gain=1e300))
+    assert found.word == "overflow" and found.verdict.word == "too short"
+    assert found.remedies and all(remedy.holds for remedy in found.remedies)

@@ -84,7 +84,7 @@ def test_without_rerun_remedies_are_marked_as_predicted():
 
 
 FIXED = [{}, {"gain": 3.0}, {"cell": "lstm"}, {"cell": "gru"}, {"activation": "relu"}, {"input_scale": 20.0}]
-FIXED += [{"activation": "relu", "gain": 1e30}, {"leak": 0.2}, {"cell": "minimal_rnn"}, {"cell": "lstm", "gain": 8.0}]
+FIXED += [{"activation": "relu", "gain": 1e30}, {"leak": 0.2}, {"cell": "minimal_rnn"}, {"cell": "gru", "gain": 8.0}]
 
 
 @pytest.mark.parametrize("fields", FIXED, ids=str)
@@ -268,9 +268,8 @@ def test_the_weights_of_a_diagonal_cell_are_what_is_scaled(gain, given):
     found = diagnose(rerun(Change("as it is")), rerun) if given else diagnose(gradlab.analyze(config))
     (remedy,) = (r for r in found.remedies if "x" in r.change.label or "Gain" in r.change.label)
     assert remedy.verified.word == "carried"
-    assert (
-        abs(remedy.verified.fitted_log_rate if given else remedy.predicted_log_rate) < 0.01
-    )  # else a median over draws
+    log_rate = remedy.verified.fitted_log_rate if given else remedy.predicted_log_rate  # the latter of several draws
+    assert abs(log_rate) < 0.01
     assert (remedy.change.transform is None) != given
 
 

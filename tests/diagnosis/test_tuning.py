@@ -9,7 +9,7 @@ from gradlab.diagnosis import Change
 from gradlab.diagnosis.changes import Proposal
 from gradlab.diagnosis.draws import Runs
 from gradlab.diagnosis.trials import NEAR, ROUNDING, TRIES, _tuned, _verified
-from tests.diagnosis.test_draws import verdict_of
+from tests.diagnosis.test_draws_rules import verdict_of
 
 STEPS = 21
 

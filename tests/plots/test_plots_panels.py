@@ -118,7 +118,8 @@ def test_units_are_on_the_fixed_scale(runs):
     assert (heat.zmin, heat.zmax) == (-12, 12)
     assert [list(stop) for stop in heat.colorscale] == plots.colour_scale("dark")
     assert heat.colorbar.ticktext == ("≤10<sup>−12</sup>", "1", "≥10<sup>12</sup>")
-    assert "1: average at the last step" in words_of(plots.unit_map(runs["exploding"]))
+    said = words_of(plots.unit_map(runs["exploding"]))
+    assert f"rms over all {runs['exploding'].sizes['sample']} samples, by mean gradient" in said
 
 
 def test_units_are_sorted_by_gradient_or_index():

@@ -335,7 +335,10 @@ def test_a_config_and_fields_together():
     [
         ({"params": None}, "needs params= and x=, and no RunConfig"),
         ({"x": None}, "needs params= and x="),
-        ({"steps": 3}, "with a cell of your own, steps does not apply; give loss, clip, clip_threshold, seed"),
+        (
+            {"steps": 3},
+            "with a cell of your own, steps does not apply; give loss, clip, clip_threshold, truncate, seed",
+        ),
         ({"gain": 3.0, "forget_bias": 1.0}, "forget_bias, gain does not apply"),
         ({"loss": "evry"}, "loss: unknown loss 'evry'. Did you mean 'every'"),
         ({"dL_dh": np.zeros((23, 5, 6))}, r"dL_dh: expected shape \(24, 5, 6\), got \(23, 5, 6\)"),

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..cases import add, add_net
 from ..long_runs import from_the_start
-from ..truths import at_most, clipped, exactly, grows_beyond, input_beyond, linear
+from ..truths import at_most, cannot_tell, clipped, exactly, grows_beyond, input_beyond, linear
 from .nets import Make, chain, elman, groups, levels, positive, triangle, turned
 
 LINEAR: dict[str, Any] = {"activation": "identity"}
@@ -96,6 +96,19 @@ for name, w, steps in (
     add_net(
         KIND, f"{name}, T = {steps}, own input", POWERS, linear, elman(w, "identity", levels((steps, 1.0), noise=1.0))
     )
+
+KIND = "too few steps to tell"
+for phi, w, steps in (
+    ("tanh", chain(4, 0.8, 9.0), 16),
+    ("tanh", turned(chain(4, 0.8, 8.0), 15), 18),
+    ("softsign", chain(5, 0.7, 6.0), 14),
+    ("tanh", triangle(10, 0.8, 6.0, 14), 24),
+    ("erf", chain(3, 1.4, 2.0), 30),
+    ("sin", turned(triangle(6, 1.5, 1.0, 3), 3), 25),
+):
+    x = levels((steps, 0.0), noise=1.0)
+    net = elman(w, phi, x, read=0.0)
+    add_net(KIND, f"{phi} at rest, H = {len(w)}, T = {steps}", POWERS, cannot_tell, net)
 
 KIND = "non-normal, tanh"
 

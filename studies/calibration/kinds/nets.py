@@ -87,3 +87,14 @@ def turned(w: np.ndarray, seed: int) -> np.ndarray:
     """The same in other coordinates, turned at random."""
     q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=w.shape))
     return q @ w @ q.T
+
+
+def drawn(gain: float, size: int, steps: int) -> Make:
+    """Random tanh nets under noise of one's own."""
+
+    def network() -> Given:
+        cell = gradlab.make_cell("elman", input_size=3, hidden_size=size)
+        x = np.random.default_rng(size).normal(size=(steps, 8, 3))
+        return Given(cell, cell.init(size, gain=gain), x)
+
+    return network

@@ -4,8 +4,9 @@ from typing import Any
 
 from gradlab.cells import CELLS
 
-from ..cases import add
+from ..cases import add, add_net
 from ..long_runs import from_the_start, long_run
+from .nets import drawn
 
 LONG_RUN = "long run"
 SMALL: dict[str, Any] = {"hidden_size": 24, "batch_size": 8}
@@ -41,6 +42,10 @@ for seed, init in enumerate(("uniform", "glorot_uniform", "he", "sparse"), 11):
     add(KIND, f"tanh, {init} x6, H = 24", LONG_RUN, long_run, **own)
 add(KIND, "tanh x3, H = 200", LONG_RUN, long_run, gain=3.0, hidden_size=200, batch_size=4, seed=31)
 add(KIND, "sigmoid x30", LONG_RUN, long_run, activation="sigmoid", gain=30.0, seed=32)
+
+KIND = "chaotic, own input"
+for gain, size, steps in ((3.0, 64, 300), (4.0, 30, 200), (2.6, 100, 400), (6.0, 16, 300), (5.0, 48, 150)):
+    add_net(KIND, f"tanh x{gain}, H = {size}, T = {steps}", LONG_RUN, long_run, drawn(gain, size, steps), seed=size)
 
 KIND = "near the edge"
 for name, gain, size, steps, seed in (

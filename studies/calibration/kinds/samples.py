@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from ..cases import add_net
+import gradlab
+
+from ..cases import Given, add_net
+from ..long_runs import by_loudness
 from ..truths import diagonal, input_gates
-from .nets import elman, gated, groups
+from .nets import Make, elman, gated, groups
 
 LOOP = "plain loop"
 ON, OFF = 1e-6, -1e6  # inputs under which the units of the nets below stay on, and off
@@ -23,6 +26,32 @@ for name, (keep, fade) in (("min_gru", (20, 12)), ("gru", (5, 11)), ("janet", (2
     add_net(KIND, f"{name}: {keep} keep, {fade} fade", LOOP, input_gates, gated(name, x, 10, see=1.0))
 x = np.concatenate([groups(100, (9, ON)), groups(100, (5, -1.0)), groups(100, (3, 0.0))], axis=1)
 add_net(KIND, "leaky relu x1.2: three inputs", LOOP, diagonal, elman(1.2 * np.eye(6), "leaky_relu", x))
+
+KIND = "mixed batch, tanh"
+
+
+def two_scales(gain: float, size: int, quiet: int, loud: int, seed: int) -> Make:
+    """Random tanh nets, some of whose samples get faint noise and the others so loud a one that they saturate."""
+
+    def network() -> Given:
+        cell = gradlab.make_cell("elman", input_size=4, hidden_size=size)
+        scale = np.repeat([0.1, 10.0], [quiet, loud])[:, None]
+        x = np.random.default_rng(seed).normal(size=(100, quiet + loud, 4)) * scale
+        return Given(cell, cell.init(seed, gain=gain), x)
+
+    return network
+
+
+for gain, size, quiet, loud in (
+    (3.0, 64, 6, 26),
+    (2.5, 40, 4, 12),
+    (4.0, 100, 3, 10),
+    (3.5, 20, 2, 9),
+    (2.8, 128, 2, 8),
+):
+    net = two_scales(gain, size, quiet, loud, size)
+    title = f"tanh x{gain}, H = {size}: {quiet} grow, {loud} saturate"
+    add_net(KIND, title, "long run", by_loudness, net, seed=size)
 
 KIND = "exactly zero in some"
 for (alive, dead), gain, steps in (

@@ -73,6 +73,14 @@ for (n, first), (m, then), gain, leak in (
 for n, m, gain in ((40, 40, 1.3), (70, 50, 1.0)):
     net = elman(gain * np.eye(9), "leaky_relu", levels((n, ON), (m, OFF)))
     add_net(KIND, f"leaky relu x{gain}: {n} steps on, {m} off", LOOP, turning(diagonal, m), net)
+for (n, first), (m, then), (k, last) in (
+    ((40, ON), (40, OFF), (40, ON)),
+    ((30, OFF), (60, ON), (50, OFF)),
+    ((60, OFF), (30, ON), (60, OFF)),
+):
+    net = elman(2.0 * np.eye(8), "relu", levels((n, first), (m, then), (k, last)), leak=0.2)
+    title = f"relu x2, leak 0.2: {n}, {m} and {k} steps, {'on, off, on' if first > 0 else 'off, on, off'}"
+    add_net(KIND, title, LOOP, turning(diagonal, k, k + m), net)
 
 KIND = "cycles"
 for phi, weight, steps, bias in (

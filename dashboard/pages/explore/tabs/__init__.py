@@ -7,6 +7,7 @@ import xarray as xr
 from dash import Dash, Input, Output
 
 from gradlab.errors import InputError
+from gradlab.runs.group import all_samples
 
 from .... import ids
 from ....components import Component, message
@@ -15,6 +16,11 @@ from ..request import Request, Run, finished
 from . import chaos, clipping, data, frame, travel, weights, why
 
 TABS = {"why": why, "weights": weights, "travel": travel, "chaos": chaos, "clipping": clipping, "data": data}
+OF_ALL = {  # where a tab shows what was recorded over samples, which a group of them does not have for itself
+    "why": "Values and saturation of the gates are of",
+    "clipping": "The gradient of the weights is of",
+    "data": "What is recorded over samples, such as gates and units, is of",
+}
 OF_LAYERS = ("why", "weights")  # of a network
 
 
@@ -25,7 +31,8 @@ def content(tab: str, request: Request) -> list[Component]:
     if reason := unavailable(tab, run):
         return [message(reason)]
     try:
-        return frame.content(TABS[tab].WORK, run) if hasattr(TABS[tab], "WORK") else TABS[tab].content(run)
+        filled = frame.content(TABS[tab].WORK, run) if hasattr(TABS[tab], "WORK") else TABS[tab].content(run)
+        return [*of_all(tab, run), *filled]
     except InputError as error:
         return [message(str(error), "error")]
 
@@ -37,6 +44,12 @@ def unavailable(tab: str, run: Run) -> str:
     if tab not in OF_LAYERS:
         return "This is computed for a single cell: choose one layer, and nothing beside it."
     return "" if run.row.kind == "cell" else "Choose a recurrent layer in the rows above: this one has none of it."
+
+
+def of_all(tab: str, run: Run) -> list[Component]:
+    """Where a group of samples is shown, what of a tab is of all of them."""
+    shown = tab in OF_ALL and "group" in run.found.attrs
+    return [message(f"{OF_ALL[tab]} all {all_samples(run.found)} samples.")] if shown else []
 
 
 def panels(tab: Text | None, request: Request | None) -> dict[str, list[Component]]:

@@ -1,0 +1,1 @@
+"""Learn: eleven questions about recurrent nets, each with a figure to guess at and then to touch."""

@@ -1,0 +1,108 @@
+"""What the lines of remedies claim."""
+
+import math
+
+from gradlab.cells.activations import ACTIVATIONS
+from gradlab.diagnosis import Remedy, is_clip
+
+from .numbers import HUNDRED, near, near_log
+from .run import RATE, SIZE, Run, claim
+
+
+@claim(r"No single change was found that carries the gradient\.")
+def nothing_carries(run: Run) -> None:
+    """No remedy below is carried, when run or as predicted, nor is the run itself."""
+    assert run.found.word not in ("carried", "too short")
+    assert not any(carries(run, remedy) for remedy in run.found.remedies)
+
+
+def carries(run: Run, remedy: Remedy) -> bool:
+    """Whether the gradient is said to be carried with a remedy."""
+    if is_clip(remedy):
+        return False
+    if remedy.verified is not None:
+        return remedy.verified.word == "carried"
+    return abs(remedy.predicted_log_rate) * (len(run.flow.curve) - 1) <= HUNDRED
+
+
+@claim(rf"(\d)\. ([^:]*): {RATE} per step back \(predicted from this run, not verified\)")
+def predicted(run: Run, place: str, label: str, rate: str) -> None:
+    """The rate."""
+    remedy = run.found.remedies[int(place) - 1]
+    assert remedy.change.label == label and near_log(rate, remedy.predicted_log_rate) and remedy.verified is None
+
+
+@claim(rf"(\d)\. ([^:]*): {RATE} per step back predicted(?: after (a run|\d runs))?, {RATE} when run: ([\w ]+)")
+def verified(run: Run, place: str, label: str, rate: str, runs: str | None, measured: str, word: str) -> None:
+    """Both rates, and the word, which goes with the second."""
+    remedy = run.found.remedies[int(place) - 1]
+    assert remedy.change.label == label and near_log(rate, remedy.predicted_log_rate)
+    assert remedy.verified is not None and word == remedy.verified.word
+    log_rate = remedy.verified.fitted_log_rate
+    log_rate = -math.inf if log_rate is None else log_rate
+    assert near_log(measured, log_rate)
+    if word == "carried" and len(remedy.verified.pieces) == 1:
+        assert abs(log_rate) * (remedy.verified.steps - 1) <= HUNDRED
+
+
+@claim(r"(\d)\. Clip the update by norm: a safety measure for training")
+def clipping(run: Run, place: str) -> None:
+    """Only of what grows."""
+    assert is_clip(run.found.remedies[int(place) - 1]) and run.found.word in ("exploding", "chaotic", "carried")
+
+
+@claim(r"These were not run, as .*")
+def not_run(run: Run) -> None:
+    """No remedy was."""
+    assert all(remedy.verified is None for remedy in run.found.remedies)
+
+
+GENERAL = (  # about no number of the run
+    r"This net's edge, where weights x slope is 1: its measured rate, moved as theory of infinite width says\.",
+    r"The gain is that of the edge in theory of infinite width, for this run's input\.",
+    r"It is corrected by what runs measured\.",
+    r"A verdict needs at least 10 steps\.",
+    r"At the edge weights x slope is 1\.",
+    r"An orthogonal matrix treats every direction alike\.",
+    r"A bounded activation keeps the forward pass finite\.",
+    r"A unit that is switched off still passes 1 % and can come back\.",
+    r"The input and the biases hold the units where the activation is flat\.",
+    r"Biases can hold units where the activation is flat, whatever the input is; at 0 the input decides\.",
+    r"What comes through the gates shrinks with the recurrent weights, until carry and gates make 1 together\.",
+    r"A unit's gradient is multiplied by its own weight at every step, whatever the other units do\.",
+    r"Forget biases spread over all time scales up to the sequence's length \(Tallec & Ollivier 2018\)\.",
+    r"The forget gate carries the cell state, whatever the activation's slope is\.",
+    r"A smaller leak keeps more of the state\.",
+)
+
+
+@claim("|".join(GENERAL))
+def general(run: Run) -> None:
+    """Nothing."""
+
+
+@claim(rf"tanh has a slope of up to 1, (\w+) of up to {SIZE}\.")
+def wider_slope(run: Run, name: str, most: str) -> None:
+    """The activation's largest slope."""
+    assert name == run.ds.attrs["activation"] and near(most, ACTIVATIONS[name].max_slope)
+
+
+@claim(r"The input drives the units to where the slope is small; a weaker one leaves them where it is large\.")
+def weaker_input(run: Run) -> None:
+    """The input's part is the larger one."""
+    assert float(run.ds.input_drive) > run.recurrence
+
+
+@claim(rf"(?:Opens|Closes) the forget gate, now {SIZE} on average, to where carry and gates make about 1 together\.")
+def forget_bias(run: Run, keep: str) -> None:
+    """Its mean."""
+    assert near(keep, run.mean("gate_mean", run.forget))
+
+
+@claim(
+    r"Clipping bounds the weight update and keeps its direction, so that one steep step does not throw training off\. "
+    r"It leaves the flow as it is, which still explodes, and does nothing against vanishing\."
+)
+def clipping_leaves_the_flow(run: Run) -> None:
+    """It explodes."""
+    assert run.free.word == "exploding"
