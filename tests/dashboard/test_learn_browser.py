@@ -50,7 +50,7 @@ def test_a_guess_is_kept_and_the_figure_answers(open_page: Callable[..., Page]) 
     drawn(page, "product")
     expect(page.locator("#learn-judged")).to_contain_text("You said 1 %")
     page.click("text=All questions")
-    expect(page.locator("#learn-index li").first).to_contain_text("✓")
+    expect(page.locator("#learn-index li", has_text=BY_SLUG["product"].title)).to_contain_text("✓")
     expect(page.locator(".words dt").first).to_be_visible()
 
 
@@ -103,6 +103,7 @@ def test_controls_change_the_figure_and_what_explore_opens(open_page: Callable[.
     until(page, f"{LATEST}.values.gain === 1.1")
     drawn(page, "activation")
     page.click("#learn-explore")
+    page.wait_for_url(re.compile(r"/\?v=1"))
     settled(page)
     assert dict(parse_qsl(page.evaluate("location.search.slice(1)"))) == {"v": "1", "gain": "1.1"}
 

@@ -99,7 +99,7 @@ def say(found: Found) -> str:
     size, reach = found.off[found.net][BLOCKS.index(found.block)], found.reach
     far = "all the way" if reach >= STEPS - 1 else counted(reach, "step")
     return (
-        f"{found.net[0].upper()}{found.net[1:]}, {counted(found.block, 'step')} in a block: the gradient of the weights "
+        f"{found.net[0].upper()}{found.net[1:]}, {counted(found.block, 'step')} in a block: the weights' gradient "
         f"is off by {size:.0f} %; uncut it reaches back {far}."
     )
 
