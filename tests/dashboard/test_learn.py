@@ -165,6 +165,7 @@ def test_the_truth_lies_on_what_is_drawn(chapter):
 
 def test_a_judgement_is_of_the_question_alone():
     moved = draw.show(request("activation", -2.0, activation="tanh"))
+    assert moved["go"] == "Open in Explore"
     assert words(moved["judged"]) == "" and words(moved["seen"]).startswith("Tanh leaves")
 
 

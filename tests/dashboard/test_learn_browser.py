@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dashboard.pages.learn.chapters import BY_SLUG, CHAPTERS
-from tests.pages import NARROW, WIDE, readable, settled, until
+from tests.pages import NARROW, WIDE, readable, serious, settled, until
 
 pytestmark = pytest.mark.browser
 
@@ -152,3 +152,25 @@ def test_a_finger_moves_the_marker(open_page: Callable[..., Page]) -> None:
         "!e.matches('.unseen')).map(e => [e.innerText, e.getBoundingClientRect().height]).filter(([t, h]) => h < 24)"
     )
     assert small == []
+
+
+@pytest.mark.slow
+def test_presenting_is_larger_and_goes_by_keys(open_page: Callable[..., Page]) -> None:
+    page = open_chapter(open_page, CHAPTERS[0].slug)
+    size = "parseFloat(getComputedStyle(document.querySelector('.learn .text')).fontSize)"
+    before = page.evaluate(size)
+    page.click(".present")
+    expect(page.locator("header")).to_be_hidden()
+    assert page.evaluate(size) > 1.2 * before
+    page.locator("#learn-guess").focus()
+    page.keyboard.press("ArrowRight")  # moves the marker
+    expect(page.locator("h1")).to_have_text(CHAPTERS[0].title)
+    page.locator("#learn-show").focus()
+    page.keyboard.press("ArrowRight")
+    drawn(page, CHAPTERS[1].slug)
+    expect(page.locator("h1")).to_have_text(CHAPTERS[1].title)
+    page.keyboard.press("ArrowLeft")
+    drawn(page, CHAPTERS[0].slug)
+    assert not serious(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("header")).to_be_visible()
