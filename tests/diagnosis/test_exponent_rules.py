@@ -8,8 +8,8 @@ import pytest
 
 import gradlab
 from gradlab.diagnosis import exponent
-from gradlab.diagnosis.exponent import LEAST, MORE, STEPS, leading_exponent
-from gradlab.diagnosis.factors import ERRORS, STILL, Exponent, measure, state_growth
+from gradlab.diagnosis.exponent import MORE, STEPS, leading_exponent
+from gradlab.diagnosis.factors import Exponent, measure, state_growth
 from tests.diagnosis.test_sentences import PLAIN
 from tests.runs.test_verdicts import synthetic
 
@@ -34,7 +34,7 @@ def test_of_a_linear_net_it_is_ln_of_the_spectral_radius(radius):
 
 @pytest.mark.parametrize("off", [-1, 0, 1])
 def test_few_steps_say_nothing(off):
-    found = leading_exponent(grown([0.1, 0.1], LEAST + 1 + off), PLAIN, None)
+    found = leading_exponent(grown([0.1, 0.1], 51 + off), PLAIN, None)
     assert (found is None) == (off < 0)
 
 
@@ -50,13 +50,15 @@ def test_each_sample_counts_over_its_own_length():
     lengths = [120, 80, 60]
     found = leading_exponent(grown([0.1] * 3, 120, lengths=lengths), PLAIN, None)
     assert found.value == pytest.approx(0.1, abs=1e-12)
+    found = leading_exponent(grown([0.1, 0.9], 120, lengths=[120, 12]), PLAIN, None)  # a tenth of 120 is left out
+    assert found.value == pytest.approx(0.1, abs=1e-12)
     found = leading_exponent(grown([0.1, 0.2], 120), PLAIN, None)
     assert found.value == pytest.approx(0.15, abs=1e-12) and found.steps == 119 - 11
 
 
 @pytest.mark.parametrize(("share", "bounded"), [(0.99, True), (1.01, False)])
 def test_a_state_that_grows_more_slowly_than_half_of_it_is_bounded(share, bounded):
-    found = leading_exponent(grown([0.1, 0.1], 101), replace(PLAIN, growth=share * STILL * 0.1), None)
+    found = leading_exponent(grown([0.1, 0.1], 101), replace(PLAIN, growth=share * 0.5 * 0.1), None)
     assert found.bounded == bounded
 
 
@@ -74,7 +76,7 @@ def test_a_run_is_continued_further_where_that_leaves_it_open(value, asked, monk
 def test_the_sign_of_an_exponent(value, error):
     """Beyond three standard errors."""
     for share, known in ((0.999, True), (1.001, False)):
-        found = Exponent(value, share * abs(value) / ERRORS if error else 0.0, 900, 8, True)
+        found = Exponent(value, share * abs(value) / 3 if error else 0.0, 900, 8, True)
         assert found.sign == (np.sign(value) if known else 0)
 
 
