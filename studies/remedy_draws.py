@@ -98,7 +98,7 @@ def summary(found: list[Row]) -> list[str]:
 
 def share(found: list[Row]) -> str:
     """Of the runs with new seeds, those that are carried."""
-    return f"{100 * np.mean([row.carried for row in found]) / SEEDS:.1f} %"
+    return "none" if not found else f"{100 * np.mean([row.carried for row in found]) / SEEDS:.1f} %"
 
 
 def table(found: list[Row]) -> list[str]:
