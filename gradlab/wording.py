@@ -84,6 +84,12 @@ def beside_one(*parts: float) -> list[str]:
     return [f"{round(x, decimals) + 0.0:.{decimals}f}" for x in shown]
 
 
+def length_text(steps: float, unit: str) -> str:
+    """A measured length in steps, or another unit, as roughly as a person says it: 0.35 steps, 1 step, 12 steps."""
+    text = f"{steps:.2g}" if steps < 10 else f"{steps:.0f}"
+    return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
+
+
 def counted(count: int, noun: str) -> str:
     """A count before a noun: 1 step, 2,000 steps."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

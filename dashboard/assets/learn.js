@@ -1,4 +1,4 @@
-// Learn in the browser: guess -> kept -> request -> drawn, links between chapters without a new page, a slider that plays.
+// Learn in the browser: guess -> kept -> request -> drawn, links between chapters, what plays, presenting.
 (function () {
   const PLAY_MS = 260;   // between two steps
   const noUpdate = () => window.dash_clientside.no_update;
@@ -32,8 +32,17 @@
   addEventListener("click", (event) => {
     const near = (selector) => event.target.closest && event.target.closest(selector);
     const link = near(".learn a[href^='/learn']"), button = near(".play");
+    if (near(".present")) document.body.classList.add("presenting");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go(link.href); }
     if (button) { const playing = timer; stop(); if (!playing) play(button); }
+  });
+
+  // Presenting: keys turn the pages, unless they move a slider.
+  addEventListener("keydown", (event) => {
+    if (!document.body.classList.contains("presenting")) return;
+    const way = { ArrowRight: ".ways .next", ArrowLeft: ".ways .before" }[event.key];
+    if (event.key === "Escape") document.body.classList.remove("presenting");
+    else if (way && !event.target.matches("input, [role=slider]")) document.querySelector(way)?.click();
   });
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {

@@ -23,6 +23,7 @@ from .train import TrainConfig
 VERSION = "1"
 FILE_FIELDS = ("input", "weights")
 SHORT = {"input": ("file", "sha"), "weights": ("weights", "weights_sha")}
+GROUP = "group"  # which samples of a run a page shows, which is no field of the run
 ANY_FIELD = {*controls(RunConfig), *controls(TrainConfig)}  # a link travels between pages, which pass over the others'
 
 C = TypeVar("C", bound=Config)
@@ -111,7 +112,7 @@ def one_of_several(text: str, notices: list[str], kind: type[C], called: str) ->
 def _read(pairs: list[tuple[str, str]], notices: list[str], kind: type[C]) -> tuple[C, dict[str, str]]:
     own, given = controls(kind), dict(pairs)
     fields, missing = _files({name: value for name, value in given.items() if SHORT_FIELD.get(name, "input") in own})
-    passed_over = {*SHORT_FIELD, "input", *(ANY_FIELD - set(own))}
+    passed_over = {*SHORT_FIELD, "input", GROUP, *(ANY_FIELD - set(own))}
     fields |= {name: value for name, value in given.items() if name not in passed_over}
     generated = own["input"].choices
     if generated and given.get("input") in generated():

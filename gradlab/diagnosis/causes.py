@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..runs.verdicts import Verdict
-from ..wording import beside_one, counted, factor_text, number_text, plain
+from ..wording import beside_one, counted, factor_text, length_text, number_text, plain
 from .factors import STILL, Exponent, Factors
 
 MAJORITY = 0.5  # of the units
@@ -19,6 +19,7 @@ NEAR = 0.1  # ln of what a typical direction's factor and the gradient's may dif
 HELD = 0.1  # of the rate, in logarithms: what is left by clipping that holds the norm
 SHUT = 0.1  # mean value of a gate below which it is shut
 OFF = 0.1  # share of units that are switched off from which that is a reason
+FILLED = math.log(1e4)  # an input that comes nearer than that to the largest number leaves no room for a state
 CLOSE = 1.0  # ln of how near to the largest number a part counts as out of range
 WITHIN = "{} keep the gradient within a factor of 100 over these steps"
 
@@ -70,14 +71,14 @@ def _overflow_cause(word: str, f: Factors) -> str:
         return "The forward pass leaves the finite numbers."
     drive, state = (-math.inf if first[name] is None else float(first[name]) for name in ("drive", "state"))
     limit = math.log(float(np.finfo(f.dtype).max))
-    parts = f"{number_text(drive)} to a unit at step {first['step']}, the state {number_text(state)}"
-    if max(drive, state) < limit - CLOSE:
-        return f"What a step makes of its arguments is out of range: input and biases bring up to {parts}."
+    parts = f"bring up to {number_text(drive)} to a unit, the state {number_text(state)} at step {first['step']}"
     ends = f"{f.dtype} ends at {number_text(limit)}."
-    if drive >= state:
-        return f"The input and the biases alone leave the range: they bring up to {parts}; {ends}"
+    if drive >= limit - FILLED:
+        return f"The input and the biases drive the units out of range: they {parts}; {ends}"
+    if state < limit - CLOSE:
+        return f"What a step makes of its arguments is out of range: input and biases {parts}; {ends}"
     grows = f" {_flow_cause(word, f)}{_state_text(word, f)}" if f.log_rate > 0 else ""
-    return f"The state grows out of range: input and biases bring up to {parts}; {ends}{grows}"
+    return f"The state grows out of range: input and biases {parts}; {ends}{grows}"
 
 
 def _clipping_text(word: str, f: Factors) -> str:
@@ -134,7 +135,7 @@ def _lost_by_carry(f: Factors) -> str:
     """Which of carry and gates loses the gradient."""
     if f.gates < 0 and f.carry >= 1:
         return "What comes through the gates works against the carry"
-    if f.has_forget_gate and math.log(f.keep or 1e-300) > 0.5 * f.log_rate:
+    if f.has_forget_gate and f.keep > math.exp(0.5 * f.log_rate):
         return "Carry and gates pass on too little"
     return "A unit forgets too fast"
 
@@ -243,7 +244,7 @@ def _state_text(word: str, f: Factors) -> str:
         separate, doubling = factor_text(f.exponent.value), math.log(2) / f.exponent.value
         return (
             f" The state stays bounded while nearby states separate by {separate} per step: it is chaotic under this "
-            f"input ({_exponent_text(f)}), and a small difference doubles every {doubling:.2g} steps."
+            f"input ({_exponent_text(f)}), and a small difference doubles every {length_text(doubling, 'step')}."
         )
     if word not in ("exploding", "overflow"):
         return ""

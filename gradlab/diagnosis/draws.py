@@ -90,9 +90,9 @@ class Draws:
 
 
 def affected(ds: xr.Dataset) -> np.ndarray:
-    """The samples that a remedy is for: those that the verdict is about, and those whose forward pass overflowed."""
+    """The samples of a run that a remedy is for: those of the verdict, and those whose forward pass overflowed."""
     alike = next(iter(groups(ds).values()), np.empty(0, int))
-    return np.union1d(alike, np.array([place["sample"] for place in overflow(ds)], int))
+    return np.union1d(ds.sample.values[alike], np.array([place["sample"] for place in overflow(ds)], int))
 
 
 def judged(ds: xr.Dataset, samples: np.ndarray) -> Verdict:

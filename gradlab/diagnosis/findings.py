@@ -70,6 +70,8 @@ class Diagnosis:
     @property
     def rate_text(self) -> str:
         """The rate as a researcher cites it."""
+        if self.steps < 2:
+            return "no rate of less than two steps"
         if self.log_rate is None:
             return "ln of the factor per step -inf, exactly zero"
         size = f"+- {self.stderr:.1g}" if (self.stderr or 0) > 1e-5 else "+- less than 0.00001"

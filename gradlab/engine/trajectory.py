@@ -19,7 +19,7 @@ Places = tuple[Array, ...]  # whole numbers (n,) for each axis
 class Overflow:
     """Where a sample's forward pass first left the finite numbers: step (1..T), gate or state name, model index.
 
-    brought: ln of the largest that input and bias, and that the state before, brought to a unit there, where known.
+    brought: where known, ln of the largest that input and bias brought to a unit so far, and that the state does here.
     """
 
     sample: int

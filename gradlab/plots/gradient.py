@@ -10,12 +10,13 @@ import xarray as xr
 from ..config.labels import setting_text
 from ..errors import InputError
 from ..runs.attributes import config_fields, overflow, text_of, unit_of
+from ..runs.shares import joint_log_norm
 from ..runs.verdicts import log_rate_per_step
 from ..wording import counted
 from .colours import DASHES, LN10, THEMES, Theme
 from .marks import SWATCHES, Trace, band, line, power_texts, zeros
 from .panels import LINE, End, Panel, Rule, heading, power_axis, span
-from .series import first_known, loss_curve, over_samples, reference, require, shares
+from .series import first_known, loss_curve, over_samples, reference, require, shares, zero_note
 
 FLOAT32_PRECISION = -7  # power of ten
 MOST_DECADES = 150  # beyond this, the lines at 1 and at the precision of float32 are one
@@ -196,4 +197,4 @@ def _notes(ds: xr.Dataset) -> list[str]:
     if early:
         why = "overflowed" if overflow(ds) else "are shorter"
         notes.append(f"{early} of {counted(ds.sizes['sample'], 'sample')} {why}: each is drawn up to its last step")
-    return notes
+    return notes + zero_note(joint_log_norm(ds).transpose("time", "sample").values)

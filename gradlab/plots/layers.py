@@ -16,7 +16,7 @@ from .gradient import gradient_panel
 from .marks import band, line, plain_numbers, power_texts, zeros
 from .overview import FACTOR, GRADIENT, UNITS, boxes_of, colour_bar, factor_panel, unit_panel
 from .panels import End, Panel, Rule, heading, power_axis, quiet_title, span, stack
-from .series import TIME_BINS, bins, first_known, largest_in, log, over_samples
+from .series import TIME_BINS, bins, first_known, largest_in, log, over_samples, short_note, zero_note
 from .tree import tree_figure
 
 ATTENTION = 150  # px of a map of who attends to whom
@@ -96,6 +96,7 @@ def _inputs(found: xr.DataTree, ds: xr.Dataset, row: Row, theme: str, pins: Sequ
     logs = ds.log_input_grad_norm.transpose("input_time", "sample").values
     caption = "median over samples, band 10–90 %"
     panel = _positions_panel("Gradient at input t", {"inputs": logs}, theme, caption, GRADIENT)
+    panel.notes = [*short_note(logs), *zero_note(logs)]
     return stack([panel], theme, len(logs))
 
 
@@ -111,6 +112,7 @@ def _block(found: xr.DataTree, ds: xr.Dataset, row: Row, theme: str, pins: Seque
         curves[name] = _placed(node.children[branch].dataset, "log_branch_grad_norm")
     caption = "what comes to the block's output, and back through each branch"
     panels = [_positions_panel("Gradient at position t", curves, theme, caption, GRADIENT)]
+    panels[0].notes = [*short_note(curves["output"]), *zero_note(curves["output"])]
     panels += [_skip_panel(node, look), *_attention_panels(dataset_of(found, f"{row.path}/attend/attention"), theme)]
     steps = len(curves["output"])
     title = quiet_title(f"position t, as key of the map (loss at {steps})", look)

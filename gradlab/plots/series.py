@@ -8,6 +8,7 @@ import xarray as xr
 
 from ..errors import InputError
 from ..runs.shares import joint_log_norm, middle
+from ..wording import counted
 
 POINTS = 2000  # of a line
 TIME_BINS = 400  # of a heat map
@@ -40,6 +41,18 @@ def over_samples(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
     last = count - 1
     return at(np.rint(0.1 * last)), middle(at(last // 2), at(count // 2)), at(np.rint(0.9 * last))
+
+
+def zero_note(logs: np.ndarray) -> list[str]:
+    """In how many of the samples ln (place, sample) is exactly zero somewhere; nothing where in none, or in all."""
+    zero, samples = int(np.isneginf(logs).any(axis=0).sum()), logs.shape[1]
+    return [f"{zero} of {samples} samples are exactly zero somewhere, and count as that"] if 0 < zero < samples else []
+
+
+def short_note(logs: np.ndarray) -> list[str]:
+    """How many of the samples lack the last places of ln (place, sample); nothing where none does."""
+    short, samples = int(np.isnan(logs[-1]).sum()), logs.shape[1]
+    return [f"{short} of {counted(samples, 'sample')} are shorter: each counts up to its last place"] if short else []
 
 
 def reference(ds: xr.Dataset) -> np.ndarray:

@@ -168,7 +168,7 @@ def _dataset(
         plain = {"probe": bptt(traj, probe, truncate=config.block, observe=recorder)}
         plain |= {} if loss is None else {"loss": bptt(traj, loss, truncate=config.block)}
         grads = plain["probe"], plain.get("loss", plain["probe"])
-        about = config.seed, extra.on_progress, frozenset(extra.record), config.block
-        unclipped = Recording(traj, *grads, False, recorder, *about)
+        wanted, block = frozenset(extra.record), config.block
+        unclipped = Recording(traj, *grads, False, recorder, config.seed, extra.on_progress, wanted, block)
         run, clipping = clipped(unclipped, passes, config)
         return labelled(run, overflow, extra.without, clipping)

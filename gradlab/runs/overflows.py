@@ -16,8 +16,8 @@ from ..engine.trajectory import Overflow, Trajectory, read
 def overflow_json(overflow: list[Overflow]) -> str:
     """Where samples overflowed, as an attribute can hold it.
 
-    Where it is known what brought one there, "drive" and "state" are ln of the largest that input and bias, and that
-    the state before, brought to a unit of the gate in that step; None for exactly zero.
+    Where it is known what brought one there, "drive" and "state" are ln of the largest that input and bias brought to a
+    unit of the gate up to that step, and that the state before brought in it; None for exactly zero.
     """
     return json.dumps([_fields(place) for place in overflow])
 
@@ -39,15 +39,16 @@ def first_explained(traj: Trajectory) -> list[Overflow]:
 
 
 def _drive(traj: Trajectory, place: Overflow) -> float:
-    """ln of the largest |V x + b|, exact beyond the range of numbers."""
+    """ln of the largest |V x + b| up to that step, exact beyond the range of numbers."""
     cell, logs = traj.cell, []
     axes = zip(place.model, traj.x.shape[1:-2], strict=True)
-    x = _host(traj.x[place.step - 1][(*(m * (n > 1) for m, n in axes), place.sample)])
+    x = _host(traj.x[: place.step][(slice(None), *(m * (n > 1) for m, n in axes), place.sample)])
+    with_one = np.concatenate([x, np.ones_like(x[:, :1])], axis=1).T
     for gate in _gates(traj, place):
         bias = _host(traj.weights["b_h"][cell.gates.index(gate)][place.model])[:, None]
         driven = gate in cell.driven_gates
-        v = _host(traj.weights["W_xh"][cell.driven_gates.index(gate)][place.model]) if driven else 0 * bias * x
-        logs.append(_log_largest(np.concatenate([v, bias], axis=1), np.append(x, 1.0)))
+        v = _host(traj.weights["W_xh"][cell.driven_gates.index(gate)][place.model]) if driven else 0 * bias * x[:1]
+        logs.append(_log_largest(np.concatenate([v, bias], axis=1), with_one))
     return max(logs)
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from ..errors import InputError
 from ..quantities.course import Course, course, courses
-from ..wording import counted, factor_text, power_text
+from ..wording import counted, factor_text, length_text, power_text
 from .attributes import overflow, unit_of
 from .behind import layers_text, why
 from .shares import aligned, joint_log_norm, median, require_curve
@@ -299,7 +299,7 @@ def _details(
     left = f"10 {unit}s {back} {power_text(lags[10])} is left; " if steps > 10 and word == "vanishing" else ""
     last = f"step 1 of {steps}" if unit == "step" else f"the lowest of {steps} levels"
     text = f"{left}{last} gets {power_text(lags[-1])}."
-    pace = f"It {'halves' if word == 'vanishing' else 'doubles'} every {_steps_text(half_life or 0.0, unit)}."
+    pace = f"It {'halves' if word == 'vanishing' else 'doubles'} every {length_text(half_life or 0.0, unit)}."
     return [
         *(_turns(lags, way, unit) if way and len(way.pieces) > 1 else [pace]),
         *_entered(way, unit),
@@ -330,11 +330,6 @@ def _turns(lags: np.ndarray, way: Course, unit: str) -> list[str]:
         texts.append(f"It is lowest with {power_text(float(lags[low]))} {counted(low, unit)} {BACK[unit]}.")
     rates = "; ".join(f"{factor_text(p.log_rate)} from {p.start} to {p.stop}" for p in way.pieces)
     return [*texts, *([f"Per {unit}, by {unit}s {BACK[unit]}: {rates}."] if len(way.pieces) > 2 else [])]
-
-
-def _steps_text(steps: float, unit: str) -> str:
-    text = f"{steps:.2g}" if steps < 10 else f"{steps:.0f}"
-    return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
 
 
 def _overflow_text(ds: xr.Dataset) -> list[str]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 import xarray as xr
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gradlab
@@ -73,7 +73,6 @@ def series(tmp_path):
 # there and back
 
 
-@settings(deadline=None)
 @given(config=CONFIGS, pins=st.lists(CONFIGS, max_size=3))
 def test_every_configuration_survives(config, pins):
     link = from_query(to_query(config, pins))
@@ -224,7 +223,6 @@ def test_another_version_is_noticed():
     assert link.notices == ["This link has version 9; this gradlab reads version 1."]
 
 
-@settings(deadline=None)
 @given(
     st.one_of(TEXT, st.lists(st.tuples(st.sampled_from([*controls(), "pin", "v", "file", "sha"]), TEXT)).map(urlencode))
 )
@@ -236,7 +234,6 @@ def test_no_query_whatever_raises(query):
 # Python and command
 
 
-@settings(deadline=None)
 @given(config=CONFIGS)
 def test_python_repeats_the_configuration(config):
     asked = []
@@ -248,7 +245,6 @@ def test_python_repeats_the_configuration(config):
     assert RunConfig(**asked[0]) == config
 
 
-@settings(deadline=None)
 @given(config=CONFIGS)
 def test_the_command_line_repeats_the_configuration(config):
     words = shlex.split(to_command(config))

@@ -64,7 +64,7 @@ def test_load_shows_everything_above_the_fold_and_leaves_the_address_alone(open_
     expect(page.locator("#why")).to_contain_text("mean slope of tanh")
     assert page.locator(".box").count() == 50
     assert curve_start(page) < -15
-    expect(page.locator("#card")).to_contain_text("Predicted after a run")  # and takes its place above the tabs
+    expect(page.locator("#card")).to_contain_text("when run")  # and takes its place above the tabs
     assert page.locator(".tab-row").bounding_box()["y"] < 860  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth") == 1440
     assert query(page) == ""
@@ -325,6 +325,16 @@ def test_accessibility(open_page: Callable[..., Page]) -> None:
     page.locator("#control-bias_scale").fill("-1")
     expect(page.locator("#field-bias_scale")).to_contain_text("got -1")
     readable(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1024])
+def test_what_a_remedy_promises_leaves_room_for_the_cause(open_page: Callable[..., Page], width: int) -> None:
+    page = open_page(SMALL, {"width": width, "height": 844})
+    expect(page.locator(".advice li").first).to_contain_text("of 8 fresh draws")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    cause = page.locator(".card .cause").bounding_box()
+    assert cause and cause["width"] > 180
 
 
 @pytest.mark.slow

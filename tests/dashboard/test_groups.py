@@ -5,15 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
+from dash import no_update
 
 from dashboard import ids
-from dashboard.pages.explore import diagnosis, draw, settle, tabs
+from dashboard.pages.explore import diagnosis, draw, settle, steer, tabs
 from dashboard.pages.explore import downloads as explore_downloads
+from dashboard.pages.explore.request import chosen
 from dashboard.work import runs
 from gradlab.config import RunConfig
+from gradlab.config.links import from_query
 from gradlab.data.uploads import find, store
+from gradlab.diagnosis.draws import affected
 
-from ..views import SMALL, mixed_file, request, words
+from ..views import SMALL, mixed_file, page, request, words
 
 DRIVEN, SILENT = 4, 7
 
@@ -68,6 +72,13 @@ def test_the_card_is_of_the_group(mixed):
 GROUPS = ("", "exploding", "vanishing")
 
 
+def test_remedies_are_for_the_samples_of_the_group(mixed):
+    """Changed runs have all samples; judged are those that the group has in this run."""
+    ds = runs.RUNS.get(mixed)
+    assert list(affected(chosen(ds, "vanishing"))) == [*range(DRIVEN)]
+    assert list(affected(chosen(ds, "exploding"))) == list(affected(ds)) == [*range(DRIVEN, DRIVEN + SILENT)]
+
+
 @pytest.mark.parametrize("tab", ["why", "clipping", "data"])
 def test_what_is_of_all_samples_says_so(mixed, tab):
     draw.draw(request(mixed))
@@ -86,6 +97,22 @@ def test_the_data_are_downloaded_whole(mixed):
     content, _ = explore_downloads.download("nc", replace(request(mixed), group="vanishing"))
     with xr.open_dataset(content, engine="h5netcdf") as ds:
         assert ds.sizes["sample"] == DRIVEN + SILENT and np.isfinite(ds.fitted_log_rate).sum() >= SILENT
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_address_names_the_group_and_brings_it_back(mixed, group):
+    drawn(mixed, group)
+    address = settle.settle(replace(request(mixed), group=group))["address"]
+    assert address.endswith(f"&group={group}") if group else "group" not in address
+    assert steer.follow_link(page(address))["group"] == group and not from_query(address).notices
+    again = settle.settle(replace(request(mixed), group=group, search=address))
+    assert again["address"] is no_update and again["copies"][ids.EXPLORE.copy_link] == address
+
+
+def test_an_address_forgets_a_group_that_is_gone(mixed):
+    drawn(mixed, "carried")
+    search = settle.settle(replace(request(mixed), group="vanishing"))["address"]
+    assert "group" not in settle.settle(replace(request(mixed), group="carried", search=search))["address"]
 
 
 def test_where_all_are_alike_there_is_no_switch(own_cache):

@@ -31,6 +31,10 @@ def test_a_file_of_two_kinds_of_samples(open_page: Callable[..., Page]) -> None:
     expect(page.locator("#verdict")).to_contain_text("vanishes")
     expect(page.locator("#details")).to_contain_text("This is of 4 of 11 samples, in which it vanishes.")
     expect(page.locator("#announcement")).to_contain_text("in which it vanishes")
+    until(page, "location.search.endsWith('&group=vanishing')")
+    page.reload()
+    expect(page.locator("#details")).to_contain_text("This is of 4 of 11 samples, in which it vanishes.")
+    group.locator("input:checked").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#verdict")).to_contain_text("explodes")
     until(page, f"{PLOT}._fullData.find(t => t.line && t.line.width === 3).y[0] > 1")
@@ -41,6 +45,7 @@ def test_a_file_of_two_kinds_of_samples(open_page: Callable[..., Page]) -> None:
     assert group.bounding_box()["width"] <= NARROW["width"] - 20  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_the_switch_goes_with_the_last_difference(open_page: Callable[..., Page]) -> None:
     page = open_page("hidden_size=8&gain=2&batch_size=11&steps=60")
     page.click("#more > summary")

@@ -50,7 +50,7 @@ def test_a_chapter_is_a_question_a_short_text_and_a_control_or_two(chapter):
     assert chapter.title.endswith("?") and chapter.guess.question.endswith("?")
     assert len(FORMULA.sub("x", chapter.text).split()) <= WORDS
     assert "$" in chapter.text
-    assert 1 <= len(chapter.controls) <= 2
+    assert 1 <= len(chapter.controls) <= (3 if chapter.slug == "state" else 2)
     assert chapter.guess.low <= chapter.guess.start <= chapter.guess.high
 
 
@@ -165,6 +165,7 @@ def test_the_truth_lies_on_what_is_drawn(chapter):
 
 def test_a_judgement_is_of_the_question_alone():
     moved = draw.show(request("activation", -2.0, activation="tanh"))
+    assert moved["go"] == "Open in Explore"
     assert words(moved["judged"]) == "" and words(moved["seen"]).startswith("Tanh leaves")
 
 
@@ -181,7 +182,7 @@ def test_without_a_chapter_all_are_listed_with_a_tick_where_there_is_a_guess():
 
 @each_chapter
 def test_an_address_opens_its_chapter(chapter):
-    opened = steer.open_chapter(f"?chapter={chapter.slug}", {chapter.slug: 99.0})
+    opened = steer.open_chapter(f"?chapter={chapter.slug}", {chapter.slug: 999.0})
     assert opened["verdict"] == chapter.title and opened["text"] == chapter.text
     assert opened["marks"]["value"] == chapter.guess.high
     assert opened["opened"]["texts"] == chapter.guess.texts

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dashboard.pages.learn.chapters import BY_SLUG, CHAPTERS
-from tests.pages import NARROW, WIDE, readable, settled, until
+from tests.pages import NARROW, WIDE, readable, serious, settled, until
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +50,7 @@ def test_a_guess_is_kept_and_the_figure_answers(open_page: Callable[..., Page]) 
     drawn(page, "product")
     expect(page.locator("#learn-judged")).to_contain_text("You said 1 %")
     page.click("text=All questions")
-    expect(page.locator("#learn-index li").first).to_contain_text("✓")
+    expect(page.locator("#learn-index li", has_text=BY_SLUG["product"].title)).to_contain_text("✓")
     expect(page.locator(".words dt").first).to_be_visible()
 
 
@@ -103,6 +103,7 @@ def test_controls_change_the_figure_and_what_explore_opens(open_page: Callable[.
     until(page, f"{LATEST}.values.gain === 1.1")
     drawn(page, "activation")
     page.click("#learn-explore")
+    page.wait_for_url(re.compile(r"/\?v=1"))
     settled(page)
     assert dict(parse_qsl(page.evaluate("location.search.slice(1)"))) == {"v": "1", "gain": "1.1"}
 
@@ -151,3 +152,25 @@ def test_a_finger_moves_the_marker(open_page: Callable[..., Page]) -> None:
         "!e.matches('.unseen')).map(e => [e.innerText, e.getBoundingClientRect().height]).filter(([t, h]) => h < 24)"
     )
     assert small == []
+
+
+@pytest.mark.slow
+def test_presenting_is_larger_and_goes_by_keys(open_page: Callable[..., Page]) -> None:
+    page = open_chapter(open_page, CHAPTERS[0].slug)
+    size = "parseFloat(getComputedStyle(document.querySelector('.learn .text')).fontSize)"
+    before = page.evaluate(size)
+    page.click(".present")
+    expect(page.locator("header")).to_be_hidden()
+    assert page.evaluate(size) > 1.2 * before
+    page.locator("#learn-guess").focus()
+    page.keyboard.press("ArrowRight")  # moves the marker
+    expect(page.locator("h1")).to_have_text(CHAPTERS[0].title)
+    page.locator("#learn-show").focus()
+    page.keyboard.press("ArrowRight")
+    drawn(page, CHAPTERS[1].slug)
+    expect(page.locator("h1")).to_have_text(CHAPTERS[1].title)
+    page.keyboard.press("ArrowLeft")
+    drawn(page, CHAPTERS[0].slug)
+    assert not serious(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("header")).to_be_visible()

@@ -265,4 +265,10 @@ def test_the_shell_knows_its_pages():
     assert current == ["Phase"]
     assert "χ₁" in words(page["help"])
     assert "no such page" in words(shell.open_page("/nowhere")["page"])
-    assert [link.href for link in shell.open_page("/")["navigation"]] == ["/", "/compare", "/phase", "/train"]
+    assert [link.href for link in shell.open_page("/")["navigation"]] == [
+        "/learn",
+        "/",
+        "/compare",
+        "/phase",
+        "/train",
+    ]

@@ -161,13 +161,16 @@ def test_clipping_and_more_steps_need_no_draws():
     assert (more.draws, more.verified.word) == (0, "vanishing")
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", pytest.param("tanh", marks=pytest.mark.slow)])
-def test_what_is_offered_as_holding_holds_on_seeds_that_nothing_saw(activation):
+def test_what_is_offered_as_holding_holds_on_seeds_that_nothing_saw():
     """The gain of one draw of a relu net or of a sigmoid's does not."""
-    config = gradlab.RunConfig(hidden_size=16, batch_size=2, steps=60, activation=activation)
-    for remedy in filterfalse(is_clip, diagnose(gradlab.analyze(config)).remedies):
-        runs = [verdict(rerunner(config.replace(seed=seed))(remedy.change)) for seed in range(200, 210)]
-        assert remedy.holds and sum(found.word == "carried" for found in runs) >= 7, remedy.text
+    counts = []
+    for activation in ("relu", "sigmoid", "tanh"):
+        config = gradlab.RunConfig(hidden_size=16, batch_size=2, steps=60, activation=activation)
+        for remedy in filterfalse(is_clip, diagnose(gradlab.analyze(config)).remedies):
+            runs = [verdict(rerunner(config.replace(seed=seed))(remedy.change)) for seed in range(200, 210)]
+            counts.append(sum(found.word == "carried" for found in runs))
+            assert remedy.holds
+    assert np.mean(counts) >= 8.5
 
 
 @pytest.mark.parametrize("seed", range(2))

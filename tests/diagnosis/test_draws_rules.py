@@ -128,6 +128,10 @@ def test_a_verdict_is_of_the_samples_that_overflowed_or_that_the_first_one_was_a
     assert sum(judged(ds, np.array([0, 2])).samples.values()) == 2
 
 
+def test_nothing_is_affected_where_there_are_no_samples():
+    assert affected(synthetic(np.zeros((21, 0)))).tolist() == []
+
+
 # remedies
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradlab.cells import make_cell
-from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, parameter_factor, root, typical
+from gradlab.diagnosis.edges import LOG_FACTORS, chrono_log_rate, edge_gain, parameter_factor, root, rounded, typical
 from gradlab.theory import mean_field
 from gradlab.theory.phases import LARGEST_SCALE
 
@@ -87,3 +87,17 @@ def test_a_factor_that_nothing_makes_is_itself(amount):
     assert parameter_factor(cell, cell.init(0), "W_hh", amount) == pytest.approx(amount, nan_ok=True)
     cell = make_cell("elman", input_size=1, hidden_size=6)
     assert parameter_factor(cell, cell.init(0), "W_hh", amount) == pytest.approx(amount, nan_ok=True)
+
+
+@pytest.mark.parametrize(("x", "expected"), [(1.23456, 1.23), (0.00123456, 0.00123), (-98.76, -98.8), (1.0, 1.0)])
+def test_three_digits_unless_the_rate_says_otherwise(x, expected):
+    assert rounded(x) == rounded(x, math.exp) == rounded(x, None, 1.0) == rounded(x, math.exp, 0.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(0.3, 1.0), (0.2345, 1.0), (0.234, 1.2), (0.0345, 1.2), (0.034, 1.23), (1e-9, 1.23)]
+)
+def test_as_few_digits_as_move_the_rate_by_no_more(error, expected):
+    """On either side."""
+    assert rounded(1.2345, lambda x: x, error + 1e-12) == expected
+    assert rounded(1.2345, lambda x: -x, error + 1e-12) == expected

@@ -7,8 +7,8 @@ import pytest
 import scipy
 
 import gradlab
-from gradlab.diagnosis import diagnose
-from gradlab.diagnosis.exponent import leading_exponent
+from gradlab.diagnosis import diagnose, exponent
+from gradlab.diagnosis.exponent import LARGEST, leading_exponent
 from gradlab.diagnosis.factors import measure
 from gradlab.importers import save_layer
 from gradlab.runs.build import build
@@ -109,3 +109,19 @@ def test_the_weights_are_those_of_the_run_however_long_it_goes_on():
     assert found.value == pytest.approx(
         float(known.exponents[0]), abs=4 * math.hypot(found.error, float(known.stderr[0]))
     )
+
+
+@pytest.mark.parametrize(("units", "continued"), [(LARGEST, True), (LARGEST + 1, False)])
+def test_a_run_is_continued_unless_it_is_huge(units, continued, monkeypatch):
+    ds = gradlab.analyze(gain=3.0, hidden_size=8, batch_size=2, steps=20)
+    monkeypatch.setattr(exponent, "_continued", lambda config: "continued")
+    config = gradlab.RunConfig(gain=3.0, hidden_size=units)
+    assert (leading_exponent(ds, measure(ds), config) == "continued") == continued
+    assert leading_exponent(ds, measure(ds), None) != "continued"
+
+
+@pytest.mark.parametrize(("room", "samples"), [(0.5, 1), (1, 1), (2.9, 2), (3, 3), (100, 8)])
+def test_a_continued_run_has_as_many_samples_as_there_is_room_for(room, samples, monkeypatch):
+    config = gradlab.RunConfig(cell="lstm", hidden_size=6, batch_size=2, steps=20)
+    monkeypatch.setattr(exponent, "MOST", int(room * 60 * 2 * 6))  # of 60 steps of two states
+    assert exponent._over(config, 60).samples == samples

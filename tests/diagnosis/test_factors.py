@@ -178,3 +178,9 @@ def test_a_factor_is_shown_for_what_there_is():
         "forget gate",
     ]
     assert "forget gate" not in names["elman"] and "activation slope" not in names["lstm"]
+
+
+@pytest.mark.parametrize(("fields", "keeper"), [({"leak": 0.5}, "the leak"), ({"cell": "cornn"}, "the cell")])
+def test_what_decides_how_much_a_unit_keeps(fields, keeper):
+    assert measured(**fields).keeper == keeper
+    assert replace(measured(), cell=None).keeper == "the cell"

@@ -74,6 +74,26 @@ def test_what_comes_through_the_gates_is_scaled_until_it_makes_1_with_the_carry(
     assert (again.change.transform[1] if given else again.change.fields["gain"] / 3) == pytest.approx(1 / 6, abs=1e-3)
 
 
+def test_without_a_carry_what_comes_through_the_gates_is_scaled_to_1():
+    found = proposed("exploding", gated("lstm", carry=0.0, gates=1.6, log_rate=math.log(1.6)), cell="lstm", gain=2.0)
+    assert found["Gain 1.25"].predicted_log_rate == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("forget_bias", [0.0, 1.5])
+def test_where_no_sum_of_carry_and_gates_explains_a_run_the_gate_is_opened_in_proportion(forget_bias):
+    """A gate that forgets four times as much as is aimed at is opened by ln 4 further."""
+    vanishing = gated("lstm", keep=0.5, carry=0.5, gates=0.0, log_rate=math.log(0.5))
+    first = next(iter(proposed("vanishing", vanishing, cell="lstm", forget_bias=forget_bias).values()))
+    shift = first.change.fields["forget_bias"]
+    for times in (4.0, 8.0):
+        miss = times * HELD - first.predicted_log_rate  # more than any gate can make up for
+        again = first.retry(miss, 0.0)
+        assert again.change.fields["forget_bias"] == pytest.approx(shift + math.log(times), abs=0.01)
+        assert again.predicted_log_rate == pytest.approx(HELD, rel=0.02)
+        further = again.retry(miss + times * HELD - again.predicted_log_rate, 0.0)
+        assert further.change.fields["forget_bias"] == pytest.approx(shift + 2 * math.log(times), abs=0.02)
+
+
 @pytest.mark.parametrize("factors", [{"carry": 1.0}, {"carry": 1.1}, {"gates": 0.0}, {"carry": -0.1}], ids=str)
 def test_no_weights_make_1_with_a_carry_of_1_or_more_or_where_nothing_comes_through_them(factors):
     exploding = gated("lstm", **{"carry": 0.7, "gates": 0.6, "log_rate": 0.5, "keep": 1.0} | factors)
@@ -111,6 +131,28 @@ def test_the_gain_of_a_linear_net_is_divided_by_its_rate(given, word, rate):
     missed = found.retry(math.log(1.1))
     amount = missed.change.transform[1] if given else missed.change.fields["gain"] / 2
     assert amount == pytest.approx(1 / rate / 1.1, rel=5e-3) and missed.why.endswith("corrected by what runs measured.")
+
+
+@pytest.mark.parametrize("weights", [0.0, 0.25, 4.0, math.inf])
+def test_where_nothing_was_measured_a_slope_of_1_bounds_the_rate(weights):
+    nothing = vanilla("identity", weights=weights, log_rate=math.nan, carries=False)
+    found = proposed("overflow", nothing, activation="identity", gain=2.0)
+    if 0 < weights < math.inf:
+        assert found[f"Gain {2.0 / weights:g}"].predicted_log_rate == pytest.approx(0.0, abs=1e-4)
+    else:
+        assert not any(label.startswith("Gain") for label in found)
+
+
+@pytest.mark.parametrize("miss", [-0.2, 0.3])
+def test_an_edge_of_theory_is_corrected_by_what_runs_missed(miss):
+    found = proposed("exploding", vanilla("relu", log_rate=0.5, drive=1.0), activation="relu")
+    tanh = next(one for label, one in found.items() if label.startswith("Tanh"))
+    again = tanh.retry(miss, 0.0)
+    assert again.change.fields == tanh.change.fields | {"gain": edge_gain("tanh", 1.0, miss)}
+    assert again.predicted_log_rate == pytest.approx(0.0, abs=5e-3) and again.why.endswith("by what runs measured.")
+    rounder = tanh.retry(miss, 1.0)
+    assert rounder.change.fields["gain"] == float(f"{edge_gain('tanh', 1.0, miss):.1g}")
+    assert rounder.predicted_log_rate != pytest.approx(0.0, abs=5e-3)
 
 
 @pytest.mark.parametrize(("activation", "offered"), [("relu", True), ("identity", True), ("tanh", False)])
@@ -172,7 +214,7 @@ def test_a_leaky_unit_is_for_dead_ones():
 
 @pytest.mark.parametrize(("drive", "recurrence", "offered"), [(3.0, 1.0, True), (1.0, 3.0, False), (1.0, 1.0, False)])
 def test_less_input_is_for_units_that_the_input_drives(drive, recurrence, offered):
-    hard = vanilla(weights=2.0, log_rate=-0.3, drive=drive, recurrence=recurrence)
+    hard = vanilla(weights=0.9, log_rate=-0.3, drive=drive, recurrence=recurrence)
     for fields, label in (({"given": True}, "Input weights x"), ({"input_scale": 2.0}, "Input scale")):
         found = [p for name, p in proposed("vanishing", hard, **fields).items() if name.startswith(label)]
         assert len(found) == offered

@@ -14,13 +14,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from .equivalent import declared
 from .mutate import mutants
-from .trials import AT_ONCE, LIMIT, NOTHING, ROOT, UNABLE, Case, Trials, case_text
+from .trials import AT_ONCE, LATE, NOTHING, ROOT, UNABLE, Case, Trials, case_text
 
 PYTEST = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
 FILES = {  # the rooms whose tests should notice what is wrong
@@ -46,8 +47,8 @@ def cases(named: list[str]) -> Iterator[Case]:
                 yield from (Case(path, rooms, mutant) for mutant in mutants(file.read_text("utf-8")))
 
 
-def survives_alone(case: Case) -> bool:
-    """Whether all tests pass where the mutant is what is imported."""
+def tried_alone(case: Case, limit: float) -> str:
+    """What becomes of the tests where the mutant is what is imported."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "mutant.py"
         source.write_text(case.mutant.source, "utf-8")
@@ -55,10 +56,10 @@ def survives_alone(case: Case) -> bool:
         command = [sys.executable, "-B", "-m", "pytest", *PYTEST, "-p", "tests.mutants.alone"]
         command += case.rooms
         try:
-            done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, timeout=LIMIT, check=False)
+            done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired:
-            return False
-    return done.returncode == 0
+            return LATE
+    return "noticed" if done.returncode else NOTHING
 
 
 def main() -> int:
@@ -75,13 +76,13 @@ def main() -> int:
     os.chdir(ROOT)
     if pytest.main([*PYTEST, "-s", *trials.rooms], plugins=[trials]) not in (0, 5):  # 5: as no test ran in this process
         return 1
-    left = [case for case, failed in trials.found.items() if failed == NOTHING]
     unable = [case for case, failed in trials.found.items() if failed == UNABLE]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        left += [case for case, survives in zip(unable, pool.map(survives_alone, unable), strict=True) if survives]
-    print(*(f"SURVIVES {case_text(case)}" for case in left), sep="\n")
-    print(f"{len(drawn) - len(left)} of {len(drawn)} mutants were noticed, of {len(found)} that can be drawn;", end=" ")
-    print(f"{len(everything) - len(found)} more are known to make no difference")
+        trials.found.update(zip(unable, pool.map(partial(tried_alone, limit=trials.limit), unable), strict=True))
+    left, late = ([case for case, failed in trials.found.items() if failed == what] for what in (NOTHING, LATE))
+    print(*(f"SURVIVES {case_text(case)}" for case in left), *(f"NO END {case_text(case)}" for case in late), sep="\n")
+    print(f"{len(drawn) - len(left)} of {len(drawn)} mutants were noticed, {len(late)} as tests had no end;", end=" ")
+    print(f"{len(found)} can be drawn, and {len(everything) - len(found)} more are known to make no difference")
     return 0
 
 

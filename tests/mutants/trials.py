@@ -20,8 +20,8 @@ from .reach import Reach
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
-LIMIT = 400.0  # s; a mutant that takes longer has been noticed
-NOTHING, UNABLE = "unnoticed", "not here"  # instead of a test that fails; the latter cannot be put into living code
+LIMIT, ROOM_LIMIT = 400.0, 3600.0  # s; a mutant that takes longer than the first, or than twice all tests, never ends
+NOTHING, UNABLE, LATE = "unnoticed", "not here", "time"  # instead of a test; the second is none for living code
 
 
 class Case(NamedTuple):
@@ -57,6 +57,11 @@ class Trials:
         self.reach = Reach({ROOT / case.path for case in cases})
         self.failed = ""
 
+    @property
+    def limit(self) -> float:
+        """How long a mutant may take, on a machine that has other work as well."""
+        return max(LIMIT, 2 * sum(self.reach.seconds.values()))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.reach.add_time(report.nodeid, report.duration)
         if report.failed:
@@ -68,15 +73,17 @@ class Trials:
         self.items = session.items
         self.living = functions_of({ROOT / case.path for case in self.cases})
         gc.freeze()  # children would copy what they only count
-        self._each(self.rooms, self._run_room, self._note_room)
-        self._each(self.cases, self._try, self._note)
+        self._each(self.rooms, self._run_room, self._note_room, ROOM_LIMIT)
+        self._each(self.cases, self._try, self._note, self.limit)
         return True
 
-    def _each(self, things: Iterable[Any], target: Callable[..., None], note: Callable[[Any, Any], None]) -> None:
-        """Have children do something with each of the things, and take note of what they answer."""
+    def _each(
+        self, things: Iterable[Any], target: Callable[..., None], note: Callable[[Any, Any], None], limit: float
+    ) -> None:
+        """Have children do something with each of the things, and take note of what they answer in time."""
         children: list[Child] = []
         for thing in things:
-            children.append(_start(target, thing))
+            children.append(_start(target, thing, limit))
             while len(children) == AT_ONCE:
                 children = list(_answered(children, note))
         while children:
@@ -145,13 +152,13 @@ def _module(test: str) -> str:
     return test.partition("::")[0]
 
 
-def _start(target: Callable[..., None], thing: Any) -> Child:
+def _start(target: Callable[..., None], thing: Any, limit: float) -> Child:
     context = multiprocessing.get_context("fork")
     answer, theirs = context.Pipe(duplex=False)
     process = context.Process(target=target, args=(thing, theirs))
     process.start()
     theirs.close()
-    return Child(thing, process, answer, time.monotonic() + LIMIT)
+    return Child(thing, process, answer, time.monotonic() + limit)
 
 
 def _answered(children: list[Child], note: Callable[[Any, Any], None]) -> Iterator[Child]:
@@ -161,7 +168,7 @@ def _answered(children: list[Child], note: Callable[[Any, Any], None]) -> Iterat
         if child.answer not in ready and time.monotonic() < child.until:
             yield child
             continue
-        note(child.what, _answer_of(child) if child.answer in ready else "time")
+        note(child.what, _answer_of(child) if child.answer in ready else LATE)
         child.process.kill()
         child.process.join()
 

@@ -90,10 +90,10 @@ def test_a_dead_curve_ends_on_the_floor():
 
 
 def test_the_dot_waits_for_its_curve():
-    assert len(marked(main(), CURVES[0], 7, Scene()).traces) == len(main().traces) + 1
-    assert marked(main(), CURVES[0], 7, Scene()).traces[-1]["y"] == [-3.5]
+    assert len(marked(main(), 7, -3.5, TOLD).traces) == len(main().traces) + 1
+    assert marked(main(), 7, -3.5, TOLD).traces[-1]["y"] == [-3.5]
     hidden = Scene(told=False)
-    assert len(marked(main(hidden), CURVES[0], 7, hidden).traces) == len(main(hidden).traces)
+    assert len(marked(main(hidden), 7, -3.5, hidden).traces) == len(main(hidden).traces)
 
 
 def test_an_ellipse_is_what_the_product_makes_of_the_circle():

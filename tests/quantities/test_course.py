@@ -6,7 +6,7 @@ import xarray as xr
 
 import gradlab
 from gradlab.quantities.course import course, courses
-from gradlab.runs.verdicts import groups, verdict
+from gradlab.runs.verdicts import Verdict, groups, verdict
 from tests.runs.test_verdicts import synthetic
 
 
@@ -105,6 +105,48 @@ def test_a_peak_on_the_way_is_no_rate():
         found.word == "exploding" and found.headline == "The gradient explodes: x1.65 per step back, from 50 on x0.61."
     )
     assert found.details[0] == "It peaks with 10^11 50 steps back."
+
+
+def test_what_the_first_step_does_is_said_too():
+    found = verdict(curve(np.r_[np.zeros(60), -9.2, -9.2]))
+    assert found.word == "carried" and found.headline == "The gradient is carried: x1.00 per step back."
+    assert found.details[:2] == ["Factor 0.01 % over 61 steps.", "0.01 % passes on to step 1, beside that rate."]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "then"), [(1, ""), (2, ", from 30 on x0.61"), (3, ", from 60 on x2.01"), (4, ", and so on")]
+)
+def test_a_headline_names_what_changes_up_to_twice(pieces, then):
+    rates = [{"start": 30 * n, "log_rate": rate} for n, rate in enumerate((0.5, -0.5, 0.7, -0.9))]
+    found = Verdict("exploding", 120, 9.0, 0.1, 0.1, None, 119, pieces=rates[:pieces])
+    assert found.headline.startswith("The gradient explodes: x1.65 per step back") and found.headline.endswith(
+        f"{then}."
+    )
+
+
+def test_the_factors_of_a_way_that_changes_are_those_of_the_whole():
+    lags = np.arange(101.0)
+    assert verdict(curve(np.where(lags < 50, 0.5 * lags, 25 - 0.5 * (lags - 50)))).why.endswith(" on the whole")
+    assert "on the whole" not in verdict(curve(0.5 * lags)).why
+
+
+def test_the_curve_of_a_group_is_one_of_its_kind():
+    """All of them peak, each elsewhere, and for so short that the median of them never does."""
+    lags = np.arange(100.0)
+    peaks = [np.maximum(0.0, 40 - 4 * np.abs(lags - at)) for at in (15, 40, 65, 85)]
+    found = verdict(curve(*peaks))
+    assert found.samples == {"exploding": 4} and found.word == "exploding"
+    assert any(text.startswith("It peaks with 10^17 ") for text in found.details)
+
+
+def test_shorter_samples_count_up_to_their_step_1():
+    """What reaches the initial state is of no step, in the median too."""
+    curves = np.full((41, 3), np.nan)
+    for sample, length in enumerate((40, 20, 20)):
+        curves[: length + 1, sample] = -0.01 * np.arange(length, -1, -1.0)
+    curves[0] = -500.0
+    found = verdict(synthetic(curves, lengths=[40, 20, 20]))
+    assert (found.word, found.steps, found.log_factor) == ("carried", 20, pytest.approx(-0.19))
 
 
 def test_samples_that_differ_are_told_apart():

@@ -95,14 +95,14 @@ def _button(n: int, remedy: Remedy) -> Component:
 
 
 def _promise(remedy: Remedy) -> str:
-    """What a remedy is expected to do, and what it did where it was run, in these weights or over fresh draws."""
+    """What a remedy is expected to do, and what it did where it was run: in fresh draws, or with these weights."""
     if is_clip(remedy):
         return "a safety measure for training"
     predicted = f"predicted {factor_text(remedy.predicted_log_rate)}"
     if remedy.verified is None:
         return f"{predicted}, an estimate"
-    joint = ", " if remedy.draws else " "
-    return f"{predicted}, {factor_text(remedy.verified.fitted_log_rate)} when run{joint}{remedy.where}"
+    rate = "" if remedy.draws else f"{factor_text(remedy.verified.fitted_log_rate)} "
+    return f"{predicted}, {rate}{remedy.where}"
 
 
 def changed(config: RunConfig, n: int, group: str = "") -> tuple[RunConfig, Tried]:

@@ -25,14 +25,16 @@ HELP = {
     "The question": "A recurrent net learns from the past only if the gradient of the loss survives the way back "
     "through time. Each step back multiplies it by a matrix. This page shows what comes of it.",
     "The curve": "The loss sits at the last step, on the right. The curve shows what share of its gradient reaches "
-    "each earlier step, in powers of ten: the thick line is the median over samples, the band 10 to 90 %.",
+    "each earlier step, in powers of ten: the thick line is the median over samples, the band 10 to 90 %. Where some "
+    "samples vanish and others explode, the buttons above the figure show each group alone.",
     "One-step factor": "What a single step does to a gradient: typically (thick) and at most (thin). Below 1 it "
     "shrinks. The measured rate differs from both, because the steps turn the gradient as well.",
     "Theory and diagnosis": "The dashed line is what theory predicts for such a net; the words beside the switch open "
     "where it holds. The card names the main cause from what was measured. Its buttons apply a change and pin this "
     "run, so that both curves stay in view: the predicted rate, then the measured one.",
-    "Units": "The same gradient, unit by unit. The colours are fixed: what is lost fades into the page, blue is as at "
-    "the last step, what is blown up burns. They mean the same in the strip above.",
+    "Units": "The same gradient, unit by unit, as root mean square over all samples, in which the largest count most. "
+    "The colours are fixed: what is lost fades into the page, blue is as at the last step, what is blown up burns. "
+    "They mean the same in the strip above.",
     "Try": "Drag Gain to 3. Then choose LSTM, forget bias 0, and raise the bias. Pin a run to keep its curve.",
 }
 

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import parse_qsl
 
 import xarray as xr
 from pydantic import Field
 
 import gradlab
 from gradlab.config import RunConfig
+from gradlab.config.links import GROUP
 from gradlab.config.presets import PRESETS
 from gradlab.runs.group import labels, of_group
 from gradlab.runs.rows import Row, dataset_of, rows
@@ -88,6 +90,11 @@ def shown_row(found: xr.DataTree, layer: str | None) -> Row:
 def chosen(found: xr.Dataset | xr.DataTree, group: str) -> xr.Dataset | xr.DataTree:
     """Of a single cell the samples of a group alone, where there are others, too."""
     return of_group(found, group) if isinstance(found, xr.Dataset) and group in labels(found) else found
+
+
+def group_of(search: str) -> str:
+    """The group that an address names; empty without one."""
+    return dict(parse_qsl(search.removeprefix("?"))).get(GROUP, "")
 
 
 def finished(request: Request) -> Run | None:

@@ -9,11 +9,12 @@ from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 import gradlab
 from gradlab.config import RunConfig
-from gradlab.config.links import from_query, to_command, to_python, to_query
+from gradlab.config.links import GROUP, from_query, to_command, to_python, to_query
 from gradlab.errors import InputError
 from gradlab.plots import THEMES
+from gradlab.runs.attributes import text_of
 from gradlab.runs.group import said_of_group
-from gradlab.runs.verdicts import verdict
+from gradlab.runs.verdicts import Verdict, verdict
 from gradlab.wording import factor_text
 
 from ... import form, ids, run_card
@@ -24,7 +25,7 @@ from ...posts import Clicks, Text
 from ...work.runs import RUNS
 from . import theory
 from .draw import add_pin, label, preview_note
-from .request import MAX_PINS, Request, Run, finished
+from .request import MAX_PINS, Request, Run, finished, group_of
 
 FIGURE = "Gradient at every step, one-step factors and units."
 
@@ -35,16 +36,18 @@ def settle(request: Request) -> dict[str, Any]:
     if filled.errors:
         return answer(OUTPUTS, {"theory_where": []})
     pins = [from_query(query).config for query in request.pins]
-    query = to_query(filled.config, pins)
+    query, run = to_query(filled.config, pins), finished(request)
+    group = text_of(run.found, "group") if run else request.group
+    link = f"?{query}" + (f"&{urlencode([(GROUP, group)])}" if group else "")
     changes = {
-        "address": no_update if says(request.search, filled.config, pins) else f"?{query}",
-        "copies": run_card.copies(ids.EXPLORE, f"?{query}", to_python(filled.config), to_command(filled.config)),
+        "address": no_update if says(request.search, filled.config, pins, group) else link,
+        "copies": run_card.copies(ids.EXPLORE, link, to_python(filled.config), to_command(filled.config)),
         "train_this": f"/train?{query}&{urlencode([ARRIVAL])}",
         "compare": f"/compare?{query}",
         "compare_text": "Compare pinned" if pins else "Compare",
         "pin_list": pin_list(request.pins, request.theme),
         **pin_button(to_query(filled.config), request.pins),
-        **spoken(filled.config, finished(request)),
+        **spoken(filled.config, run),
     }
     return answer(OUTPUTS, changes)
 
@@ -57,10 +60,10 @@ def spoken(config: RunConfig, run: Run | None) -> dict[str, Any]:
     return {"theory_where": []} if ds is None else of_preview(ds, config)
 
 
-def says(search: str, config: RunConfig, pins: Sequence[RunConfig]) -> bool:
+def says(search: str, config: RunConfig, pins: Sequence[RunConfig], group: str) -> bool:
     """Whether an address means what the page shows."""
     link = from_query(search)
-    return link.config == config and link.pins[:MAX_PINS] == list(pins)
+    return (link.config, link.pins[:MAX_PINS], group_of(search)) == (config, list(pins), group)
 
 
 def of_run(ds: xr.Dataset | xr.DataTree) -> dict[str, Any]:
@@ -69,9 +72,14 @@ def of_run(ds: xr.Dataset | xr.DataTree) -> dict[str, Any]:
     return {
         "announcement": " ".join([found.headline, *said_of_group(ds), *found.details]),
         "figure_label": " ".join([FIGURE, found.headline, *said_of_group(ds)]),
-        "table": table(gradlab.plots.table(ds), found.headline),
+        "table": table(gradlab.plots.table(ds), " ".join([found.headline, *_of_all(found)])),
         "theory_where": theory.where(ds) if isinstance(ds, xr.Dataset) else [],
     }
+
+
+def _of_all(found: Verdict) -> list[str]:
+    """That the table has samples that the verdict is not about, where it has."""
+    return ["Medians over all samples."] if len(found.samples) > 1 else []
 
 
 def of_preview(ds: xr.Dataset | xr.DataTree, config: RunConfig) -> dict[str, Any]:

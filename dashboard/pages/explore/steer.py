@@ -20,7 +20,7 @@ from ...uploads import columns, decode, keep
 from ...work.runs import require_drawable
 from . import diagnosis
 from .draw import add_pin
-from .request import MAX_PINS, Pins, Request
+from .request import MAX_PINS, Pins, Request, group_of
 
 UPLOADS = (*form.FILES, ids.EXPLORE.missing)
 CHIPS = {"vanishing_tanh": "Vanishing", "edge": "Edge", "exploding_tanh": "Exploding", "lstm_forget_1": "LSTM"}
@@ -48,13 +48,14 @@ class ExploreState:
 
 
 def follow_link(page: ExploreState) -> dict[str, Any]:
-    """Controls, pins and notices of the address."""
+    """Controls, pins, group of samples and notices of the address."""
     link = from_query(page.search or "")
     pins = [to_query(pin) for pin in link.pins]
     notices = [message(text) for text in link.notices]
     if len(pins) > MAX_PINS:
         notices.append(message(f"This link has {len(pins)} pins; the first {MAX_PINS} are shown."))
-    return set_controls(link.config, page) | missing_file(link) | {"pins": pins[:MAX_PINS], "notices": notices}
+    shown = {"pins": pins[:MAX_PINS], "notices": notices, "group": group_of(page.search or "")}
+    return set_controls(link.config, page) | missing_file(link) | shown
 
 
 def missing_file(link: Link) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def steer(
 
 
 OUTPUTS = {
-    **outputs(ids.EXPLORE, value="preset tabs", data="tried loaded", children="notices", className="missing"),
+    **outputs(ids.EXPLORE, value="preset tabs group", data="tried loaded", children="notices", className="missing"),
     "pins": Output(ids.EXPLORE.pins, "data", allow_duplicate=True),
     "values": controls.values(Output),
     "options": {name: Output(ids.control(name), "data") for name in form.FILES},

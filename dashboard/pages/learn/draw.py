@@ -42,6 +42,7 @@ def show(request: Request) -> dict[str, Any]:
         "body": "body told" if told else "body",
         "label": f"{chapter.title} {chapter.say(found) if told else chapter.guess.question}",
         "explore": f"{chapter.path}?{to_query(chapter.config(values))}",
+        "go": f"Open in {'Train' if chapter.path == '/train' else 'Explore'}",
         "failure": "",
         "drawn": {"values": values},
     }
@@ -67,6 +68,7 @@ def _told(chapter: Chapter, found: Any, values: dict[str, Any], guess: float) ->
 OUTPUTS = {
     **outputs(ids.LEARN, children="judged seen table failure", figure="figure", data="drawn", href="explore"),
     **outputs(ids.LEARN, className="body"),
+    "go": Output(ids.LEARN.explore, "children"),
     "style": Output(ids.LEARN.figure, "style"),
     "place": Output(ids.LEARN.marker, "style"),
     "label": Output(ids.part(ids.LEARN.figure, "frame"), "aria-label"),

@@ -23,6 +23,7 @@ HELP = {
     "left. 1 is what reaches the last step. Below 10^-7 it is lost beside that in single precision.",
     "Your guesses": "They stay in this browser. A chapter with a tick has one.",
     "Open in Explore": "The same net with everything set, and all other controls.",
+    "Present": "Larger type without controls. The arrow keys go from question to question, Escape ends it.",
 }
 
 
@@ -36,7 +37,8 @@ def layout() -> Component:
 
 def _head() -> Component:
     title = html.H1("Loading …", id=ids.LEARN.verdict, tabIndex=-1)
-    return html.Div([html.P(id=ids.LEARN.details, className="count"), title], className="title")
+    present = html.Button("Present", className="present", title="Larger, by arrow keys; Escape ends it")
+    return html.Div([html.P(id=ids.LEARN.details, className="count"), title, present], className="title")
 
 
 def _chapter() -> Component:

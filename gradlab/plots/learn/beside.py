@@ -65,7 +65,8 @@ def stream_area(shares: Mapping[str, np.ndarray], scene: Scene) -> Area:
         traces.append(_stream(lag, bottom, top, name, series_style(n, look)[0]))
         bottom = top
     caption = "  ".join(f"{swatch(series_style(n, look)[0])} {name}" for n, name in enumerate(widths))
-    axis = {"range": [0, 100], "ticksuffix": " %", "nticks": 5}
+    ticks = [0, 25, 50, 75]  # 100 is where the words stand
+    axis = {"range": [0, 100], "tickvals": ticks, "ticktext": [f"{tick} %" for tick in ticks]}
     return Area("Share of each path", caption, steps_back(steps, look), axis, traces, height=250)
 
 

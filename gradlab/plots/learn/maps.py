@@ -44,12 +44,14 @@ def phase_area(fields: Mapping[str, np.ndarray], x: Axis, y: Axis, point: tuple[
         trace | ({"showscale": False} if "colorbar" in trace else {})
         for trace in phase_traces(fields, x, y, scene.theme)
     ]
-    axes = [
+    across, up = (
         {"range": [min(values), max(values)], "title": quiet_title(NAMES[name], look), "nticks": 6, "showgrid": False}
         for name, values in (x, y)
-    ]
+    )
     caption = "right of the thick line gradients explode"
-    return Area("What theory says", caption, *axes, [*traces, mark | {"x": [point[0]], "y": [point[1]]}], height=300)
+    return Area(
+        "What theory says", caption, across, up, [*traces, mark | {"x": [point[0]], "y": [point[1]]}], height=300
+    )
 
 
 def course_area(surface: np.ndarray, iterations: np.ndarray, scene: Scene) -> Area:

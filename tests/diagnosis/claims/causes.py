@@ -1,6 +1,7 @@
 """What the sentences about the main cause claim."""
 
 import math
+import re
 
 import numpy as np
 
@@ -51,34 +52,37 @@ def clipping_changes(run: Run, clipped: str, free: str) -> None:
 
 # overflow
 
-BROUGHT = rf"(?:they|input and biases) bring up to {SIZE} to a unit at step (\d+), the state {SIZE}"
+BROUGHT = rf"(?:they|input and biases) bring up to {SIZE} to a unit, the state {SIZE} at step (\d+)"
+ENDS = rf"(float\d\d) ends at {SIZE}\."
 
 
-def brought(run: Run, drive: str, step: str, state: str) -> tuple[float, float]:
-    """ln of the two, as they are recorded."""
+def brought(run: Run, drive: str, state: str, step: str, dtype: str, end: str) -> tuple[float, float]:
+    """ln of the two as they are recorded, over the largest number."""
     first = min(run.overflow, key=lambda place: place["step"])
     known = [-math.inf if first[name] is None else first[name] for name in ("drive", "state")]
+    limit = math.log(float(np.finfo(run.ds.attrs["dtype"]).max))
     assert near_log(drive, known[0]) and near_log(state, known[1]) and int(step) == first["step"]
-    return known[0], known[1]
+    assert dtype == run.ds.attrs["dtype"] and near_log(end, limit)
+    return known[0] - limit, known[1] - limit
 
 
-def limit(run: Run) -> float:
-    """ln of the largest number of the run's precision."""
-    return math.log(float(np.finfo(run.ds.attrs["dtype"]).max))
+@claim(rf"The input and the biases drive the units out of range: {BROUGHT}; {ENDS}")
+def out_by_input(run: Run, *said: str) -> None:
+    """What they bring is nearly the largest number, or more."""
+    assert brought(run, *said)[0] > math.log(1e-4) - 0.001
 
 
-@claim(rf"The (input and the biases alone leave the range|state grows out of range): {BROUGHT}; (\w+) ends at {SIZE}\.")
-def out_of_range(run: Run, who: str, drive: str, step: str, state: str, dtype: str, end: str) -> None:
-    """The larger part is as large as numbers can be."""
-    parts = brought(run, drive, step, state)
-    assert dtype == run.ds.attrs["dtype"] and near_log(end, limit(run)) and max(parts) >= limit(run) - 1
-    assert (parts[0] >= parts[1]) == who.startswith("input")
+@claim(rf"The state grows out of range: {BROUGHT}; {ENDS}")
+def out_by_state(run: Run, *said: str) -> None:
+    """The state is as large as numbers can be, and no input brought it there."""
+    drive, state = brought(run, *said)
+    assert drive < math.log(1e-4) and state >= -1
 
 
-@claim(rf"What a step makes of its arguments is out of range: {BROUGHT}\.")
-def made_too_large(run: Run, drive: str, step: str, state: str) -> None:
+@claim(rf"What a step makes of its arguments is out of range: {BROUGHT}; {ENDS}")
+def made_too_large(run: Run, *said: str) -> None:
     """Neither part is."""
-    assert max(brought(run, drive, step, state)) < limit(run) - 1
+    assert max(brought(run, *said)) < -1
 
 
 # with a carry
@@ -268,20 +272,78 @@ def too_small(run: Run, weights: str, radius: str, slope: str) -> None:
     assert float(weights) < 1
 
 
-# the forward pass
+# chaos and transients
+
+EXPONENT = (
+    rf"leading exponent {SIZE}(?: \+- {SIZE})? "
+    r"(of a linear net, from the spectral radius of its weights|over [\d,]+ steps? of [\d,]+ samples?)"
+)
+
+
+def exponent_holds(run: Run, value: str, error: str | None, basis: str) -> float:
+    """The exponent is that of the diagnosis, whose sign is that of an interval of three errors."""
+    known = run.found.exponent
+    assert known is not None and near(value, known.value) and near(error or "0", known.error)
+    assert basis.startswith("of a linear") == (known.steps == 0)
+    if known.steps:
+        assert [int(count.replace(",", "")) for count in re.findall(r"[\d,]+", basis)] == [known.steps, known.samples]
+    else:
+        assert near(value, math.log(run.radius)) and run.ds.attrs["activation"] == "identity"
+    return known.value if abs(known.value) > 3 * known.error else 0.0
 
 
 @claim(
-    rf"The state stays bounded while nearby states separate by {RATE} per step: it is chaotic under this input, and a "
-    rf"small difference doubles every {SIZE} steps?\."
+    rf"The state stays bounded while nearby states separate by {RATE} per step: it is chaotic under this input "
+    rf"\({EXPONENT}\), and a small difference doubles every {SIZE} (?:steps|step)\."
 )
-def chaotic(run: Run, rate: str, every: str) -> None:
-    """Both are one number."""
-    log = math.log(2) / float(every)
-    assert run.grows and abs(math.log(float(rate)) - log) <= 0.05 * log + 0.006
+def chaotic(run: Run, rate: str, value: str, error: str | None, basis: str, every: str) -> None:
+    """The interval lies above 0; rate and doubling are of the one exponent."""
+    log = exponent_holds(run, value, error, basis)
+    assert log > 0 and run.grows and near_log(rate, log) and near(every, math.log(2) / log)
+    assert run.found.exponent is not None and run.found.exponent.bounded
+
+
+@claim(
+    rf"This is transient growth: it grows over some steps, but in the long run a step makes it {RATE} \({EXPONENT}\)\."
+)
+def transient(run: Run, rate: str, value: str, error: str | None, basis: str) -> None:
+    """The interval lies below 0, though it explodes here."""
+    log = exponent_holds(run, value, error, basis)
+    assert log < 0 and run.grows and near_log(rate, log)
+
+
+@claim(
+    rf"The recurrent weights are non-normal \(Henrici's departure {SIZE}, of a norm of {SIZE}\): "
+    r"products of them can grow before they fall\."
+)
+def non_normal(run: Run, departure: str, norm: str) -> None:
+    """sqrt(||W||^2 - sum |eigenvalue|^2), and ||W||."""
+    squares = float((run.ds.recurrent_singular_values.astype(float) ** 2).sum())
+    assert near(norm, math.sqrt(squares))
+    assert near(departure, math.sqrt(squares - float((run.ds.recurrent_eigenvalues.astype(float) ** 2).sum())), 1.0)
+
+
+@claim(r"Whether it is chaotic or a transient, ([\d,]+) steps? cannot tell\.")
+def too_few_for_chaos(run: Run, steps: str) -> None:
+    """No exponent is known."""
+    assert run.found.exponent is None and run.grows
+    assert int(steps.replace(",", "")) == int(run.ds.valid_steps.median())
+
+
+@claim(rf"Whether it is chaotic or a transient cannot be told: {EXPONENT}, which may be 0\.")
+def open_question(run: Run, value: str, error: str | None, basis: str) -> None:
+    """The interval holds 0."""
+    assert exponent_holds(run, value, error, basis) == 0 and run.grows
+
+
+@claim(rf"The forward pass grows in the long run \({EXPONENT}\): it is unstable, not chaotic\.")
+def grows_in_the_long_run(run: Run, value: str, error: str | None, basis: str) -> None:
+    """The interval lies above 0, and the state is not bounded."""
+    assert exponent_holds(run, value, error, basis) > 0
+    assert run.found.exponent is not None and not run.found.exponent.bounded
 
 
 @claim(rf"The forward pass grows as well, by {RATE} per step: it is unstable, not chaotic\.")
 def unstable(run: Run, rate: str) -> None:
-    """By more than 1."""
+    """By more than 1, as it reads."""
     assert float(rate) >= 1 and run.free.log_rate > 0

@@ -74,6 +74,13 @@ def dead_units(run: Run, size: str, _: str) -> None:
     assert near(size, float(run.ds.dead_units))
 
 
+@claim(rf"leading exponent {SIZE} \(nats per step in the long run, (of a linear net|over)[^)]*\)")
+def exponent(run: Run, size: str, basis: str) -> None:
+    """That of the diagnosis, whose text is checked with the cause."""
+    assert run.found.exponent is not None and near(size, run.found.exponent.value)
+    assert basis.startswith("of") == (run.found.exponent.steps == 0)
+
+
 @claim(rf"overflow {SIZE} \(number of samples that left the finite numbers, the first at step (\d+)\)")
 def overflow(run: Run, count: str, step: str) -> None:
     """As many as there are places."""

@@ -177,11 +177,18 @@ def near_product(a: str, b: str, result: str) -> bool:
 )
 def refined(run: Run, word: str, rate: str, error: str | None, _: str | None) -> None:
     """The rate, and the error of its median."""
-    assert near(rate, run.flow.log_rate if len(run.flow.curve) > 1 else 0.0)
+    assert len(run.flow.curve) > 1 and near(rate, run.flow.log_rate)
     word_holds(run, word)
     if error:
         known = run.flow.stderr
         assert known <= 1.00001e-5 if error.startswith("less") else near(error, known)
+
+
+@claim(r"Diagnosis: (overflow|too short); no rate of less than two steps\.")
+def refined_without_rate(run: Run, word: str) -> None:
+    """There are fewer."""
+    assert len(run.flow.curve) < 2
+    word_holds(run, word)
 
 
 @claim(r"Diagnosis: ([\w ]+); ln of the factor per step -inf, exactly zero\.")

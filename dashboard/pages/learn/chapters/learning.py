@@ -94,8 +94,8 @@ CHAPTER = Chapter(
     text=TEXT,
     controls=(Choice("net", "Net", NETS, "lstm"), Choice("rule", "Optimizer", RULES, "adam")),
     guess=Guess(
-        "An LSTM learns to add two of 50 numbers with Adam. What is its error after 600 iterations, if 1/6 is that of "
-        "remembering nothing?",
+        "Whoever remembers nothing has an error of 1/6. An LSTM learns to add two of 50 numbers with Adam: what is its "
+        "error after 600 iterations?",
         at=AT,
         low=0.0,
         high=0.4,

@@ -61,7 +61,7 @@ def measure(values: Values) -> list[Curve]:
 
 def draw(found: list[Curve], scene: Scene) -> go.Figure:
     """All curves on one axis."""
-    caption = "share that reaches an input so far back; of the tree, so many levels down"
+    caption = "at an input; a tree's steps are its levels"
     return arrange([lag_area(found, DECADES, scene, caption, STEPS - 1, height=420)], scene)
 
 

@@ -1,6 +1,7 @@
 """What a hidden state is: a pulse that a unit remembers, and the net unrolled step by step."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -44,7 +45,7 @@ class Found:
 def config(values: Values) -> RunConfig:
     """One unit of weight 1, or 8 whose weights are a rotation; Explore feeds it noise."""
     init = {"1": "identity", "8": "orthogonal"}[values["units"]]
-    sizes = {"hidden_size": int(values["units"]), "input_size": 1, "batch_size": 1, "steps": STEPS}
+    sizes: dict[str, Any] = {"hidden_size": int(values["units"]), "input_size": 1, "batch_size": 1, "steps": STEPS}
     return RunConfig(recurrent_init=init, **sizes)
 
 

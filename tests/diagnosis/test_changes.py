@@ -1,0 +1,110 @@
+"""A change of given weights, and what is said of one that was tried."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gradlab.cells import CELLS, make_cell
+from gradlab.diagnosis import Change
+from gradlab.diagnosis.changes import FRESH, HOLDS, Proposal, Remedy, is_clip, scales_multipliers
+from gradlab.errors import InputError
+from tests.diagnosis.test_draws_rules import verdict_of
+from tests.throwaway_cells import Memory
+
+
+def transformed(cell, kind, amount):
+    """Names of the parameters that a transformation changes, and the new ones; the old ones stay as they are."""
+    params = cell.init(0, bias_scale=0.5)
+    before = {name: p.copy() for name, p in params.items()}
+    found = Change("a", transform=(kind, amount)).apply_weights(cell, params)
+    for name, p in before.items():
+        np.testing.assert_array_equal(params[name], p)
+    return [name for name in found if not np.array_equal(found[name], before[name])], found, before
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "name"),
+    [
+        ("lstm", "scale_recurrent", "W_hh"),
+        ("indrnn", "scale_recurrent", "p"),
+        ("lstm", "scale_input", "W_xh"),
+        ("lstm", "scale_bias", "b_h"),
+    ],
+)
+def test_a_factor_multiplies_one_parameter(cell, kind, name):
+    changed, found, before = transformed(make_cell(cell, input_size=2, hidden_size=3), kind, 0.25)
+    assert changed == [name]
+    np.testing.assert_array_equal(found[name], 0.25 * before[name])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "min_gru"])
+def test_a_shift_is_added_to_the_forget_gates_bias_alone(cell):
+    cell = make_cell(cell, input_size=2, hidden_size=3)
+    changed, found, before = transformed(cell, "shift_forget_bias", -1.5)
+    assert changed == ["b_h"]
+    moved = np.zeros_like(before["b_h"])
+    moved[cell.gates.index(cell.forget_gate)] = -1.5
+    np.testing.assert_allclose(found["b_h"] - before["b_h"], moved, atol=1e-15)
+
+
+def test_without_a_transformation_the_weights_stay():
+    cell = make_cell("lstm", input_size=2, hidden_size=3)
+    params = cell.init(0)
+    found = Change("a", {"gain": 2.0}).apply_weights(cell, params)
+    assert found is not params and all(found[name] is p for name, p in params.items())
+
+
+def test_what_has_no_recurrent_weights_cannot_be_scaled():
+    with pytest.raises(InputError, match="Memory has no recurrent weights that a factor scales"):
+        transformed(Memory(2, 3, "tanh"), "scale_recurrent", 2.0)
+    scaled = {name for name, cell in CELLS.items() if scales_multipliers(cell)}
+    assert "indrnn" in scaled and not scaled & {"elman", "lstm", "min_gru"} and not scales_multipliers(Memory)
+
+
+@pytest.mark.parametrize(("clip", "found"), [({}, False), ({"clip": "off"}, False), ({"clip": "norm"}, True)])
+def test_what_clips(clip, found):
+    assert is_clip(Proposal(Change("a", clip), "", 0.0)) == found
+    assert is_clip(Remedy(Change("a", clip), "", 0.0)) == found
+    assert Remedy(Change("a", clip), "", 0.0).carries(10) != found
+
+
+def remedy(held=0, draws=0, corrections=0, run=True):
+    verified = verdict_of(math.log(0.98)) if run else None
+    return Remedy(Change("Gain 2", {"gain": 2.0}), "It helps.", math.log(0.95), verified, corrections, held, draws)
+
+
+@pytest.mark.parametrize(
+    ("one", "text"),
+    [
+        (remedy(run=False), "Gain 2: x0.95 per step back (predicted from this run, not verified)"),
+        (remedy(), "Gain 2: x0.95 per step back predicted, x0.98 when run with these weights: carried"),
+        (
+            remedy(corrections=2),
+            "Gain 2: x0.95 per step back predicted after 2 corrections, x0.98 when run with these weights: carried",
+        ),
+        (
+            remedy(HOLDS, FRESH),
+            "Gain 2: x0.95 per step back predicted, x0.98 when run: carried in 6 of 8 fresh draws",
+        ),
+        (
+            remedy(HOLDS - 1, FRESH),
+            "Gain 2: x0.95 per step back predicted, x0.98 when run: carried in 5 of 8 fresh draws: depends on the draw",
+        ),
+        (
+            Remedy(Change("Clip", {"clip": "norm"}), "", 0.5),
+            "Clip: a safety measure for training",
+        ),
+    ],
+)
+def test_what_is_said_of_a_remedy(one, text):
+    assert one.text == text
+
+
+def test_what_a_remedy_rests_on():
+    assert remedy().reason == "It helps." and remedy(run=False).where == ""
+    assert remedy(corrections=1).reason == "It helps. Predicted after 1 correction."
+    proposal = Proposal(Change("a"), "why", 0.25)
+    found = proposal.remedy(verdict_of(0.0), 3)
+    assert (found.change, found.why, found.predicted_log_rate, found.corrections) == (proposal.change, "why", 0.25, 3)
+    assert proposal.remedy().verified is None and proposal.remedy().corrections == 0
