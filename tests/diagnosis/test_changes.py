@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gradlab.cells import CELLS, make_cell
-from gradlab.diagnosis import Change
-from gradlab.diagnosis.changes import FRESH, HOLDS, Proposal, Remedy, is_clip, scales_multipliers
+from gradlab.diagnosis import Change, Diagnosis
+from gradlab.diagnosis.changes import Proposal, Remedy, is_clip, scales_multipliers
+from gradlab.diagnosis.findings import NOTHING
 from gradlab.errors import InputError
 from tests.diagnosis.test_draws_rules import verdict_of
 from tests.throwaway_cells import Memory
@@ -84,11 +85,11 @@ def remedy(held=0, draws=0, corrections=0, run=True):
             "Gain 2: x0.95 per step back predicted after 2 corrections, x0.98 when run with these weights: carried",
         ),
         (
-            remedy(HOLDS, FRESH),
+            remedy(6, 8),
             "Gain 2: x0.95 per step back predicted, x0.98 when run: carried in 6 of 8 fresh draws",
         ),
         (
-            remedy(HOLDS - 1, FRESH),
+            remedy(5, 8),
             "Gain 2: x0.95 per step back predicted, x0.98 when run: carried in 5 of 8 fresh draws: depends on the draw",
         ),
         (
@@ -108,3 +109,36 @@ def test_what_a_remedy_rests_on():
     found = proposal.remedy(verdict_of(0.0), 3)
     assert (found.change, found.why, found.predicted_log_rate, found.corrections) == (proposal.change, "why", 0.25, 3)
     assert proposal.remedy().verified is None and proposal.remedy().corrections == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "stderr", "text"),
+    [
+        (None, None, "ln of the factor per step -inf, exactly zero"),
+        (-0.12345, None, "ln of the factor per step -0.1235"),
+        (-0.00001, 0.5, "ln of the factor per step 0.0000 +- 0.5 (standard error over samples)"),
+        (0.1, 0.0, "ln of the factor per step 0.1000 +- less than 0.00001 (standard error over samples)"),
+        (0.1, 1e-5, "ln of the factor per step 0.1000 +- less than 0.00001 (standard error over samples)"),
+        (0.1, 1.1e-5, "ln of the factor per step 0.1000 +- 1e-05 (standard error over samples)"),
+    ],
+)
+def test_a_rate_as_it_is_cited(rate, stderr, text):
+    found = Diagnosis(verdict_of(rate), "vanishing", stderr, "Because.", [], [])
+    assert found.rate_text == text and found.word_text == f"Diagnosis: vanishing; {text}."
+
+
+@pytest.mark.parametrize(
+    ("word", "remedies", "untried", "advice"),
+    [
+        ("vanishing", [], "", [NOTHING]),
+        ("vanishing", [], "Too large.", [NOTHING, "Too large."]),
+        ("carried", [], "", []),
+        ("too short", [], "", []),
+        ("vanishing", [remedy()], "", ["Try:", f"1. {remedy().text}", "   It helps."]),
+        ("vanishing", [remedy(5, 8)], "", [NOTHING, "Try:", f"1. {remedy(5, 8).text}", "   It helps."]),
+    ],
+)
+def test_advice_in_lines(word, remedies, untried, advice):
+    found = Diagnosis(verdict_of(-0.5), word, None, "Because.", [], remedies, untried)
+    assert found.advice() == advice and found.nothing_carries == (NOTHING in advice)
+    assert (NOTHING in found._repr_html_()) == found.nothing_carries

@@ -7,13 +7,19 @@ import pytest
 
 import gradlab
 from gradlab.diagnosis import Change
-from gradlab.diagnosis.changes import FRESH, HOLDS, Proposal, Remedy, most_carried
-from gradlab.diagnosis.draws import SECONDS, TUNING, Draws, Runs, affected, judged
+from gradlab.diagnosis.changes import Proposal, Remedy, most_carried
+from gradlab.diagnosis.draws import Draws, Runs, affected, judged
 from gradlab.diagnosis.trials import tried_out
 from gradlab.runs.cost import work
 from gradlab.runs.verdicts import FACTOR, Verdict
 from tests.diagnosis.test_diagnosis import SMALL, synthetic
 
+TUNING, SECONDS, FRESH, HOLDS = (
+    4,
+    1.5,
+    8,
+    6,
+)  # draws and seconds that correct, draws that verify, and of those that hold
 CHANGE = Change("a", {"gain": 2.0})
 
 

@@ -125,3 +125,8 @@ def test_a_continued_run_has_as_many_samples_as_there_is_room_for(room, samples,
     config = gradlab.RunConfig(cell="lstm", hidden_size=6, batch_size=2, steps=20)
     monkeypatch.setattr(exponent, "MOST", int(room * 60 * 2 * 6))  # of 60 steps of two states
     assert exponent._over(config, 60).samples == samples
+
+
+@pytest.mark.parametrize(("steps", "known"), [(49, False), (50, True)])
+def test_fifty_steps_of_a_continued_run_say_something(steps, known):
+    assert (exponent._over(gradlab.RunConfig(hidden_size=6, steps=20), steps) is not None) == known

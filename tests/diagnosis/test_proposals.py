@@ -8,7 +8,7 @@ import pytest
 import gradlab
 from gradlab.cells import CELLS
 from gradlab.diagnosis.changes import is_clip
-from gradlab.diagnosis.edges import chrono_log_rate, edge_gain
+from gradlab.diagnosis.edges import chrono_log_rate, edge_gain, typical
 from gradlab.diagnosis.remedies import candidates
 from tests.diagnosis.test_factors import SMALL, measured
 from tests.throwaway_cells import THROWAWAY
@@ -100,6 +100,37 @@ def test_no_weights_make_1_with_a_carry_of_1_or_more_or_where_nothing_comes_thro
     assert set(proposed("exploding", exploding, cell="lstm")) == {"Clip the update by norm"}
 
 
+def test_a_gate_that_keeps_nearly_enough_is_opened_a_little():
+    near = gated("lstm", keep=0.9, carry=0.9, gates=0.05, log_rate=math.log(0.95))
+    found = next(iter(proposed("vanishing", near, cell="lstm", forget_bias=1.0).values()))
+    keep = math.exp(HELD) - 0.05
+    assert found.change.fields["forget_bias"] == pytest.approx(1 + math.log(keep / (1 - keep)) - math.log(9), abs=0.01)
+    assert 1.1 < found.change.fields["forget_bias"] < 1.9 and found.why.startswith("Opens the forget gate, now 0.90")
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_what_units_multiply_their_own_state_by_is_scaled_by_the_rate(given):
+    own = replace(measured("indrnn"), carries=True, carry=1.2, gates=0.0, log_rate=math.log(1.25))
+    fields = {"given": True} if given else {"cell": "indrnn", "gain": 2.0}
+    found = proposed("exploding", own, **fields)["Recurrent weights x 0.8" if given else "Gain 1.6"]
+    assert found.predicted_log_rate == pytest.approx(0.0, abs=1e-12)
+    again = found.retry(math.log(1.6), 0.0)
+    assert (again.change.transform[1] if given else again.change.fields["gain"] / 2) == pytest.approx(0.5)
+    assert again.predicted_log_rate == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_carry_of_a_cell_that_is_not_known_has_no_proposals_of_its_own():
+    unknown = replace(gated("lstm", carry=0.7, gates=0.6, log_rate=math.log(1.3)), cell=None)
+    assert list(proposed("exploding", unknown, given=True)) == ["Recurrent weights x 0.5", "Clip the update by norm"]
+
+
+@pytest.mark.parametrize(("leak", "gates"), [(0.4, 0.396), (1.0, 0.5)])
+def test_a_leak_is_never_made_larger(leak, gates):
+    """Where the two make more than is aimed at, and where all of a state is replaced."""
+    leaky = replace(measured(leak=0.4), carry=1 - leak, gates=gates, log_rate=math.log(0.7))
+    assert not any(label.startswith("Leak ") for label in proposed("vanishing", leaky, leak=leak))
+
+
 def test_a_leak_keeps_one_less_itself_and_adds_in_proportion():
     leaky = replace(measured(leak=0.4), carry=0.6, gates=0.1, log_rate=math.log(0.7))
     found = next(iter(proposed("vanishing", leaky, leak=0.4).values()))
@@ -171,6 +202,7 @@ def test_a_wider_slope_is_for_activations_whose_slope_is_small_everywhere(activa
     ("fields", "changed", "drive"),
     [
         ({"input_scale": 3.0, "bias_scale": 0.5}, {"input_scale": 1.0}, math.hypot(1.0, 0.5)),
+        ({"input_scale": 1.5, "bias_scale": 0.5}, {"input_scale": 1.0}, math.hypot(1.0, 0.5)),
         ({"input_scale": 0.5, "bias_scale": 1.0}, {"bias_scale": 0.0}, 0.5),
         ({"input_scale": 3.0, "bias_scale": 2.0}, {"input_scale": 1.0, "bias_scale": 0.0}, 1.0),
         ({"input_scale": 1.0, "bias_scale": 0.99}, {}, None),
@@ -215,11 +247,34 @@ def test_a_leaky_unit_is_for_dead_ones():
 @pytest.mark.parametrize(("drive", "recurrence", "offered"), [(3.0, 1.0, True), (1.0, 3.0, False), (1.0, 1.0, False)])
 def test_less_input_is_for_units_that_the_input_drives(drive, recurrence, offered):
     hard = vanilla(weights=0.9, log_rate=-0.3, drive=drive, recurrence=recurrence)
-    for fields, label in (({"given": True}, "Input weights x"), ({"input_scale": 2.0}, "Input scale")):
+    for fields, label in (
+        ({"given": True}, "Input weights x"),
+        ({"input_scale": 2.0}, "Input scale"),
+        ({"input_scale": 0.5}, "Input scale"),
+    ):
         found = [p for name, p in proposed("vanishing", hard, **fields).items() if name.startswith(label)]
         assert len(found) == offered
         for one in found:
             assert one.predicted_log_rate == pytest.approx(0.0, abs=0.01)
+
+
+def test_where_no_input_is_weak_enough_a_tenth_is_offered():
+    hard = vanilla(weights=0.9, log_rate=-3.0, drive=3.0, recurrence=1.0)
+    found = proposed("vanishing", hard, input_scale=2.0)["Input scale 0.2"]
+    change = typical("tanh", 0.9, 0.3)[0] - typical("tanh", 0.9, 3.0)[0]
+    assert found.predicted_log_rate == pytest.approx(-3.0 + change)
+
+
+def test_an_input_of_nothing_cannot_be_less():
+    hard = vanilla(weights=0.9, log_rate=-0.3, drive=3.0, recurrence=1.0)
+    assert not any(label.startswith("Input") for label in proposed("vanishing", hard, input_scale=0.0))
+
+
+@pytest.mark.parametrize("weights", [0.5, 0.9, 2.0])
+def test_where_theory_knows_no_slope_it_is_taken_to_stay_as_it_is(weights):
+    own = vanilla(activation="tanh", weights=weights, log_rate=math.log(0.8))
+    found = proposed("vanishing", replace(own, activation="my own"), given=True)["Recurrent weights x 1.25"]
+    assert found.predicted_log_rate == pytest.approx(0.0, abs=1e-12)
 
 
 def test_other_schemes_become_gaussian_at_an_edge_of_theory_and_orthogonal_is_offered_once():

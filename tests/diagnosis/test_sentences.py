@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gradlab.cells import CELLS
-from gradlab.diagnosis.causes import ABOUT, CLOSE, HELD, NEAR, NORMAL, OFF, SHUT, cause, factor_lines
-from gradlab.diagnosis.factors import STILL, Exponent, Factors
+from gradlab.diagnosis.causes import cause, factor_lines
+from gradlab.diagnosis.factors import Exponent, Factors
 
 PLAIN = Factors(
     activation="tanh", cell=CELLS["elman"], log_rate=-0.5, slope=0.8, weights=0.9, radius=0.7, largest=1.2,
@@ -17,6 +17,8 @@ PLAIN = Factors(
     clipped_log_rate=-0.5,
 )  # fmt: skip
 GATED = replace(PLAIN, cell=CELLS["lstm"], carries=True, carry=0.5, gates=0.2, keep=0.6, shut=0.1)
+ABOUT = NEAR = HELD = SHUT = OFF = NORMAL = 0.1  # where one sentence ends and another begins
+STILL, CLOSE, FILLED = 0.5, 1.0, math.log(1e4)
 CHAOS = Exponent(0.1, 0.01, 900, 8, True)
 EPS = 1e-9
 
@@ -163,29 +165,32 @@ def test_transient_growth_and_weights_that_are_not_normal(times):
 
 
 LIMIT = math.log(np.finfo("float64").max)
+INPUT, STEP = (
+    "The input and the biases drive the units out of range",
+    "What a step makes of its arguments is out of range",
+)
 
 
 @pytest.mark.parametrize(
-    ("drive", "state", "text"),
+    ("drive", "state", "start"),
     [
-        (LIMIT - CLOSE - EPS, None, "What a step makes of its arguments is out of range: input and biases bring up to"),
-        (LIMIT - CLOSE, None, "The input and the biases alone leave the range: they bring up to"),
-        (None, LIMIT - CLOSE + EPS, "The state grows out of range: input and biases bring up to 0 to a unit at step 3"),
-        (LIMIT, LIMIT, "The input and the biases alone leave the range"),
-        (LIMIT - EPS, LIMIT, "The state grows out of range"),
+        (LIMIT - FILLED, None, INPUT),
+        (LIMIT - FILLED - EPS, None, STEP),
+        (None, LIMIT - CLOSE - EPS, STEP),
+        (None, LIMIT - CLOSE, "The state grows out of range"),
+        (LIMIT, LIMIT, INPUT),
     ],
-)  # fmt: skip
-def test_an_overflow(drive, state, text):
+)
+def test_an_overflow(drive, state, start):
     places = [
         {"sample": 1, "step": 7, "gate": "g", "drive": 0.0, "state": 0.0},
         {"sample": 0, "step": 3, "gate": "g", "drive": drive, "state": state},
     ]
     found = said("overflow", overflow=places, log_rate=-0.5)
-    assert found.startswith(text) and "at step 3" in found
-    assert ("float64 ends at 1.8×10^308." in found) == (not text.startswith("What a step"))
+    assert found.startswith(start) and "at step 3; float64 ends at 1.8×10^308." in found
     grows = said("overflow", overflow=places, log_rate=0.5, growth=0.4, **product(0.5))
     more = "The weights outweigh the slope of tanh" in grows and "it is unstable, not chaotic" in grows
-    assert more == text.startswith("The state") and "changes on the way" not in found
+    assert more == start.startswith("The state") and "changes on the way" not in found
     first = [{name: place[name] for name in ("sample", "step", "gate")} for place in places]
     assert said("overflow", overflow=first) == "The forward pass leaves the finite numbers."
 

@@ -3,12 +3,14 @@
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from gradlab.diagnosis import Change
 from gradlab.diagnosis.changes import Proposal
 from gradlab.diagnosis.draws import Runs
-from gradlab.diagnosis.trials import NEAR, ROUNDING, TRIES, _tuned, _verified
+from gradlab.diagnosis.trials import TRIES, _tuned, _verified, is_quick
 from tests.diagnosis.test_draws_rules import verdict_of
 
 STEPS = 21
@@ -75,7 +77,7 @@ def test_what_comes_nearer_is_corrected_by_all_of_what_it_missed():
 @pytest.mark.parametrize(("share", "corrections"), [(0.99, 0), (1.01, 1)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_what_is_near_over_the_whole_sequence_is_not_corrected(share, corrections, sign):
-    runs = Known(lambda s: s + sign * share * NEAR / (STEPS - 1))
+    runs = Known(lambda s: s + sign * share * math.log(2) / (STEPS - 1))
     assert _tuned(runs.proposal(), runs).corrections == corrections
 
 
@@ -107,7 +109,7 @@ def test_a_number_is_as_round_as_draws_allow_and_is_run_again_where_that_changes
     runs = Known(lambda s: s + 0.3, spread)
     tuned = _tuned(runs.proposal(), runs)
     remedy = _verified(tuned, runs)
-    error = min(2 * spread, ROUNDING / (STEPS - 1))
+    error = min(2 * spread, math.log(100) / 3 / (STEPS - 1))
     assert runs.asked[-1] == (pytest.approx(0.3), pytest.approx(error))
     gain = 0.7 if spread else math.exp(-0.3)
     assert remedy.change.fields["gain"] == pytest.approx(gain, rel=1e-12)
@@ -117,7 +119,24 @@ def test_a_number_is_as_round_as_draws_allow_and_is_run_again_where_that_changes
 
 
 def test_what_has_no_number_is_not_rounded():
-    runs = Known(lambda s: 0.0)
+    runs = Known(lambda s: 0.0, 0.01)
     tuned = _tuned(Proposal(Change("a", {"gain": 1.0}), "why", 0.0), runs)
     remedy = _verified(tuned, runs)
     assert (remedy.held, remedy.draws, remedy.why) == (7, 8, "why") and not runs.alone
+    assert remedy.verified.fitted_log_rate == 0.0  # that of this draw
+
+
+@pytest.mark.parametrize(
+    ("sizes", "quick"),
+    [
+        ((2**10, 2**5, 2**5, 4), True),
+        ((2**10 + 1, 2**5, 2**5, 4), False),
+        ((2**5, 2**5, 2**10, 1), True),
+        ((2**5, 2**5, 2**10, 2), False),
+        ((2**4, 2**5, 2**10, 2), True),
+    ],
+)
+def test_a_run_is_small_by_its_states_and_by_its_products(sizes, quick):
+    names = ("step", "sample", "unit", "gate")
+    ds = xr.Dataset(coords={name: np.arange(size) for name, size in zip(names, sizes, strict=True)})
+    assert is_quick(ds) == quick

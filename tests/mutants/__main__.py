@@ -1,7 +1,7 @@
 """Does a test notice when a line is wrong? `python -m tests.mutants [--number N] [--seed N] [FILE ...]`, run by hand.
 
 Draws mutants of the files below, or of those that are named, runs the tests of their rooms on each until one fails, and
-lists the survivors: lines that no test needs. Mutants that make no difference are not drawn: equivalent.toml has them.
+lists the survivors: lines that no test needs. Mutants that make no difference are not drawn: `declared/` has them.
 Each is tried in a child of one process that has collected the tests, or, where code that is imported already cannot be
 changed, in a process of its own. A few seconds each.
 """

@@ -1,4 +1,4 @@
-"""Mutants that are known to make no difference, as equivalent.toml declares them."""
+"""Mutants that are known to make no difference, as the files in `declared` have them."""
 
 import tomllib
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .mutate import Mutant
 
-FILE = Path(__file__).with_name("equivalent.toml")
+FILES = sorted(Path(__file__).with_name("declared").glob("*.toml"))
 
 
 class Equivalent(NamedTuple):
@@ -24,7 +24,7 @@ class Equivalent(NamedTuple):
 
 def declared() -> list[Equivalent]:
     """All of them."""
-    by_file = tomllib.loads(FILE.read_text("utf-8"))
+    by_file = {path: entries for file in FILES for path, entries in tomllib.loads(file.read_text("utf-8")).items()}
     return [
         Equivalent(path, entry["line"], change, entry["why"])
         for path, entries in by_file.items()

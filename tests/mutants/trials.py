@@ -82,12 +82,16 @@ class Trials:
     ) -> None:
         """Have children do something with each of the things, and take note of what they answer in time."""
         children: list[Child] = []
-        for thing in things:
-            children.append(_start(target, thing, limit))
-            while len(children) == AT_ONCE:
+        try:
+            for thing in things:
+                children.append(_start(target, thing, limit))
+                while len(children) == AT_ONCE:
+                    children = list(_answered(children, note))
+            while children:
                 children = list(_answered(children, note))
-        while children:
-            children = list(_answered(children, note))
+        finally:
+            for child in children:  # where one's answer ends it all
+                child.process.kill()
 
     def _note_room(self, room: str, answer: tuple[str, Reach] | str) -> None:
         failed, reach = answer if isinstance(answer, tuple) else (answer, self.reach)

@@ -1,0 +1,119 @@
+"""Where an exponent is taken from, over how many steps, what it says; a state's growth and the weights' departure."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import gradlab
+from gradlab.diagnosis import exponent
+from gradlab.diagnosis.exponent import MORE, STEPS, leading_exponent
+from gradlab.diagnosis.factors import Exponent, measure, state_growth
+from tests.diagnosis.test_sentences import PLAIN
+from tests.runs.test_verdicts import synthetic
+
+
+def grown(rates, steps, jump=0.0, at=0, lengths=None):
+    """Curves that grow by these rates per lag, and by a jump between two of the first lags."""
+    lags = np.arange(steps, -1, -1.0)[:, None]
+    logs = lags * np.asarray(rates, float) + jump * (lags > at)
+    if lengths is not None:
+        logs = np.where(np.arange(steps + 1)[:, None] > np.asarray(lengths), np.nan, logs)
+    return synthetic(logs, lengths)
+
+
+@pytest.mark.parametrize("radius", [0.25, 1.0, 1.5])
+def test_of_a_linear_net_it_is_ln_of_the_spectral_radius(radius):
+    linear = replace(PLAIN, activation="identity", radius=radius)
+    expected = Exponent(math.log(radius), 0.0, 0, 0, radius < 1)
+    assert leading_exponent(grown([0.1], 20), linear, None) == expected
+    for other in ({"activation": "tanh"}, {"carries": True}, {"radius": 0.0}, {"radius": math.nan}):
+        assert leading_exponent(grown([0.1], 20), replace(linear, **other), None) is None
+
+
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_few_steps_say_nothing(off):
+    found = leading_exponent(grown([0.1, 0.1], 51 + off), PLAIN, None)
+    assert (found is None) == (off < 0)
+
+
+@pytest.mark.parametrize("at", [3, 9, 10])
+def test_the_first_tenth_of_a_way_is_left_out(at):
+    """Growth by e^5 there has no part in the rate."""
+    found = leading_exponent(grown([0.1, 0.1, 0.1], 101, 5.0, at), PLAIN, None)
+    assert (found.value == pytest.approx(0.1, abs=1e-12)) == (at < 10)
+    assert found.samples == 3
+
+
+def test_each_sample_counts_over_its_own_length():
+    lengths = [120, 80, 60]
+    found = leading_exponent(grown([0.1] * 3, 120, lengths=lengths), PLAIN, None)
+    assert found.value == pytest.approx(0.1, abs=1e-12)
+    found = leading_exponent(grown([0.1, 0.9], 120, lengths=[120, 12]), PLAIN, None)  # a tenth of 120 is left out
+    assert found.value == pytest.approx(0.1, abs=1e-12)
+    found = leading_exponent(grown([0.1, 0.2], 120), PLAIN, None)
+    assert found.value == pytest.approx(0.15, abs=1e-12) and found.steps == 119 - 11
+
+
+@pytest.mark.parametrize(("share", "bounded"), [(0.99, True), (1.01, False)])
+def test_a_state_that_grows_more_slowly_than_half_of_it_is_bounded(share, bounded):
+    found = leading_exponent(grown([0.1, 0.1], 101), replace(PLAIN, growth=share * 0.5 * 0.1), None)
+    assert found.bounded == bounded
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"), [(0.0, [STEPS, MORE * STEPS]), (0.1, [STEPS]), (-0.1, [STEPS]), (None, [STEPS])]
+)
+def test_a_run_is_continued_further_where_that_leaves_it_open(value, asked, monkeypatch):
+    seen = []
+    found = None if value is None else Exponent(value, 0.01, 900, 8, True)
+    monkeypatch.setattr(exponent, "_over", lambda config, steps: seen.append(steps) or found)
+    assert leading_exponent(grown([0.1], 20), PLAIN, gradlab.RunConfig()) is found and seen == asked
+
+
+@pytest.mark.parametrize(("value", "error"), [(0.3, 0.1), (-0.3, 0.1), (0.0, 0.0)])
+def test_the_sign_of_an_exponent(value, error):
+    """Beyond three standard errors."""
+    for share, known in ((0.999, True), (1.001, False)):
+        found = Exponent(value, share * abs(value) / 3 if error else 0.0, 900, 8, True)
+        assert found.sign == (np.sign(value) if known else 0)
+
+
+# factors
+
+
+@pytest.mark.parametrize(
+    ("slope", "weights", "log"), [(0.5, 3.0, math.log(1.5)), (2.0, 0.25, -math.log(2)), (0.0, 2.0, -math.inf),
+    (0.5, 0.0, -math.inf), (math.nan, 1.0, -math.inf)]
+)  # fmt: skip
+def test_a_typical_factor_is_slope_times_weights(slope, weights, log):
+    assert replace(PLAIN, slope=slope, weights=weights).log_typical == pytest.approx(log)
+
+
+@pytest.mark.parametrize(
+    ("logs", "growth"),
+    [
+        ([0.0, 1.0, 2.0], None),
+        ([0.0, 9.0, 1.0, 3.0], 2.0),
+        ([5.0, 1.0, 2.0, 4.0, 6.0], 2.0),
+        ([5.0, 1.0, 9.0, 2.0, 2.5, 3.0], 0.5),
+        ([-np.inf, np.nan, 7.0, 9.0, 1.0, 3.0], 2.0),
+    ],
+)
+def test_the_growth_of_a_state_is_that_of_the_last_half(logs, growth):
+    found = state_growth(np.array(logs))
+    assert math.isnan(found) if growth is None else found == pytest.approx(growth)
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.diag([0.5, -0.9, 0.2]), np.array([[0.5, 2.0, 0.0], [0.0, 0.5, 1.0], [0, 0, 0.3]])]
+)
+def test_the_departure_of_weights_from_normality(matrix):
+    """Henrici's: what the norm has beyond the eigenvalues."""
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=3)
+    ds = gradlab.analyze(cell=cell, params=cell.init(0) | {"W_hh": matrix[None]}, x=np.ones((12, 2, 2)))
+    expected = math.sqrt(max((matrix**2).sum() - (np.abs(np.linalg.eigvals(matrix)) ** 2).sum(), 0.0))
+    assert measure(ds).departure == pytest.approx(expected, abs=1e-7)
+    assert measure(ds).radius == pytest.approx(np.abs(np.linalg.eigvals(matrix)).max())
+    assert math.isnan(measure(gradlab.analyze(cell="gru", hidden_size=3, batch_size=2, steps=12)).departure)
