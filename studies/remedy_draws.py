@@ -83,17 +83,22 @@ def summary(found: list[Row]) -> list[str]:
     """What those that hold are worth together, and by how often they held."""
     lines = ["| carried in, of fresh draws | remedies | of the new draws carried | fewest |", "|---|---|---|---|"]
     for offered in sorted({row.offered for row in found}, key=lambda o: [-int(n) for n in o.split(" of ")]):
-        counts = [row.carried for row in found if row.offered == offered]
-        share, fewest = np.mean(counts) / SEEDS, min(counts)
-        lines.append(f"| {offered} | {len(counts)} | {100 * share:.0f} % | {fewest} of {SEEDS} |")
+        those = [row for row in found if row.offered == offered]
+        lines.append(f"| {offered} | {len(those)} | {share(those)} | {min(row.carried for row in those)} of {SEEDS} |")
     holding = [row for row in found if row.remedy.holds]
-    share = np.mean([row.carried for row in holding]) / SEEDS
+    fitted = [row for row in holding if "chrono" not in row.remedy.change.label]
     often = sum(4 * row.carried >= 3 * SEEDS for row in holding)
     said = (
-        f"Of {len(holding)} remedies that are offered as holding, {100 * share:.1f} % of the runs with new seeds are "
-        f"carried; {often} of them carry in at least {3 * SEEDS // 4} of {SEEDS}."
+        f"Of {len(holding)} remedies that are offered as holding, {share(holding)} of the runs with new seeds are "
+        f"carried ({share(fitted)} of the {len(fitted)} that have a number of their own, without chrono biases); "
+        f"{often} carry in at least {3 * SEEDS // 4} of {SEEDS}."
     )
     return [said, "", *lines]
+
+
+def share(found: list[Row]) -> str:
+    """Of the runs with new seeds, those that are carried."""
+    return "none" if not found else f"{100 * np.mean([row.carried for row in found]) / SEEDS:.1f} %"
 
 
 def table(found: list[Row]) -> list[str]:

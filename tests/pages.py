@@ -48,11 +48,12 @@ def address(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 def new_page(browser: Browser, hint: bool = False, **options: Any) -> Page:
-    """A page of its own context; the hint for newcomers has been seen unless it is wanted."""
+    """A page of its own context; the hint and the tour for newcomers have been seen unless they are wanted."""
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"], **options)
     context.set_default_timeout(TIMEOUT)
     if not hint:
-        context.add_init_script("if (location.protocol === 'http:') localStorage.setItem('gradlab-hint', 'seen')")
+        seen = "for (const name of ['hint', 'tour']) localStorage.setItem(`gradlab-${name}`, 'seen')"
+        context.add_init_script(f"if (location.protocol === 'http:') {seen}")
     page = context.new_page()
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

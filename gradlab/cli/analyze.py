@@ -214,14 +214,13 @@ def table(ds: xr.Dataset | xr.DataTree, steps: int) -> list[dict[str, float]]:
     """
     import xarray as xr
 
-    from ..runs.group import largest
     from ..runs.shares import ended, share_left
-    from ..runs.verdicts import lag_shares
+    from ..runs.verdicts import alike_of, groups, lag_shares
 
     if not isinstance(ds, xr.Dataset):
         shares, head = lag_shares(ds).tolist(), "levels_down" if "lag" in ds.log_input_share.attrs else "steps_back"
         return [{head: lag, "log_share": shares[lag]} for lag in sorted({*LAGS, steps - 1}) if lag < steps]
-    ds = ended(largest(ds))
+    ds = ended(alike_of(ds, groups(ds)))
     share = share_left(ds).values[::-1]
     typical = ds.jacobian_frobenius / math.sqrt(ds.sizes["state"] * ds.sizes["index"])
     saturation = ds.gate_saturation.sel(gate=CELLS[text_of(ds, "cell_name")].candidate)

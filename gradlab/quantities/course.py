@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,18 +34,14 @@ class Course:
     """A curve of ln shares over lags 0 ... n - 1 as a few straight pieces, one after the other.
 
     entry: ln of what the last step alone does beside the rate of the first piece: of a cell state that is read through
-    an output gate, the gate. exit: the same of the first step, at the end of the way. levels: ln of what the pieces
-    alone leave, at lag 0 and at the end of each.
+    an output gate, the gate. exit: the same of the first step, at the end of the way. levels: ln of what is left
+    without these, at lag 0 and at the end of each piece.
     """
 
     entry: float
     exit: float
     pieces: tuple[Piece, ...]
-
-    @property
-    def levels(self) -> list[float]:
-        """0, and the sum of the pieces so far at the end of each."""
-        return [*accumulate((piece.log_rate * (piece.stop - piece.start) for piece in self.pieces), initial=0.0)]
+    levels: list[float]
 
     @property
     def log_rate(self) -> float:
@@ -102,7 +98,9 @@ def _joined(lags: np.ndarray, lines: list[Line], knots: list[tuple[int, int]]) -
     slopes = [slope for slope, _ in lines]
     slopes[0] += (before - entry) / (knots[0][1] - knots[0][0])
     slopes[-1] += (after - exit_) / (knots[-1][1] - knots[-1][0])
-    return Course(entry, exit_, tuple(Piece(*knot, slope) for knot, slope in zip(knots, slopes, strict=True)))
+    pieces = tuple(Piece(*knot, slope) for knot, slope in zip(knots, slopes, strict=True))
+    inner = (float(lags[piece.stop]) - entry for piece in pieces[:-1])
+    return Course(entry, exit_, pieces, [0.0, *inner, float(lags[-1]) - entry - exit_])
 
 
 def _alone(beside: float, step: float) -> float:

@@ -23,12 +23,6 @@ def of_group(ds: xr.Dataset, word: str) -> xr.Dataset:
     return ds.isel(sample=alike[word]).assign_attrs(group=word, all_samples=ds.sizes["sample"])
 
 
-def largest(ds: xr.Dataset) -> xr.Dataset:
-    """The samples of one model that its verdict is about, those of the largest group, alone."""
-    alike = groups(ds)
-    return of_group(ds, next(iter(alike))) if len(alike) > 1 else ds
-
-
 def said_of_group(ds: xr.Dataset | xr.DataTree) -> list[str]:
     """Which samples a Dataset of `of_group` is of, in a sentence; nothing for any other."""
     if "group" not in ds.attrs:

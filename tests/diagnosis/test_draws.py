@@ -1,6 +1,7 @@
 """Remedies over draws of the weights: tuned on some, verified on others, and for the samples that the verdict is of."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import filterfalse
 
@@ -15,6 +16,7 @@ from gradlab.diagnosis.draws import TUNING, Draws, Runs, affected, judged
 from gradlab.diagnosis.edges import rounded
 from gradlab.diagnosis.trials import is_quick, tried_out
 from gradlab.runs.verdicts import verdict
+from studies import remedy_draws
 from tests.diagnosis.test_diagnosis import LSTM_FILE, SMALL, own_network
 from tests.runs.test_verdicts import factor, synthetic
 
@@ -268,3 +270,24 @@ def test_what_overflows_at_once_is_not_just_too_short():
     found = diagnose(gradlab.analyze(**SMALL, activation="relu", gain=1e300))
     assert found.word == "overflow" and found.verdict.word == "too short"
     assert found.remedies and all(remedy.holds for remedy in found.remedies)
+
+
+# what it is worth
+
+
+def test_the_study_runs_what_is_offered_with_other_seeds(monkeypatch):
+    monkeypatch.setattr(remedy_draws, "NETS", {"tiny": {"hidden_size": 8, "batch_size": 2, "steps": 30}})
+    monkeypatch.setattr(remedy_draws, "SEEDS", 4)
+    found = list(remedy_draws.rows("tiny", 0))
+    assert [row.remedy for row in found] == diagnose(gradlab.analyze(**remedy_draws.NETS["tiny"])).remedies
+    counts = [row.carried for row in found]
+    assert f"{100 * np.mean(counts) / 4:.1f} % of the runs with new seeds" in remedy_draws.summary(found)[0]
+    assert (
+        remedy_draws.table(found)[2].startswith("| tiny | ") and f"| {counts[0]} of 4 |" in remedy_draws.table(found)[2]
+    )
+
+
+def test_nine_of_ten_runs_of_what_is_offered_are_documented_as_carried():
+    text = remedy_draws.DOCUMENT.read_text("utf-8").partition(remedy_draws.BEGIN)[2]
+    shares = re.findall(r"([\d.]+) % of the runs with new seeds are carried \(([\d.]+) %", text)
+    assert min(map(float, shares[0])) >= 90

@@ -51,6 +51,16 @@ def test_a_change_of_the_rate_is_found_where_it_is(first, second, at):
     assert abs(found.pieces[0].stop - at) <= 1 and found.pieces[1].stop == 119
 
 
+def test_what_is_left_at_a_bend_is_what_the_curve_says_though_it_is_round():
+    """A round peak of +20 and an end at -23: lines through both sides would meet above it."""
+    lags = np.arange(164)
+    curve = np.interp(lags, [0, 163], [0, -23]) + 28 * np.sin(np.pi * np.minimum(lags, 80) / 80)
+    found = course(curve)
+    assert len(found.pieces) > 1
+    assert found.levels[1:] == pytest.approx([curve[piece.stop] - found.entry for piece in found.pieces], abs=3)
+    assert max(found.levels) <= curve.max() + 1e-9
+
+
 def test_three_stretches_are_three_pieces():
     steps = np.repeat([0.5, -0.5, 0.2], 60)
     found = course(np.r_[0, np.cumsum(steps)])

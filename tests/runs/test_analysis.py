@@ -244,7 +244,9 @@ def test_one_sample_overflows_and_the_others_do_not_notice():
     x[10, 2] = 1.0
     ds, rest = gradlab.analyze(cell=cell, params=params, x=x), [0, 1, 3, 4]
     places = json.loads(ds.attrs["overflow"])
-    assert places == [{"sample": 2, "step": 27, "gate": "g", "model": []}]
+    (place,) = places
+    assert (place["sample"], place["step"], place["gate"], place["model"]) == (2, 27, "g", [])
+    assert place["state"] == pytest.approx(16 * 20 * np.log(10), rel=1e-3), "16 factors of 10^20 after the one input"
     np.testing.assert_array_equal(ds.valid_steps, [40, 40, 26, 40, 40])
     assert np.isfinite(ds.log_grad_norm[0, :27, 2]).all()
     assert np.isnan(ds.log_grad_norm[0, 27:, 2]).all()

@@ -77,6 +77,8 @@ for size, coupling, steps in ((4, 5.0, 200), (3, 40.0, 150), (6, 3.0, 250)):
 filed(KIND, "triangle of 10", triangle(10, 0.7, 1.0, 1), 250)
 filed(KIND, "turned chain of 4", turned(chain(4, 0.8, 5.0), 2), 200)
 filed(KIND, "turned triangle of 8", turned(triangle(8, 0.7, 1.5, 3), 3), 150)
+peak = elman(triangle(32, 0.7, 2.0, 521), "identity", levels((163, 1.0), noise=1.0))
+add_net(KIND, "triangle of 32, T = 163, own input", POWERS, linear, peak)
 
 KIND = "non-normal, unstable"
 for size, own_value, steps in ((4, 1.1, 60), (6, 1.05, 100), (3, 1.3, 40)):

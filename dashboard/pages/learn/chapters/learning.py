@@ -67,12 +67,11 @@ def draw(found: Found, scene: Scene) -> go.Figure:
 def say(found: Found) -> str:
     """Where the chosen run ends, and how much of the gradient reaches the first step, at first and at last."""
     run = found.runs[found.net]
-    first, last = (power_text(float(row[0])) for row in run.surface[[0, -1]])
-    worth = "better than" if run.loss[-1] < 0.9 * BASELINE else "no better than"
-    return (
-        f"{NETS[found.net]} with {RULES[found.rule]} ends at {_digits(run.loss[-1])}, {worth} remembering "
-        f"nothing; the first step gets {first} of the gradient before learning and {last} after."
-    )
+    first, last = (power_text(float(row[1])) for row in run.surface[[0, -1]])
+    where = "far below" if run.loss[-1] < BASELINE / 2 else "near"
+    who = f"{NETS[found.net]} with {RULES[found.rule]}"
+    end = f"{who} ends at {_digits(run.loss[-1])}, {where} the 1/6 of remembering nothing"
+    return f"{end}; the first step gets {first} of the gradient before learning and {last} after."
 
 
 def rows(found: Found) -> list[dict[str, str]]:
