@@ -200,10 +200,10 @@ def test_a_step_whose_weight_is_too_small_for_single_precision_counts_where_its_
 
 
 def test_small_entries_beside_a_small_one_keep_their_size():
-    """Of four products the largest is 2^-60 and the smallest 2^-150, which plain numbers do not have."""
-    grads = linear_gradients(np.eye(2), [1.0, 2.0**-60], [2.0**-60, 2.0**-90], 1)
+    """Of four products the largest is 2^-60 and the smallest 2^-155, which plain numbers do not have."""
+    grads = linear_gradients(np.eye(2), [2.0**-60, 2.0**-110], [1.0, 2.0**-45], 1)
     found = np.ldexp(grads.param_mantissas["W_hh"][0].astype(float), int(grads.param_exponent))
-    expected = np.outer([2.0**-60, 2.0**-90], [1.0, 2.0**-60])
+    expected = np.outer([1.0, 2.0**-45], [2.0**-60, 2.0**-110])
     np.testing.assert_array_equal(found, expected)
 
 
