@@ -97,6 +97,18 @@ def test_a_sample_without_a_loss_has_no_scale_beside_one_that_is_rescaled_at_eve
 
 
 @each_dtype
+@pytest.mark.parametrize("mode", ["step_norm", "step_value"])
+def test_what_is_clipped_from_far_above_the_threshold_has_a_scale_of_its_own(mode, dtype):
+    """A loss of 2^100 that is clipped to 1 passes through weights of 2^-100, as 1 does."""
+    cell, params = net([[2.0**-100]], dtype)
+    direct = np.zeros((9, 1, 1), dtype)
+    direct[-1] = 2.0**100
+    traj = gradlab.unroll(cell, params, np.zeros((9, 1, 1), dtype))
+    logs = gradlab.bptt(traj, direct, clip=(mode, 1.0)).log_norms.ravel()
+    np.testing.assert_allclose(logs, -100 * np.log(2) * np.arange(9, -1, -1), rtol=1e-6)
+
+
+@each_dtype
 def test_norms_of_moderate_adjoints_come_from_the_squares_that_are_there(dtype, monkeypatch):
     monkeypatch.setattr(adjoint, "log_norm", lambda *arrays: pytest.fail("squares were summed again"))
     logs = long_run(np.array([[0.5]], dtype), dtype, 20)
