@@ -14,6 +14,7 @@ from gradlab.config import controls as config_controls
 from gradlab.config.links import from_query, to_query
 from gradlab.config.presets import PRESETS
 from gradlab.config.train import TrainConfig
+from gradlab.errors import InputError
 
 from ..views import SMALL, walk, words
 
@@ -53,6 +54,8 @@ def test_the_word_stands_for_the_number() -> None:
     filled = form.read(form.raw(SMALL) | {"cell": "lstm", "forget_bias": 2.0, "forget_bias-word": True})
     assert filled.config.forget_bias == "chrono"
     assert form.class_names(filled.config, SMALL)["forget_bias"] == "field number changed is-word"
+    shown = [form.raw(SMALL.replace(cell="lstm", forget_bias=bias)) for bias in ("chrono", 2.0)]
+    assert [(raw["forget_bias"], raw["forget_bias-word"]) for raw in shown] == [(0.0, True), (2.0, False)]
 
 
 def test_a_threshold_is_text_in_its_field() -> None:
@@ -107,6 +110,15 @@ def test_controls_that_do_not_apply_are_hidden() -> None:
     assert "hidden" in classes["forget_bias"] and "hidden" not in classes["gain"]
     assert "changed" in classes["steps"] and "changed" not in classes["gain"]
     assert "hidden" in form.class_names(RunConfig(cell="lstm"), SMALL)["leak"]
+
+
+def test_an_error_is_told_with_the_label_of_its_field_where_it_has_one() -> None:
+    labels = {"gain": "Gain"}
+    assert (
+        form.told(InputError("gain: expected a number, got 'a'", "gain"), labels) == "Gain: expected a number, got 'a'"
+    )
+    for error in (InputError("steps: expected a number, got 'a'", "steps"), InputError("it cannot be read")):
+        assert form.told(error, labels) == str(error)
 
 
 def test_more_is_opened_where_a_control_in_it_is_wrong() -> None:

@@ -127,6 +127,12 @@ def test_a_rate_as_it_is_cited(rate, stderr, text):
     assert found.rate_text == text and found.word_text == f"Diagnosis: vanishing; {text}."
 
 
+@pytest.mark.parametrize(("steps", "known"), [(0, False), (1, False), (2, True)])
+def test_less_than_two_steps_have_no_rate(steps, known):
+    text = Diagnosis(verdict_of(0.1, steps=steps), "too short", None, "Because.", [], []).rate_text
+    assert text == ("ln of the factor per step 0.1000" if known else "no rate of less than two steps")
+
+
 @pytest.mark.parametrize(
     ("word", "remedies", "untried", "advice"),
     [

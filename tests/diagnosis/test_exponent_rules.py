@@ -9,7 +9,7 @@ import pytest
 import gradlab
 from gradlab.diagnosis import exponent
 from gradlab.diagnosis.exponent import MORE, STEPS, leading_exponent
-from gradlab.diagnosis.factors import Exponent, measure, state_growth
+from gradlab.diagnosis.factors import Exponent, measure, state_growth, without_step_clipping
 from tests.diagnosis.test_sentences import PLAIN
 from tests.runs.test_verdicts import synthetic
 
@@ -44,6 +44,12 @@ def test_the_first_tenth_of_a_way_is_left_out(at):
     found = leading_exponent(grown([0.1, 0.1, 0.1], 101, 5.0, at), PLAIN, None)
     assert (found.value == pytest.approx(0.1, abs=1e-12)) == (at < 10)
     assert found.samples == 3
+
+
+def test_the_last_lag_of_a_way_counts():
+    steps = 101
+    found = leading_exponent(grown([0.1, 0.1], steps, 5.0, steps - 2), PLAIN, None)
+    assert found.value == pytest.approx(0.1 + 5.0 / found.steps, abs=1e-12)
 
 
 def test_each_sample_counts_over_its_own_length():
@@ -117,3 +123,15 @@ def test_the_departure_of_weights_from_normality(matrix):
     assert measure(ds).departure == pytest.approx(expected, abs=1e-7)
     assert measure(ds).radius == pytest.approx(np.abs(np.linalg.eigvals(matrix)).max())
     assert math.isnan(measure(gradlab.analyze(cell="gru", hidden_size=3, batch_size=2, steps=12)).departure)
+
+
+def test_without_clipping_at_each_step_a_gradient_is_as_if_there_had_been_none():
+    """Scaling a sample's adjoint at a step scales all that comes after it."""
+    fields, clip = {"gain": 3.0, "hidden_size": 8, "batch_size": 3, "steps": 12}, {"clip": "step_norm"}
+    clipped, free = gradlab.analyze(**fields, **clip, clip_threshold=0.5), gradlab.analyze(**fields)
+    assert not np.allclose(clipped.log_grad_norm, free.log_grad_norm)
+    np.testing.assert_allclose(without_step_clipping(clipped).log_grad_norm, free.log_grad_norm, atol=1e-10)
+    assert without_step_clipping(free) is free
+    assert measure(clipped).log_rate == pytest.approx(measure(free).log_rate)
+    assert measure(clipped).clipped and not measure(free).clipped
+    assert measure(clipped).clipped_log_rate != pytest.approx(measure(free).clipped_log_rate)

@@ -49,10 +49,14 @@ def test_the_forget_bias_at_which_carry_and_gates_make_the_rate_that_is_aimed_at
 
 
 def test_an_open_gate_carries_what_it_keeps_even_where_the_gradient_went_another_way():
-    """Nearly shut, and the carry is far less than the gate's value: the rate is no lower than the gate, once open."""
-    found = next(iter(proposed("vanishing", gated("lstm", keep=0.1, carry=0.01, gates=0.0), cell="lstm").values()))
-    keep = math.exp(HELD)
-    assert found.change.fields["forget_bias"] == pytest.approx(math.log(keep / (1 - keep)) + math.log(9), abs=0.01)
+    """The carry is far less than the gate's value: the rate is no lower than the gate, once open, be it by little."""
+    aim = math.exp(HELD)
+    for keep, carry in ((0.1, 0.01), (0.97, 0.5)):
+        found = next(
+            iter(proposed("vanishing", gated("lstm", keep=keep, carry=carry, gates=0.0), cell="lstm").values())
+        )
+        shift = math.log(aim / (1 - aim)) - math.log(keep / (1 - keep))
+        assert found.change.fields["forget_bias"] == pytest.approx(shift, abs=0.01)
 
 
 def test_a_gate_that_keeps_too_much_is_closed():
@@ -124,7 +128,7 @@ def test_a_carry_of_a_cell_that_is_not_known_has_no_proposals_of_its_own():
     assert list(proposed("exploding", unknown, given=True)) == ["Recurrent weights x 0.5", "Clip the update by norm"]
 
 
-@pytest.mark.parametrize(("leak", "gates"), [(0.4, 0.396), (1.0, 0.5)])
+@pytest.mark.parametrize(("leak", "gates"), [(0.4, 0.3867), (1.0, 0.5)])
 def test_a_leak_is_never_made_larger(leak, gates):
     """Where the two make more than is aimed at, and where all of a state is replaced."""
     leaky = replace(measured(leak=0.4), carry=1 - leak, gates=gates, log_rate=math.log(0.7))

@@ -179,6 +179,34 @@ def test_single_precision_finds_what_huge_states_make_of_small_adjoints(activati
         np.testing.assert_allclose(single[name], expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name)
 
 
+def linear_gradients(weight, start, loss, steps):
+    """In single precision, of a linear net without input: weights (H, H), first state and last loss (H,)."""
+    size = len(start)
+    cell = gradlab.make_cell("elman", input_size=1, hidden_size=size, activation="identity")
+    params = {name: np.zeros((n, *shape), "float32") for name, (n, shape) in cell.shapes.items()}
+    params["W_hh"][0] = weight
+    direct = np.zeros((steps, 1, size), "float32")
+    direct[-1] = loss
+    traj = gradlab.unroll(
+        cell, params, np.zeros((steps, 1, 1), "float32"), np.array(start, "float32").reshape(1, 1, size)
+    )
+    return gradlab.bptt(traj, direct)
+
+
+def test_a_step_whose_weight_is_too_small_for_single_precision_counts_where_its_state_is_huge():
+    """lambda_1 = 2^-95 lambda_2 and h_0 = 2^95 h_1: both terms of dL/dW are 2^5."""
+    grads = linear_gradients([[2.0**-95]], [2.0**100], [1.0], 2)
+    assert grads.params["W_hh"].item() == 2.0**6
+
+
+def test_small_entries_beside_a_small_one_keep_their_size():
+    """Of four products the largest is 2^-60 and the smallest 2^-150, which plain numbers do not have."""
+    grads = linear_gradients(np.eye(2), [1.0, 2.0**-60], [2.0**-60, 2.0**-90], 1)
+    found = np.ldexp(grads.param_mantissas["W_hh"][0].astype(float), int(grads.param_exponent))
+    expected = np.outer([2.0**-60, 2.0**-90], [1.0, 2.0**-60])
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("clip", "multiple"), [("norm", 0.5), ("value", 0.1)])
 def test_a_multiple_of_a_norm_beyond_the_floating_point_range_is_exact(clip, multiple):
     ds = gradlab.analyze(

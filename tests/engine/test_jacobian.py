@@ -1,5 +1,7 @@
 """The state Jacobian as an operator: masked steps, hard spectra, zero matrices, chunks, extreme magnitudes."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -262,3 +264,19 @@ def test_one_step_after_the_other(name, backwards):
         columns, rows = (joint(method(basis), ()) for method in (step.apply, step.apply_transpose))
         assert_near(np.moveaxis(columns, 0, -1), dense[step.t - 1])
         assert_near(np.moveaxis(rows, 0, -2), dense[step.t - 1])
+
+
+@pytest.mark.parametrize("models", [(), (3,)], ids=["one", "models"])
+def test_a_jacobian_that_cannot_be_multiplied_is_named(models):
+    """The first that is not finite, else the largest: of step 3 of sample 1, and of the model that it is of."""
+    problem = random_problem("lstm", models)
+    at = (2, 1) if models else (1,)
+    for worst in (np.inf, 1e300):
+        traj = problem.unroll()
+        step = next(step for step in gradlab.jacobian(traj).each_step() if step.t == 3)
+        for d in step.part.gates.values():
+            d[(0, *at)] = worst
+        where = f"in sample 1{' of model (2,)' if models else ''}; choose a span without that step"
+        with pytest.raises(InputError, match=re.escape(where)) as error:
+            step.refuse()
+        assert "the Jacobian of step 3 is not finite" in str(error.value) and "lengths of at most 2" in str(error.value)

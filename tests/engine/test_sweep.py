@@ -76,6 +76,17 @@ def test_a_gradient_that_fades_far_needs_no_second_look_and_no_subnormal_number(
 
 
 @each_dtype
+def test_a_gradient_that_fades_far_beside_one_that_is_zero_needs_no_second_look(dtype, monkeypatch):
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=3)
+    params = {name: p.astype(dtype) for name, p in cell.init(0, gain=0.3, bias_scale=0.5).items()}
+    monkeypatch.setattr(Gradients, "_balanced", lambda *arrays: pytest.fail("every factor was brought near 1"))
+    loss = np.zeros((800, 2, 3), dtype)
+    loss[-1] = 1
+    grads = gradlab.bptt(gradlab.unroll(cell, params, np.zeros((800, 2, 2), dtype)), loss)
+    assert np.ptp(grads.exponents) > 800 and grads.params["W_hh"].any() and not grads.params["W_xh"].any()
+
+
+@each_dtype
 def test_a_sample_without_a_loss_has_no_scale_beside_one_that_is_rescaled_at_every_step(dtype):
     cell, params = net([[1e30]], dtype)
     direct = np.zeros((20, 2, 1), dtype)
