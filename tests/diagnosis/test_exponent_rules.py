@@ -135,3 +135,11 @@ def test_without_clipping_at_each_step_a_gradient_is_as_if_there_had_been_none()
     assert measure(clipped).log_rate == pytest.approx(measure(free).log_rate)
     assert measure(clipped).clipped and not measure(free).clipped
     assert measure(clipped).clipped_log_rate != pytest.approx(measure(free).clipped_log_rate)
+
+
+def test_nothing_is_clipped_beyond_a_samples_length():
+    cell, x = gradlab.make_cell("elman", input_size=2, hidden_size=8), np.random.default_rng(0).normal(size=(12, 3, 2))
+    given = {"cell": cell, "params": cell.init(0, gain=3.0), "x": x, "lengths": np.array([12, 11, 12])}
+    clipped = gradlab.analyze(**given, clip="step_norm", clip_threshold=0.5)
+    free = gradlab.analyze(**given)
+    np.testing.assert_allclose(without_step_clipping(clipped).log_grad_norm, free.log_grad_norm, atol=1e-10)
