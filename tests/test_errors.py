@@ -97,6 +97,7 @@ WRONG = {  # what no configuration takes
         "loss": "evry",
         "clip": "nrom",
         "clip_threshold": "half",
+        "truncate": 0,
         "tree": "balancd",
         "frames": "mell",
         "tokens": "wrd",

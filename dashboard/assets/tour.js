@@ -1,4 +1,4 @@
-// A tour of Explore in six steps, on the first visit: beside the page, never over what it points at; skipped for good.
+// A tour of Explore in six steps, on the first visit; skipped for good. A link has a subject of its own and gets none.
 (function () {
   const KEY = "gradlab-tour";
   const LOOK_MS = 300;   // between two looks at whether the first figure stands
@@ -10,6 +10,7 @@
     ["#card", "Why, and what would help", "The cause in numbers. A button tries a change and measures what came of it."],
     ["a.nav[href^='/learn']", "More", "Learn asks eleven questions and lets you guess. The question mark above explains every part of a page."],
   ];
+  const linked = location.search !== "";
   let at = -1;
   let card = null;
 
@@ -58,7 +59,7 @@
 
   addEventListener("keydown", (event) => { if (card && event.key === "Escape") end(); });
   const look = setInterval(() => {
-    if (location.pathname !== "/" || seen()) return clearInterval(look);
+    if (linked || location.pathname !== "/" || seen()) return clearInterval(look);
     if (!document.querySelector("#figure .js-plotly-plot .xtick")) return;
     clearInterval(look);
     start();

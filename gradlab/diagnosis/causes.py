@@ -59,6 +59,9 @@ def cause(word: str, f: Factors) -> str:
         return _overflow_cause(word, f)
     if word == "too short":
         return "There are too few steps to tell a trend from a transient."
+    if f.truncated and np.isneginf(f.log_rate):
+        blocks = f"blocks of {counted(f.truncated, 'step')}"
+        return f"Backpropagation is truncated: nothing goes from one of its {blocks} to the one before."
     if word == "transient growth":
         return _clipping_text(word, f) + _transient_cause(f)
     return _clipping_text(word, f) + _flow_cause(word, f) + _state_text(word, f)

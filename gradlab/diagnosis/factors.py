@@ -56,9 +56,9 @@ class Factors:
     drive: root mean square of the pre-activation's part from input and bias; recurrence: that from the state.
     units: how many. departure: Henrici's, of the recurrent weights from normality, NaN unless one gate has any.
     growth: ln of the factor per step by which the state itself grows in the last half. steps: median over samples.
-    overflow: places where the forward pass left the finite numbers, dtype: whose. clipped: whether each step of
-    backpropagation was clipped; clipped_log_rate: the rate so. exponent: the leading one, where the gradient grows and
-    it is known.
+    overflow: places where the forward pass left the finite numbers, dtype: whose. truncated: steps of a block of
+    backpropagation, 0 where it goes all the way. clipped: whether each step of backpropagation was clipped;
+    clipped_log_rate: the rate so. exponent: the leading one, where the gradient grows and it is known.
 
     Slope, carry and gates are of the largest group of samples that are alike, as log_rate is.
     """
@@ -85,6 +85,7 @@ class Factors:
     steps: int
     overflow: list[dict[str, int]]
     dtype: str
+    truncated: int
     clipped: bool
     clipped_log_rate: float
     exponent: Exponent | None = None
@@ -164,6 +165,7 @@ def measure(ds: xr.Dataset) -> Factors:
         steps=int(ds.valid_steps.median()) if ds.valid_steps.size else 0,
         overflow=overflow(ds),
         dtype=str(precision(ds)),
+        truncated=int(ds.attrs.get("truncate", 0)),
         clipped_log_rate=log_rate if flow is ds else log_rate_per_step(ds),
         clipped="log_grad_norm_before_clip" in ds,
     )

@@ -13,6 +13,7 @@ SHORTEST = 3  # steps of a piece
 BEND = math.log(4)  # a straight line that is off by less is no reason to draw two
 EXPLAINED = 0.75  # of what a line misses an end by: one step there that does as much is set apart
 SHARE = 0.1  # of the whole range, likewise
+TURN = math.log(100)  # a peak or valley that is farther than this from both ends is one, however it came about
 NORMAL = 0.6745  # the median of a standard normal number's size
 CHANCE = 2.0  # of the largest deviation over sd sqrt(n): 0.07 % of straight courses exceed it (Kolmogorov)
 
@@ -74,7 +75,8 @@ def _courses(lags: np.ndarray) -> Iterator[Course]:
     """Of finite curves: most are straight, and are fitted all at once."""
     last = len(lags) - 1
     first, stop = _between(last)
-    splits = _splits(lags[first : stop + 1], np.ptp(lags, axis=0))
+    inner = lags[first : stop + 1]
+    splits = np.maximum(_turns(inner), _splits(inner, np.ptp(lags, axis=0)))
     slopes, starts = _line(lags, first, stop)
     for n, line in enumerate(zip(slopes.tolist(), starts.tolist(), strict=True)):
         yield _bent(lags[:, n]) if splits[n] else _joined(lags[:, n], [line], [(0, last)])
@@ -84,7 +86,7 @@ def _bent(lags: np.ndarray) -> Course:
     """The course of a curve that has bends."""
     last = len(lags) - 1
     first, stop = _between(last)
-    bends = [first + bend for bend in _bends(lags[first : stop + 1], np.ptp(lags))]
+    bends = [first + bend for bend in _all_bends(lags[first : stop + 1], np.ptp(lags))]
     spans, knots = list(pairwise([first, *bends, stop])), list(pairwise([0, *bends, last]))
     lines = [(float(slope), float(start)) for slope, start in (_line(lags, *span) for span in spans)]
     return _joined(lags, lines, knots)
@@ -121,6 +123,15 @@ def _line(lags: np.ndarray, start: int, stop: int) -> tuple[np.ndarray, np.ndarr
     return slope, y.mean(axis=0) - slope * x.mean()
 
 
+def _all_bends(values: np.ndarray, whole: float) -> list[int]:
+    """Where a whole curve turns, and where the slope of its parts changes."""
+    turn = int(_turns(values[:, None])[0])
+    if not turn:
+        return _bends(values, whole)
+    before, after = _bends(values[: turn + 1], whole), _bends(values[turn:], whole)
+    return [*before, turn, *(turn + bend for bend in after)]
+
+
 def _bends(values: np.ndarray, whole: float) -> list[int]:
     """Where the slope of the values changes, in order; whole: the range of the curve that they are of."""
     split = int(_splits(values[:, None], whole)[0])
@@ -141,6 +152,15 @@ def _splits(values: np.ndarray, whole: np.ndarray | float) -> np.ndarray:
     if large.any():
         large[large] = away[:, large].max(axis=0) >= CHANCE * math.sqrt(n) * _spread(steps[:, large])
     return np.where(large, away.argmax(axis=0) + SHORTEST, 0)
+
+
+def _turns(values: np.ndarray) -> np.ndarray:
+    """Where each curve (lag, N) is farthest above or below both of its ends, if that is far; 0 where it is not."""
+    ends = values[[0, -1]]
+    above, below = values.max(axis=0) - ends.max(axis=0), ends.min(axis=0) - values.min(axis=0)
+    at = np.where(above > below, values.argmax(axis=0), values.argmin(axis=0))
+    inside = (at >= SHORTEST) & (at < len(values) - SHORTEST)
+    return np.where((np.maximum(above, below) > TURN) & inside, at, 0)
 
 
 def _spread(steps: np.ndarray) -> np.ndarray:

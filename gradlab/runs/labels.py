@@ -75,6 +75,7 @@ def attributes(cell: Cell, run: Recording, overflow: list[Overflow]) -> dict[str
         "cell_name": cell.name,
         "activation": cell.activation.name,
         "overflow": overflow_json(overflow),
+        **({"truncate": run.truncate} if run.truncate else {}),
         **circumstances(traj.states),
     }
 

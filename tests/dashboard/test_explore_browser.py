@@ -64,7 +64,7 @@ def test_load_shows_everything_above_the_fold_and_leaves_the_address_alone(open_
     expect(page.locator("#why")).to_contain_text("mean slope of tanh")
     assert page.locator(".box").count() == 50
     assert curve_start(page) < -15
-    expect(page.locator("#card")).to_contain_text("when run")  # and takes its place above the tabs
+    expect(page.locator("#card")).to_contain_text("fresh draws")  # and takes its place above the tabs
     assert page.locator(".tab-row").bounding_box()["y"] < 860  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth") == 1440
     assert query(page) == ""

@@ -40,6 +40,7 @@ def random_config(rng: np.random.Generator) -> gradlab.RunConfig:
         "leak": [1.0, 1.0, 0.5, 0.1, 0.01],
         "clip": [*CLIP_MODES, "off", "off", "off"],
         "clip_threshold": [0.5, 2.0],
+        "truncate": ["off", "off", "off", "off", 1, 7],
         "loss": list(LOSSES),
         "dtype": ["float64", "float32"],
         "steps": [*range(1, 31), *range(10, 31), 50, 50, 100, 100, 300],

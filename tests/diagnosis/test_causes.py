@@ -232,3 +232,14 @@ def test_the_size_of_huge_states_is_finite(size):
     factors = measure(ds)
     assert factors.recurrence == pytest.approx(size * factors.weights)
     assert factors.growth == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+def test_what_truncation_cuts_is_no_fault_of_the_net(cell):
+    found = diagnose(gradlab.analyze(cell=cell, hidden_size=8, batch_size=2, steps=30, truncate=12))
+    assert (
+        found.cause
+        == "Backpropagation is truncated: nothing goes from one of its blocks of 12 steps to the one before."
+    )
+    whole = diagnose(gradlab.analyze(cell=cell, hidden_size=8, batch_size=2, steps=30, truncate=30))
+    assert "truncated" not in whole.cause

@@ -12,6 +12,7 @@ KINDS: st.SearchStrategy[type[Config]] = st.sampled_from([RunConfig, TrainConfig
 SIZES = {"steps": 12, "hidden_size": 5, "batch_size": 4, "input_size": 3, "layers": 2, "iterations": 3}
 OWN: dict[str, st.SearchStrategy[Any]] = {
     "seed": st.integers(0, 9) | st.sampled_from([2**63, 10**40]),
+    "truncate": st.just("off") | st.integers(1, 60),
     "forget_bias": st.just("chrono") | st.floats(-9, 9),
     "column": st.none() | st.text(max_size=5),
     "leak": st.floats(0, 1, exclude_min=True),

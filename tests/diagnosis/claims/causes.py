@@ -168,6 +168,12 @@ def exactly_zero(run: Run) -> None:
     assert run.free.log_rate == -math.inf
 
 
+@claim(r"Backpropagation is truncated: nothing goes from one of its blocks of (\d+) steps? to the one before\.")
+def truncated(run: Run, steps: str) -> None:
+    """Nothing is left beyond a block."""
+    assert run.free.log_rate == -math.inf and run.ds.attrs["truncate"] == int(steps)
+
+
 @claim(rf"What (carry and gates|slope and weights) do changes on the way: it is {RATE} per step on the whole\.")
 def turning(run: Run, _: str, rate: str) -> None:
     """The way has bends, and the whole is on the other side of 1 than its word."""
