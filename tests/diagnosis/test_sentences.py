@@ -14,7 +14,7 @@ PLAIN = Factors(
     activation="tanh", cell=CELLS["elman"], log_rate=-0.5, slope=0.8, weights=0.9, radius=0.7, largest=1.2,
     carries=False, carry=math.nan, gates=math.nan, keep=math.nan, shut=math.nan, saturation=0.02, dead=0.0, drive=1.0,
     recurrence=0.5, departure=0.0, units=16, growth=-0.1, steps=50, overflow=[], dtype="float64", clipped=False,
-    clipped_log_rate=-0.5,
+    clipped_log_rate=-0.5, truncated=0,
 )  # fmt: skip
 GATED = replace(PLAIN, cell=CELLS["lstm"], carries=True, carry=0.5, gates=0.2, keep=0.6, shut=0.1)
 ABOUT = NEAR = HELD = SHUT = OFF = NORMAL = 0.1  # where one sentence ends and another begins
@@ -112,6 +112,18 @@ def test_carry_and_gates(word, changed, text):
 
 
 # clipping, the state, and what grows
+
+
+@pytest.mark.parametrize(
+    ("truncated", "rate", "cut"), [(5, -math.inf, True), (1, -math.inf, True), (5, -0.5, False), (0, -math.inf, False)]
+)
+def test_truncation(truncated, rate, cut):
+    """Where nothing is left; a block may have one step."""
+    text = said("vanishing", truncated=truncated, log_rate=rate)
+    blocks = f"blocks of {truncated} step{'s' if truncated > 1 else ''} to the one before."
+    assert (
+        text.startswith("Backpropagation is truncated: nothing goes from one of its ") == text.endswith(blocks) == cut
+    )
 
 
 @pytest.mark.parametrize(
