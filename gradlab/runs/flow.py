@@ -9,7 +9,7 @@ import xarray as xr
 from ..arrays import Array, quiet
 from ..cells import Cell
 from ..config import UPDATE_CLIPS, RunConfig
-from ..engine.backward import bptt
+from ..engine.backward import Gradients, bptt
 from ..quantities import QUANTITIES
 from .clipped import threshold_of
 from .labels import coordinates, overflow_json, valid_steps, variable
@@ -26,8 +26,13 @@ def flow(cell: Cell, params: Mapping[str, Array], x: Array, config: RunConfig) -
     clip = (config.clip, threshold_of(config.clip_threshold, 0.0)) if inside else None
     with quiet():
         gradients = bptt(traj, probe_gradient(traj, config.seed), clip=clip)
-        curve = variable(QUANTITIES["log_grad_norm"], gradients.log_norms, len(traj.models))
-    labels = coordinates(cell, traj.steps, traj.states.shape[-2])
+    return curve(gradients).assign_attrs(overflow=overflow_json(overflow))
+
+
+def curve(gradients: Gradients) -> xr.Dataset:
+    """What a verdict is read from, of the gradients of a probe at the last step."""
+    traj = gradients.traj
+    found = variable(QUANTITIES["log_grad_norm"], gradients.log_norms, len(traj.models))
+    labels = coordinates(traj.cell, traj.steps, traj.states.shape[-2])
     coords = {name: labels[name] for name in ("state", "time", "sample")}
-    attrs = {"overflow": overflow_json(overflow)}
-    return xr.Dataset({"log_grad_norm": curve, "valid_steps": valid_steps(traj)}, coords, attrs)
+    return xr.Dataset({"log_grad_norm": found, "valid_steps": valid_steps(traj)}, coords)

@@ -1,0 +1,160 @@
+"""What a module was called with and gave, held as references: its hooks change nothing and copy only what is asked for.
+
+A forward pass leaves its weights, input and states untouched until the optimizer's step, so that references do; each
+remembers the version of its tensor, and says so where somebody wrote into it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from ..errors import InputError
+
+Gradients = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A tensor as it was at a moment; name: what it is called in messages."""
+
+    name: str
+    tensor: Tensor
+    version: int
+
+    @classmethod
+    def of(cls, name: str, tensor: Tensor, copy: bool = False) -> Held:
+        """The tensor, without its graph; a copy where it may be written into before it is looked at."""
+        held = tensor.detach().clone() if copy else tensor.detach()
+        return cls(name, held, held._version)
+
+    @property
+    def value(self) -> Tensor:
+        """The tensor. Raises InputError where it was written into since."""
+        if self.tensor._version != self.version:
+            text = f"{self.name}: expected it as the forward pass left it, but it was written into since"
+            raise InputError(f"{text}; call watch.step after backward() and before optimizer.step()", "loss")
+        return self.tensor
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a recurrent module. x: data of a PackedSequence, else as given, with `packed` to unpack it.
+
+    weights: the effective ones by PyTorch's names. states: the initial (h,) or (h, c) as given, None for zeros.
+    output, final: what it gave, likewise. rng: PyTorch's random state before the call, where dropout drew from it.
+    gradients: dL/d of "output" and of the last states, "h" and "c", filled by the backward pass.
+    """
+
+    name: str
+    module: nn.RNNBase
+    x: Held
+    packed: PackedSequence | None
+    weights: dict[str, Held]
+    states: tuple[Held, ...] | None
+    output: Held
+    final: tuple[Held, ...]
+    rng: Tensor | None = None
+    gradients: Gradients = field(default_factory=dict)
+
+    @property
+    def dropout(self) -> float:
+        """The probability with which the outputs between its layers were dropped."""
+        return self.module.dropout if self.rng is not None else 0.0
+
+    def sequence(self, data: Tensor) -> Tensor:
+        """Input or output as (T, B, F), from what a module takes and gives."""
+        if self.packed is not None:
+            return nn.utils.rnn.pad_packed_sequence(self.packed._replace(data=data))[0]
+        if data.dim() == 2:
+            return data[:, None]
+        return data.transpose(0, 1) if self.module.batch_first else data
+
+    def state(self, data: Tensor) -> Tensor:
+        """An initial or last state as (layers * directions, B, H)."""
+        return data[:, None] if data.dim() == 2 else data
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Of the samples of a PackedSequence, in their own order."""
+        if self.packed is None:
+            return None
+        return nn.utils.rnn.pad_packed_sequence(self.packed._replace(data=self.x.value))[1]
+
+
+class Capture:
+    """Hooks on a module that append each of its calls, made while gradients are recorded, to `calls`.
+
+    copy: whether the calls to come are to hold copies.
+    """
+
+    def __init__(self, name: str, module: nn.RNNBase, calls: list[Any]) -> None:
+        self.name, self.module, self.calls, self.copy = name, module, calls, True
+        self._rng: Tensor | None = None
+        self.handles = [
+            module.register_forward_pre_hook(self._before),
+            module.register_forward_hook(self._after, with_kwargs=True),
+        ]
+
+    def close(self) -> None:
+        """Take the hooks off."""
+        for handle in self.handles:
+            handle.remove()
+
+    def _before(self, module: nn.RNNBase, given: Any) -> None:
+        draws = module.training and module.dropout > 0 and module.num_layers > 1
+        self._rng = torch.get_rng_state() if draws and torch.is_grad_enabled() else None
+
+    def _after(self, module: nn.RNNBase, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
+        y, final = result
+        data = y.data if isinstance(y, PackedSequence) else y
+        if torch.is_grad_enabled() and data.requires_grad:
+            arguments = dict(zip(("input", "hx"), given, strict=False)) | named
+            self.calls.append(self._call(module, arguments["input"], arguments.get("hx"), data, _tuple(final)))
+
+    def _call(self, module: nn.RNNBase, x: Any, hx: Any, y: Tensor, final: tuple[Tensor, ...]) -> Call:
+        packed = x if isinstance(x, PackedSequence) else None
+        named = dict(zip(module._flat_weights_names, module._flat_weights, strict=True))
+        call = Call(
+            self.name,
+            module,
+            self._held("input", x if packed is None else x.data),
+            packed,
+            {name: Held.of(f"{name} of {self.name}", weight) for name, weight in named.items()},
+            None if hx is None else tuple(self._held("initial state", h) for h in _tuple(hx)),
+            self._held("output", y),
+            tuple(self._held("last state", h) for h in final),
+            self._rng,
+        )
+        for key, tensor in zip(("output", "h", "c"), (y, *final), strict=False):
+            if tensor.requires_grad:
+                tensor.register_hook(_adding(call.gradients, key))
+        return call
+
+    def _held(self, what: str, tensor: Tensor) -> Held:
+        return Held.of(f"the {what} of {self.name}", tensor, self.copy)
+
+
+def _tuple(states: Any) -> tuple[Tensor, ...]:
+    return states if isinstance(states, tuple) else (states,)
+
+
+def _adding(gradients: Gradients, key: str) -> Callable[[Tensor], None]:
+    """A hook that keeps what a backward pass brings, summed over passes."""
+
+    def hook(gradient: Tensor) -> None:
+        gradients[key] = gradient if key not in gradients else gradients[key] + gradient
+
+    return hook
+
+
+def recurrent_modules(model: nn.Module) -> Iterator[tuple[str, nn.RNNBase]]:
+    """The nn.RNN, nn.LSTM and nn.GRU modules of a model, by name; of a model that is one, by its kind."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.RNN | nn.LSTM | nn.GRU):
+            yield name or type(module).__name__.lower(), module

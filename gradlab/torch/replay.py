@@ -1,0 +1,207 @@
+"""A call of a recurrent module once more, in double precision: down its stack, in both directions, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..cells import Cell
+from ..engine.backward import Gradients, bptt
+from ..engine.forward import unroll
+from ..engine.lengths import Lengths
+from ..engine.scaled import Scaled
+from ..engine.trajectory import Trajectory
+from ..errors import InputError
+from ..importers.pytorch import REVERSE, read_layer
+from ..layers.bidirectional import flipped
+from .capture import Call
+
+Samples = Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One layer in one direction. projection (P, H): what makes its output of its state, None where that is h."""
+
+    number: str
+    traj: Trajectory
+    projection: np.ndarray | None
+
+    @property
+    def reverse(self) -> bool:
+        """Whether it reads each sample from its end, so that its step 1 is the sample's last."""
+        return self.number.endswith(REVERSE)
+
+    @property
+    def output(self) -> np.ndarray:
+        """(T, B, P), in the order of the sequence, zero beyond a sample's length."""
+        h = self.traj.lengths.keep(self.traj.states[1:, 0])
+        h = self.traj.lengths.flip(h) if self.reverse else h
+        return h if self.projection is None else h @ self.projection.T
+
+    def backward(self, dy: Scaled, final: np.ndarray | None) -> tuple[Gradients, Scaled]:
+        """From dL/d output (T, B, P) and dL/d last states (S, B, H): BPTT, and dL/d input in the sequence's order."""
+        own = flipped(self.traj.lengths, dy) if self.reverse else dy
+        found = bptt(self.traj, own if self.projection is None else _through(own, self.projection), final)
+        dx = found.scaled_inputs
+        return found, flipped(self.traj.lengths, dx) if self.reverse else dx
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """All layers of a call. runs: by layer, then direction. masks: what the dropout before each layer multiplied by.
+
+    Of `samples` of the batch. output_error: the largest difference to the module's own output, over its largest value.
+    """
+
+    call: Call
+    samples: Samples
+    runs: list[list[Run]]
+    masks: list[np.ndarray | None]
+
+    @property
+    def output(self) -> np.ndarray:
+        """(T, B, directions * P)."""
+        return _beside(self.runs[-1])
+
+    @property
+    def output_error(self) -> float:
+        """The largest difference to what the module gave, over its largest value."""
+        own = _numbers(self.call.sequence(self.call.output.value), self.samples)
+        return float(np.abs(self.output - own).max() / (np.abs(own).max() or 1.0))
+
+    def backward(self, scale: float = 1.0) -> dict[str, Gradients]:
+        """Layer and direction -> gradients of the loss, which the module's own were `scale` times of."""
+        gradients = {name: g / scale for name, g in self.call.gradients.items()}
+        dy = Scaled.of(self._output_gradient(gradients))
+        found: dict[str, Gradients] = {}
+        for depth in reversed(range(len(self.runs))):
+            found |= (passed := self._layer_backward(depth, dy, gradients))[0]
+            mask = self.masks[depth]
+            dy = passed[1] if mask is None else passed[1].map(lambda m, mask=mask: m * mask)
+        return {run.number: found[run.number] for runs in self.runs for run in runs}
+
+    def _output_gradient(self, gradients: Mapping[str, Tensor]) -> np.ndarray:
+        if "output" not in gradients:
+            return np.zeros_like(self.output)
+        return _numbers(self.call.sequence(gradients["output"]), self.samples)
+
+    def _layer_backward(
+        self, depth: int, dy: Scaled, gradients: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Gradients], Scaled]:
+        """Both directions of a layer, and the sum of their dL/d input."""
+        runs, found, below = self.runs[depth], {}, []
+        width = dy.shape[-1] // len(runs)
+        for n, run in enumerate(runs):
+            part = slice(n * width, (n + 1) * width)
+            own = dy.map(lambda m, part=part: m[..., part])
+            final = self._final_gradient(run, len(runs) * depth + n, gradients)
+            found[run.number], dx = run.backward(own, final)
+            below.append(dx)
+        return found, reduce(add, below)
+
+    def _final_gradient(self, run: Run, row: int, gradients: Mapping[str, Tensor]) -> np.ndarray | None:
+        """dL/d last states (S, B, H) of a layer and direction; None where nothing reads them."""
+        names = run.traj.cell.states
+        if not gradients.keys() & set(names):
+            return None
+        found = np.zeros(run.traj.states.shape[1:])
+        for s, name in enumerate(names):
+            if name in gradients:
+                g = _numbers(self.call.state(gradients[name]), self.samples)[row]
+                found[s] = g if run.projection is None or name == "c" else g @ run.projection
+        return found
+
+
+def replayed(call: Call, samples: Samples) -> Stack:
+    """The forward pass of a call for some samples of its batch, layer by layer.
+
+    Raises InputError where its dropout cannot be drawn again, and for weights that are not finite.
+    """
+    x = _numbers(call.sequence(call.x.value), samples)
+    lengths = None if call.lengths is None else call.lengths[list(samples)].numpy()
+    own, masks = Lengths.of(lengths, len(x), 0), _masks(call, samples)
+    runs: list[list[Run]] = []
+    for depth, mask in enumerate(masks):
+        x = x if mask is None else x * mask
+        numbers = [f"{depth}{end}" for end in ("", REVERSE)[: 1 + call.module.bidirectional]]
+        initial = [_initial(call, samples, len(numbers) * depth + n, number) for n, number in enumerate(numbers)]
+        runs.append([_run(call, n, x, first, lengths, own) for n, first in zip(numbers, initial, strict=True)])
+        x = _beside(runs[-1])
+    return Stack(call, samples, runs, masks)
+
+
+def _run(
+    call: Call, number: str, x: np.ndarray, initial: np.ndarray | None, lengths: np.ndarray | None, own: Lengths
+) -> Run:
+    cell, params, projection = layer_of(call, number)
+    x = np.ascontiguousarray(own.flip(x)) if number.endswith(REVERSE) else x
+    return Run(number, unroll(cell, params, x, initial, lengths), projection)
+
+
+def layer_of(call: Call, number: str) -> tuple[Cell, dict[str, np.ndarray], np.ndarray | None]:
+    """Cell, parameters and projection (P, H) of a layer and direction, in double precision.
+
+    An LSTM with a projection is one without whose recurrent weights see the projected state: W_hh W_hr.
+    """
+    weights = {name: held.value.double().cpu() for name, held in call.weights.items()}
+    projection = weights.get(f"weight_hr_l{number}")
+    weights = {name: w for name, w in weights.items() if not name.startswith("weight_hr")}
+    if projection is not None:
+        weights[f"weight_hh_l{number}"] = weights[f"weight_hh_l{number}"] @ projection
+    read = read_layer(weights, layer=number, activation=getattr(call.module, "nonlinearity", "tanh"))
+    return read.cell, read.params, None if projection is None else projection.numpy()
+
+
+def _initial(call: Call, samples: Samples, row: int, number: str) -> np.ndarray | None:
+    """(S, B, H) of a layer and direction; None for zeros."""
+    if call.states is None:
+        return None
+    found = [_numbers(call.state(held.value), samples)[row] for held in call.states]
+    name = f"weight_hr_l{number}"
+    if name in call.weights:  # some state of which this is the projection
+        found[0] = found[0] @ np.linalg.pinv(call.weights[name].value.double().cpu().numpy()).T
+    return np.stack(found)
+
+
+def _masks(call: Call, samples: Samples) -> list[np.ndarray | None]:
+    """What dropout multiplied the input of each layer by, drawn again from the random state of the call."""
+    module, masks = call.module, [None] * call.module.num_layers
+    if call.rng is None:
+        return masks
+    output = call.output.tensor
+    if output.device.type != "cpu":
+        text = f"{call.name}: dropout between layers is drawn by cuDNN on {output.device} and cannot be drawn again"
+        raise InputError(f"{text}; set {call.name}.dropout = 0, call {call.name}.eval(), or watch on the CPU", "model")
+    shape = output.shape if call.packed is not None else call.sequence(output).shape
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(call.rng)
+        ones = torch.ones(shape, dtype=output.dtype)
+        drawn = [nn.functional.dropout(ones, module.dropout) for _ in masks[1:]]
+    return [None, *(_numbers(_as_sequence(call, mask), samples) for mask in drawn)]
+
+
+def _as_sequence(call: Call, mask: Tensor) -> Tensor:
+    """A mask (T, B, F); that of a PackedSequence is drawn for its data."""
+    return mask if call.packed is None else call.sequence(mask)
+
+
+def _beside(runs: Sequence[Run]) -> np.ndarray:
+    return np.concatenate([run.output for run in runs], axis=-1)
+
+
+def _through(dy: Scaled, projection: np.ndarray) -> Scaled:
+    """dL/d state from dL/d its projection."""
+    return dy.map(lambda m: m @ projection)
+
+
+def _numbers(sequence: Tensor, samples: Samples) -> Any:
+    """(T, samples, F) in double precision and host memory."""
+    return sequence[:, list(samples)].double().cpu().numpy()

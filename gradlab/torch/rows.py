@@ -1,0 +1,113 @@
+"""What one iteration shows: a row for each layer and direction of each watched module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ..arrays import quiet
+from ..engine.backward import Gradients, bptt
+from ..engine.trajectory import Trajectory
+from ..lazy import lazy
+from ..quantities import Recorder, Recording
+from ..runs.flow import curve
+from ..runs.labels import labelled
+from ..runs.probe import probe_gradient
+from ..runs.shares import joint, median, share_left
+from ..runs.verdicts import Verdict, verdict
+from .replay import Stack
+
+LAGS = (10, 100, 1000)  # steps back at which the scalars tell what is left
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRow:
+    """One layer in one direction: its forward pass and the gradients of the loss.
+
+    name: "encoder.l0", as PyTorch numbers its weights; of later calls of a module in one iteration "encoder.l0#1".
+    output_error: how far the whole module's output, computed again, is off its own, over its largest value.
+    """
+
+    name: str
+    traj: Trajectory
+    loss: Gradients
+    output_error: float
+
+    @lazy
+    def probe(self) -> Gradients:
+        """Gradients of the unit cotangent at each sample's last step, from which verdicts are."""
+        return bptt(self.traj, probe_gradient(self.traj, seed=0))
+
+    @lazy
+    def verdict(self) -> Verdict:
+        """What `gradlab.verdict` says of it."""
+        return verdict(self._curve)
+
+    @lazy
+    def _curve(self) -> xr.Dataset:
+        return curve(self.probe)
+
+    @lazy
+    def dataset(self) -> xr.Dataset:
+        """All that `gradlab.analyze` records, with these weights on these data; `log_loss_grad_norm` is of the loss."""
+        recorder = Recorder(self.traj)
+        with quiet():
+            probe = bptt(self.traj, probe_gradient(self.traj, seed=0), observe=recorder)
+            found = labelled(Recording(self.traj, probe, self.loss, False, recorder), [])
+        return found.assign_attrs(title=f"Gradient dynamics of {self.name}")
+
+    def scalars(self) -> dict[str, float]:
+        """Numbers for a logger, by name.
+
+        reach: steps back at which 1 % of a gradient at the last step is left; ln_rate: ln of the factor per step;
+        ln_share_100: ln of what is left 100 steps back; ln_loss_grad_first, ln_loss_grad_last: ln ||dL/dstate|| of
+        the loss at step 1 and at each sample's last, medians over samples; output_error.
+        """
+        share = share_left(self._curve).values[::-1]
+        found = {"reach": self.verdict.reach, "ln_rate": self.verdict.fitted_log_rate}
+        found |= {f"ln_share_{lag}": share[lag] for lag in LAGS if lag < len(share) - 1}
+        first, last = self._loss_ends
+        found |= {"ln_loss_grad_first": first, "ln_loss_grad_last": last, "output_error": self.output_error}
+        return {name: -np.inf if value is None else float(value) for name, value in found.items()}
+
+    @property
+    def _loss_ends(self) -> tuple[float, float]:
+        norms = joint(np.moveaxis(self.loss.log_norms, 1, -1))
+        last = np.take_along_axis(norms, self.traj.valid_steps[None], axis=0)[0]
+        return float(median(norms[1])), float(median(last))
+
+
+@dataclass(frozen=True, eq=False)
+class Row(Mapping[str, LayerRow]):
+    """What one iteration shows: name of a layer -> its row. loss: as it was given to `step`."""
+
+    iteration: int
+    loss: float
+    layers: dict[str, LayerRow]
+
+    def __getitem__(self, name: str) -> LayerRow:
+        return self.layers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def scalars(self) -> dict[str, float]:
+        """Numbers for a logger: {"encoder.l0/reach": 41.0, ...}, as `LayerRow.scalars` describes them."""
+        return {f"{name}/{key}": value for name, layer in self.items() for key, value in layer.scalars().items()}
+
+
+def layer_rows(stack: Stack, call: int, scale: float) -> dict[str, LayerRow]:
+    """The rows of one call, by name; call: which one of its module in this iteration."""
+    found, error = stack.backward(scale), stack.output_error
+    trajectories = {run.number: run.traj for runs in stack.runs for run in runs}
+    names = {number: f"{stack.call.name}.l{number}" + (f"#{call}" if call else "") for number in found}
+    return {names[n]: LayerRow(names[n], trajectories[n], gradients, error) for n, gradients in found.items()}
