@@ -6,7 +6,8 @@ remembers the version of its tensor, and says so where somebody wrote into it me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,7 @@ class Call:
     """One call of a recurrent module. x: data of a PackedSequence, else as given, with `packed` to unpack it.
 
     weights: the effective ones by PyTorch's names. states: the initial (h,) or (h, c) as given, None for zeros.
-    output, final: what it gave, likewise. rng: PyTorch's random state before the call, where dropout drew from it.
+    output: what it gave, as x. rng: PyTorch's random state before the call, where dropout drew from it.
     gradients: dL/d of "output" and of the last states, "h" and "c", filled by the backward pass.
     """
 
@@ -58,14 +59,8 @@ class Call:
     weights: dict[str, Held]
     states: tuple[Held, ...] | None
     output: Held
-    final: tuple[Held, ...]
     rng: Tensor | None = None
     gradients: Gradients = field(default_factory=dict)
-
-    @property
-    def dropout(self) -> float:
-        """The probability with which the outputs between its layers were dropped."""
-        return self.module.dropout if self.rng is not None else 0.0
 
     def sequence(self, data: Tensor) -> Tensor:
         """Input or output as (T, B, F), from what a module takes and gives."""
@@ -80,6 +75,11 @@ class Call:
         return data[:, None] if data.dim() == 2 else data
 
     @property
+    def batch(self) -> int:
+        """B."""
+        return self.sequence(self.x.tensor).shape[1]
+
+    @property
     def lengths(self) -> Tensor | None:
         """Of the samples of a PackedSequence, in their own order."""
         if self.packed is None:
@@ -87,74 +87,84 @@ class Call:
         return nn.utils.rnn.pad_packed_sequence(self.packed._replace(data=self.x.value))[1]
 
 
-class Capture:
-    """Hooks on a module that append each of its calls, made while gradients are recorded, to `calls`.
+class Capture(ABC):
+    """Hooks on a module that append its calls, made while gradients are recorded, to `calls`.
 
     copy: whether the calls to come are to hold copies.
     """
 
-    def __init__(self, name: str, module: nn.RNNBase, calls: list[Any]) -> None:
-        self.name, self.module, self.calls, self.copy = name, module, calls, True
-        self._rng: Tensor | None = None
-        self.handles = [
-            module.register_forward_pre_hook(self._before),
-            module.register_forward_hook(self._after, with_kwargs=True),
-        ]
+    def __init__(self, name: str, module: nn.Module, calls: list[Any]) -> None:
+        self.name, self.calls, self.copy = name, calls, True
+        self._handles = self._hook(module)
+
+    @abstractmethod
+    def _hook(self, module: nn.Module) -> list[Any]:
+        """Put the hooks on."""
 
     def close(self) -> None:
         """Take the hooks off."""
-        for handle in self.handles:
+        for handle in self._handles:
             handle.remove()
 
-    def _before(self, module: nn.RNNBase, given: Any) -> None:
+    def held(self, what: str, tensor: Tensor) -> Held:
+        """A tensor of this module."""
+        return Held.of(f"the {what} of {self.name}", tensor, self.copy)
+
+
+class ModuleCapture(Capture):
+    """Of an nn.RNN, nn.LSTM or nn.GRU."""
+
+    _rng: Tensor | None = None
+
+    def _hook(self, module: nn.Module) -> list[Any]:
+        after = module.register_forward_hook(self._after, with_kwargs=True)
+        return [module.register_forward_pre_hook(self._before), after]
+
+    def _before(self, module: Any, given: Any) -> None:
         draws = module.training and module.dropout > 0 and module.num_layers > 1
         self._rng = torch.get_rng_state() if draws and torch.is_grad_enabled() else None
 
-    def _after(self, module: nn.RNNBase, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
+    def _after(self, module: Any, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
         y, final = result
         data = y.data if isinstance(y, PackedSequence) else y
         if torch.is_grad_enabled() and data.requires_grad:
-            arguments = dict(zip(("input", "hx"), given, strict=False)) | named
-            self.calls.append(self._call(module, arguments["input"], arguments.get("hx"), data, _tuple(final)))
+            x, hx = arguments(given, named)
+            self.calls.append(self._call(module, x, hx, data, as_tuple(final)))
 
     def _call(self, module: nn.RNNBase, x: Any, hx: Any, y: Tensor, final: tuple[Tensor, ...]) -> Call:
         packed = x if isinstance(x, PackedSequence) else None
-        named = dict(zip(module._flat_weights_names, module._flat_weights, strict=True))
+        weights = zip(module._flat_weights_names, module._flat_weights, strict=True)
         call = Call(
             self.name,
             module,
-            self._held("input", x if packed is None else x.data),
+            self.held("input", x if packed is None else x.data),
             packed,
-            {name: Held.of(f"{name} of {self.name}", weight) for name, weight in named.items()},
-            None if hx is None else tuple(self._held("initial state", h) for h in _tuple(hx)),
-            self._held("output", y),
-            tuple(self._held("last state", h) for h in final),
+            {name: Held.of(f"{name} of {self.name}", weight) for name, weight in weights if weight is not None},
+            None if hx is None else tuple(self.held("initial state", h) for h in as_tuple(hx)),
+            self.held("output", y),
             self._rng,
         )
         for key, tensor in zip(("output", "h", "c"), (y, *final), strict=False):
             if tensor.requires_grad:
-                tensor.register_hook(_adding(call.gradients, key))
+                tensor.register_hook(adding(call.gradients, key))
         return call
 
-    def _held(self, what: str, tensor: Tensor) -> Held:
-        return Held.of(f"the {what} of {self.name}", tensor, self.copy)
+
+def arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    """Input and initial state that a module was called with, the latter None where there was none."""
+    found = dict(zip(("input", "hx"), given, strict=False)) | named
+    return found["input"], found.get("hx")
 
 
-def _tuple(states: Any) -> tuple[Tensor, ...]:
+def as_tuple(states: Any) -> tuple[Tensor, ...]:
+    """The states of a module, of which it gives a single one as it is."""
     return states if isinstance(states, tuple) else (states,)
 
 
-def _adding(gradients: Gradients, key: str) -> Callable[[Tensor], None]:
+def adding(gradients: Gradients, key: str) -> Callable[[Tensor], None]:
     """A hook that keeps what a backward pass brings, summed over passes."""
 
     def hook(gradient: Tensor) -> None:
         gradients[key] = gradient if key not in gradients else gradients[key] + gradient
 
     return hook
-
-
-def recurrent_modules(model: nn.Module) -> Iterator[tuple[str, nn.RNNBase]]:
-    """The nn.RNN, nn.LSTM and nn.GRU modules of a model, by name; of a model that is one, by its kind."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.RNN | nn.LSTM | nn.GRU):
-            yield name or type(module).__name__.lower(), module

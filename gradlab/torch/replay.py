@@ -74,8 +74,7 @@ class Stack:
     @property
     def output_error(self) -> float:
         """The largest difference to what the module gave, over its largest value."""
-        own = _numbers(self.call.sequence(self.call.output.value), self.samples)
-        return float(np.abs(self.output - own).max() / (np.abs(own).max() or 1.0))
+        return relative_error(self.output, numbers(self.call.sequence(self.call.output.value), self.samples))
 
     def backward(self, scale: float = 1.0) -> dict[str, Gradients]:
         """Layer and direction -> gradients of the loss, which the module's own were `scale` times of."""
@@ -91,7 +90,7 @@ class Stack:
     def _output_gradient(self, gradients: Mapping[str, Tensor]) -> np.ndarray:
         if "output" not in gradients:
             return np.zeros_like(self.output)
-        return _numbers(self.call.sequence(gradients["output"]), self.samples)
+        return numbers(self.call.sequence(gradients["output"]), self.samples)
 
     def _layer_backward(
         self, depth: int, dy: Scaled, gradients: Mapping[str, Tensor]
@@ -115,7 +114,7 @@ class Stack:
         found = np.zeros(run.traj.states.shape[1:])
         for s, name in enumerate(names):
             if name in gradients:
-                g = _numbers(self.call.state(gradients[name]), self.samples)[row]
+                g = numbers(self.call.state(gradients[name]), self.samples)[row]
                 found[s] = g if run.projection is None or name == "c" else g @ run.projection
         return found
 
@@ -125,15 +124,15 @@ def replayed(call: Call, samples: Samples) -> Stack:
 
     Raises InputError where its dropout cannot be drawn again, and for weights that are not finite.
     """
-    x = _numbers(call.sequence(call.x.value), samples)
+    x = numbers(call.sequence(call.x.value), samples)
     lengths = None if call.lengths is None else call.lengths[list(samples)].numpy()
     own, masks = Lengths.of(lengths, len(x), 0), _masks(call, samples)
     runs: list[list[Run]] = []
     for depth, mask in enumerate(masks):
         x = x if mask is None else x * mask
-        numbers = [f"{depth}{end}" for end in ("", REVERSE)[: 1 + call.module.bidirectional]]
-        initial = [_initial(call, samples, len(numbers) * depth + n, number) for n, number in enumerate(numbers)]
-        runs.append([_run(call, n, x, first, lengths, own) for n, first in zip(numbers, initial, strict=True)])
+        names = [f"{depth}{end}" for end in ("", REVERSE)[: 1 + call.module.bidirectional]]
+        initial = [_initial(call, samples, len(names) * depth + n, name) for n, name in enumerate(names)]
+        runs.append([_run(call, name, x, first, lengths, own) for name, first in zip(names, initial, strict=True)])
         x = _beside(runs[-1])
     return Stack(call, samples, runs, masks)
 
@@ -164,7 +163,7 @@ def _initial(call: Call, samples: Samples, row: int, number: str) -> np.ndarray 
     """(S, B, H) of a layer and direction; None for zeros."""
     if call.states is None:
         return None
-    found = [_numbers(call.state(held.value), samples)[row] for held in call.states]
+    found = [numbers(call.state(held.value), samples)[row] for held in call.states]
     name = f"weight_hr_l{number}"
     if name in call.weights:  # some state of which this is the projection
         found[0] = found[0] @ np.linalg.pinv(call.weights[name].value.double().cpu().numpy()).T
@@ -173,9 +172,8 @@ def _initial(call: Call, samples: Samples, row: int, number: str) -> np.ndarray 
 
 def _masks(call: Call, samples: Samples) -> list[np.ndarray | None]:
     """What dropout multiplied the input of each layer by, drawn again from the random state of the call."""
-    module, masks = call.module, [None] * call.module.num_layers
     if call.rng is None:
-        return masks
+        return [None] * call.module.num_layers
     output = call.output.tensor
     if output.device.type != "cpu":
         text = f"{call.name}: dropout between layers is drawn by cuDNN on {output.device} and cannot be drawn again"
@@ -184,8 +182,8 @@ def _masks(call: Call, samples: Samples) -> list[np.ndarray | None]:
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(call.rng)
         ones = torch.ones(shape, dtype=output.dtype)
-        drawn = [nn.functional.dropout(ones, module.dropout) for _ in masks[1:]]
-    return [None, *(_numbers(_as_sequence(call, mask), samples) for mask in drawn)]
+        drawn = [nn.functional.dropout(ones, call.module.dropout) for _ in range(1, call.module.num_layers)]
+    return [None, *(numbers(_as_sequence(call, mask), samples) for mask in drawn)]
 
 
 def _as_sequence(call: Call, mask: Tensor) -> Tensor:
@@ -202,6 +200,11 @@ def _through(dy: Scaled, projection: np.ndarray) -> Scaled:
     return dy.map(lambda m: m @ projection)
 
 
-def _numbers(sequence: Tensor, samples: Samples) -> Any:
+def relative_error(found: np.ndarray, own: np.ndarray) -> float:
+    """The largest difference over the largest value, 0 where all are zero."""
+    return float(np.abs(found - own).max() / (np.abs(own).max() or 1.0))
+
+
+def numbers(sequence: Tensor, samples: Samples) -> Any:
     """(T, samples, F) in double precision and host memory."""
     return sequence[:, list(samples)].double().cpu().numpy()

@@ -18,6 +18,7 @@ from ..runs.labels import labelled
 from ..runs.probe import probe_gradient
 from ..runs.shares import joint, median, share_left
 from ..runs.verdicts import Verdict, verdict
+from .loops import CellRun
 from .replay import Stack
 
 LAGS = (10, 100, 1000)  # steps back at which the scalars tell what is left
@@ -105,7 +106,7 @@ class Row(Mapping[str, LayerRow]):
         return {f"{name}/{key}": value for name, layer in self.items() for key, value in layer.scalars().items()}
 
 
-def layer_rows(stack: Stack, call: int, scale: float) -> dict[str, LayerRow]:
+def layer_rows(stack: Stack | CellRun, call: int, scale: float) -> dict[str, LayerRow]:
     """The rows of one call, by name; call: which one of its module in this iteration."""
     found, error = stack.backward(scale), stack.output_error
     trajectories = {run.number: run.traj for runs in stack.runs for run in runs}

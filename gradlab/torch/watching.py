@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..arrays import require_whole
-from ..errors import InputError, echo
-from .capture import Call, Capture, recurrent_modules
-from .replay import replayed
+from .capture import Call
+from .loops import CellCalls
+from .models import captures, replay
 from .rows import LayerRow, Row, layer_rows
 
 
@@ -21,8 +21,8 @@ class Watch:
     def __init__(self, model: nn.Module, every: int, samples: int) -> None:
         require_whole(1, every=every, samples=samples)
         self.every, self.samples, self.iteration = every, samples, 0
-        self.calls: list[Call] = []
-        self._captures = [Capture(name, module, self.calls) for name, module in _modules(model)]
+        self.calls: list[Call | CellCalls] = []
+        self._captures = captures(model, self.calls)
 
     def step(self, loss: Tensor | float) -> Row | None:
         """The row of this iteration, None on those in between. loss: as it is before any scaling.
@@ -37,12 +37,12 @@ class Watch:
             capture.copy = self.iteration % self.every == 0
         return row
 
-    def _row(self, loss: float, calls: list[Call]) -> Row:
+    def _row(self, loss: float, calls: list[Call | CellCalls]) -> Row:
         layers: dict[str, LayerRow] = {}
         counts: Counter[str] = Counter()
         for call in calls:
-            batch = range(min(self.samples, call.sequence(call.x.value).shape[1]))
-            layers |= layer_rows(replayed(call, batch), counts[call.name], 1.0)
+            first = range(min(self.samples, call.batch))
+            layers |= layer_rows(replay(call, first), counts[call.name], 1.0)
             counts[call.name] += 1
         return Row(self.iteration, loss, layers)
 
@@ -65,13 +65,3 @@ def watch(model: nn.Module, every: int = 50, samples: int = 8) -> Watch:
     looked at, the first ones. Raises InputError for a model without such a module.
     """
     return Watch(model, every, samples)
-
-
-def _modules(model: nn.Module) -> list[tuple[str, nn.RNNBase]]:
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model: expected a torch.nn.Module, got {echo(model)}", "model")
-    found = list(recurrent_modules(model))
-    if not found:
-        kinds = ", ".join(sorted({type(module).__name__ for module in model.modules()}))
-        raise InputError(f"model: expected nn.RNN, nn.LSTM or nn.GRU modules to watch, got {kinds}", "model")
-    return found

@@ -110,7 +110,7 @@ def step(module, number, x, state):
 
 
 def loop(case, module, x, states, masks):
-    """(output (T, B, F), last states, {"0_reverse": [h at each place of the sequence, which retain their gradient]})."""
+    """(output (T, B, F), last states, {"0_reverse": [h at each place of the sequence]}); each h keeps its gradient."""
     lengths, kept, ends = torch.tensor(case.lengths), {}, []
     directions = ("", "_reverse")[: 1 + case.bidirectional]
     for layer in range(case.layers):

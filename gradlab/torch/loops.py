@@ -1,0 +1,191 @@
+"""Loops over nn.RNNCell, nn.LSTMCell and nn.GRUCell: calls that hand on their state, as one recurrent layer.
+
+A hook at h_t sees dL/dh_t in full, what comes back over the next step included. What the loss and everything else that
+reads h_t adds is that less J_{t+1}^T lambda_{t+1}: attention's query, or an input made of the last output, counts as
+such a read-out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..arrays import quiet
+from ..engine.backward import Gradients, bptt
+from ..engine.forward import unroll
+from ..engine.jacobian import jacobian
+from ..errors import InputError
+from ..importers.pytorch import read_layer
+from .capture import Capture, Held, adding, arguments, as_tuple
+from .replay import Run, Samples, numbers, relative_error
+
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+READ = 1e-3  # of dL/dc: a loss reads the cell state, where rounding does not
+
+
+@dataclass(eq=False)
+class Step:
+    """One call of a cell. origin: the node of PyTorch's graph that made h. gradients: dL/dstate, by its name."""
+
+    x: Held
+    states: tuple[Held, ...]
+    origin: Any
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class CellCalls:
+    """Calls of a cell, each of which goes on from the state of the one before.
+
+    initial: of the first, None for zeros. c_makes_h: whether PyTorch's graph makes h of the c that a hook sees.
+    """
+
+    name: str
+    module: nn.RNNCellBase
+    weights: dict[str, Held]
+    initial: tuple[Held, ...] | None
+    steps: list[Step]
+    c_makes_h: bool
+
+    @property
+    def gradients(self) -> dict[str, Tensor]:
+        """Those of any step, by state."""
+        return {name: g for step in self.steps for name, g in step.gradients.items()}
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return len(_rows(self.steps[0].x.tensor))
+
+    def stacked(self, tensors: list[Tensor]) -> Tensor:
+        """(T, B, F) of the steps' own."""
+        return torch.stack([_rows(tensor) for tensor in tensors])
+
+
+class CellCapture(Capture):
+    """Of an nn.RNNCell, nn.LSTMCell or nn.GRUCell, whose calls are joined to loops."""
+
+    def _hook(self, module: nn.Module) -> list[Any]:
+        return [module.register_forward_hook(self._after, with_kwargs=True)]
+
+    def _after(self, module: Any, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
+        states = as_tuple(result)
+        if torch.is_grad_enabled() and states[0].requires_grad:
+            x, hx = arguments(given, named)
+            held = tuple(self.held("state", state) for state in states)
+            step = Step(self.held("input", x), held, states[0].grad_fn)
+            for name, state in zip("hc", states, strict=False):
+                state.register_hook(adding(step.gradients, name))
+            self._join(module, step, None if hx is None else as_tuple(hx), states)
+
+    def _join(
+        self, module: nn.RNNCellBase, step: Step, given: tuple[Tensor, ...] | None, states: tuple[Tensor, ...]
+    ) -> None:
+        """Go on with the loop whose last state this step was given, or begin another."""
+        own = [calls for calls in self.calls if calls.name == self.name]
+        origin = None if given is None else given[0].grad_fn
+        for calls in reversed(own):
+            if origin is not None and calls.steps[-1].origin is origin:
+                calls.steps.append(step)
+                return
+        weights = own[0].weights if own else _weights(self.name, module)
+        initial = None if given is None else tuple(self.held("initial state", state) for state in given)
+        self.calls.append(CellCalls(self.name, module, weights, initial, [step], _is_below(step.origin, states[-1])))
+
+
+def _is_below(node: Any, tensor: Tensor, depth: int = 3) -> bool:
+    """Whether a node of PyTorch's graph is made of a tensor, by at most so many operations."""
+    below = [n for n, _ in node.next_functions if n is not None]
+    return any(n is tensor.grad_fn or (depth > 1 and _is_below(n, tensor, depth - 1)) for n in below)
+
+
+def _weights(name: str, module: nn.RNNCellBase) -> dict[str, Held]:
+    """Of a cell, by its names; those of a parametrization as it makes them."""
+    if parametrize.is_parametrized(module) and any(True for p in module.parametrizations.values() for _ in p.buffers()):
+        text = f"{name}: expected weights that reading leaves as they are, but a parametrization of them keeps a state"
+        raise InputError(f"{text}, as spectral_norm does; use an nn.LSTM, nn.GRU or nn.RNN", "model")
+    given = {key: getattr(module, key) for key in WEIGHTS}
+    return {key: Held.of(f"{key} of {name}", w) for key, w in given.items() if w is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class CellRun:
+    """A loop over a cell in double precision, as `Stack` is of a module."""
+
+    call: CellCalls
+    samples: Samples
+    runs: list[list[Run]]
+
+    @property
+    def output_error(self) -> float:
+        """The largest difference of h to the module's own, over its largest value."""
+        own = self._of([step.states[0].value for step in self.call.steps])
+        return relative_error(self.runs[0][0].output, own)
+
+    def backward(self, scale: float = 1.0) -> dict[str, Gradients]:
+        """Gradients of the loss, which the module's own were `scale` times of, by "0", the only layer."""
+        traj = self.runs[0][0].traj
+        totals = {name: self._total(name) / scale for name in traj.cell.states}
+        with quiet():
+            adjoints, direct = self._unwound(totals)
+        final = None if len(adjoints[-1]) == 1 else np.stack([0 * direct[-1], adjoints[-1][1]])
+        return {"0": bptt(traj, direct, final)}
+
+    def _unwound(self, totals: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """lambda (T, S, B, H), and what each step's h gets besides the next step's part (T, B, H)."""
+        traj, h = self.runs[0][0].traj, totals["h"]
+        adjoints = np.zeros_like(traj.states[1:])
+        adjoints[:, 0], direct = h, h.copy()
+        cell = totals["c"] - self._through_h(h) if "c" in totals else None
+        if cell is not None:
+            adjoints[-1, 1] = cell[-1]
+        for J in jacobian(traj).each_step(start=1, backwards=True):
+            before = J.t - 2  # index of the step that J_t goes back to
+            pulled = J.apply_transpose(adjoints[before + 1][None])[0]
+            direct[before] -= pulled[0]
+            if cell is not None:
+                adjoints[before, 1] = pulled[1]
+                self._require_unread(cell[before], pulled[1], J.t - 1)
+        return adjoints, direct
+
+    def _through_h(self, h: np.ndarray) -> np.ndarray | float:
+        """What of dL/dc comes by the same step's h: a hook at c sees it where c makes h, which a fused kernel hides."""
+        if not self.call.c_makes_h:
+            return 0.0
+        traj = self.runs[0][0].traj
+        return traj.gates[:, 3] * (1 - np.tanh(traj.states[1:, 1]) ** 2) * h
+
+    def _require_unread(self, found: np.ndarray, pulled: np.ndarray, step: int) -> None:
+        """Raise InputError where something besides the next step reads the cell state."""
+        if np.abs(found - pulled).max() > READ * max(np.abs(found).max(), np.abs(pulled).max()):
+            text = f"{self.call.name}: expected c to be read by the next step alone, but a loss reads it at step {step}"
+            raise InputError(f"{text}; read h there, or c at the last step", "model")
+
+    def _total(self, name: str) -> np.ndarray:
+        """dL/dstate as the hooks saw it (T, B, H), zero where nothing came."""
+        place = "hc".index(name)
+        pairs = ((step.gradients.get(name), step.states[place].tensor) for step in self.call.steps)
+        return self._of([torch.zeros_like(state) if g is None else g for g, state in pairs])
+
+    def _of(self, tensors: list[Tensor]) -> Any:
+        return numbers(self.call.stacked(tensors), self.samples)
+
+
+def replayed_cell(call: CellCalls, samples: Samples) -> CellRun:
+    """The loop once more for some samples of its batch."""
+    weights = {f"{name}_l0": held.value.double().cpu() for name, held in call.weights.items()}
+    read = read_layer(weights, activation=getattr(call.module, "nonlinearity", "tanh"))
+    x = numbers(call.stacked([step.x.value for step in call.steps]), samples)
+    first = None if call.initial is None else call.stacked([held.value for held in call.initial])
+    initial = None if first is None else numbers(first, samples)
+    return CellRun(call, samples, [[Run("0", unroll(read.cell, read.params, x, initial), None)]])
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """(B, F), of one sample too."""
+    return tensor[None] if tensor.dim() == 1 else tensor
