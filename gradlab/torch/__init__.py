@@ -8,7 +8,8 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("gradlab.torch needs PyTorch: pip install 'gradlab[torch]'", name="torch") from error
 
+from .blame import Alarm, Finding
 from .rows import LayerRow, Row
 from .watching import Watch, watch
 
-__all__ = ["LayerRow", "Row", "Watch", "watch"]
+__all__ = ["Alarm", "Finding", "LayerRow", "Row", "Watch", "watch"]

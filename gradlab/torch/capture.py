@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..errors import InputError
+from ..importers.pytorch import REVERSE
 
 Gradients = dict[str, Tensor]
 
@@ -80,6 +81,24 @@ class Call:
         return self.sequence(self.x.tensor).shape[1]
 
     @property
+    def sequences(self) -> tuple[Tensor, Tensor]:
+        """Input and output, (T, B, F) each."""
+        return self.sequence(self.x.value), self.sequence(self.output.value)
+
+    @property
+    def loss_gradients(self) -> Gradients:
+        """What the loss adds: of "output" (T, B, F), and of the last states (layers * directions, B, H)."""
+        return {name: self.sequence(g) if name == "output" else self.state(g) for name, g in self.gradients.items()}
+
+    def number_of(self, gradient: str, row: int, unit: int) -> str:
+        """The layer and direction, as PyTorch numbers them, that a place in one of `loss_gradients` belongs to."""
+        directions = 1 + self.module.bidirectional
+        if gradient == "output":
+            width = self.module.proj_size or self.module.hidden_size
+            row = (self.module.num_layers - 1) * directions + unit // width
+        return f"{row // directions}{REVERSE if row % directions else ''}"
+
+    @property
     def lengths(self) -> Tensor | None:
         """Of the samples of a PackedSequence, in their own order."""
         if self.packed is None:
@@ -94,7 +113,7 @@ class Capture(ABC):
     """
 
     def __init__(self, name: str, module: nn.Module, calls: list[Any]) -> None:
-        self.name, self.calls, self.copy = name, calls, True
+        self.name, self.module, self.calls, self.copy = name, module, calls, True
         self._handles = self._hook(module)
 
     @abstractmethod

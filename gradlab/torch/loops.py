@@ -62,6 +62,23 @@ class CellCalls:
         """B."""
         return len(_rows(self.steps[0].x.tensor))
 
+    @property
+    def sequences(self) -> tuple[Tensor, Tensor]:
+        """Input and output, (T, B, F) each."""
+        return self.stacked([s.x.value for s in self.steps]), self.stacked([s.states[0].value for s in self.steps])
+
+    @property
+    def loss_gradients(self) -> dict[str, Tensor]:
+        """dL/dh (T, B, H) from the last step on that is not finite: those before it get theirs from it."""
+        totals = self.stacked([s.gradients.get("h", torch.zeros_like(s.states[0].tensor)) for s in self.steps])
+        bad = (~torch.isfinite(totals)).any(-1).any(-1).nonzero()
+        origin = int(bad[-1]) if len(bad) else 0
+        return {"output": torch.cat([torch.zeros_like(totals[:origin]), totals[origin:]])}
+
+    def number_of(self, gradient: str, row: int, unit: int) -> str:
+        """Of the only layer."""
+        return "0"
+
     def stacked(self, tensors: list[Tensor]) -> Tensor:
         """(T, B, F) of the steps' own."""
         return torch.stack([_rows(tensor) for tensor in tensors])
@@ -124,8 +141,7 @@ class CellRun:
     @property
     def output_error(self) -> float:
         """The largest difference of h to the module's own, over its largest value."""
-        own = self._of([step.states[0].value for step in self.call.steps])
-        return relative_error(self.runs[0][0].output, own)
+        return relative_error(self.runs[0][0].output, numbers(self.call.sequences[1], self.samples))
 
     def backward(self, scale: float = 1.0) -> dict[str, Gradients]:
         """Gradients of the loss, which the module's own were `scale` times of, by "0", the only layer."""
@@ -176,13 +192,13 @@ class CellRun:
         return numbers(self.call.stacked(tensors), self.samples)
 
 
-def replayed_cell(call: CellCalls, samples: Samples) -> CellRun:
+def replayed_cell(call: CellCalls, samples: Samples, dtype: torch.dtype) -> CellRun:
     """The loop once more for some samples of its batch."""
-    weights = {f"{name}_l0": held.value.double().cpu() for name, held in call.weights.items()}
+    weights = {f"{name}_l0": held.value.to("cpu", dtype) for name, held in call.weights.items()}
     read = read_layer(weights, activation=getattr(call.module, "nonlinearity", "tanh"))
-    x = numbers(call.stacked([step.x.value for step in call.steps]), samples)
+    x = numbers(call.sequences[0], samples, dtype)
     first = None if call.initial is None else call.stacked([held.value for held in call.initial])
-    initial = None if first is None else numbers(first, samples)
+    initial = None if first is None else numbers(first, samples, dtype)
     return CellRun(call, samples, [[Run("0", unroll(read.cell, read.params, x, initial), None)]])
 
 

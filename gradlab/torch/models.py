@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from ..errors import InputError, echo
@@ -44,6 +45,6 @@ def own_name(name: str) -> str:
     return own_name(rest) if first in WRAPPERS else name
 
 
-def replay(call: Call | CellCalls, samples: Samples) -> Stack | CellRun:
-    """A call once more, in double precision."""
-    return replayed(call, samples) if isinstance(call, Call) else replayed_cell(call, samples)
+def replay(call: Call | CellCalls, samples: Samples, dtype: torch.dtype = torch.float64) -> Stack | CellRun:
+    """A call once more, in double precision unless another is asked for."""
+    return replayed(call, samples, dtype) if isinstance(call, Call) else replayed_cell(call, samples, dtype)

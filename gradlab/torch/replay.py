@@ -1,4 +1,4 @@
-"""A call of a recurrent module once more, in double precision: down its stack, in both directions, and back."""
+"""A call of a recurrent module once more: down its stack, in both directions, and back."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class Run:
     def reverse(self) -> bool:
         """Whether it reads each sample from its end, so that its step 1 is the sample's last."""
         return self.number.endswith(REVERSE)
+
+    def place(self, step: int, sample: int) -> int:
+        """Where one of its own steps 1 ... T stands in the sequence."""
+        return int(self.traj.valid_steps[sample]) + 1 - step if self.reverse else step
 
     @property
     def output(self) -> np.ndarray:
@@ -119,38 +123,35 @@ class Stack:
         return found
 
 
-def replayed(call: Call, samples: Samples) -> Stack:
+def replayed(call: Call, samples: Samples, dtype: torch.dtype) -> Stack:
     """The forward pass of a call for some samples of its batch, layer by layer.
 
     Raises InputError where its dropout cannot be drawn again, and for weights that are not finite.
     """
-    x = numbers(call.sequence(call.x.value), samples)
+    x = numbers(call.sequence(call.x.value), samples, dtype)
     lengths = None if call.lengths is None else call.lengths[list(samples)].numpy()
-    own, masks = Lengths.of(lengths, len(x), 0), _masks(call, samples)
+    own, masks = Lengths.of(lengths, len(x), 0), _masks(call, samples, dtype)
     runs: list[list[Run]] = []
     for depth, mask in enumerate(masks):
         x = x if mask is None else x * mask
         names = [f"{depth}{end}" for end in ("", REVERSE)[: 1 + call.module.bidirectional]]
-        initial = [_initial(call, samples, len(names) * depth + n, name) for n, name in enumerate(names)]
-        runs.append([_run(call, name, x, first, lengths, own) for name, first in zip(names, initial, strict=True)])
+        layer: list[Run] = []
+        for n, name in enumerate(names):
+            initial = _initial(call, samples, len(names) * depth + n, name, dtype)
+            cell, params, projection = layer_of(call, name, dtype)
+            seen = np.ascontiguousarray(own.flip(x)) if name.endswith(REVERSE) else x
+            layer.append(Run(name, unroll(cell, params, seen, initial, lengths), projection))
+        runs.append(layer)
         x = _beside(runs[-1])
     return Stack(call, samples, runs, masks)
 
 
-def _run(
-    call: Call, number: str, x: np.ndarray, initial: np.ndarray | None, lengths: np.ndarray | None, own: Lengths
-) -> Run:
-    cell, params, projection = layer_of(call, number)
-    x = np.ascontiguousarray(own.flip(x)) if number.endswith(REVERSE) else x
-    return Run(number, unroll(cell, params, x, initial, lengths), projection)
-
-
-def layer_of(call: Call, number: str) -> tuple[Cell, dict[str, np.ndarray], np.ndarray | None]:
-    """Cell, parameters and projection (P, H) of a layer and direction, in double precision.
+def layer_of(call: Call, number: str, dtype: torch.dtype) -> tuple[Cell, dict[str, np.ndarray], np.ndarray | None]:
+    """Cell, parameters and projection (P, H) of a layer and direction.
 
     An LSTM with a projection is one without whose recurrent weights see the projected state: W_hh W_hr.
     """
-    weights = {name: held.value.double().cpu() for name, held in call.weights.items()}
+    weights = {name: held.value.to("cpu", dtype) for name, held in call.weights.items()}
     projection = weights.get(f"weight_hr_l{number}")
     weights = {name: w for name, w in weights.items() if not name.startswith("weight_hr")}
     if projection is not None:
@@ -159,18 +160,18 @@ def layer_of(call: Call, number: str) -> tuple[Cell, dict[str, np.ndarray], np.n
     return read.cell, read.params, None if projection is None else projection.numpy()
 
 
-def _initial(call: Call, samples: Samples, row: int, number: str) -> np.ndarray | None:
+def _initial(call: Call, samples: Samples, row: int, number: str, dtype: torch.dtype) -> np.ndarray | None:
     """(S, B, H) of a layer and direction; None for zeros."""
     if call.states is None:
         return None
-    found = [numbers(call.state(held.value), samples)[row] for held in call.states]
+    found = [numbers(call.state(held.value), samples, dtype)[row] for held in call.states]
     name = f"weight_hr_l{number}"
     if name in call.weights:  # some state of which this is the projection
-        found[0] = found[0] @ np.linalg.pinv(call.weights[name].value.double().cpu().numpy()).T
+        found[0] = found[0] @ np.linalg.pinv(call.weights[name].value.to("cpu", dtype).numpy()).T
     return np.stack(found)
 
 
-def _masks(call: Call, samples: Samples) -> list[np.ndarray | None]:
+def _masks(call: Call, samples: Samples, dtype: torch.dtype) -> list[np.ndarray | None]:
     """What dropout multiplied the input of each layer by, drawn again from the random state of the call."""
     if call.rng is None:
         return [None] * call.module.num_layers
@@ -183,7 +184,7 @@ def _masks(call: Call, samples: Samples) -> list[np.ndarray | None]:
         torch.set_rng_state(call.rng)
         ones = torch.ones(shape, dtype=output.dtype)
         drawn = [nn.functional.dropout(ones, call.module.dropout) for _ in range(1, call.module.num_layers)]
-    return [None, *(numbers(_as_sequence(call, mask), samples) for mask in drawn)]
+    return [None, *(numbers(_as_sequence(call, mask), samples, dtype) for mask in drawn)]
 
 
 def _as_sequence(call: Call, mask: Tensor) -> Tensor:
@@ -205,6 +206,6 @@ def relative_error(found: np.ndarray, own: np.ndarray) -> float:
     return float(np.abs(found - own).max() / (np.abs(own).max() or 1.0))
 
 
-def numbers(sequence: Tensor, samples: Samples) -> Any:
-    """(T, samples, F) in double precision and host memory."""
-    return sequence[:, list(samples)].double().cpu().numpy()
+def numbers(sequence: Tensor, samples: Samples, dtype: torch.dtype = torch.float64) -> Any:
+    """(T, samples, F) in host memory."""
+    return sequence[:, list(samples)].to("cpu", dtype).numpy()

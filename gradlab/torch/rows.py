@@ -13,14 +13,17 @@ from ..engine.backward import Gradients, bptt
 from ..engine.trajectory import Trajectory
 from ..lazy import lazy
 from ..quantities import Recorder, Recording
+from ..registry import unknown
 from ..runs.flow import curve
 from ..runs.labels import labelled
 from ..runs.probe import probe_gradient
 from ..runs.shares import joint, median, share_left
 from ..runs.verdicts import Verdict, verdict
+from .blame import Alarm, Finding
 from .loops import CellRun
 from .replay import Stack
 
+KINDS = ("nan", "overflow", "vanishing", "exploding")
 LAGS = (10, 100, 1000)  # steps back at which the scalars tell what is left
 
 
@@ -29,12 +32,13 @@ class LayerRow:
     """One layer in one direction: its forward pass and the gradients of the loss.
 
     name: "encoder.l0", as PyTorch numbers its weights; of later calls of a module in one iteration "encoder.l0#1".
-    output_error: how far the whole module's output, computed again, is off its own, over its largest value.
+    loss: None where it is not finite. output_error: how far the whole module's output, computed again, is off its own,
+    over its largest value.
     """
 
     name: str
     traj: Trajectory
-    loss: Gradients
+    loss: Gradients | None
     output_error: float
 
     @lazy
@@ -57,7 +61,7 @@ class LayerRow:
         recorder = Recorder(self.traj)
         with quiet():
             probe = bptt(self.traj, probe_gradient(self.traj, seed=0), observe=recorder)
-            found = labelled(Recording(self.traj, probe, self.loss, False, recorder), [])
+            found = labelled(Recording(self.traj, probe, self.loss or probe, False, recorder), [])
         return found.assign_attrs(title=f"Gradient dynamics of {self.name}")
 
     def scalars(self) -> dict[str, float]:
@@ -70,24 +74,30 @@ class LayerRow:
         share = share_left(self._curve).values[::-1]
         found = {"reach": self.verdict.reach, "ln_rate": self.verdict.fitted_log_rate}
         found |= {f"ln_share_{lag}": share[lag] for lag in LAGS if lag < len(share) - 1}
-        first, last = self._loss_ends
-        found |= {"ln_loss_grad_first": first, "ln_loss_grad_last": last, "output_error": self.output_error}
+        found |= self._loss_ends | {"output_error": self.output_error}
         return {name: -np.inf if value is None else float(value) for name, value in found.items()}
 
     @property
-    def _loss_ends(self) -> tuple[float, float]:
+    def _loss_ends(self) -> dict[str, float]:
+        if self.loss is None:
+            return {}
         norms = joint(np.moveaxis(self.loss.log_norms, 1, -1))
         last = np.take_along_axis(norms, self.traj.valid_steps[None], axis=0)[0]
-        return float(median(norms[1])), float(median(last))
+        return {"ln_loss_grad_first": float(median(norms[1])), "ln_loss_grad_last": float(median(last))}
 
 
 @dataclass(frozen=True, eq=False)
 class Row(Mapping[str, LayerRow]):
-    """What one iteration shows: name of a layer -> its row. loss: as it was given to `step`."""
+    """What one iteration shows: name of a layer -> its row. loss: as it was given to `step`.
+
+    finding: where numbers come from that are not finite, if there are any. notes: what is to be known besides.
+    """
 
     iteration: int
     loss: float
     layers: dict[str, LayerRow]
+    finding: Finding | None = None
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> LayerRow:
         return self.layers[name]
@@ -105,10 +115,29 @@ class Row(Mapping[str, LayerRow]):
         """Numbers for a logger: {"encoder.l0/reach": 41.0, ...}, as `LayerRow.scalars` describes them."""
         return {f"{name}/{key}": value for name, layer in self.items() for key, value in layer.scalars().items()}
 
+    def raise_if(self, *kinds: str) -> None:
+        """Raise an Alarm, which names layer, step and sample, for one of KINDS that is there.
 
-def layer_rows(stack: Stack | CellRun, call: int, scale: float) -> dict[str, LayerRow]:
-    """The rows of one call, by name; call: which one of its module in this iteration."""
-    found, error = stack.backward(scale), stack.output_error
-    trajectories = {run.number: run.traj for runs in stack.runs for run in runs}
-    names = {number: f"{stack.call.name}.l{number}" + (f"#{call}" if call else "") for number in found}
-    return {names[n]: LayerRow(names[n], trajectories[n], gradients, error) for n, gradients in found.items()}
+        "nan" and "overflow" are numbers that are not finite, "vanishing" and "exploding" the verdicts of layers.
+        """
+        for kind in kinds:
+            if kind not in KINDS:
+                raise unknown("alarm", kind, list(KINDS), "kinds")
+        if self.finding is not None and self.finding.kind in kinds:
+            raise Alarm(f"iteration {self.iteration}: {self.finding.text}", self.finding)
+        for name, layer in self.items():
+            if layer.verdict.word in kinds:
+                raise Alarm(f"iteration {self.iteration}, {name}: {layer.verdict.headline}")
+
+
+def layer_rows(stack: Stack | CellRun, call: int, scale: float, finite: bool) -> dict[str, LayerRow]:
+    """The rows of one call, by name; call: which one of its module in this iteration.
+
+    scale: what the loss was multiplied by before the backward pass. finite: whether the loss's gradients are.
+    """
+    found, error = stack.backward(scale) if finite else {}, stack.output_error
+    rows = {}
+    for run in (run for runs in stack.runs for run in runs):
+        name = f"{stack.call.name}.l{run.number}" + (f"#{call}" if call else "")
+        rows[name] = LayerRow(name, run.traj, found.get(run.number), error)
+    return rows

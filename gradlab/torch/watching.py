@@ -2,49 +2,91 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from ..arrays import require_whole
+from ..errors import InputError
+from ..wording import number_text
+from .blame import Finding, find
 from .capture import Call
 from .loops import CellCalls
 from .models import captures, replay
 from .rows import LayerRow, Row, layer_rows
 
+Calls = list[Call | CellCalls]
+ROUNDINGS, COARSEST = 1000, 0.05  # units in the last place that an output may be off by, and at most this share
+
 
 class Watch:
-    """What `watch` gives: `step` once an iteration, between backward() and optimizer.step()."""
+    """What `watch` gives: `step` once an iteration, between backward() and optimizer.step().
 
-    def __init__(self, model: nn.Module, every: int, samples: int) -> None:
+    losses, norms: of each iteration so far, the norm that of the gradient of all parameters together.
+    """
+
+    def __init__(self, model: nn.Module, every: int, samples: int, scaler: torch.amp.GradScaler | None) -> None:
         require_whole(1, every=every, samples=samples)
-        self.every, self.samples, self.iteration = every, samples, 0
-        self.calls: list[Call | CellCalls] = []
-        self._captures = captures(model, self.calls)
+        self.model, self.every, self.samples, self.scaler = model, every, samples, scaler
+        self.losses: list[float] = []
+        self.norms: list[float] = []
+        self._calls: Calls = []
+        self._captures = captures(model, self._calls)
+        self._scales: dict[str, list[float]] = {capture.name: [] for capture in self._captures}
+
+    @property
+    def iteration(self) -> int:
+        """How many there were; the first has the number 0."""
+        return len(self.losses)
 
     def step(self, loss: Tensor | float) -> Row | None:
-        """The row of this iteration, None on those in between. loss: as it is before any scaling.
+        """The row of this iteration; None on those in between, unless a number is not finite.
 
-        Raises InputError for what cannot be computed again exactly, such as dropout by cuDNN.
+        loss: as it is before a GradScaler's factor. Raises InputError for what cannot be computed again exactly.
         """
-        value, calls = float(torch.as_tensor(loss).detach()), [call for call in self.calls if call.gradients]
-        row = self._row(value, calls) if self.iteration % self.every == 0 else None
-        self.calls.clear()
-        self.iteration += 1
-        for capture in self._captures:
-            capture.copy = self.iteration % self.every == 0
-        return row
+        scale = 1.0 if self.scaler is None else self.scaler.get_scale()
+        iteration, due = self.iteration, self.iteration % self.every == 0
+        self._record(float(torch.as_tensor(loss).detach()), scale)
+        calls = [call for call in self._calls if call.gradients]
+        try:
+            finding = self._finding(calls)
+            return self._row(iteration, calls, finding, scale) if due or finding else None
+        finally:
+            self._calls.clear()
+            for capture in self._captures:
+                capture.copy = self.iteration % self.every == 0
 
-    def _row(self, loss: float, calls: list[Call | CellCalls]) -> Row:
+    def _record(self, loss: float, scale: float) -> None:
+        self.losses.append(loss)
+        self.norms.append(_norm([p.grad for p in self.model.parameters() if p.grad is not None]) / scale)
+        for capture in self._captures:
+            self._scales[capture.name].append(_norm([p.detach() for p in capture.module.parameters()]))
+
+    def _finding(self, calls: Calls) -> Finding | None:
+        """Where a number comes from that is not finite; a GradScaler overflows on purpose, and skips that update."""
+        loss = self.losses[-1]
+        if math.isfinite(loss) and (math.isfinite(self.norms[-1]) or self.scaler is not None):
+            return None
+        try:
+            return find(loss, calls, self._scales)
+        except InputError as error:
+            return Finding("nan" if math.isnan(loss) else "overflow", "unknown", f"the loss is {loss}; {error}")
+
+    def _row(self, iteration: int, calls: Calls, finding: Finding | None, scale: float) -> Row:
         layers: dict[str, LayerRow] = {}
         counts: Counter[str] = Counter()
-        for call in calls:
-            first = range(min(self.samples, call.batch))
-            layers |= layer_rows(replay(call, first), counts[call.name], 1.0)
-            counts[call.name] += 1
-        return Row(self.iteration, loss, layers)
+        notes: list[str] = []
+        if finding is None or finding.source in ("loss", "backward pass"):
+            for call in calls:
+                run = replay(call, range(min(self.samples, call.batch)))
+                layers |= layer_rows(run, counts[call.name], scale, finding is None or finding.source != "loss")
+                counts[call.name] += 1
+                notes += _notes(call, run.output_error)
+        return Row(iteration, self.losses[-1], layers, finding, tuple(notes))
 
     def close(self) -> None:
         """Take the hooks off the model."""
@@ -58,10 +100,27 @@ class Watch:
         self.close()
 
 
-def watch(model: nn.Module, every: int = 50, samples: int = 8) -> Watch:
-    """Watch the nn.RNN, nn.LSTM and nn.GRU modules of a model while it learns; nothing of it changes.
+def _norm(tensors: list[Tensor]) -> float:
+    """Of all together; in double precision where squares overflow in their own."""
+    dense = [t.coalesce().values() if t.is_sparse else t for t in tensors]
+    found = float(get_total_norm(dense))
+    return found if math.isfinite(found) else float(get_total_norm([t.double() for t in dense]))
 
-    every: iterations between two looks, the first of which is at iteration 0. samples: how many of each batch are
-    looked at, the first ones. Raises InputError for a model without such a module.
+
+def _notes(call: Call | CellCalls, error: float) -> list[str]:
+    """What is to be known of a call: an output that is another than the module's own."""
+    dtype = call.sequences[1].dtype
+    if error <= min(ROUNDINGS * torch.finfo(dtype).eps, COARSEST):
+        return []
+    text = f"{call.name}: computed again, its output is off by {number_text(math.log(error), 2)} of its largest value"
+    return [f"{text}, more than {dtype} rounds: the gradients are of the output computed again"]
+
+
+def watch(model: nn.Module, every: int = 50, samples: int = 8, scaler: torch.amp.GradScaler | None = None) -> Watch:
+    """Watch the recurrent modules and cells of a PyTorch model while it learns; nothing of it changes.
+
+    every: iterations between two looks, the first of which is at iteration 0; a loss or gradient that is not finite is
+    looked at at once. samples: how many of each batch are looked at, the first ones. scaler: what multiplies the loss
+    in mixed precision, divided out again. Raises InputError for a model without nn.RNN, nn.LSTM, nn.GRU or their cells.
     """
-    return Watch(model, every, samples)
+    return Watch(model, every, samples, scaler)
