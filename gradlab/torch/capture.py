@@ -136,8 +136,8 @@ class ModuleCapture(Capture):
     _rng: Tensor | None = None
 
     def _hook(self, module: nn.Module) -> list[Any]:
-        after = module.register_forward_hook(self._after, with_kwargs=True)
-        return [module.register_forward_pre_hook(self._before), after]
+        after = module.register_forward_hook(apart(self._after), with_kwargs=True)
+        return [module.register_forward_pre_hook(apart(self._before)), after]
 
     def _before(self, module: Any, given: Any) -> None:
         draws = module.training and module.dropout > 0 and module.num_layers > 1
@@ -167,6 +167,12 @@ class ModuleCapture(Capture):
             if tensor.requires_grad:
                 tensor.register_hook(adding(call.gradients, key))
         return call
+
+
+def apart(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook that torch.compile leaves alone, rather than make it a part of what it compiles."""
+    kept: Callable[..., None] = torch.compiler.disable(hook)
+    return kept
 
 
 def arguments(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:

@@ -21,7 +21,7 @@ from ..engine.forward import unroll
 from ..engine.jacobian import jacobian
 from ..errors import InputError
 from ..importers.pytorch import read_layer
-from .capture import Capture, Held, adding, arguments, as_tuple
+from .capture import Capture, Held, adding, apart, arguments, as_tuple
 from .replay import Run, Samples, numbers, relative_error
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -88,7 +88,7 @@ class CellCapture(Capture):
     """Of an nn.RNNCell, nn.LSTMCell or nn.GRUCell, whose calls are joined to loops."""
 
     def _hook(self, module: nn.Module) -> list[Any]:
-        return [module.register_forward_hook(self._after, with_kwargs=True)]
+        return [module.register_forward_hook(apart(self._after), with_kwargs=True)]
 
     def _after(self, module: Any, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
         states = as_tuple(result)

@@ -24,6 +24,7 @@ from ..layers.bidirectional import flipped
 from .capture import Call
 
 Samples = Sequence[int]
+HOST = "cpu"  # the device whose dropout draws from the random state that PyTorch shows
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +177,7 @@ def _masks(call: Call, samples: Samples, dtype: torch.dtype) -> list[np.ndarray 
     if call.rng is None:
         return [None] * call.module.num_layers
     output = call.output.tensor
-    if output.device.type != "cpu":
+    if output.device.type != HOST:
         text = f"{call.name}: dropout between layers is drawn by cuDNN on {output.device} and cannot be drawn again"
         raise InputError(f"{text}; set {call.name}.dropout = 0, call {call.name}.eval(), or watch on the CPU", "model")
     shape = output.shape if call.packed is not None else call.sequence(output).shape

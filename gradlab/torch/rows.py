@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 import xarray as xr
 
 from ..arrays import quiet
@@ -130,11 +131,12 @@ class Row(Mapping[str, LayerRow]):
                 raise Alarm(f"iteration {self.iteration}, {name}: {layer.verdict.headline}")
 
 
-def layer_rows(stack: Stack | CellRun, call: int, scale: float, finite: bool) -> dict[str, LayerRow]:
+def layer_rows(stack: Stack | CellRun, call: int, scale: float) -> dict[str, LayerRow]:
     """The rows of one call, by name; call: which one of its module in this iteration.
 
-    scale: what the loss was multiplied by before the backward pass. finite: whether the loss's gradients are.
+    scale: what the loss was multiplied by before the backward pass.
     """
+    finite = all(bool(torch.isfinite(g).all()) for g in stack.call.gradients.values())
     found, error = stack.backward(scale) if finite else {}, stack.output_error
     rows = {}
     for run in (run for runs in stack.runs for run in runs):

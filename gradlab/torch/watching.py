@@ -52,6 +52,12 @@ class Watch:
         iteration, due = self.iteration, self.iteration % self.every == 0
         self._record(float(torch.as_tensor(loss).detach()), scale)
         calls = [call for call in self._calls if call.gradients]
+        if iteration == 0 and not calls:
+            names = ", ".join(self._scales)
+            text = f"expected a backward pass through {names} before the first step, got none of what is watched"
+            raise InputError(
+                f"{text}; watch before anything is compiled, then model(x), backward(), step(loss)", "loss"
+            )
         try:
             finding = self._finding(calls)
             return self._row(iteration, calls, finding, scale) if due or finding else None
@@ -83,7 +89,7 @@ class Watch:
         if finding is None or finding.source in ("loss", "backward pass"):
             for call in calls:
                 run = replay(call, range(min(self.samples, call.batch)))
-                layers |= layer_rows(run, counts[call.name], scale, finding is None or finding.source != "loss")
+                layers |= layer_rows(run, counts[call.name], scale)
                 counts[call.name] += 1
                 notes += _notes(call, run.output_error)
         return Row(iteration, self.losses[-1], layers, finding, tuple(notes))
