@@ -10,6 +10,7 @@ from ..arrays import Array, quiet
 from ..cells import Cell
 from ..config import UPDATE_CLIPS, RunConfig
 from ..engine.backward import Gradients, bptt
+from ..engine.trajectory import Overflow, Trajectory
 from ..quantities import QUANTITIES
 from .clipped import threshold_of
 from .labels import coordinates, overflow_json, valid_steps, variable
@@ -21,11 +22,15 @@ def flow(cell: Cell, params: Mapping[str, Array], x: Array, config: RunConfig) -
 
     Of `config` its seed and its clipping inside backpropagation count. Raises InputError as `analyze` does.
     """
-    traj, overflow = finite_trajectory(cell, params, x)
     inside = config.clip not in ("off", *UPDATE_CLIPS)
     clip = (config.clip, threshold_of(config.clip_threshold, 0.0)) if inside else None
+    return probed(*finite_trajectory(cell, params, x), config.seed, clip)
+
+
+def probed(traj: Trajectory, overflow: list[Overflow], seed: int, clip: tuple[str, float] | None = None) -> xr.Dataset:
+    """The same of what `finite_trajectory` gives."""
     with quiet():
-        gradients = bptt(traj, probe_gradient(traj, config.seed), clip=clip)
+        gradients = bptt(traj, probe_gradient(traj, seed), clip=clip)
     return curve(gradients).assign_attrs(overflow=overflow_json(overflow))
 
 

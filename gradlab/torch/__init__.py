@@ -8,8 +8,22 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("gradlab.torch needs PyTorch: pip install 'gradlab[torch]'", name="torch") from error
 
+from .batches import analyze
 from .blame import Alarm, Finding
+from .record import Record
+from .remedies import Trial, try_remedy
 from .rows import LayerRow, Row
 from .watching import Watch, watch
 
-__all__ = ["Alarm", "Finding", "LayerRow", "Row", "Watch", "watch"]
+__all__ = [
+    "Alarm",
+    "Finding",
+    "LayerRow",
+    "Record",
+    "Row",
+    "Trial",
+    "Watch",
+    "analyze",
+    "try_remedy",
+    "watch",
+]

@@ -125,6 +125,10 @@ class Capture(ABC):
         for handle in self._handles:
             handle.remove()
 
+    def sees(self, module: nn.Module, output: Tensor) -> bool:
+        """Whether a call counts: of this module, not of a copy of it, with gradients."""
+        return module is self.module and torch.is_grad_enabled() and output.requires_grad
+
     def held(self, what: str, tensor: Tensor) -> Held:
         """A tensor of this module."""
         return Held.of(f"the {what} of {self.name}", tensor, self.copy)
@@ -146,7 +150,7 @@ class ModuleCapture(Capture):
     def _after(self, module: Any, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
         y, final = result
         data = y.data if isinstance(y, PackedSequence) else y
-        if torch.is_grad_enabled() and data.requires_grad:
+        if self.sees(module, data):
             x, hx = arguments(given, named)
             self.calls.append(self._call(module, x, hx, data, as_tuple(final)))
 

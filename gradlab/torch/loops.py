@@ -92,7 +92,7 @@ class CellCapture(Capture):
 
     def _after(self, module: Any, given: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
         states = as_tuple(result)
-        if torch.is_grad_enabled() and states[0].requires_grad:
+        if self.sees(module, states[0]):
             x, hx = arguments(given, named)
             held = tuple(self.held("state", state) for state in states)
             step = Step(self.held("input", x), held, states[0].grad_fn)

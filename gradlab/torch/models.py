@@ -21,15 +21,20 @@ def captures(model: nn.Module, calls: list[Any]) -> list[Capture]:
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a torch.nn.Module, got {echo(model)}", "model")
     _require_one_device(model)
-    found = {name: module for name, module in model.named_modules() if isinstance(module, (*MODULES, *CELLS))}
+    found = recurrent(model)
     if not found:
         kinds = ", ".join(sorted({type(module).__name__ for module in model.modules()}))
         raise InputError(f"model: expected nn.RNN, nn.LSTM, nn.GRU or their cells to watch, got {kinds}", "model")
-    return [_capture(own_name(name) or type(module).__name__.lower(), module, calls) for name, module in found.items()]
+    return [
+        (ModuleCapture if isinstance(module, MODULES) else CellCapture)(name, module, calls)
+        for name, module in found.items()
+    ]
 
 
-def _capture(name: str, module: nn.Module, calls: list[Any]) -> Capture:
-    return (ModuleCapture if isinstance(module, MODULES) else CellCapture)(name, module, calls)
+def recurrent(model: nn.Module) -> dict[str, Any]:
+    """The recurrent modules and cells of a model by name; of a model that is one itself, by its kind."""
+    found = {name: m for name, m in model.named_modules() if isinstance(m, (*MODULES, *CELLS))}
+    return {own_name(name) or type(module).__name__.lower(): module for name, module in found.items()}
 
 
 def _require_one_device(model: nn.Module) -> None:

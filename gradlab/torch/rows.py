@@ -10,21 +10,23 @@ import torch
 import xarray as xr
 
 from ..arrays import quiet
+from ..diagnosis import Change
 from ..engine.backward import Gradients, bptt
 from ..engine.trajectory import Trajectory
 from ..lazy import lazy
 from ..quantities import Recorder, Recording
 from ..registry import unknown
-from ..runs.flow import curve
+from ..runs.flow import curve, probed
 from ..runs.labels import labelled
-from ..runs.probe import probe_gradient
-from ..runs.shares import joint, median, share_left
+from ..runs.probe import finite_trajectory, probe_gradient
+from ..runs.shares import joint, median, to_end
 from ..runs.verdicts import Verdict, verdict
 from .blame import Alarm, Finding
 from .loops import CellRun
 from .replay import Stack
 
 KINDS = ("nan", "overflow", "vanishing", "exploding")
+SEED = 0  # of the unit cotangents
 LAGS = (10, 100, 1000)  # steps back at which the scalars tell what is left
 
 
@@ -45,7 +47,7 @@ class LayerRow:
     @lazy
     def probe(self) -> Gradients:
         """Gradients of the unit cotangent at each sample's last step, from which verdicts are."""
-        return bptt(self.traj, probe_gradient(self.traj, seed=0))
+        return bptt(self.traj, probe_gradient(self.traj, SEED))
 
     @lazy
     def verdict(self) -> Verdict:
@@ -61,9 +63,26 @@ class LayerRow:
         """All that `gradlab.analyze` records, with these weights on these data; `log_loss_grad_norm` is of the loss."""
         recorder = Recorder(self.traj)
         with quiet():
-            probe = bptt(self.traj, probe_gradient(self.traj, seed=0), observe=recorder)
+            probe = bptt(self.traj, probe_gradient(self.traj, SEED), observe=recorder)
             found = labelled(Recording(self.traj, probe, self.loss or probe, False, recorder), [])
         return found.assign_attrs(title=f"Gradient dynamics of {self.name}")
+
+    def rerun(self, change: Change) -> xr.Dataset:
+        """What a verdict is read from, with changed weights on the same data."""
+        cell, traj = self.traj.cell, self.traj
+        params = change.apply_weights(cell, traj.params)
+        return probed(*finite_trajectory(cell, params, traj.x, traj.states[0], traj.lengths.values), SEED)
+
+    @lazy
+    def surface(self) -> np.ndarray:
+        """ln ||dL/dstate_t|| (T+1,) of a unit gradient at each sample's last step, which stands at T; medians."""
+        norms = to_end(_joint(self.probe), self.traj.valid_steps)
+        return median(norms - norms[-1])
+
+    @lazy
+    def loss_surface(self) -> np.ndarray | None:
+        """The same of the loss, as it is; None where that is not finite."""
+        return None if self.loss is None else median(to_end(_joint(self.loss), self.traj.valid_steps))
 
     def scalars(self) -> dict[str, float]:
         """Numbers for a logger, by name.
@@ -72,7 +91,7 @@ class LayerRow:
         ln_share_100: ln of what is left 100 steps back; ln_loss_grad_first, ln_loss_grad_last: ln ||dL/dstate|| of
         the loss at step 1 and at each sample's last, medians over samples; output_error.
         """
-        share = share_left(self._curve).values[::-1]
+        share = self.surface[::-1]
         found = {"reach": self.verdict.reach, "ln_rate": self.verdict.fitted_log_rate}
         found |= {f"ln_share_{lag}": share[lag] for lag in LAGS if lag < len(share) - 1}
         found |= self._loss_ends | {"output_error": self.output_error}
@@ -82,9 +101,14 @@ class LayerRow:
     def _loss_ends(self) -> dict[str, float]:
         if self.loss is None:
             return {}
-        norms = joint(np.moveaxis(self.loss.log_norms, 1, -1))
+        norms = _joint(self.loss)
         last = np.take_along_axis(norms, self.traj.valid_steps[None], axis=0)[0]
         return {"ln_loss_grad_first": float(median(norms[1])), "ln_loss_grad_last": float(median(last))}
+
+
+def _joint(gradients: Gradients) -> np.ndarray:
+    """ln of the norms over all states together (T+1, B)."""
+    return joint(np.moveaxis(gradients.log_norms, 1, -1))
 
 
 @dataclass(frozen=True, eq=False)

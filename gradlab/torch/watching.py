@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import torch
+import xarray as xr
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from ..arrays import require_whole
+from ..diagnosis import Diagnosis, diagnose
 from ..errors import InputError
+from ..importers.pytorch import REVERSE
+from ..registry import unknown
+from ..training import ClipAdvice, advise
 from ..wording import number_text
 from .blame import Finding, find
 from .capture import Call
 from .loops import CellCalls
 from .models import captures, replay
+from .record import Record, Store
 from .rows import LayerRow, Row, layer_rows
 
 Calls = list[Call | CellCalls]
@@ -26,14 +34,17 @@ ROUNDINGS, COARSEST = 1000, 0.05  # units in the last place that an output may b
 class Watch:
     """What `watch` gives: `step` once an iteration, between backward() and optimizer.step().
 
-    losses, norms: of each iteration so far, the norm that of the gradient of all parameters together.
+    record: what was seen so far. last: the latest row, None before the first.
     """
 
-    def __init__(self, model: nn.Module, every: int, samples: int, scaler: torch.amp.GradScaler | None) -> None:
+    def __init__(
+        self, model: nn.Module, every: int, samples: int, path: Path | None, scaler: torch.amp.GradScaler | None
+    ) -> None:
         require_whole(1, every=every, samples=samples)
         self.model, self.every, self.samples, self.scaler = model, every, samples, scaler
-        self.losses: list[float] = []
-        self.norms: list[float] = []
+        self.record = Record()
+        self.last: Row | None = None
+        self._store = None if path is None else Store(path)
         self._calls: Calls = []
         self._captures = captures(model, self._calls)
         self._scales: dict[str, list[float]] = {capture.name: [] for capture in self._captures}
@@ -41,41 +52,51 @@ class Watch:
     @property
     def iteration(self) -> int:
         """How many there were; the first has the number 0."""
-        return len(self.losses)
+        return len(self.record.losses)
 
     def step(self, loss: Tensor | float) -> Row | None:
         """The row of this iteration; None on those in between, unless a number is not finite.
 
         loss: as it is before a GradScaler's factor. Raises InputError for what cannot be computed again exactly.
         """
+        iteration, calls = self.iteration, [call for call in self._calls if call.gradients]
+        self._require_calls(calls)
         scale = 1.0 if self.scaler is None else self.scaler.get_scale()
-        iteration, due = self.iteration, self.iteration % self.every == 0
-        self._record(float(torch.as_tensor(loss).detach()), scale)
-        calls = [call for call in self._calls if call.gradients]
-        if iteration == 0 and not calls:
-            names = ", ".join(self._scales)
-            text = f"expected a backward pass through {names} before the first step, got none of what is watched"
-            raise InputError(
-                f"{text}; watch before anything is compiled, then model(x), backward(), step(loss)", "loss"
-            )
+        self._count(float(torch.as_tensor(loss).detach()), scale)
         try:
             finding = self._finding(calls)
-            return self._row(iteration, calls, finding, scale) if due or finding else None
+            return self._look(iteration, calls, finding, scale) if iteration % self.every == 0 or finding else None
         finally:
             self._calls.clear()
             for capture in self._captures:
                 capture.copy = self.iteration % self.every == 0
 
-    def _record(self, loss: float, scale: float) -> None:
-        self.losses.append(loss)
-        self.norms.append(_norm([p.grad for p in self.model.parameters() if p.grad is not None]) / scale)
+    def _require_calls(self, calls: Calls) -> None:
+        if self.iteration == 0 and not calls:
+            names = ", ".join(self._scales)
+            text = f"expected a backward pass through {names} before the first step, got none of what is watched"
+            raise InputError(
+                f"{text}; watch before anything is compiled, then model(x), backward(), step(loss)", "loss"
+            )
+
+    def _count(self, loss: float, scale: float) -> None:
+        self.record.losses.append(loss)
+        self.record.norms.append(_norm([p.grad for p in self.model.parameters() if p.grad is not None]) / scale)
         for capture in self._captures:
             self._scales[capture.name].append(_norm([p.detach() for p in capture.module.parameters()]))
 
+    def _look(self, iteration: int, calls: Calls, finding: Finding | None, scale: float) -> Row:
+        """The row, which is recorded, and written where that is due."""
+        self.last = row = self._row(iteration, calls, finding, scale)
+        self.record.add(row)
+        if self._store is not None and self._store.is_due:
+            self._store.write(self.dataset())
+        return row
+
     def _finding(self, calls: Calls) -> Finding | None:
         """Where a number comes from that is not finite; a GradScaler overflows on purpose, and skips that update."""
-        loss = self.losses[-1]
-        if math.isfinite(loss) and (math.isfinite(self.norms[-1]) or self.scaler is not None):
+        loss = self.record.losses[-1]
+        if math.isfinite(loss) and (math.isfinite(self.record.norms[-1]) or self.scaler is not None):
             return None
         try:
             return find(loss, calls, self._scales)
@@ -92,12 +113,41 @@ class Watch:
                 layers |= layer_rows(run, counts[call.name], scale)
                 counts[call.name] += 1
                 notes += _notes(call, run.output_error)
-        return Row(iteration, self.losses[-1], layers, finding, tuple(notes))
+        return Row(iteration, self.record.losses[-1], layers, finding, tuple(notes))
+
+    def layer(self, module: str | None = None, layer: int = 0, reverse: bool = False) -> LayerRow:
+        """A layer of the latest row; without the name of a module, of the first. Raises InputError for no such one."""
+        if self.last is None:
+            raise InputError("expected a row to look at, got none yet: call watch.step in the loop first", "module")
+        names = list(self.last)
+        name = f"{names[0].rpartition('.l')[0] if module is None and names else module}.l{layer}"
+        name += REVERSE if reverse else ""
+        if name not in self.last:
+            raise unknown("layer", name, names, "module")
+        return self.last[name]
+
+    def diagnose(self, module: str | None = None, layer: int = 0, reverse: bool = False) -> Diagnosis:
+        """What a layer does, why, and which changes of its weights would carry its gradient, with these data.
+
+        That is of the latest row, at these weights; `try_remedy` trains with one.
+        """
+        row = self.layer(module, layer, reverse)
+        return diagnose(row.dataset, rerun=row.rerun)
+
+    def advise(self) -> ClipAdvice:
+        """Which clipping threshold the norms so far suggest, as `gradlab.training.advise` says."""
+        return advise(self.record.norms)
+
+    def dataset(self) -> xr.Dataset:
+        """What was seen so far: loss and norm by `iteration`, each layer by `snapshot`; see `gradlab.plots`."""
+        return self.record.dataset()
 
     def close(self) -> None:
-        """Take the hooks off the model."""
+        """Take the hooks off the model, and write the rest of the store."""
         for capture in self._captures:
             capture.close()
+        if self._store is not None and self.record.looks:
+            self._store.write(self.dataset())
 
     def __enter__(self) -> Watch:
         return self
@@ -122,11 +172,19 @@ def _notes(call: Call | CellCalls, error: float) -> list[str]:
     return [f"{text}, more than {dtype} rounds: the gradients are of the output computed again"]
 
 
-def watch(model: nn.Module, every: int = 50, samples: int = 8, scaler: torch.amp.GradScaler | None = None) -> Watch:
+def watch(
+    model: nn.Module,
+    every: int = 50,
+    samples: int = 8,
+    path: str | os.PathLike[str] | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+) -> Watch:
     """Watch the recurrent modules and cells of a PyTorch model while it learns; nothing of it changes.
 
     every: iterations between two looks, the first of which is at iteration 0; a loss or gradient that is not finite is
-    looked at at once. samples: how many of each batch are looked at, the first ones. scaler: what multiplies the loss
-    in mixed precision, divided out again. Raises InputError for a model without nn.RNN, nn.LSTM, nn.GRU or their cells.
+    looked at at once. samples: how many of each batch are looked at, the first ones. path: a new Zarr store that grows
+    with what `Watch.dataset` holds; `close()`, or leaving a `with`, writes the rest. scaler: what multiplies the loss
+    in mixed precision, divided out again. Raises InputError for a model without nn.RNN, nn.LSTM, nn.GRU or their cells,
+    and for what is said in docs/torch.md.
     """
-    return Watch(model, every, samples, scaler)
+    return Watch(model, every, samples, None if path is None else Path(path), scaler)
