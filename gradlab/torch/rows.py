@@ -34,7 +34,7 @@ LAGS = (10, 100, 1000)  # steps back at which the scalars tell what is left
 class LayerRow:
     """One layer in one direction: its forward pass and the gradients of the loss.
 
-    name: "encoder.l0", as PyTorch numbers its weights; of later calls of a module in one iteration "encoder.l0#1".
+    name: "encoder.l0", as PyTorch numbers its weights; of later calls of a module in one iteration "encoder.l0.call1".
     loss: None where it is not finite. output_error: how far the whole module's output, computed again, is off its own,
     over its largest value.
     """
@@ -164,6 +164,6 @@ def layer_rows(stack: Stack | CellRun, call: int, scale: float) -> dict[str, Lay
     found, error = stack.backward(scale) if finite else {}, stack.output_error
     rows = {}
     for run in (run for runs in stack.runs for run in runs):
-        name = f"{stack.call.name}.l{run.number}" + (f"#{call}" if call else "")
+        name = f"{stack.call.name}.l{run.number}" + (f".call{call}" if call else "")
         rows[name] = LayerRow(name, run.traj, found.get(run.number), error)
     return rows

@@ -75,7 +75,7 @@ def test_a_detached_state_begins_another_loop(kind):
                 state = tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
         loss.backward()
         row = watch.step(loss)
-    assert list(row) == [f"{kind}.l0", f"{kind}.l0#1"]
+    assert list(row) == [f"{kind}.l0", f"{kind}.l0.call1"]
     assert [layer.traj.steps for layer in row.values()] == [3, 3]
 
 

@@ -10,6 +10,8 @@ import gradlab
 import gradlab.torch as gt
 from gradlab.training import advise
 
+from . import needed
+
 B, D, H = 4, 3, 6
 
 
@@ -48,7 +50,7 @@ def test_a_dataset_of_what_was_seen():
 def test_the_figures_of_a_training_show_it():
     ds = watched(nn.GRU(D, H, 2), [20] * 6, every=2).dataset()
     figure = gradlab.plots.training_course(ds, layer=1)
-    assert "gru.l1" in str(figure.layout)
+    assert any("gru.l1" in annotation.text for annotation in figure.layout.annotations)
 
 
 def test_a_store_grows_and_is_read_meanwhile(tmp_path, monkeypatch):
@@ -85,7 +87,7 @@ def test_layers_that_come_later(tmp_path, monkeypatch):
             loss.backward()
             watch.step(loss)
     with xr.open_zarr(tmp_path / "run.zarr", consolidated=False) as ds:
-        assert list(ds.layer_name.values) == ["gru.l0", "gru.l0#1"]
+        assert list(ds.layer_name.values) == ["gru.l0", "gru.l0.call1"]
         assert list(np.isnan(ds.reach.values[:, 1])) == [True, False, True]
         xr.testing.assert_equal(ds.load(), watch.dataset())
 
@@ -98,8 +100,9 @@ def test_a_path_in_use_is_refused(tmp_path):
 
 
 def test_a_diagnosis_runs_its_remedies_on_the_batch():
-    net = nn.LSTM(D, H, 2)
-    watch = watched(net, [60])
+    torch.manual_seed(0)
+    net = nn.LSTM(D, 16, 2)
+    watch = watched(net, [40])
     found = watch.diagnose("lstm", layer=1)
     assert found.verdict.word == watch.diagnose(layer=1).verdict.word == "vanishing"
     assert found.remedies and all(r.verified is not None for r in found.remedies)
@@ -134,7 +137,7 @@ def test_advice_on_clipping_from_norms():
 
 
 def test_tensorboards_writer_takes_the_scalars(tmp_path):
-    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    tensorboard = needed("torch.utils.tensorboard")
     watch = watched(nn.GRU(D, H), [12])
     with tensorboard.SummaryWriter(tmp_path) as writer:
         for name, value in watch.last.scalars().items():
