@@ -148,9 +148,18 @@ def test_only_the_room_for_it_imports_pytorch():
 
 
 def test_without_pytorch_its_room_says_what_to_install():
-    block = "import sys; sys.modules['torch'] = None\ntry:\n    import gradlab.torch\nexcept ModuleNotFoundError as error:\n"
-    check = "    assert str(error) == \"gradlab.torch needs PyTorch: pip install 'gradlab[torch]'\"\nelse:\n    raise SystemExit(1)"
-    loaded_after(block + check)
+    loaded_after(
+        """
+import sys
+sys.modules["torch"] = None
+try:
+    import gradlab.torch
+except ModuleNotFoundError as error:
+    assert str(error) == "gradlab.torch needs PyTorch: pip install 'gradlab[torch]'", error
+else:
+    raise SystemExit(1)
+"""
+    )
 
 
 def test_packages_know_nothing_of_what_stands_above_them():

@@ -31,13 +31,12 @@ def probed(traj: Trajectory, overflow: list[Overflow], seed: int, clip: tuple[st
     """The same of what `finite_trajectory` gives."""
     with quiet():
         gradients = bptt(traj, probe_gradient(traj, seed), clip=clip)
-    return curve(gradients).assign_attrs(overflow=overflow_json(overflow))
+    labels = coordinates(traj.cell, traj.steps, traj.states.shape[-2])
+    coords = {name: labels[name] for name in ("state", "time", "sample")}
+    return curve(gradients).assign_coords(coords).assign_attrs(overflow=overflow_json(overflow))
 
 
 def curve(gradients: Gradients) -> xr.Dataset:
-    """What a verdict is read from, of the gradients of a probe at the last step."""
-    traj = gradients.traj
-    found = variable(QUANTITIES["log_grad_norm"], gradients.log_norms, len(traj.models))
-    labels = coordinates(traj.cell, traj.steps, traj.states.shape[-2])
-    coords = {name: labels[name] for name in ("state", "time", "sample")}
-    return xr.Dataset({"log_grad_norm": found, "valid_steps": valid_steps(traj)}, coords)
+    """What a verdict is read from, of the gradients of a probe at the last step, without coordinates."""
+    found = variable(QUANTITIES["log_grad_norm"], gradients.log_norms, len(gradients.traj.models))
+    return xr.Dataset({"log_grad_norm": found, "valid_steps": valid_steps(gradients.traj)})

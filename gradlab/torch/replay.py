@@ -21,6 +21,7 @@ from ..engine.trajectory import Trajectory
 from ..errors import InputError
 from ..importers.pytorch import REVERSE, read_layer
 from ..layers.bidirectional import flipped
+from ..lazy import lazy
 from .capture import Call
 
 Samples = Sequence[int]
@@ -44,19 +45,25 @@ class Run:
         """Where one of its own steps 1 ... T stands in the sequence."""
         return int(self.traj.valid_steps[sample]) + 1 - step if self.reverse else step
 
-    @property
+    @lazy
     def output(self) -> np.ndarray:
         """(T, B, P), in the order of the sequence, zero beyond a sample's length."""
         h = self.traj.lengths.keep(self.traj.states[1:, 0])
         h = self.traj.lengths.flip(h) if self.reverse else h
         return h if self.projection is None else h @ self.projection.T
 
-    def backward(self, dy: Scaled, final: np.ndarray | None) -> tuple[Gradients, Scaled]:
-        """From dL/d output (T, B, P) and dL/d last states (S, B, H): BPTT, and dL/d input in the sequence's order."""
-        own = flipped(self.traj.lengths, dy) if self.reverse else dy
-        found = bptt(self.traj, own if self.projection is None else _through(own, self.projection), final)
-        dx = found.scaled_inputs
-        return found, flipped(self.traj.lengths, dx) if self.reverse else dx
+    def backward(self, dy: Scaled, final: np.ndarray | None) -> Gradients:
+        """BPTT from dL/d output (T, B, P) and dL/d last states (S, B, H)."""
+        own, projection = self._in_order(dy), self.projection
+        return bptt(self.traj, own if projection is None else own.map(lambda m: m @ projection), final)
+
+    def input_gradient(self, found: Gradients) -> Scaled:
+        """dL/d input (T, B, D), in the order of the sequence."""
+        return self._in_order(found.scaled_inputs)
+
+    def _in_order(self, x: Scaled) -> Scaled:
+        """From the order of the sequence to the run's own, or back."""
+        return flipped(self.traj.lengths, x) if self.reverse else x
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,49 +86,47 @@ class Stack:
     @property
     def output_error(self) -> float:
         """The largest difference to what the module gave, over its largest value."""
-        return relative_error(self.output, numbers(self.call.sequence(self.call.output.value), self.samples))
+        return relative_error(self.output, numbers(self.call.sequences[1], self.samples))
 
     def backward(self, scale: float = 1.0) -> dict[str, Gradients]:
         """Layer and direction -> gradients of the loss, which the module's own were `scale` times of."""
-        gradients = {name: g / scale for name, g in self.call.gradients.items()}
-        dy = Scaled.of(self._output_gradient(gradients))
+        gradients = {name: numbers(g, self.samples) / scale for name, g in self.call.loss_gradients.items()}
+        dy = Scaled.of(gradients["output"] if "output" in gradients else np.zeros_like(self.output))
         found: dict[str, Gradients] = {}
         for depth in reversed(range(len(self.runs))):
-            found |= (passed := self._layer_backward(depth, dy, gradients))[0]
-            mask = self.masks[depth]
-            dy = passed[1] if mask is None else passed[1].map(lambda m, mask=mask: m * mask)
-        return {run.number: found[run.number] for runs in self.runs for run in runs}
+            own = self._layer_backward(depth, dy, gradients)
+            found = own | found
+            if depth:
+                dy, mask = self._below(depth, own), self.masks[depth]
+                dy = dy if mask is None else dy.map(lambda m, mask=mask: m * mask)
+        return found
 
-    def _output_gradient(self, gradients: Mapping[str, Tensor]) -> np.ndarray:
-        if "output" not in gradients:
-            return np.zeros_like(self.output)
-        return numbers(self.call.sequence(gradients["output"]), self.samples)
-
-    def _layer_backward(
-        self, depth: int, dy: Scaled, gradients: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Gradients], Scaled]:
-        """Both directions of a layer, and the sum of their dL/d input."""
-        runs, found, below = self.runs[depth], {}, []
+    def _layer_backward(self, depth: int, dy: Scaled, gradients: Mapping[str, np.ndarray]) -> dict[str, Gradients]:
+        """Both directions of a layer."""
+        runs, found = self.runs[depth], {}
         width = dy.shape[-1] // len(runs)
         for n, run in enumerate(runs):
             part = slice(n * width, (n + 1) * width)
-            own = dy.map(lambda m, part=part: m[..., part])
-            final = self._final_gradient(run, len(runs) * depth + n, gradients)
-            found[run.number], dx = run.backward(own, final)
-            below.append(dx)
-        return found, reduce(add, below)
-
-    def _final_gradient(self, run: Run, row: int, gradients: Mapping[str, Tensor]) -> np.ndarray | None:
-        """dL/d last states (S, B, H) of a layer and direction; None where nothing reads them."""
-        names = run.traj.cell.states
-        if not gradients.keys() & set(names):
-            return None
-        found = np.zeros(run.traj.states.shape[1:])
-        for s, name in enumerate(names):
-            if name in gradients:
-                g = numbers(self.call.state(gradients[name]), self.samples)[row]
-                found[s] = g if run.projection is None or name == "c" else g @ run.projection
+            final = _final_gradient(run, len(runs) * depth + n, gradients)
+            found[run.number] = run.backward(dy.map(lambda m, part=part: m[..., part]), final)
         return found
+
+    def _below(self, depth: int, found: Mapping[str, Gradients]) -> Scaled:
+        """dL/d input of a layer, from that of its directions."""
+        return reduce(add, (run.input_gradient(found[run.number]) for run in self.runs[depth]))
+
+
+def _final_gradient(run: Run, row: int, gradients: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """dL/d last states (S, B, H) of a layer and direction; None where nothing reads them."""
+    names = run.traj.cell.states
+    if not gradients.keys() & set(names):
+        return None
+    found = np.zeros(run.traj.states.shape[1:])
+    for s, name in enumerate(names):
+        if name in gradients:
+            own = gradients[name][row]
+            found[s] = own if run.projection is None or name == "c" else own @ run.projection
+    return found
 
 
 def replayed(call: Call, samples: Samples, dtype: torch.dtype) -> Stack:
@@ -195,11 +200,6 @@ def _as_sequence(call: Call, mask: Tensor) -> Tensor:
 
 def _beside(runs: Sequence[Run]) -> np.ndarray:
     return np.concatenate([run.output for run in runs], axis=-1)
-
-
-def _through(dy: Scaled, projection: np.ndarray) -> Scaled:
-    """dL/d state from dL/d its projection."""
-    return dy.map(lambda m: m @ projection)
 
 
 def relative_error(found: np.ndarray, own: np.ndarray) -> float:

@@ -34,7 +34,7 @@ ROUNDINGS, COARSEST = 1000, 0.05  # units in the last place that an output may b
 class Watch:
     """What `watch` gives: `step` once an iteration, between backward() and optimizer.step().
 
-    record: what was seen so far. last: the latest row, None before the first.
+    record: what was seen so far. last: the latest row with layers, None before the first.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class Watch:
         scale = 1.0 if self.scaler is None else self.scaler.get_scale()
         self._count(float(torch.as_tensor(loss).detach()), scale)
         try:
-            finding = self._finding(calls)
-            return self._look(iteration, calls, finding, scale) if iteration % self.every == 0 or finding else None
+            due = iteration % self.every == 0
+            finding = self._finding(calls) if due or self._is_broken(-1) > self._is_broken(-2) else None
+            return self._look(iteration, calls, finding, scale) if due or finding else None
         finally:
             self._calls.clear()
             for capture in self._captures:
@@ -87,17 +88,29 @@ class Watch:
 
     def _look(self, iteration: int, calls: Calls, finding: Finding | None, scale: float) -> Row:
         """The row, which is recorded, and written where that is due."""
-        self.last = row = self._row(iteration, calls, finding, scale)
-        self.record.add(row)
+        row = self._row(iteration, calls, finding, scale)
+        if row.layers:
+            self.last = row
+            self.record.add(row)
         if self._store is not None and self._store.is_due:
             self._store.write(self.dataset())
         return row
 
+    def _is_broken(self, iteration: int) -> bool:
+        """Whether loss or gradient is not finite; a GradScaler overflows the latter on purpose, and skips that update.
+
+        iteration: counted from the end, -1 the latest; before the first nothing is broken.
+        """
+        if -iteration > self.iteration:
+            return False
+        loss, norm = self.record.losses[iteration], self.record.norms[iteration]
+        return not (math.isfinite(loss) and (math.isfinite(norm) or self.scaler is not None))
+
     def _finding(self, calls: Calls) -> Finding | None:
-        """Where a number comes from that is not finite; a GradScaler overflows on purpose, and skips that update."""
-        loss = self.record.losses[-1]
-        if math.isfinite(loss) and (math.isfinite(self.record.norms[-1]) or self.scaler is not None):
+        """Where a number comes from that is not finite, if one is not."""
+        if not self._is_broken(-1):
             return None
+        loss = self.record.losses[-1]
         try:
             return find(loss, calls, self._scales)
         except InputError as error:
@@ -106,7 +119,7 @@ class Watch:
     def _row(self, iteration: int, calls: Calls, finding: Finding | None, scale: float) -> Row:
         layers: dict[str, LayerRow] = {}
         counts: Counter[str] = Counter()
-        notes: list[str] = []
+        notes = [] if calls else ["the backward pass reached nothing that is watched"]
         if finding is None or finding.source in ("loss", "backward pass"):
             for call in calls:
                 run = replay(call, range(min(self.samples, call.batch)))
@@ -181,10 +194,10 @@ def watch(
 ) -> Watch:
     """Watch the recurrent modules and cells of a PyTorch model while it learns; nothing of it changes.
 
-    every: iterations between two looks, the first of which is at iteration 0; a loss or gradient that is not finite is
-    looked at at once. samples: how many of each batch are looked at, the first ones. path: a new Zarr store that grows
-    with what `Watch.dataset` holds; `close()`, or leaving a `with`, writes the rest. scaler: what multiplies the loss
-    in mixed precision, divided out again. Raises InputError for a model without nn.RNN, nn.LSTM, nn.GRU or their cells,
-    and for what is said in docs/torch.md.
+    every: iterations between two looks, the first of which is at iteration 0; the first loss or gradient that is not
+    finite is looked at at once. samples: how many of each batch are looked at, the first ones. path: a new Zarr store
+    that grows with what `Watch.dataset` holds; `close()`, or leaving a `with`, writes the rest. scaler: what multiplies
+    the loss in mixed precision, divided out again. Raises InputError for a model without nn.RNN, nn.LSTM, nn.GRU or
+    their cells, and for what is said in docs/torch.md.
     """
     return Watch(model, every, samples, None if path is None else Path(path), scaler)

@@ -158,6 +158,41 @@ def test_weights_that_an_update_broke():
     assert row.finding.text == "weight_hh_l0 of encoder holds inf, since iteration 1's update"
 
 
+def test_it_is_told_once_and_then_when_it_is_due():
+    model = Model()
+    with gt.watch(model, every=4) as watch:
+        rows = []
+        for n in range(9):
+            loss = model(torch.randn(T, B, D)).sum() * (1.0 if n in (0, 1, 6) else math.nan)
+            model.zero_grad()
+            loss.backward()
+            rows.append(watch.step(loss))
+    assert [row and row.finding is not None for row in rows] == [False, None, True, None, True, None, None, True, True]
+    assert watch.last.iteration == 8 and list(watch.dataset().snapshot) == [0, 2, 4, 7, 8]
+
+
+def test_what_was_written_into_is_not_blamed():
+    model = nn.GRU(D, H)
+    with gt.watch(model, every=4) as watch:
+        for n in range(2):
+            y = model(torch.randn(T, B, D))[0]
+            loss = y.mul_(2).sum() + (math.nan if n else 0.0)
+            loss.backward()
+            row = watch.step(loss)
+    assert row.finding.source == "unknown" and not row.layers
+    assert row.finding.text.startswith("the loss is nan; the output of gru: expected it as the forward pass left it")
+
+
+def test_an_iteration_that_reaches_nothing_is_noted():
+    model = nn.GRU(D, H)
+    with gt.watch(model, every=1) as watch:
+        model(torch.randn(T, B, D))[0].sum().backward()
+        watch.step(0.0)
+        row = watch.step(0.0)
+    assert not row.layers and row.notes == ("the backward pass reached nothing that is watched",)
+    assert len(watch.dataset().snapshot) == 1
+
+
 def test_verdicts_raise_too():
     model = Model()
     row = one(model, torch.randn(60, B, D), lambda y: y[-1].sum())

@@ -144,7 +144,7 @@ def test_the_factor_of_mixed_precision_is_divided_out():
         scaler.scale(loss).backward()
         row = watch.step(loss)
     assert off(gradient(row["encoder.l0"]), net.encoder.weight_hh_l0.grad.numpy() / 2**12) < 1e-6
-    assert watch.norms[0] < 10
+    assert watch.record.norms[0] < 10
 
 
 def test_a_gradient_that_the_scaler_lets_overflow_is_no_alarm():
@@ -156,7 +156,7 @@ def test_a_gradient_that_the_scaler_lets_overflow_is_no_alarm():
             (scaler.scale(loss) * 2.0**10).backward()
             rows.append(watch.step(loss))
     assert rows[0].finding is None and rows[0]["encoder.l1"].loss is None and rows[1] is None
-    assert not np.isfinite(watch.norms).any()
+    assert not np.isfinite(watch.record.norms).any()
 
 
 def test_autocast():
@@ -265,7 +265,7 @@ def test_sparse_gradients():
         loss.backward()
         watch.step(loss)
     dense = [p.grad.to_dense() if p.grad.is_sparse else p.grad for p in net.parameters()]
-    assert watch.norms[0] == pytest.approx(float(sum((g**2).sum() for g in dense) ** 0.5))
+    assert watch.record.norms[0] == pytest.approx(float(sum((g**2).sum() for g in dense) ** 0.5))
 
 
 def test_what_is_written_into_later_was_copied():
