@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..engine.backward import Gradients
 from ..errors import InputError
 from ..wording import power_text, value_text
 from .capture import Call
@@ -18,6 +20,8 @@ from .loops import CellCalls
 from .models import replay
 
 JUMP = 2.0  # times as large after one update: weights that learn do not do that
+RECENT = 100  # updates that may be to blame
+NEAR = math.log(100)  # below the largest number of a precision: products of what is so large may overflow
 Calls = Sequence[Call | CellCalls]
 Scales = Mapping[str, Sequence[float]]  # the norm of a module's weights at each iteration
 
@@ -26,8 +30,9 @@ Scales = Mapping[str, Sequence[float]]  # the norm of a module's weights at each
 class Finding:
     """Numbers that are not finite, of kind "nan" or "overflow".
 
-    source: "update", "input", "forward pass", "loss" or "backward pass", "unknown" where that cannot be told. layer:
-    such as "encoder.l0_reverse". gate: or state. step: 1 ... T in the order of the sequence. None is what is not known.
+    source: "update", "input", "forward pass", "loss", "backward pass" or "elsewhere", outside of what is watched;
+    "unknown" where that cannot be told. layer: such as "encoder.l0_reverse". gate: or state. step: 1 ... T in the order
+    of the sequence. None is what is not known.
     """
 
     kind: str
@@ -47,15 +52,25 @@ class Alarm(InputError):
         self.finding = finding
 
 
-def find(loss: float, calls: Calls, scales: Scales) -> Finding:
+def find(loss: float, calls: Calls, scales: Scales, model: nn.Module) -> Finding:
     """The first cause of what is not finite, and which update went before. loss: of this iteration."""
-    found = _in_weights(calls, scales) or _in_forward(calls) or _in_loss(calls) or _in_backward(calls)
-    if found is None:
-        text = f"the loss is {loss}, though what it is made of is finite in every watched module"
-        found = Finding(_kind(loss), "loss", text)
+    found = _in_weights(calls, scales) or _in_forward(calls) or _on_the_way_back(calls) or _elsewhere(loss, model)
     name = None if found.layer is None else found.layer.rpartition(".l")[0]
     said = _jump(scales, name) if found.source != "update" else ""
     return replace(found, text=f"{found.text}{said}")
+
+
+def _elsewhere(loss: float, model: nn.Module) -> Finding:
+    """The loss itself, or a parameter of what is not watched."""
+    text = f"the loss is {loss}, though what it is made of is finite in every watched module"
+    if not math.isfinite(loss):
+        return Finding(_kind(loss), "loss", text)
+    for name, parameter in model.named_parameters():
+        gradient = parameter.grad
+        if gradient is not None and (bad := _first(gradient.to_dense() if gradient.is_sparse else gradient)):
+            text = f"the gradient of {name} holds {bad[0]}, which no watched module made"
+            return Finding(_kind(bad[0]), "elsewhere", text)
+    return Finding("overflow", "unknown", "the norm of all gradients together is not finite")
 
 
 # the weights
@@ -82,7 +97,7 @@ def _jump(scales: Scales, name: str | None) -> str:
         (later / before, i, module)
         for module, own in scales.items()
         if name in (None, module)
-        for i, (before, later) in enumerate(zip(own, own[1:], strict=False))
+        for i, (before, later) in list(enumerate(pairwise(own)))[-RECENT:]
         if before > 0
     ]
     factor, i, module = max(ratios, default=(0.0, 0, ""))
@@ -110,7 +125,8 @@ def _in_forward(calls: Calls) -> Finding | None:
 def _overflow(call: Call | CellCalls, dtype: torch.dtype, value: float, place: tuple[int, ...]) -> Finding:
     """Which layer, gate, step and sample left the finite numbers, by the forward pass in the module's precision."""
     t, sample, _ = place
-    found = [(run, o) for runs in replay(call, [sample], torch.float32).runs for run in runs for o in run.traj.overflow]
+    precision = dtype if dtype == torch.float64 else torch.float32
+    found = [(run, o) for runs in replay(call, [sample], precision).runs for run in runs for o in run.traj.overflow]
     if not found:
         text = f"the output of {call.name} holds {value} at step {t + 1}, sample {sample}; beyond {dtype} it is finite"
         return Finding(_kind(value), "forward pass", text, f"{call.name}.l0", None, t + 1, sample)
@@ -124,12 +140,19 @@ def _overflow(call: Call | CellCalls, dtype: torch.dtype, value: float, place: t
 # the loss, and the way back
 
 
-def _in_loss(calls: Calls) -> Finding | None:
-    """The last call whose output gets a gradient that is not finite, which no watched module made."""
+def _on_the_way_back(calls: Calls) -> Finding | None:
+    """The last call that gets a gradient which is not finite, or makes one."""
     for call in reversed(calls):
-        for name, gradient in call.loss_gradients.items():
-            if bad := _first(gradient):
-                return _of_loss(call, name, *bad)
+        if found := _in_loss(call) or _in_backward(call):
+            return found
+    return None
+
+
+def _in_loss(call: Call | CellCalls) -> Finding | None:
+    """What comes to a call's output."""
+    for name, gradient in call.loss_gradients.items():
+        if bad := _first(gradient):
+            return _of_loss(call, name, *bad)
     return None
 
 
@@ -143,21 +166,27 @@ def _of_loss(call: Call | CellCalls, name: str, value: float, place: tuple[int, 
     return Finding(_kind(value), "loss", text, layer, None, first + 1, sample)
 
 
-def _in_backward(calls: Calls) -> Finding | None:
-    """Where the gradient is largest, if what it makes of the weights is not finite in their precision."""
-    for call in reversed(calls):
-        bad = [b for p in call.module.parameters() if p.grad is not None and (b := _first(p.grad))]
-        if bad:
-            runs = replay(call, range(call.batch))
-            norms = {number: g.log_norms[1:] for number, g in runs.backward().items()}
-            number = max(norms, key=lambda n: float(np.nanmax(norms[n])))
-            step, _, sample = np.unravel_index(np.nanargmax(norms[number]), norms[number].shape)
-            run = next(r for layer in runs.runs for r in layer if r.number == number)
-            place = run.place(int(step) + 1, int(sample))
-            layer, size = f"{call.name}.l{number}", power_text(float(np.nanmax(norms[number])))
-            text = f"the gradient of {layer} grows to {size} at step {place}, sample {sample}, on its way back"
-            return Finding(_kind(bad[0][0]), "backward pass", text, layer, None, place, int(sample))
-    return None
+def _in_backward(call: Call | CellCalls) -> Finding | None:
+    """Where the gradient is largest, if that or what it makes of the weights leaves their precision."""
+    bad = [b for p in call.module.parameters() if p.grad is not None and (b := _first(p.grad))]
+    if not bad:
+        return None
+    stack = replay(call, range(call.batch))
+    found = stack.backward()
+    run = max((run for runs in stack.runs for run in runs), key=lambda run: _largest(found[run.number]))
+    if _largest(found[run.number]) < math.log(torch.finfo(call.sequences[1].dtype).max) - NEAR:
+        return None
+    norms = found[run.number].log_norms[1:]
+    step, _, sample = (int(i) for i in np.unravel_index(np.nanargmax(norms), norms.shape))
+    layer, place = f"{call.name}.l{run.number}", run.place(step + 1, sample)
+    size = power_text(float(norms[step].max(axis=0)[sample]))
+    text = f"the gradient of {layer} grows to {size} at step {place}, sample {sample}, on its way back"
+    return Finding(_kind(bad[0][0]), "backward pass", text, layer, None, place, sample)
+
+
+def _largest(gradients: Gradients) -> float:
+    """ln of the largest norm, of a state's gradient or of a parameter's."""
+    return max(float(np.nanmax(gradients.log_norms)), *map(float, gradients.log_param_norms.values()))
 
 
 def _first(tensor: Tensor) -> tuple[float, tuple[int, ...]] | None:

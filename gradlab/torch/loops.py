@@ -25,7 +25,8 @@ from .capture import Capture, Held, adding, apart, arguments, as_tuple
 from .replay import Run, Samples, numbers, relative_error
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-READ = 1e-3  # of dL/dc: a loss reads the cell state, where rounding does not
+ROUNDINGS = 32  # units in the last place
+READ = 1e-3  # of dL/dc: so much is no rounding, but a loss that reads the cell state
 
 
 @dataclass(eq=False)
@@ -148,26 +149,35 @@ class CellRun:
         traj = self.runs[0][0].traj
         totals = {name: self._total(name) / scale for name in traj.cell.states}
         with quiet():
-            adjoints, direct = self._unwound(totals)
-        final = None if len(adjoints[-1]) == 1 else np.stack([0 * direct[-1], adjoints[-1][1]])
+            direct, last = self._unwound(totals)
+        final = np.stack([np.zeros_like(last), last]) if len(traj.cell.states) > 1 else None
         return {"0": bptt(traj, direct, final)}
 
     def _unwound(self, totals: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """lambda (T, S, B, H), and what each step's h gets besides the next step's part (T, B, H)."""
-        traj, h = self.runs[0][0].traj, totals["h"]
-        adjoints = np.zeros_like(traj.states[1:])
-        adjoints[:, 0], direct = h, h.copy()
-        cell = totals["c"] - self._through_h(h) if "c" in totals else None
-        if cell is not None:
-            adjoints[-1, 1] = cell[-1]
+        """What each step's h gets besides the next step's part (T, B, H), and the last c (B, H)."""
+        traj, h, c = self.runs[0][0].traj, totals["h"], totals.get("c")
+        rest = np.zeros_like(h) if c is None else c - self._through_h(h)
+        last = rest[-1] if c is None else self._told(rest[-1], c[-1])
+        direct, adjoint = h.copy(), np.stack([h[-1], last][: len(traj.cell.states)])
         for J in jacobian(traj).each_step(start=1, backwards=True):
             before = J.t - 2  # index of the step that J_t goes back to
-            pulled = J.apply_transpose(adjoints[before + 1][None])[0]
-            direct[before] -= pulled[0]
-            if cell is not None:
-                adjoints[before, 1] = pulled[1]
-                self._require_unread(cell[before], pulled[1], J.t - 1)
-        return adjoints, direct
+            adjoint = J.apply_transpose(adjoint[None])[0]
+            if c is not None:
+                self._require_unread(rest[before] - adjoint[1], c[before], J.t - 1)
+            direct[before] = self._told(h[before] - adjoint[0], h[before])
+            adjoint[0] += direct[before]
+        return direct, last
+
+    @property
+    def _precision(self) -> torch.finfo:
+        """The module's."""
+        return torch.finfo(self.call.steps[0].states[0].tensor.dtype)
+
+    def _told(self, rest: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """What is left of a total, zero for samples of which rounding leaves as much."""
+        size = np.abs(total).max(axis=-1, keepdims=True)
+        noise = ROUNDINGS * self._precision.eps * size + self._precision.tiny
+        return np.where(np.abs(rest).max(axis=-1, keepdims=True) > noise, rest, 0.0)
 
     def _through_h(self, h: np.ndarray) -> np.ndarray | float:
         """What of dL/dc comes by the same step's h: a hook at c sees it where c makes h, which a fused kernel hides."""
@@ -176,9 +186,9 @@ class CellRun:
         traj = self.runs[0][0].traj
         return traj.gates[:, 3] * (1 - np.tanh(traj.states[1:, 1]) ** 2) * h
 
-    def _require_unread(self, found: np.ndarray, pulled: np.ndarray, step: int) -> None:
-        """Raise InputError where something besides the next step reads the cell state."""
-        if np.abs(found - pulled).max() > READ * max(np.abs(found).max(), np.abs(pulled).max()):
+    def _require_unread(self, rest: np.ndarray, total: np.ndarray, step: int) -> None:
+        """Raise InputError where something besides the next step, and h, reads the cell state."""
+        if np.abs(rest).max() > READ * np.abs(total).max() + self._precision.tiny:
             text = f"{self.call.name}: expected c to be read by the next step alone, but a loss reads it at step {step}"
             raise InputError(f"{text}; read h there, or c at the last step", "model")
 

@@ -28,6 +28,7 @@ from .record import Record, Store
 from .rows import LayerRow, Row, layer_rows
 
 Calls = list[Call | CellCalls]
+FORWARD_IS_FINITE = ("loss", "backward pass", "elsewhere")  # sources of what is not
 ROUNDINGS, COARSEST = 1000, 0.05  # units in the last place that an output may be off by, and at most this share
 
 
@@ -112,7 +113,7 @@ class Watch:
             return None
         loss = self.record.losses[-1]
         try:
-            return find(loss, calls, self._scales)
+            return find(loss, calls, self._scales, self.model)
         except InputError as error:
             return Finding("nan" if math.isnan(loss) else "overflow", "unknown", f"the loss is {loss}; {error}")
 
@@ -120,7 +121,7 @@ class Watch:
         layers: dict[str, LayerRow] = {}
         counts: Counter[str] = Counter()
         notes = [] if calls else ["the backward pass reached nothing that is watched"]
-        if finding is None or finding.source in ("loss", "backward pass"):
+        if finding is None or finding.source in FORWARD_IS_FINITE:
             for call in calls:
                 run = replay(call, range(min(self.samples, call.batch)))
                 layers |= layer_rows(run, counts[call.name], scale)

@@ -1,6 +1,7 @@
 """Numbers that are not finite are traced to where they come from: module, layer, direction, gate, step and sample."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -114,10 +115,7 @@ def test_a_forward_pass_that_overflows(bidirectional):
 
 
 def test_a_gradient_that_overflows_on_its_way_back():
-    rnn = nn.RNN(1, H, nonlinearity="relu", bias=False)
-    with torch.no_grad():
-        rnn.weight_hh_l0.copy_(3 * torch.eye(H))
-        rnn.weight_ih_l0.fill_(1e-30)
+    rnn = exploding(1)
     with gt.watch(rnn) as watch:
         loss = rnn(torch.ones(100, B, 1))[0][-1].sum()
         loss.backward()
@@ -125,6 +123,57 @@ def test_a_gradient_that_overflows_on_its_way_back():
     assert row.finding.source == "backward pass" and row.finding.layer == "rnn.l0"
     assert "the gradient of rnn.l0 grows to 10^48 at step 1" in row.finding.text
     assert row["rnn.l0"].loss is not None
+
+
+def exploding(size):
+    """A module whose gradient becomes 3 times as large at every step back."""
+    rnn = nn.RNN(size, H, nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        rnn.weight_hh_l0.copy_(3 * torch.eye(H))
+        rnn.weight_ih_l0.fill_(1e-30)
+    return rnn
+
+
+def test_a_gradient_that_overflows_between_two_modules_is_of_the_later_one():
+    model = Model()
+    model.encoder, model.decoder = nn.LSTM(D, H), exploding(H)
+    torch.nn.init.constant_(model.encoder.bias_ih_l0, 1.0)  # what it says is positive
+    row = one(model, torch.randn(100, B, D), lambda y: y[-1].sum())
+    assert (row.finding.source, row.finding.layer) == ("backward pass", "decoder.l0")
+
+
+def test_the_earlier_of_two_calls_that_overflows():
+    rnn = exploding(1)
+    with gt.watch(rnn) as watch:
+        loss = rnn(torch.ones(100, B, 1))[0][-1].sum() + rnn(torch.ones(5, B, 1))[0].sum()
+        loss.backward()
+        row = watch.step(loss)
+    assert "grows to 10^48 at step 1" in row.finding.text
+
+
+def test_a_gradient_that_is_not_finite_elsewhere():
+    class Rooted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.rnn = nn.Parameter(torch.zeros(D)), nn.GRU(D, H)
+
+        def forward(self, x):
+            return self.rnn(x * torch.sqrt(self.scale))[0]
+
+    row = one(Rooted(), torch.randn(T, B, D), torch.sum)
+    assert row.finding.source == "elsewhere" and row["rnn.l0"].loss is not None
+    assert re.fullmatch(r"the gradient of scale holds (-?inf|nan), which no watched module made", row.finding.text)
+
+
+def test_a_forward_pass_that_overflows_in_double_precision():
+    rnn = exploding(1).double()
+    with torch.no_grad():
+        rnn.weight_hh_l0.copy_(1e200 * torch.eye(H).double())
+    with gt.watch(rnn) as watch:
+        loss = rnn(torch.ones(9, B, 1).double())[0].sum()
+        loss.backward()
+        row = watch.step(loss)
+    assert (row.finding.source, row.finding.step) == ("forward pass", 3)
 
 
 def test_an_update_that_multiplied_the_weights_is_named():

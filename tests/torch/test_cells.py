@@ -62,6 +62,27 @@ def test_the_gradients_of_a_loop(kind, batch, read):
     assert off(g["weight_ih_l0"], cell.weight_ih.grad.numpy()) < 1e-13
 
 
+@pytest.mark.parametrize("forget_bias", [-20.0, 0.0, 20.0])
+def test_single_precision_neither_makes_a_read_out_nor_loses_the_gradient(forget_bias):
+    """Below the smallest numbers that PyTorch has, at a forget gate that is shut."""
+    curves = []
+    for dtype in (torch.float32, torch.float64):
+        torch.manual_seed(0)
+        cell, x = nn.LSTMCell(D, H), torch.randn(60, B, D).to(dtype)
+        with torch.no_grad():
+            cell.bias_ih[H : 2 * H] = forget_bias
+        cell.to(dtype)
+        with gt.watch(cell, samples=B) as watch:
+            hs, _ = run(cell, x, None, plain)
+            loss = hs[-1].sum()
+            loss.backward()
+            layer = watch.step(loss)["lstmcell.l0"]
+        g = gradlab.importers.to_state_dict(layer.traj.cell, layer.loss.params)
+        assert off(g["weight_hh_l0"], cell.weight_hh.grad.numpy()) < 1e-5
+        curves.append(layer.loss_surface)
+    np.testing.assert_allclose(*curves, atol=1e-4)
+
+
 @each_kind
 def test_a_detached_state_begins_another_loop(kind):
     cell = CELLS[kind](D, H)
