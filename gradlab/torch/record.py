@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from ..arrays import quiet
@@ -60,7 +61,7 @@ class Record:
         variables = {name: ("iteration", values, {"long_name": LONG_NAMES[name]}) for name, values in rows.items()}
         none = ("evaluation", np.zeros(0))
         coords: dict[str, Any] = {"iteration": np.arange(len(logs)), "evaluation": np.zeros(0, dtype=int)}
-        attrs = {"title": "A watched PyTorch model", "versions": versions_json(), "status": "running"}
+        attrs = {"title": "A watched PyTorch model", "versions": versions_json(), "torch": str(torch.__version__)}
         ds = xr.Dataset({**variables, "held_out_loss": none, "held_out_score": none}, coords, attrs)
         return ds.merge(self._of_looks()) if self.looks else ds
 
