@@ -113,8 +113,12 @@ def test_pages_do_not_import_each_other(path):
         assert not name.startswith("dashboard.pages.") or page == parts[0], f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("package", sorted({p.parent for p in SOURCES}), ids=lambda p: p.name)
+@pytest.mark.parametrize("package", sorted({p.parent for p in SOURCES if unit(p) != "torch"}), ids=lambda p: p.name)
 def test_no_name_of_a_room_hides_one_of_its_files(package):
+    require_names_apart(package)
+
+
+def require_names_apart(package):
     module = importlib.import_module(dotted(package / "__init__.py"))
     for file in package.glob("[a-z]*.py"):
         value = getattr(module, file.stem, None)
@@ -135,6 +139,27 @@ def test_the_engine_needs_numpy_and_scipy_only(path):
 def test_only_arrays_imports_cupy():
     users = {unit(p) for p in SOURCES for name, _ in imports(p) if name.partition(".")[0] in ("cupy", "cupyx")}
     assert users <= {"arrays"}
+
+
+def test_only_the_room_for_it_imports_pytorch():
+    """The comparison of a GPU takes its times too, where it is there."""
+    users = {unit(p) for p in SOURCES for name, _ in imports(p) if name.partition(".")[0] == "torch"}
+    assert users == {"torch", "gpu_check"}
+
+
+def test_without_pytorch_its_room_says_what_to_install():
+    loaded_after(
+        """
+import sys
+sys.modules["torch"] = None
+try:
+    import gradlab.torch
+except ModuleNotFoundError as error:
+    assert str(error) == "gradlab.torch needs PyTorch: pip install 'gradlab[torch]'", error
+else:
+    raise SystemExit(1)
+"""
+    )
 
 
 def test_packages_know_nothing_of_what_stands_above_them():

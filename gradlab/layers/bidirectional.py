@@ -88,10 +88,10 @@ class Bidirectional(Layer):
             first, second = dy.map(lambda m: m[..., :h]), dy.map(lambda m: m[..., h:])
         (dx, ahead), (dz, behind) = both(
             lambda: self.layer._backward(onward, tape.forward, first, how),
-            lambda: self.layer._backward(back, tape.backward, _flip(own, second), how),
+            lambda: self.layer._backward(back, tape.backward, flipped(own, second), how),
             self._at_once(tape.forward.trajectory.x, how),
         )
-        return dx + _flip(own, dz), prefixed("forward", ahead) | prefixed("backward", behind)
+        return dx + flipped(own, dz), prefixed("forward", ahead) | prefixed("backward", behind)
 
     def _at_once(self, x: Array, how: Pass) -> bool:
         """Whether both directions over x (T, *M, B, D) run at the same time, as two threads of the processor.
@@ -102,7 +102,7 @@ class Bidirectional(Layer):
         return apart and namespace(x) is np and two_passes_gain(x.shape[-2] * self.layer.cell.hidden_size**2)
 
 
-def _flip(own: Lengths, x: Scaled) -> Scaled:
-    """Scaled numbers with each sample's steps in reverse order."""
+def flipped(own: Lengths, x: Scaled) -> Scaled:
+    """Scaled numbers (T, *M, B, F) with each sample's own steps in reverse order."""
     exponents = x.xp.broadcast_to(x.exponents, (*x.shape[:-1], 1))
     return Scaled(own.flip(x.mantissas), own.flip(exponents))

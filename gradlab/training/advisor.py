@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,14 +79,14 @@ def judge(loss_with: float, loss_without: float) -> str:
 
 @dataclass(frozen=True)
 class ClipAdvice:
-    """percentiles: of the norm before clipping, by percentile. share_clipped: of the updates so far.
+    """percentiles: of the norm before clipping, by percentile. share_clipped: of the updates so far, None if unknown.
 
     threshold: suggested for clipping by norm; None where no tail asks for one. reason: why, and which iterations are
     left out. effect: of a short run; its `outcome` says whether the threshold helped.
     """
 
     percentiles: dict[int, float]
-    share_clipped: float
+    share_clipped: float | None
     threshold: float | None
     reason: str
     effect: Effect | None = None
@@ -96,30 +96,50 @@ class ClipAdvice:
         lines = [
             self.reason,
             f"Norm before clipping, percentiles: {ranks}.",
-            f"{100 * self.share_clipped:.0f} % clipped so far.",
+            *([] if self.share_clipped is None else [f"{100 * self.share_clipped:.0f} % clipped so far."]),
         ]
         return "\n".join([*lines, *([str(self.effect)] if self.effect else [])])
 
 
-def advise(run: TrainingRecord, verify: bool = False, on_progress: Callable[[float], None] | None = None) -> ClipAdvice:
+def advise(
+    run: TrainingRecord | Sequence[float], verify: bool = False, on_progress: Callable[[float], None] | None = None
+) -> ClipAdvice:
     """Percentiles of the gradient norms of a run, and the threshold that they suggest, with its reason.
 
-    The first tenth of the iterations is left out. verify: run the configuration afresh twice, at most `SHORT`
-    iterations, without clipping and with the threshold. Raises InputError for runs that are too short to tell.
+    run: a training run, or the norms before clipping of one made elsewhere, an update each. The first tenth of the
+    iterations is left out. verify: run the configuration afresh twice, at most `SHORT` iterations, without clipping and
+    with the threshold; norms alone have none. Raises InputError for runs that are too short to tell.
     """
+    if not isinstance(run, TrainingRecord):
+        return _of_norms(run, verify)
     rows = run.history.rows
-    logs = np.asarray(rows["log_grad_norm_before"])
+    advice = _advice(np.asarray(rows["log_grad_norm_before"]), int(np.sum(rows["skipped"])), _tried(run))
+    if first := FIRST.get(run.outcome):
+        advice = replace(advice, reason=f"{first}: lower the learning rate or the gain first. {advice.reason}")
+    threshold = advice.threshold
+    effect = _effect(run.config, threshold, on_progress) if verify and threshold is not None else None
+    return replace(advice, share_clipped=float(np.mean(rows["clipped"])), effect=effect)
+
+
+def _of_norms(norms: Sequence[float], verify: bool) -> ClipAdvice:
+    """Of a run made elsewhere; one that is not finite is of an update that overflowed."""
+    if verify:
+        raise InputError("verify: expected a training run of gradlab, got norms alone; leave verify out", "verify")
+    with quiet():
+        logs = np.log(np.asarray(norms, dtype=float))
+    return _advice(logs, int(np.sum(~np.isfinite(norms))), "")
+
+
+def _advice(logs: np.ndarray, lost: int, tried: str) -> ClipAdvice:
+    """From ln of the norms."""
     left_out = int(WARM_UP * len(logs))
     known = logs[left_out:][np.isfinite(logs[left_out:])]
     if len(known) < LEAST:
         raise InputError(f"the run shows {len(known)} gradient norms; advice needs at least {LEAST}: train longer")
-    threshold, reason = _suggestion(known, left_out, int(np.sum(rows["skipped"])), _tried(run))
-    if first := FIRST.get(run.outcome):
-        reason = f"{first}: lower the learning rate or the gain first. {reason}"
+    threshold, reason = _suggestion(known, left_out, lost, tried)
     with quiet():
         percentiles = dict(zip(PERCENTILES, np.exp(np.percentile(known, PERCENTILES)).tolist(), strict=True))
-    effect = _effect(run.config, threshold, on_progress) if verify and threshold is not None else None
-    return ClipAdvice(percentiles, float(np.mean(rows["clipped"])), threshold, reason, effect)
+    return ClipAdvice(percentiles, None, threshold, reason.strip())
 
 
 def _tried(run: TrainingRecord) -> str:

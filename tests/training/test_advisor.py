@@ -177,3 +177,18 @@ def test_a_fifth_of_the_loss_is_a_difference(without, with_it, outcome, words):
 def test_a_share_clipped_that_is_far_from_the_expected_one_is_explained(clipped, above, words):
     text = str(Effect(300, 1.0, 1.0, 0, 0, clipped / 300, above / 300))
     assert text.endswith(f"It clipped {clipped} of 300 updates" + (f", {words}" if words else "."))
+
+
+def test_norms_of_a_training_made_elsewhere():
+    norms = np.where(np.arange(200) % 50 == 49, 300.0, np.random.default_rng(0).uniform(1, 2, 200))
+    advice = advise(norms)
+    assert advice.threshold == pytest.approx(2, rel=0.2) and advice.share_clipped is None
+    assert "clipped so far" not in str(advice) and "No threshold was tried" not in str(advice)
+    assert advise(list(norms)) == advice
+    assert advise([*norms, math.inf]).reason.startswith("1 update overflowed")
+    with pytest.raises(InputError, match="the run shows 3 gradient norms; advice needs at least 20"):
+        advise([1.0, 2.0, 3.0])
+    with pytest.raises(
+        InputError, match="verify: expected a training run of gradlab, got norms alone; leave verify out"
+    ):
+        advise(norms, verify=True)
