@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import field_validator
 
@@ -39,6 +39,20 @@ class RunConfig(NetworkConfig):
 
     weights: str | None = field(
         None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights", files=True
+    )
+    prefix: str | None = field(
+        None,
+        "Module",
+        "Which module of the own weights, such as encoder (default: the first with a recurrent layer)",
+        "weights",
+        applies_if=lambda config: not drawn(config),
+    )
+    layer: str | None = field(
+        None,
+        "Layer",
+        "One recurrent layer of the own weights, such as 0 or 0_reverse (default: all that follow each other)",
+        "weights",
+        applies_if=lambda config: not drawn(config),
     )
     input_size: int = field(
         3,
@@ -105,6 +119,11 @@ class RunConfig(NetworkConfig):
         "gradient",
         applies_if=lambda config: is_single(config) and config.clip != "off",
     )
+
+    @field_validator("layer", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("clip_threshold")
     @classmethod

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from ..cells import Cell
-from ..data import named_content
+from ..data import named_content, stamp
 from ..errors import InputError, about
+from ..layers import Embedding
+from .entries import Block, Entry, Params
 from .foreign import CONVERT, described
-from .pytorch import Params, choice, read_layer
+from .pytorch import found_in
 from .trained import saved_by_gradlab, saved_choice, saved_layer
+from .whole import Whole, chain, whole
+
+KEPT = 8  # files of which it is known what they hold
 
 CHOICES = ("prefix", "layer", "activation")  # arguments that an error may be about instead of the file
 _DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1"} | {
@@ -23,7 +30,7 @@ _DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16
 def load_weights(
     source: str | os.PathLike[str] | bytes,
     prefix: str | None = None,
-    layer: int | str = 0,
+    layer: int | str | None = None,
     activation: str | None = None,
 ) -> tuple[Cell, Params]:
     """Cell and parameters from a .safetensors file or its content; choices, errors, warnings as of `from_state_dict`.
@@ -36,19 +43,68 @@ def load_weights(
     with about("weights", name, CHOICES):
         saved = saved_by_gradlab(data)
         if saved is not None:
-            return saved_layer(arrays, saved, prefix, layer)
-        read = read_layer(arrays, prefix, layer, activation)
+            return saved_layer(arrays, saved, prefix, 0 if layer is None else layer)
+        read = found_in(arrays).entry(prefix, layer).read(activation)
     read.warn()
     return read.cell, read.params
 
 
-def weights_text(source: str | os.PathLike[str] | bytes, activation: str | None = None) -> str:
-    """Which layer `load_weights` takes by itself, what else there is, and what the file does not tell."""
+def weights_text(
+    source: str | os.PathLike[str] | bytes,
+    activation: str | None = None,
+    prefix: str | None = None,
+    layer: int | str | None = None,
+) -> str:
+    """Which layer `load_weights` takes, what else there is, and what the file does not tell."""
     name, data = _content(source)
     arrays = _arrays(name, data)
     with about("weights", name, CHOICES):
         saved = saved_by_gradlab(data)
-        return choice(arrays, activation) if saved is None else saved_choice(arrays, saved)
+        if saved is not None:
+            return saved_choice(arrays, saved, 0 if layer is None else layer)
+        found = found_in(arrays)
+        return found.text(found.entry(prefix, layer), activation)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a file holds around its first layer: directions of recurrent layers, and vectors of symbols in front."""
+
+    directions: int
+    vocabulary: int | None
+
+
+def held(source: str | os.PathLike[str], prefix: str | None = None) -> Held:
+    """What `load_whole` would run. Raises InputError as `load_weights` does."""
+    return _held(os.fspath(source), prefix, stamp(source))
+
+
+@lru_cache(KEPT)
+def _held(path: str, prefix: str | None, at: tuple[int, int] | None) -> Held:
+    name, data = _content(path)
+    arrays = _arrays(name, data)
+    with about("weights", name, CHOICES):
+        if saved_by_gradlab(data) is not None:
+            return Held(1, None)
+        items = chain(found_in(arrays), prefix)
+    first = items[0].layer if isinstance(items[0], Block) else None
+    vocabulary = first.vocabulary if isinstance(first, Embedding) else None
+    return Held(sum(isinstance(item, Entry) for item in items), vocabulary)
+
+
+def load_whole(
+    source: str | os.PathLike[str] | bytes,
+    prefix: str | None = None,
+    activation: str | None = None,
+    symbols: bool = False,
+) -> Whole:
+    """All layers of a file that follow each other, from the first of a module; symbols: an embedding in front, too.
+
+    Raises InputError as `load_weights` does.
+    """
+    name, data = _content(source)
+    with about("weights", name, CHOICES):
+        return whole(found_in(_arrays(name, data)), prefix, activation, symbols)
 
 
 def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
