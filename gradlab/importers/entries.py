@@ -16,7 +16,7 @@ from ..layers import Layer
 Params = dict[str, np.ndarray]
 
 REVERSE = "_reverse"  # behind the number of a layer that reads a sequence from its end
-ASSUMED = "do not tell nn.RNN's nonlinearity, so tanh is assumed"
+ASSUMED = "do not tell {}, so tanh is assumed"  # whose nonlinearity
 
 
 class AssumedActivation(UserWarning):
@@ -27,14 +27,14 @@ class AssumedActivation(UserWarning):
 class ReadLayer:
     """One direction of a recurrent layer.
 
-    number: which of its file's or its module's. assumed: whether its nonlinearity is a guess. projection (P, H): what
-    whoever reads its h sees of it; its own recurrence has that in W_hh. notes: how its weights came about.
+    number: which of its file's or its module's. assumed: whose nonlinearity is a guess, if any is. projection (P, H):
+    what whoever reads its h sees of it; its own recurrence has that in W_hh. notes: how its weights came about.
     """
 
     cell: Cell
     params: Params
     number: str
-    assumed: bool = False
+    assumed: str = ""
     projection: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
@@ -47,8 +47,9 @@ class ReadLayer:
     def warn(self) -> None:
         """Warn, the caller's caller, of what the weights do not tell or ask for."""
         if self.assumed:
-            text = f"the weights {ASSUMED}; give activation='tanh' or 'relu', whichever it was trained with"
-            warnings.warn(text, AssumedActivation, stacklevel=3)
+            text = f"the weights {ASSUMED.format(self.assumed)}"
+            advice = "give activation='tanh' or 'relu', whichever it was trained with"
+            warnings.warn(f"{text}; {advice}", AssumedActivation, stacklevel=3)
         if self.number.endswith(REVERSE):
             text = f"layer {self.number} reads a sequence from its end: reverse x along time, within each sample's own"
             warnings.warn(f"{text} length, and the states to have them in the order of x", UserWarning, stacklevel=3)
@@ -139,5 +140,5 @@ class Found:
         read = chosen.read(activation)
         others = [entry.text for entry in self.entries if entry is not chosen]
         also = f"; the weights also hold {', '.join(others)}" if others else ""
-        assumed = f"; they {ASSUMED}: no activation was given" if read.assumed else ""
+        assumed = f"; they {ASSUMED.format(read.assumed)}: no activation was given" if read.assumed else ""
         return "; ".join([f"{read.cell!r} from {chosen.text}", *read.said]) + also + assumed

@@ -1,4 +1,4 @@
-"""Weights in .safetensors files: PyTorch's layers, and the training runs of gradlab."""
+"""Weights in files: of other tools, as a cell or a whole network, and those that gradlab trained."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from ..cells import Cell
 from ..data import named_content, stamp
 from ..errors import InputError, about
 from ..layers import Embedding
-from .entries import Block, Entry, Params
+from .entries import Block, Entry, Found, Params
 from .foreign import CONVERT, described
+from .others import read_other
 from .pytorch import found_in
-from .trained import saved_by_gradlab, saved_choice, saved_layer
+from .trained import Saved, saved_by_gradlab, saved_choice, saved_layer
 from .whole import Whole, chain, whole
 
 KEPT = 8  # files of which it is known what they hold
@@ -33,18 +35,18 @@ def load_weights(
     layer: int | str | None = None,
     activation: str | None = None,
 ) -> tuple[Cell, Params]:
-    """Cell and parameters from a .safetensors file or its content; choices, errors, warnings as of `from_state_dict`.
+    """Cell and parameters of one recurrent layer from a file of weights or its content.
 
-    A checkpoint of `gradlab train`, or a file of `save_layer`, says which cell it is, with its activation; `layer`
-    counts its recurrent layers, and there is no `prefix`.
+    A file is of PyTorch (.safetensors), Keras or another kind that docs/models.md lists, whatever its name; choices,
+    errors and warnings are those of `from_state_dict`, but that layers of all others are counted over the whole file,
+    and that `activation` is for what the file does not tell. A checkpoint of `gradlab train`, or a file of
+    `save_layer`, says which cell it is; there `prefix` is refused.
     """
-    name, data = _content(source)
-    arrays = _arrays(name, data)
-    with about("weights", name, CHOICES):
-        saved = saved_by_gradlab(data)
-        if saved is not None:
-            return saved_layer(arrays, saved, prefix, 0 if layer is None else layer)
-        read = found_in(arrays).entry(prefix, layer).read(activation)
+    file = _opened(source)
+    with about("weights", file.name, CHOICES):
+        if file.saved is not None:
+            return saved_layer(file.arrays, file.saved, prefix, 0 if layer is None else layer)
+        read = file.found.entry(prefix, layer).read(activation)
     read.warn()
     return read.cell, read.params
 
@@ -56,14 +58,11 @@ def weights_text(
     layer: int | str | None = None,
 ) -> str:
     """Which layer `load_weights` takes, what else there is, and what the file does not tell."""
-    name, data = _content(source)
-    arrays = _arrays(name, data)
-    with about("weights", name, CHOICES):
-        saved = saved_by_gradlab(data)
-        if saved is not None:
-            return saved_choice(arrays, saved, 0 if layer is None else layer)
-        found = found_in(arrays)
-        return found.text(found.entry(prefix, layer), activation)
+    file = _opened(source)
+    with about("weights", file.name, CHOICES):
+        if file.saved is not None:
+            return saved_choice(file.arrays, file.saved, 0 if layer is None else layer)
+        return file.found.text(file.found.entry(prefix, layer), activation)
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,11 @@ def held(source: str | os.PathLike[str], prefix: str | None = None) -> Held:
 
 @lru_cache(KEPT)
 def _held(path: str, prefix: str | None, at: tuple[int, int] | None) -> Held:
-    name, data = _content(path)
-    arrays = _arrays(name, data)
-    with about("weights", name, CHOICES):
-        if saved_by_gradlab(data) is not None:
+    file = _opened(path)
+    with about("weights", file.name, CHOICES):
+        if file.saved is not None:
             return Held(1, None)
-        items = chain(found_in(arrays), prefix)
+        items = chain(file.found, prefix)
     first = items[0].layer if isinstance(items[0], Block) else None
     vocabulary = first.vocabulary if isinstance(first, Embedding) else None
     return Held(sum(isinstance(item, Entry) for item in items), vocabulary)
@@ -102,9 +100,9 @@ def load_whole(
 
     Raises InputError as `load_weights` does.
     """
-    name, data = _content(source)
-    with about("weights", name, CHOICES):
-        return whole(found_in(_arrays(name, data)), prefix, activation, symbols)
+    file = _opened(source)
+    with about("weights", file.name, CHOICES):
+        return whole(file.found, prefix, activation, symbols)
 
 
 def save_safetensors(sd: Mapping[str, np.ndarray]) -> bytes:
@@ -119,15 +117,42 @@ def load_safetensors(source: str | os.PathLike[str] | bytes) -> Params:
 
     Raises InputError for anything else, which is named where it can be told: a pickle (.pt, .pth) is never opened.
     """
-    return _arrays(*_content(source))
+    return _arrays(*_content(source)[:2])
 
 
-def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
-    """What a file is called, and what is in it."""
+def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes, Path | None]:
+    """What a file is called, what is in it, and the folder that it lies in."""
     if isinstance(source, bytes):
-        return "the file", source
+        return "the file", source, None
     with about("weights"):
-        return named_content(source)
+        return *named_content(source), Path(source).parent
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file of weights: its arrays and what gradlab said of them where it wrote it, or else what it holds."""
+
+    name: str
+    arrays: Params
+    saved: Saved | None
+    _found: Found | None
+
+    @property
+    def found(self) -> Found:
+        """The layers, of whatever kind of file."""
+        return found_in(self.arrays) if self._found is None else self._found
+
+
+def _opened(source: str | os.PathLike[str] | bytes) -> _Opened:
+    """Raises InputError for what holds no weights that can be read, with its kind where that can be told."""
+    name, data, folder = _content(source)
+    with about("weights", name, CHOICES):
+        found = read_other(name, data, folder)
+    if found is not None:
+        return _Opened(name, {}, None, found)
+    arrays = _arrays(name, data)
+    with about("weights", name, CHOICES):
+        return _Opened(name, arrays, saved_by_gradlab(data), None)
 
 
 def _arrays(name: str, data: bytes) -> Params:

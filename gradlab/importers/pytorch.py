@@ -21,7 +21,7 @@ from ..errors import InputError
 from .around import around
 from .entries import REVERSE, Block, Entry, Found, Gap, Params, ReadLayer
 from .reparametrised import effective
-from .tensors import finite_array, shape_of
+from .tensors import finite_array, parameters, shape_of
 
 _CELLS = {1: "elman", 3: "gru", 4: "lstm"}  # by the number of row blocks
 _LAYER = re.compile(
@@ -126,22 +126,13 @@ def _read(
     )
     tensors = [t.reshape(-1, hidden, *t.shape[1:]) for t in (w_ih, w_hh, b_ih, b_hh)]
     made = tuple(f"{part} {said[part]}" for part in _names(module, suffix) if part in said)
-    assumed = activation is None and name == "elman"
-    return ReadLayer(cell, _parameters(name, *tensors), suffix.removeprefix("_l") or "0", assumed, w_hr, made)
+    assumed = "nn.RNN's nonlinearity" if activation is None and name == "elman" else ""
+    return ReadLayer(cell, parameters(name, *tensors), suffix.removeprefix("_l") or "0", assumed, w_hr, made)
 
 
 def _names(module: str, suffix: str) -> list[str]:
     """Of the tensors that a direction of a layer may have."""
     return [f"{module}{part}{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")]
-
-
-def _parameters(name: str, w_ih: np.ndarray, w_hh: np.ndarray, b_ih: np.ndarray, b_hh: np.ndarray) -> Params:
-    """PyTorch's blocks (G, H, ...) as a cell's parameters."""
-    if name != "gru":
-        return {"W_xh": w_ih, "W_hh": w_hh, "b_h": b_ih + b_hh}
-    # From r, z, n to n, r, z, m: the recurrent block of n is a gate of its own, m, which reset multiplies.
-    bias = np.stack([b_ih[2], b_ih[0] + b_hh[0], b_ih[1] + b_hh[1], b_hh[2]])
-    return {"W_xh": w_ih[[2, 0, 1]], "W_hh": w_hh, "b_h": bias}
 
 
 def to_state_dict(cell: Cell, params: Mapping[str, Any]) -> Params:

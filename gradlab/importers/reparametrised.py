@@ -2,8 +2,8 @@
 
 weight_norm keeps a length g and a direction v (`w_g`, `w_v`, or `parametrizations.w.original0`, `original1`):
 w = g v / |v|. spectral_norm keeps w and two vectors (`w_orig`, `w_u`, `w_v`, or `parametrizations.w.original`,
-`w.0._u`, `w.0._v`): w / u^T w v. prune keeps `w_orig` and `w_mask`: their product. AWD-LSTM's weight drop keeps `w_raw`, beside which a copy
-of the last training step may lie as `w`.
+`w.0._u`, `w.0._v`): w / u^T w v. prune keeps `w_orig` and `w_mask`: their product. AWD-LSTM's weight drop keeps
+`w_raw`, beside which a copy of the last training step may lie as `w`.
 Source: torch.nn.utils.weight_norm, spectral_norm, prune and parametrizations; WeightDrop of Merity et al. 2018.
 """
 

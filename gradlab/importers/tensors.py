@@ -34,3 +34,17 @@ def finite_array(name: str, value: Any) -> np.ndarray:
         where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
         raise InputError(f"{name}: {array[where]} at index {where}; every weight must be finite", name)
     return array.astype(np.result_type(array, np.float32))
+
+
+def parameters(
+    cell: str, w_x: np.ndarray, w_h: np.ndarray, b_x: np.ndarray, b_h: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """A layer's blocks (G, H, D), (G, H, H), (G, H) with one bias or two as a cell's parameters.
+
+    Gates stand in gradlab's order, but r, z, n of a "gru", whose recurrent block of n is a gate of its own, m, there.
+    """
+    b_h = np.zeros_like(b_x) if b_h is None else b_h
+    if cell != "gru":
+        return {"W_xh": w_x, "W_hh": w_h, "b_h": b_x + b_h}
+    bias = np.stack([b_x[2], b_x[0] + b_h[0], b_x[1] + b_h[1], b_h[2]])
+    return {"W_xh": w_x[[2, 0, 1]], "W_hh": w_h, "b_h": bias}

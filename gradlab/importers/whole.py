@@ -32,7 +32,7 @@ class Whole:
     inputs: int = 0
     ends: bool = False
     reverse: bool = False
-    assumed: bool = False
+    assumed: str = ""
 
     @property
     def vocabulary(self) -> int | None:
@@ -48,7 +48,8 @@ class Whole:
     @property
     def text(self) -> str:
         """Every layer, and what the weights do not tell."""
-        return "; ".join(self.said) + (f"; they {ASSUMED}: no activation was given" if self.assumed else "")
+        said = f"; they {ASSUMED.format(self.assumed)}: no activation was given" if self.assumed else ""
+        return "; ".join(self.said) + said
 
 
 def chain(found: Found, prefix: str | None = None) -> list[Entry | Block]:
@@ -145,7 +146,7 @@ def _add_recurrent(made: Whole, entry: Entry, back: Entry | None, activation: st
         made.params |= {f"{name}.{direction}{key}": value for key, value in read.params.items()}
     of = entry.text + ("" if back is None else " in both directions")
     made.said.append(", ".join([f"{name}: {reads[0].cell!r} from {of}", *(t for read in reads for t in read.said)]))
-    made.assumed |= any(read.assumed for read in reads)
+    made.assumed = next((read.assumed for read in reads if read.assumed), made.assumed)
     made.ends, made.width = back is not None and merge == "concat", _width(reads, merge)
     _add_projection(made, name.replace("layer", "projection"), reads, merge)
 
