@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..data import named_content, stamp
 from ..errors import InputError, about
 from ..layers import Embedding
 from .entries import Block, Entry, Found, Params
+from .flax import flax_found, is_flax
 from .foreign import CONVERT, described
 from .others import read_other
 from .pytorch import found_in
@@ -137,10 +138,12 @@ class _Opened:
     saved: Saved | None
     _found: Found | None
 
-    @property
+    @cached_property
     def found(self) -> Found:
         """The layers, of whatever kind of file."""
-        return found_in(self.arrays) if self._found is None else self._found
+        if self._found is not None:
+            return self._found
+        return flax_found(self.arrays) if is_flax(self.arrays) else found_in(self.arrays)
 
 
 def _opened(source: str | os.PathLike[str] | bytes) -> _Opened:

@@ -9,25 +9,18 @@ import io
 import zipfile
 from collections.abc import Sequence
 
+DAMAGED = "an ONNX model that breaks off or is damaged; export it again"
 NAMED = 3  # members of an archive, in a message
-CONVERT = (
-    'python -c "import torch, safetensors.torch as s; '
-    "s.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')\""
-)
+CONVERT = "gradlab convert net.pt net.safetensors, where PyTorch is installed"
 CONVERT_NPZ = (
     'python -c "import numpy as n, safetensors.numpy as s; '
     "s.save_file({k: n.ascontiguousarray(a) for k, a in n.load('net.npz').items()}, 'net.safetensors')\""
-)
-BUILD = (
-    "gradlab does not read those; put the arrays into the parameters of a cell (gradlab.make_cell: W_xh, W_hh, b_h) "
-    "and write them with gradlab.importers.save_layer(cell, params)"
 )
 PICKLE = (
     "a pickle, as torch.save writes it, and opening one can run any program; "
     f"convert it once, where you trust it: {CONVERT}"
 )
 STARTS = {  # first bytes -> what such a file is, and what to do
-    b"\x89HDF\r\n\x1a\n": f"an HDF5 file, as Keras and others write weights; {BUILD}",
     b"\x93NUMPY": "one NumPy array; a layer has several: save them by their names in PyTorch as a .safetensors file",
 }
 
@@ -39,7 +32,7 @@ def described(name: str, data: bytes) -> str | None:
     if _is_pickle(data):
         return PICKLE
     if name.lower().endswith(".onnx"):
-        return f"an ONNX model; {BUILD}"
+        return DAMAGED
     return next((text for start, text in STARTS.items() if data.startswith(start)), None)
 
 
@@ -57,8 +50,6 @@ def _archive(data: bytes) -> str:
     names = {member.rpartition("/")[2] for member in members}
     if "data.pkl" in names:
         return PICKLE
-    if "model.weights.h5" in names:
-        return f"a model of Keras; {BUILD}"
     if members and all(member.endswith(".npy") for member in members):
         listed = _listed([member.removesuffix(".npy") for member in members])
         return f"a NumPy archive of {listed}; where these are PyTorch's names of its tensors, convert it: {CONVERT_NPZ}"

@@ -20,6 +20,7 @@ from ..layers import Dense, Embedding, LayerNorm
 from .around import around
 from .entries import REVERSE, Block, Entry, Found, Gap
 from .keras_cells import ACTIVATIONS, KerasCell, keras_cells
+from .stacking import natural, stacks
 
 Item = Entry | Block | Gap
 Config = Mapping[str, Any]
@@ -211,26 +212,14 @@ def _unordered(arrays: Mapping[str, np.ndarray], order: Sequence[str]) -> list[I
         levels.setdefault(_module(cell.path), []).append(cell)
     gives = {module: sum(cell.units for cell in cells) for module, cells in levels.items()}
     takes = {module: cells[0].inputs for module, cells in levels.items()}
-    left = sorted(levels, key=lambda module: (order.index(module) if module in order else len(order), _natural(module)))
+    left = sorted(levels, key=lambda module: (order.index(module) if module in order else len(order), natural(module)))
     plain, items, count = _as_plain(arrays), list[Item](), 0
-    for stack in _stacks(left, takes, gives):
+    for stack in stacks(left, takes, gives):
         before, after = around(plain, takes[stack[0]], gives[stack[-1]])
         entries = [_entry(c, m, count + i, None, c.backward) for i, m in enumerate(stack) for c in levels[m]]
         items += [Gap(), *before, *entries, *after]
         count += len(stack)
     return items
-
-
-def _stacks(left: list[str], takes: Mapping[str, int], gives: Mapping[str, int]) -> Iterator[list[str]]:
-    """Modules as they fit on each other; the first is one that fits on none, if there is such."""
-    while left:
-        on_others = {m for m in left if any(takes[m] == gives[other] for other in left if other != m)}
-        stack = [next((m for m in left if m not in on_others), left[0])]
-        left.remove(stack[0])
-        while following := [m for m in left if takes[m] == gives[stack[-1]]]:
-            stack.append(following[0])
-            left.remove(following[0])
-        yield stack
 
 
 def _module(path: str) -> str:
@@ -241,10 +230,6 @@ def _module(path: str) -> str:
     parts = [part for part in path.split("/") if part != "layers"]
     kept = [part for part in parts if part != "cell" and not re.match("(forward|backward)_|.*_cell(_\\d+)?$", part)]
     return "/".join(dict.fromkeys(kept)) or path
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _as_plain(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

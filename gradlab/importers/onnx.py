@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..layers import Embedding
 from .entries import REVERSE, Block, Entry, Found, Gap, ReadLayer
+from .foreign import DAMAGED
 from .onnx_cells import ORDER, read_cell
 from .tensors import finite_array
 
@@ -23,11 +24,10 @@ PLACES = {1: "W", 2: "R", 3: "B", 7: "P"}  # of a node's inputs
 PASSED = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast")  # give what they take
 FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}  # of a model: wire types
 ABSENT = (
-    "no RNN, LSTM or GRU node in the graph of the model, whose nodes are {}; torch.onnx.export(..., dynamo=False) keeps "
-    "those of nn.RNN, nn.LSTM and nn.GRU"
+    "no RNN, LSTM or GRU node in the graph of the model, whose nodes are {}; torch.onnx.export(..., dynamo=False) "
+    "keeps those of nn.RNN, nn.LSTM and nn.GRU"
 )
 INSTALL = "an ONNX model, which needs the package onnx to be read: pip install 'gradlab[onnx]'"
-DAMAGED = "an ONNX model that breaks off or is damaged; export it again"
 
 
 def is_onnx(data: bytes) -> bool:

@@ -11,9 +11,11 @@ from typing import Any
 
 from ..errors import InputError
 from .entries import Found
+from .flax import flax_found, is_msgpack, read_msgpack
 from .hdf5 import HDF5, START, read_hdf5
 from .keras import keras_found
 from .onnx import is_onnx, read_onnx
+from .tfjs import read_tfjs, tfjs_model
 
 ZIP = b"PK\x03\x04"
 WEIGHTS, CONFIG = "model.weights.h5", "config.json"  # within a .keras
@@ -28,6 +30,10 @@ def read_other(name: str, data: bytes, folder: Path | None) -> Found | None:
         return _h5(read_hdf5(data))
     if is_onnx(data):
         return read_onnx(data)
+    if is_msgpack(data):
+        return flax_found(read_msgpack(data))
+    if (topology := tfjs_model(data)) is not None:
+        return read_tfjs(topology, folder)
     if data.startswith(ZIP) and (members := _members(data)) and WEIGHTS in members:
         return _keras(members)
     return None

@@ -21,13 +21,14 @@ from ..errors import InputError
 from .around import around
 from .entries import REVERSE, Block, Entry, Found, Gap, Params, ReadLayer
 from .reparametrised import effective
+from .stacking import natural
 from .tensors import finite_array, parameters, shape_of
 
 _CELLS = {1: "elman", 3: "gru", 4: "lstm"}  # by the number of row blocks
 _LAYER = re.compile(
     rf"(?P<module>(?:.*\.)?)weight_[ih]h(?P<suffix>(?:_l(?P<layer>\d+(?:{REVERSE})?))?)(?P<part>(?:_(?!l\d)\w+)?)"
 )
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"\d+")
 
 
 def from_state_dict(
@@ -96,7 +97,9 @@ def _stacks(entries: list[Entry]) -> Iterator[tuple[list[Entry], int]]:
     """
     kinds = list(dict.fromkeys(_DIGITS.sub("#", entry.module) for entry in entries))
     for kind in kinds:
-        own = sorted((e for e in entries if _DIGITS.sub("#", e.module) == kind), key=_place)
+        own = sorted(
+            (e for e in entries if _DIGITS.sub("#", e.module) == kind), key=lambda e: natural(f"{e.module}/{e.number}")
+        )
         stack: list[Entry] = []
         width = 0
         for _, group in groupby(own, key=lambda e: (e.module, e.number.removesuffix(REVERSE))):
@@ -107,12 +110,6 @@ def _stacks(entries: list[Entry]) -> Iterator[tuple[list[Entry], int]]:
             stack += level
             width = sum(entry.outputs for entry in level)
         yield stack, width
-
-
-def _place(entry: Entry) -> list[tuple[int, str]]:
-    """What sorts names as a person does, numbers by their size; forward before reverse."""
-    parts = _DIGITS.split(f"{entry.module}/{entry.number}")
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _read(
