@@ -37,6 +37,11 @@ def _weights(plain: Mapping[str, Any], axes: int) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, shape in known.items() if re.fullmatch(r"(.*\.)?weight", name) and len(shape) == axes}
 
 
+def beside(plain: Mapping[str, Any]) -> list[str]:
+    """Names of all modules with a weight that are not recurrent."""
+    return [_module(name) for axes in (1, 2, 3, 4) for name in _weights(plain, axes)]
+
+
 def _embedding(plain: Mapping[str, Any], matrices: Mapping[str, tuple[int, ...]], inputs: int) -> list[Block]:
     fits = [name for name, shape in matrices.items() if shape[1] == inputs and _bias(name) not in plain]
     named = [name for name in fits if _EMBEDDING.search(name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,38 @@ from ..wording import counted
 
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")  # where a checkpoint has it
 INSTALL = "PyTorch is not installed here; run this where it is, after pip install gradlab there"
-WHOLE = (
-    "PyTorch's safe loader refuses it, as it holds more than tensors: {}. Where you trust it, load it in your own code "
-    "and save what is needed: torch.save(model.state_dict(), 'net.pt')"
+REFUSED = (
+    "PyTorch's safe loader refuses it ({}). Where you trust it, load it in your own code and save what is needed: "
+    "torch.save(model.state_dict(), 'net.pt')"
 )
+
+
+class Inert:
+    """Stands for every class and function that a file names beside tensors: keeps what it is given, and does nothing.
+
+    So a module that was saved whole gives its tensors, and none of its own code is run.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
+        """Whatever the arguments."""
+        return object.__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.kept: Mapping[str, Any] = {}
+
+    def __setstate__(self, state: Any) -> None:
+        self.kept = state if isinstance(state, Mapping) else {}
+
+    def tensors(self, name: str = "") -> Iterator[tuple[str, Any]]:
+        """Parameters and buffers of a module and all within, by name, as its state dict has them."""
+        passing = self.kept.get("_non_persistent_buffers_set", ())
+        skipped = passing if isinstance(passing, set | tuple | list) else ()
+        for own in ("_parameters", "_buffers"):
+            found = {key: value for key, value in self.kept.get(own, {}).items() if key not in skipped}
+            yield from ((f"{name}{key}", value) for key, value in found.items() if value is not None)
+        for key, module in self.kept.get("_modules", {}).items():
+            if isinstance(module, Inert):
+                yield from module.tensors(f"{name}{key}.")
 
 
 @dataclass(frozen=True)
@@ -44,13 +73,22 @@ def convert(path: str) -> Converted:
 
 
 def _loaded(torch: Any, content: bytes) -> Any:
-    import io
-
+    """What is in a file, by the safe loader, with `Inert` for all that it would refuse."""
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(Inert, name) for name in _named(torch, content)]):
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # of the loader, which raises many kinds
-        first = str(error).partition("\n")[0].partition(". ")[0]
-        raise InputError(WHOLE.format(first or type(error).__name__)) from None
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = next((line for line in lines if "Unpickler" in line), lines[0]).strip()
+        raise InputError(REFUSED.format(reason.partition(". ")[0])) from None
+
+
+def _named(torch: Any, content: bytes) -> list[str]:
+    """What a file names that the loader does not know; nothing of one in the format before PyTorch 1.6."""
+    try:
+        return list(torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content)))
+    except ValueError:
+        return []
 
 
 def _state_dict(torch: Any, found: Any) -> tuple[str, Mapping[str, Any]]:
@@ -65,7 +103,9 @@ def _state_dict(torch: Any, found: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 def _mappings(torch: Any, found: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping within, by the names that lead to it, with the tensors that it holds itself."""
+    """Every mapping within, by the names that lead to it, with the tensors that it holds itself; of a module all."""
+    if isinstance(found, Inert):
+        yield where, {name: value for name, value in found.tensors() if isinstance(value, torch.Tensor)}
     if not isinstance(found, Mapping):
         return
     yield where, {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}

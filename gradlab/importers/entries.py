@@ -112,10 +112,14 @@ class Gap:
 
 @dataclass(frozen=True)
 class Found:
-    """Items in the order in which data pass them; absent: what is said where no recurrent layer is among them."""
+    """Items in the order in which data pass them; absent: what is said where no recurrent layer is among them.
+
+    beside: names of all that is not recurrent, where the file does not tell its place.
+    """
 
     items: Sequence[Entry | Block | Gap]
     absent: str
+    beside: Sequence[str] = ()
 
     @property
     def entries(self) -> list[Entry]:

@@ -18,7 +18,7 @@ import numpy as np
 from ..arrays import require_shape
 from ..cells import make_cell
 from ..errors import InputError
-from .around import around
+from .around import around, beside
 from .entries import Block, Entry, Found, Gap, ReadLayer
 from .stacking import stacks
 from .tensors import finite_array, parameters, shape_of
@@ -85,14 +85,14 @@ def flax_found(arrays: Mapping[str, Any]) -> Found:
         if match := _PART.fullmatch(name):
             cells.setdefault(match["module"], {})[f"{match['gate']}.{match['part']}"] = array
     takes, gives = ({m: _size(parts, axis) for m, parts in cells.items()} for axis in (0, 1))
-    items: list[Entry | Block | Gap] = []
-    count = 0
+    plain, items, count = _as_plain(arrays), list[Entry | Block | Gap](), 0
     for stack in stacks([*cells], takes, gives):
-        before, after = around(_as_plain(arrays), takes[stack[0]], gives[stack[-1]])
+        before, after = around(plain, takes[stack[0]], gives[stack[-1]])
         items += [Gap(), *before, *(_entry(m, cells[m], count + i) for i, m in enumerate(stack)), *after]
         count += len(stack)
     there = ", ".join(f"{name} {shape_of(array)}" for name, array in list(arrays.items())[:20])
-    return Found(items, f"no recurrent cell of Flax (LSTMCell, GRUCell, SimpleCell) in the weights; they hold: {there}")
+    absent = f"no recurrent cell of Flax (LSTMCell, GRUCell, SimpleCell) in the weights; they hold: {there}"
+    return Found(items, absent, beside(plain))
 
 
 def _size(parts: Mapping[str, Any], axis: int) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..layers import Dense, Embedding, LayerNorm
-from .around import around
+from .around import around, beside
 from .entries import REVERSE, Block, Entry, Found, Gap
 from .keras_cells import ACTIVATIONS, KerasCell, keras_cells
 from .stacking import natural, stacks
@@ -41,7 +41,7 @@ def keras_found(arrays: Mapping[str, np.ndarray], config: Config | None, order: 
     listed = [f"{path} {array.shape}" for path, array in arrays.items() if array.ndim]
     absent = ABSENT.format(", ".join(listed[:20]) or "nothing")
     if config is None or not isinstance(_layers(config), list):
-        return Found(_unordered(arrays, order), absent)
+        return Found(_unordered(arrays, order), absent, beside(_as_plain(arrays)))
     return Found(list(_Walk(arrays).model(config, "layers", ())), absent)
 
 

@@ -100,11 +100,10 @@ class _Graph:
 
     def embedding(self, source: Any) -> list[Block]:
         """The vectors of symbols that a node takes rows of."""
-        if source is None or source.op_type != "Gather" or not self.is_constant(source.input[0]):
+        tensor = self.stored(source.input[0]) if source is not None and source.op_type == "Gather" else None
+        if tensor is None or len(tensor.dims) != 2:
             return []
         table = self.constant("the vectors of symbols", source.input[0])
-        if table.ndim != 2:
-            return []
         layer = Embedding(table.shape[0], table.shape[1])
         return [Block(source.input[0], layer, {"W_emb": table}, 0, table.shape[1])]
 
@@ -118,29 +117,23 @@ class _Graph:
             yield Entry(node.name, f"{level}{suffix}", inputs, hidden, read)
 
     def shape(self, node: Any, place: int) -> int:
-        """Columns of an input, 0 where it is no constant."""
-        name = node.input[place] if len(node.input) > place else ""
-        return int(self.constant(name, name).shape[-1]) if self.is_constant(name) else 0
+        """Columns of an input, 0 where it is not stored."""
+        tensor = self.stored(node.input[place]) if len(node.input) > place else None
+        return int(tensor.dims[-1]) if tensor is not None and tensor.dims else 0
 
-    def is_constant(self, name: str) -> bool:
-        """Whether a value is stored in the model, as an initializer or a constant."""
-        node = self.source(name)
-        return self.root(name) in self.tensors or (node is not None and node.op_type == "Constant")
-
-    def root(self, name: str) -> str:
-        """The value behind copies of it."""
+    def stored(self, name: str) -> Any:
+        """The tensor of a value that the model holds, as an initializer or a constant, or a copy of it; else None."""
         while (node := self.producers.get(name)) is not None and node.op_type == "Identity":
             name = node.input[0]
-        return name
+        if node is not None and node.op_type == "Constant":
+            return next((attribute.t for attribute in node.attribute if attribute.name == "value"), None)
+        return self.tensors.get(name)
 
     def constant(self, what: str, name: str) -> np.ndarray:
         """A stored value. Raises InputError where it is computed, or stored in another file."""
         import onnx
 
-        root = self.root(name)
-        tensor = self.tensors.get(root)
-        if tensor is None and (node := self.producers.get(root)) is not None and node.op_type == "Constant":
-            tensor = next((a.t for a in node.attribute if a.name == "value"), None)
+        tensor = self.stored(name)
         if tensor is None:
             raise InputError(f"{what} is computed, not stored, as in quantised models; export the model as it is")
         if tensor.data_location == onnx.TensorProto.EXTERNAL:

@@ -18,7 +18,7 @@ import numpy as np
 from ..arrays import require_shape, to_numpy
 from ..cells import Cell, make_cell
 from ..errors import InputError
-from .around import around
+from .around import around, beside
 from .entries import REVERSE, Block, Entry, Found, Gap, Params, ReadLayer
 from .reparametrised import effective
 from .stacking import natural
@@ -72,7 +72,7 @@ def found_in(sd: Mapping[str, Any]) -> Found:
     for stack, outputs in _stacks(entries):
         before, after = around(plain, stack[0].inputs, outputs)
         items += [Gap(), *before, *stack, *after]
-    return Found(items, absent)
+    return Found(items, absent, beside(plain))
 
 
 def _entries(plain: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[Entry]:

@@ -21,7 +21,8 @@ class Whole:
     """Layers by name in the order in which data pass them: body, up to the last recurrent one, and head behind it.
 
     params: theirs, as of `Sequential(**body, **head)`. width: features of what the body gives. ends: whether that is
-    of both directions. reverse: whether the input is read from its end. said: each layer in words.
+    of both directions. reverse: whether the input is read from its end. said: each layer in words. left: what the file
+    holds besides, without telling where. cut: what stands next to the layers that gradlab does not run.
     """
 
     body: dict[str, Layer] = field(default_factory=dict)
@@ -33,6 +34,8 @@ class Whole:
     ends: bool = False
     reverse: bool = False
     assumed: str = ""
+    left: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
 
     @property
     def vocabulary(self) -> int | None:
@@ -49,7 +52,9 @@ class Whole:
     def text(self) -> str:
         """Every layer, and what the weights do not tell."""
         said = f"; they {ASSUMED.format(self.assumed)}: no activation was given" if self.assumed else ""
-        return "; ".join(self.said) + said
+        left = f"; left out, as the file does not tell their place: {', '.join(self.left)}" if self.left else ""
+        cut = f"; left out, as gradlab has no such layer: {', '.join(self.cut)}" if self.cut else ""
+        return "; ".join(self.said) + left + cut + said
 
 
 def chain(found: Found, prefix: str | None = None) -> list[Entry | Block]:
@@ -74,9 +79,7 @@ def _behind(items: Sequence[Entry | Block | Gap], prefix: str | None) -> Iterato
     last, width = None, 0
     for item in items:
         if isinstance(item, Entry) and last is not None and last.pairs_with(item):
-            if item.merge is None:
-                return
-            width = width + item.outputs if item.merge == "concat" else width
+            width = {"concat": width + item.outputs, "sum": width}.get(item.merge or "", -1)  # which nothing takes
         elif isinstance(item, Gap) or (last is not None and not _follows(item, width, prefix)):
             return
         else:
@@ -101,6 +104,9 @@ def whole(found: Found, prefix: str | None = None, activation: str | None = None
     if not symbols:
         items = [item for item in items if not (isinstance(item, Block) and isinstance(item.layer, Embedding))]
     made = Whole(inputs=items[0].inputs)
+    placed = {item.name for item in chain(found, prefix) if isinstance(item, Block)}
+    made.left = [name for name in found.beside if name not in placed]
+    made.cut = _cut(found, items)
     last = max(i for i, item in enumerate(items) if isinstance(item, Entry))
     for i, item in enumerate(items):
         if isinstance(item, Block):
@@ -108,6 +114,13 @@ def whole(found: Found, prefix: str | None = None, activation: str | None = None
         elif not (i and _partner(items, i - 1)):
             _add_recurrent(made, item, _partner(items, i), activation)
     return made
+
+
+def _cut(found: Found, items: Sequence[Entry | Block]) -> list[str]:
+    """What stands in front of the layers and behind them, where that is no layer of gradlab."""
+    places = [i for i, item in enumerate(found.items) if any(item is chosen for chosen in items)]
+    ends = [found.items[i] for i in (places[0] - 1, places[-1] + 1) if 0 <= i < len(found.items)]
+    return [end.what for end in ends if isinstance(end, Gap) and end.what]
 
 
 def _partner(items: Sequence[Entry | Block], i: int) -> Entry | None:
@@ -139,7 +152,10 @@ def _add_recurrent(made: Whole, entry: Entry, back: Entry | None, activation: st
     name = f"layer{1 + sum(known.startswith('layer') for known in made.body)}"
     if not any(isinstance(layer, Recurrent | Bidirectional) for layer in made.body.values()):
         made.reverse = entry.reverse
-    merge = "concat" if back is None else back.merge or "concat"
+    merge = "concat" if back is None else back.merge
+    if merge is None:
+        text = "its directions are merged in a way that no layer of gradlab has; choose one of them by its layer"
+        raise InputError(f"{entry.text}: {text}", "layer")
     _require_alike(entry, reads)
     made.body[name] = Recurrent(reads[0].cell) if back is None else Bidirectional(reads[0].cell, merge)
     for direction, read in zip(("",) if back is None else ("forward.", "backward."), reads, strict=True):
