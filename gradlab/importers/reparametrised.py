@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import quiet
 from ..errors import InputError
 from .tensors import host
 
@@ -111,7 +112,8 @@ def _value(name: str, scheme: Scheme, parts: list[Any]) -> Any:
     """The tensor, or the InputError that tells why it cannot be made."""
     try:
         arrays = [np.asarray(host(part), dtype=np.float64) for part in parts]
-        made = scheme.make(*arrays)
+        with quiet():  # what is not finite is refused when it is read
+            made = scheme.make(*arrays)
     except InputError as error:
         return error
     except (ValueError, TypeError) as error:

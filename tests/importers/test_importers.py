@@ -267,7 +267,9 @@ def test_bfloat16_is_read_exactly():
 
 def test_files_that_are_no_safetensors(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match="a.safetensors is not a safetensors file .*; write one with python -c"):
+    with pytest.raises(
+        InputError, match="a.safetensors is not a safetensors file .*; write one with gradlab convert net.pt"
+    ):
         load_weights(tmp_path / "a.safetensors")
     with pytest.raises(InputError, match="the file is not a safetensors file"):
         load_weights(safetensors.numpy.save(state_dict())[:-1])
