@@ -51,8 +51,8 @@ def test_weight_drop_keeps_the_true_matrix_beside_a_dropped_copy():
                 "parametrizations.weight_hh_l0.original": np.ones((16, 4)),
                 "parametrizations.weight_hh_l0.0.base": np.ones(1),
             },
-            r"weight_hh_l0 is under a parametrisation that the file does not tell \(.*0.base\); take it off before saving"
-            ": "
+            r"weight_hh_l0 is under a parametrisation that the file does not tell \(.*0.base\); take it off before "
+            r"saving: "
             r"torch.nn.utils.parametrize.remove_parametrizations\(module, 'weight_hh_l0'\)",
         ),
         (
