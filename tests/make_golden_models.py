@@ -1,8 +1,9 @@
 """Writes tests/golden/models/NAME.safetensors, models.npz and *.pt: what PyTorch says about nets of its own.
 
 `make_golden.py` says how to run this. Of each of `nets()` its state dict, NAME/x (T, B, D), or symbols (T, B), and
-NAME/y (T, B, F), what it gives in evaluation, in float64 where it can be cast. `checkpoint.pt`: a state dict with tied weights within what a
-training loop saves; `module.pt`: a net that was pickled whole; `lightning.ckpt`; `legacy.pt`: of the format before 1.6.
+NAME/y (T, B, F), what it gives in evaluation, in float64 where it can be cast. `checkpoint.pt`: a state dict with tied
+weights within what a training loop saves; `module.pt`: a net that was pickled whole; `lightning.ckpt`; `legacy.pt`: of
+the format before 1.6.
 """
 
 from pathlib import Path
