@@ -38,7 +38,11 @@ class RunConfig(NetworkConfig):
     """
 
     weights: str | None = field(
-        None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights", files=True
+        None,
+        "Own weights",
+        "A model of PyTorch (.safetensors), Keras, ONNX or Flax, or a run of gradlab train",
+        "weights",
+        files=True,
     )
     prefix: str | None = field(
         None,

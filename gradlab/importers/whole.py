@@ -49,12 +49,24 @@ class Whole:
         return Ends() if self.ends else Last()
 
     @property
+    def description(self) -> str:
+        """The recurrent layers in a few words: "GRU(3 -> 4, tanh) in both directions, then LSTM(8 -> 4, tanh)"."""
+        words = [_words(layer) for layer in self.body.values() if isinstance(layer, Recurrent | Bidirectional)]
+        return ", then ".join(words)
+
+    @property
     def text(self) -> str:
         """Every layer, and what the weights do not tell."""
         said = f"; they {ASSUMED.format(self.assumed)}: no activation was given" if self.assumed else ""
         left = f"; left out, as the file does not tell their place: {', '.join(self.left)}" if self.left else ""
         cut = f"; left out, as gradlab has no such layer: {', '.join(self.cut)}" if self.cut else ""
         return "; ".join(self.said) + left + cut + said
+
+
+def _words(layer: Recurrent | Bidirectional) -> str:
+    if isinstance(layer, Bidirectional):
+        return f"{layer.layer.cell!r} in both directions"
+    return repr(layer.cell)
 
 
 def chain(found: Found, prefix: str | None = None) -> list[Entry | Block]:

@@ -30,7 +30,7 @@ from ..wording import counted
 from .build import build, cell_of, draw_options, moved
 from .network_input import NetworkInput, network_input
 from .networks import Network
-from .own_network import own_description, own_network
+from .own_network import own_layers, own_network
 from .probe import losses_everywhere
 
 TREE_FORMS = {"elman": "ordered", "lstm": "child-sum"}  # as Socher et al. 2013 and Tai et al. 2015 have them
@@ -69,7 +69,7 @@ def input_of(config: RunConfig) -> Array:
 def described(config: NetworkConfig, input_size: int) -> str:
     """The network in a few words: "2 layers of GRU(3 -> 64, tanh), read by additive attention"."""
     if isinstance(config, RunConfig) and config.weights is not None:
-        return own_description(config)
+        return own_layers(config).description
     words = f", {input_size} numbers a {symbol(config)}" if embeds(config) else ""
     return _described(config, input_size) + words
 

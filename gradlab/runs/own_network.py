@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..arrays import device_namespace, placed
-from ..cells import Cell
 from ..config import RunConfig
 from ..config.architecture import embeds, is_single
 from ..data import CHARACTER, read_text, text_tokens
 from ..data.tokens import Tokens
 from ..errors import InputError
 from ..importers import Whole, load_whole, weights_text
-from ..layers import Bidirectional, Layer, Recurrent, Sequential
+from ..layers import Layer, Sequential
 from ..wording import counted
 from .build import chosen_activation, moved, require_width, whole_input
 from .networks import Network
@@ -90,22 +89,6 @@ def own_tokens(config: RunConfig, vocabulary: int) -> Tokens:
 def own_said(config: RunConfig) -> str:
     """One line on how a text was read."""
     return own_tokens(config, own_layers(config).vocabulary or 0).said
-
-
-def own_description(config: RunConfig) -> str:
-    """The recurrent layers in a few words."""
-    cells = [_cell_text(layer) for layer in own_layers(config).body.values() if _cell(layer)]
-    return ", then ".join(cells)
-
-
-def _cell(layer: Layer) -> Cell | None:
-    if isinstance(layer, Bidirectional):
-        return layer.layer.cell
-    return layer.cell if isinstance(layer, Recurrent) else None
-
-
-def _cell_text(layer: Layer) -> str:
-    return f"{_cell(layer)!r}{' in both directions' if isinstance(layer, Bidirectional) else ''}"
 
 
 def weights_said(config: RunConfig) -> str:
