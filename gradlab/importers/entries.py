@@ -44,13 +44,18 @@ class ReadLayer:
         projected = () if self.projection is None else (f"its h has the {len(self.projection)} projected ones in it",)
         return (*self.notes, *projected)
 
-    def warn(self) -> None:
-        """Warn, the caller's caller, of what the weights do not tell or ask for."""
+    @property
+    def reverse(self) -> bool:
+        """Whether it reads a sequence from its end."""
+        return self.number.endswith(REVERSE)
+
+    def warn(self, of_order: bool = True) -> None:
+        """Warn, the caller's caller, of what the weights do not tell, and of_order, of x where it is to be reversed."""
         if self.assumed:
             text = f"the weights {ASSUMED.format(self.assumed)}"
             advice = "give activation='tanh' or 'relu', whichever it was trained with"
             warnings.warn(f"{text}; {advice}", AssumedActivation, stacklevel=3)
-        if self.number.endswith(REVERSE):
+        if self.reverse and of_order:
             text = f"layer {self.number} reads a sequence from its end: reverse x along time, within each sample's own"
             warnings.warn(f"{text} length, and the states to have them in the order of x", UserWarning, stacklevel=3)
 

@@ -14,7 +14,7 @@ from ..cells import Cell
 from ..data import named_content, stamp
 from ..errors import InputError, about
 from ..layers import Embedding
-from .entries import Block, Entry, Found, Params
+from .entries import Block, Entry, Found, Params, ReadLayer
 from .flax import flax_found, is_flax
 from .foreign import CONVERT, described
 from .others import read_other
@@ -43,13 +43,24 @@ def load_weights(
     and that `activation` is for what the file does not tell. A checkpoint of `gradlab train`, or a file of
     `save_layer`, says which cell it is; there `prefix` is refused.
     """
+    read = load_layer(source, prefix, layer, activation)
+    read.warn()
+    return read.cell, read.params
+
+
+def load_layer(
+    source: str | os.PathLike[str] | bytes,
+    prefix: str | None = None,
+    layer: int | str | None = None,
+    activation: str | None = None,
+) -> ReadLayer:
+    """What `load_weights` returns, and what is to be said about it."""
     file = _opened(source)
     with about("weights", file.name, CHOICES):
         if file.saved is not None:
-            return saved_layer(file.arrays, file.saved, prefix, 0 if layer is None else layer)
-        read = file.found.entry(prefix, layer).read(activation)
-    read.warn()
-    return read.cell, read.params
+            number = 0 if layer is None else layer
+            return ReadLayer(*saved_layer(file.arrays, file.saved, prefix, number), str(number))
+        return file.found.entry(prefix, layer).read(activation)
 
 
 def weights_text(

@@ -15,7 +15,7 @@ from ..config.architecture import embeds, is_single
 from ..config.network import NetworkConfig, generated
 from ..data import input_chunks
 from ..errors import InputError
-from ..importers import load_weights
+from ..importers import load_layer
 
 
 def build(config: RunConfig) -> tuple[Cell, dict[str, Array], Array]:
@@ -36,9 +36,12 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
         cell = cell_of(config, x.shape[-1])
         params = cell.init(config.seed, **draw_options(config, config.steps))
     else:
-        cell, params = load_weights(config.weights, config.prefix, config.layer, chosen_activation(config))
-        x, chunks = _input(config, chunk, cell.input_size)
+        read = load_layer(config.weights, config.prefix, config.layer, chosen_activation(config))
+        read.warn(of_order=False)
+        cell, params = read.cell, read.params
+        x, chunks = _input(config, config.steps if read.reverse else chunk, cell.input_size)
         require_width(config, x, cell.input_size)
+        x = x[::-1] if read.reverse else x
     params = placed(params, np.dtype(config.dtype), config.device)
     return cell, params, (moved(part, config.dtype, xp) for part in chain([x], chunks))
 
@@ -79,7 +82,7 @@ def own_weights(config: RunConfig) -> Cell | None:
     """The cell of the file that a configuration takes its weights from; None where they are drawn."""
     if config.weights is None:
         return None
-    return load_weights(config.weights, config.prefix, config.layer, chosen_activation(config))[0]
+    return load_layer(config.weights, config.prefix, config.layer, chosen_activation(config)).cell
 
 
 def input_width(config: RunConfig) -> int:

@@ -13,7 +13,7 @@ from ..config.architecture import embeds, is_single
 from ..data import CHARACTER, read_text, text_tokens
 from ..data.tokens import Tokens
 from ..errors import InputError
-from ..importers import Whole, load_whole, weights_text
+from ..importers import Whole, load_layer, load_whole, weights_text
 from ..layers import Layer, Sequential
 from ..wording import counted
 from .build import chosen_activation, moved, require_width, whole_input
@@ -94,10 +94,14 @@ def own_said(config: RunConfig) -> str:
 def weights_said(config: RunConfig) -> str:
     """What was taken from the file, and what the weights do not tell."""
     assert config.weights is not None
+    activation = chosen_activation(config)
     if is_single(config):
-        return weights_text(config.weights, chosen_activation(config), config.prefix, config.layer)
-    made = own_layers(config)
-    return made.text + ("; the input is read from its end, as layer1 does" if made.reverse else "")
+        reverse = load_layer(config.weights, config.prefix, config.layer, activation).reverse
+        text = weights_text(config.weights, activation, config.prefix, config.layer)
+    else:
+        made = own_layers(config)
+        reverse, text = made.reverse, made.text
+    return text + ("; it reads the input from its end" if reverse else "")
 
 
 def own_size(config: RunConfig) -> int:

@@ -181,3 +181,17 @@ def test_arrays_are_read_once_whatever_the_name(tmp_path):
         (tmp_path / new).write_bytes((MODELS / name).read_bytes())
         assert load_weights(tmp_path / new)[0].name == "lstm"
     assert load_safetensors(MODELS / "lm.safetensors")
+
+
+@pytest.mark.parametrize("layer", ["0_reverse", None])
+def test_what_reads_from_the_end_gets_its_input_so(layer, tmp_path):
+    x = np.random.default_rng(0).normal(size=(9, 2, 2))
+    np.save(tmp_path / "x.npy", x)
+    source = MODELS / ("deep_both.safetensors" if layer else "backwards.keras")
+    run = {"input": str(tmp_path / "x.npy"), "steps": 9, "batch_size": 2}
+    ds = analyze(weights=str(source), layer=layer, **run)
+    with pytest.warns(UserWarning, match="reads a sequence from its end"):
+        cell, params = load_weights(source, layer=layer)
+    own = analyze(cell=cell, params={name: array.astype(float) for name, array in params.items()}, x=x[::-1].copy())
+    np.testing.assert_allclose(ds.gate_mean, own.gate_mean, rtol=1e-12)
+    assert ds.attrs["weights"].endswith("; it reads the input from its end")
