@@ -89,7 +89,7 @@ class _Graph:
                 items += [Gap(), *self.embedding(source)]
             items += self.entries(node, level)
             last = node
-        kinds = ", ".join(dict.fromkeys(node.op_type for node in self.graph.node)) or "none"
+        kinds = ", ".join(dict.fromkeys(str(node.op_type) for node in self.graph.node)) or "none"
         return Found(items, ABSENT.format(kinds))
 
     def source(self, name: str) -> Any:

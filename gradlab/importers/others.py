@@ -56,8 +56,7 @@ def _h5(file: HDF5) -> Found:
     """A .weights.h5, or a legacy .h5, which says of what model it is."""
     root = file.attributes[""]
     names = file.attributes.get("model_weights", root).get("layer_names", ())
-    order = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
-    return keras_found(file.arrays, _json(root.get("model_config")), order)
+    return keras_found(file.arrays, _json(root.get("model_config")), list(names))
 
 
 def _json(text: Any) -> Mapping[str, Any] | None:

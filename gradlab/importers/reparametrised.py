@@ -113,10 +113,14 @@ def _value(name: str, scheme: Scheme, parts: list[Any]) -> Any:
     try:
         arrays = [np.asarray(host(part), dtype=np.float64) for part in parts]
         with quiet():  # what is not finite is refused when it is read
-            made = scheme.make(*arrays)
+            return scheme.make(*arrays).astype(_dtype(parts))
     except InputError as error:
         return error
     except (ValueError, TypeError) as error:
         shapes = ", ".join(str(tuple(np.shape(part))) for part in parts)
         return InputError(f"{name}: {scheme.said}, but its parts of shapes {shapes} do not fit ({error})", name)
-    return made.astype(np.result_type(*(host(part).dtype for part in parts if host(part).dtype.kind == "f")))
+
+
+def _dtype(parts: list[Any]) -> np.dtype:
+    """Of all parts but masks together, float32 at least."""
+    return np.result_type(np.float32, *(kind for kind in (host(part).dtype for part in parts) if kind.kind == "f"))

@@ -152,11 +152,11 @@ def test_groups_that_go_round_and_shapes_beyond_reason(tmp_path):
     with h5py.File(tmp_path / "round.h5", "w") as file:
         file["a"] = file.create_group("b")
         file["a/c"] = file["a"]
-    with pytest.raises(InputError, match="an HDF5 file with more than 30 groups within each other"):
+    with pytest.raises(InputError, match="an HDF5 file with more than 30 groups within each other, which"):
         load_weights(tmp_path / "round.h5")
     with h5py.File(tmp_path / "large.h5", "w") as file:
         file.create_dataset("w", (2**20, 2**20), "f", chunks=(2, 2))
-    with pytest.raises(InputError, match="an HDF5 file whose w has 1,099,511,627,776 numbers"):
+    with pytest.raises(InputError, match="an HDF5 file with 1,099,511,627,776 numbers in w, more"):
         load_weights(tmp_path / "large.h5")
 
 
