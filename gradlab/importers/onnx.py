@@ -109,7 +109,7 @@ class _Graph:
 
     def entries(self, node: Any, level: int) -> Iterator[Entry]:
         """Each direction of a node."""
-        direction = _attributes(node).get("direction", b"forward").decode()
+        direction = _attributes(node).get("direction", b"forward").decode("utf-8", "replace")
         directions = {"forward": [""], "reverse": [REVERSE], "bidirectional": ["", REVERSE]}.get(direction, [""])
         inputs, hidden = self.shape(node, 1), self.shape(node, 2)
         for i, suffix in enumerate(directions):

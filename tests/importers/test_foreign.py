@@ -50,6 +50,14 @@ FILES = {
         b"\x08\x07\x12\x07pytorch" + bytes(40),
         "an ONNX model that breaks off or is damaged; export it again",
     ),
+    "net.tflite": (b"\x1c\0\0\0TFL3" + bytes(40), r"a TFLite model, which has no layers; save the Keras .*net.keras"),
+    "saved_model.pb": (b"\x08\x01\x12\x05hello", "a graph of TensorFlow, as a SavedModel has it; save the Keras model"),
+    "script.pt": (
+        archive("net/data.pkl", "net/constants.pkl", "net/code/__torch__.py"),
+        r"a program of TorchScript, as torch.jit.save .*torch.jit.load\('net.pt'\).state_dict\(\)",
+    ),
+    "net.gguf": (b"GGUF" + bytes(40), "a GGUF file, of llama.cpp, which has no recurrent layers"),
+    "net.mat": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "a MATLAB file; save its arrays by PyTorch's"),
     "w.npy": (b"\x93NUMPY\x01\x00" + bytes(60), "one NumPy array; a layer has several: "),
 }
 
