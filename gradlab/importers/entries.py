@@ -23,6 +23,12 @@ class AssumedActivation(UserWarning):
     """The weights do not tell a layer's nonlinearity, and nobody else did."""
 
 
+def warn_of_guess(whose: str, stacklevel: int) -> None:
+    """Warn that a nonlinearity is a guess."""
+    advice = "give activation='tanh' or 'relu', whichever it was trained with"
+    warnings.warn(f"the weights {ASSUMED.format(whose)}; {advice}", AssumedActivation, stacklevel)
+
+
 @dataclass(frozen=True)
 class ReadLayer:
     """One direction of a recurrent layer.
@@ -52,9 +58,7 @@ class ReadLayer:
     def warn(self, of_order: bool = True) -> None:
         """Warn, the caller's caller, of what the weights do not tell, and of_order, of x where it is to be reversed."""
         if self.assumed:
-            text = f"the weights {ASSUMED.format(self.assumed)}"
-            advice = "give activation='tanh' or 'relu', whichever it was trained with"
-            warnings.warn(f"{text}; {advice}", AssumedActivation, stacklevel=3)
+            warn_of_guess(self.assumed, stacklevel=4)
         if self.reverse and of_order:
             text = f"layer {self.number} reads a sequence from its end: reverse x along time, within each sample's own"
             warnings.warn(f"{text} length, and the states to have them in the order of x", UserWarning, stacklevel=3)

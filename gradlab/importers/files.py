@@ -114,6 +114,10 @@ def load_whole(
     """
     file = _opened(source)
     with about("weights", file.name, CHOICES):
+        if file.saved is not None:
+            raise InputError(
+                "gradlab's own weights are read layer by layer; choose one with load_weights(..., layer=1)"
+            )
         return whole(file.found, prefix, activation, symbols)
 
 

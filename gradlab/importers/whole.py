@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..layers import Bidirectional, Dense, Embedding, Ends, Last, Layer, LayerNorm, Recurrent
-from .entries import ASSUMED, Block, Entry, Found, Gap, Params, ReadLayer
+from .entries import ASSUMED, Block, Entry, Found, Gap, Params, ReadLayer, warn_of_guess
 from .tensors import finite_array
 
 EMBEDDING = "embedding"  # the layer of symbols' vectors
@@ -23,6 +23,7 @@ class Whole:
     params: theirs, as of `Sequential(**body, **head)`. width: features of what the body gives. ends: whether that is
     of both directions. reverse: whether the input is read from its end. said: each layer in words. left: what the file
     holds besides, without telling where. cut: what stands next to the layers that gradlab does not run.
+    others: recurrent layers of the file that are not among these.
     """
 
     body: dict[str, Layer] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Whole:
     assumed: str = ""
     left: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     @property
     def vocabulary(self) -> int | None:
@@ -60,7 +62,13 @@ class Whole:
         said = f"; they {ASSUMED.format(self.assumed)}: no activation was given" if self.assumed else ""
         left = f"; left out, as the file does not tell their place: {', '.join(self.left)}" if self.left else ""
         cut = f"; left out, as gradlab has no such layer: {', '.join(self.cut)}" if self.cut else ""
-        return "; ".join(self.said) + left + cut + said
+        also = f"; the weights also hold {', '.join(self.others)}" if self.others else ""
+        return "; ".join(self.said) + also + left + cut + said
+
+    def warn(self) -> None:
+        """Warn, the caller's caller, of what the weights do not tell."""
+        if self.assumed:
+            warn_of_guess(self.assumed, stacklevel=4)
 
 
 def _words(layer: Recurrent | Bidirectional) -> str:
@@ -119,6 +127,7 @@ def whole(found: Found, prefix: str | None = None, activation: str | None = None
     placed = {item.name for item in chain(found, prefix) if isinstance(item, Block)}
     made.left = [name for name in found.beside if name not in placed]
     made.cut = _cut(found, items)
+    made.others = [entry.text for entry in found.entries if all(entry is not item for item in items)]
     last = max(i for i, item in enumerate(items) if isinstance(item, Entry))
     for i, item in enumerate(items):
         if isinstance(item, Block):

@@ -29,6 +29,7 @@ def own_network(config: RunConfig, samples: int | None = None, **how: Any) -> Ne
     Raises InputError for a file or an input that cannot be used.
     """
     made, xp = own_layers(config), device_namespace(config.device)
+    made.warn()
     params = placed(made.params, np.dtype(config.dtype), config.device)
     whole = _input(config, made)
     given = whole[:, :samples]

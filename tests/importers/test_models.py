@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 from gradlab import analyze, verdict
+from gradlab.cells import make_cell
 from gradlab.errors import InputError
-from gradlab.importers import from_state_dict, load_safetensors, load_weights, load_whole, save_safetensors
+from gradlab.importers import (
+    AssumedActivation,
+    from_state_dict,
+    load_safetensors,
+    load_weights,
+    load_whole,
+    save_layer,
+    save_safetensors,
+)
+from gradlab.layers import Sequential
 
 from .cases import outputs, state_dict
 
@@ -89,6 +99,7 @@ def test_modules_that_do_not_fit_are_nets_of_their_own():
     sd = state_dict("gru", prefix="encoder.rnn.") | state_dict("gru", 4, layer="1", prefix="encoder.rnn.")
     data = save_safetensors(sd | state_dict("lstm", d=9, h=3, prefix="decoder.rnn."))
     assert list(load_whole(data, prefix="encoder").body) == ["layer1", "layer2"]
+    assert load_whole(data, prefix="encoder").text.endswith("; the weights also hold layer 0 of 'decoder.rnn'")
     assert list(load_whole(data, prefix="decoder").body) == ["layer1"]
     assert load_weights(data, prefix="decoder")[0].hidden_size == 3
     assert load_weights(data, prefix="encoder", layer=1)[0].input_size == 4
@@ -195,3 +206,29 @@ def test_what_reads_from_the_end_gets_its_input_so(layer, tmp_path):
     own = analyze(cell=cell, params={name: array.astype(float) for name, array in params.items()}, x=x[::-1].copy())
     np.testing.assert_allclose(ds.gate_mean, own.gate_mean, rtol=1e-12)
     assert ds.attrs["weights"].endswith("; it reads the input from its end")
+
+
+def test_a_guessed_activation_of_a_network_is_a_warning(tmp_path):
+    sd = state_dict("elman") | state_dict("elman", d=4, layer="1")
+    (tmp_path / "net.safetensors").write_bytes(save_safetensors(sd))
+    run = {"weights": str(tmp_path / "net.safetensors"), "steps": 9, "batch_size": 2}
+    with pytest.warns(AssumedActivation, match="the weights do not tell nn.RNN's nonlinearity, so tanh is assumed"):
+        tree = analyze(**run)
+    assert tree.attrs["weights"].endswith("so tanh is assumed: no activation was given")
+    assert analyze(**run, activation="relu").attrs["network"] == "Elman(3 -> 4, relu), then Elman(4 -> 4, relu)"
+
+
+def test_gradlabs_own_weights_are_read_layer_by_layer():
+    cell = make_cell("gru", input_size=2, hidden_size=3)
+    with pytest.raises(InputError, match="gradlab's own weights are read layer by layer; choose one with load_weights"):
+        load_whole(save_layer(cell, cell.init(0)))
+
+
+def test_the_example_of_the_documentation_runs(monkeypatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    names = {}
+    exec((root / "docs" / "models.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0], names)  # noqa: S102
+    x = np.zeros((5, 2, names["model"].inputs))
+    y, _ = Sequential(**names["net_layers"]).forward(names["params"], x)
+    assert y.shape[:2] == (5, 2)
