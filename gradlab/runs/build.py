@@ -55,11 +55,13 @@ def require_width(config: RunConfig, x: np.ndarray, wanted: int) -> None:
 
 def require_single(config: RunConfig) -> None:
     """Raise InputError, about the field that says so, for a network that is more than one cell."""
-    if not is_single(config):
-        names = ("weights", "architecture", "layers", "bidirectional", "layer_norm", "attention", "tokens")
-        name = next(name for name in names if name in config.changes())
-        text = "this is computed for a single cell; take one layer and nothing beside it"
-        raise InputError(text + (", such as layer 0 of the file" if name == "weights" else ""), name)
+    if is_single(config):
+        return
+    if config.weights is not None:
+        raise InputError("this is computed for a single cell; choose a layer of the weights, such as 0", "layer")
+    names = ("architecture", "layers", "bidirectional", "layer_norm", "attention", "tokens")
+    name = next(name for name in names if name in config.changes())
+    raise InputError("this is computed for a single cell; take one layer and nothing beside it", name)
 
 
 def whole_input(config: RunConfig, size: int | None = None) -> np.ndarray:
