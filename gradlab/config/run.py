@@ -129,6 +129,12 @@ class RunConfig(NetworkConfig):
     def _number(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
+    @field_validator("prefix", "layer", "column")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        """An empty field of a form or a link names nothing."""
+        return value or None
+
     @field_validator("clip_threshold")
     @classmethod
     def _threshold(cls, value: float | str) -> float | str:
