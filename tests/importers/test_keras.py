@@ -108,6 +108,7 @@ def test_a_layer_that_gradlab_has_not_ends_the_network_and_is_told():
     data = changed("stack", epsilon="no number", axis=1)
     assert load_whole(data).text == (
         "layer1: LSTM(2 -> 4, softsign) from layer 0 of 'lstm_1'; layer2: GRU(4 -> 3, tanh) from layer 1 of 'gru'; "
+        "the weights also hold layer 2 of 'simple_rnn'; "
         "left out, as gradlab has no such layer: LayerNormalization 'layer_normalization'"
     )
     assert load_whole(data, prefix="simple_rnn").text.startswith("layer1: Elman(3 -> 5, relu) from layer 2")
