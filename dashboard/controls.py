@@ -16,7 +16,10 @@ from .server import UPLOAD_LIMIT
 
 SEED_LIMIT = 10_000  # of a reroll; a field takes any seed
 ALL_COLUMNS = "all numeric ones"
-UPLOAD_TEXT = {"input": "your own: a table, array, sound or text", "weights": "your own: .safetensors"}
+UPLOAD_TEXT = {
+    "input": "your own: a table, array, sound or text",
+    "weights": "your own: a model of PyTorch, Keras, ONNX",
+}
 
 
 def block(name: str, of: type[Config] = RunConfig) -> Component:

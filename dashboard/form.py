@@ -46,7 +46,9 @@ def kind(name: str, of: type[Config] = RunConfig) -> Kind:
         return "number"
     if types == (bool,):
         return "switch"
-    return "seed" if types == (int,) else "text" if float in types else "column"
+    if types == (int,):
+        return "seed"
+    return "column" if name == "column" else "text"
 
 
 def whole(name: str, of: type[Config] = RunConfig) -> bool:

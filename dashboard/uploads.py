@@ -5,8 +5,7 @@ import base64
 from gradlab.data import INPUTS, column_names, parse
 from gradlab.data.uploads import find, store
 from gradlab.errors import InputError
-from gradlab.importers import load_weights, saved_by_gradlab, weights_text
-from gradlab.wording import counted
+from gradlab.importers import load_weights, load_whole, saved_by_gradlab, weights_text
 
 from .posts import Text
 from .server import UPLOAD_LIMIT
@@ -51,11 +50,14 @@ def stored(name: str, data: bytes) -> str:
 
 
 def weights_summary(data: bytes) -> str:
-    """The cell that a file holds; of a plain one, that its nonlinearity is not in the file."""
-    cell, _ = load_weights(data, activation="tanh")
+    """The recurrent layers that a file holds; that their nonlinearity is not in the file, where it is not."""
+    load_weights(data, activation="tanh")
     if saved_by_gradlab(data) is not None:
         return weights_text(data)
-    if cell.name != "elman":
-        return str(cell)
-    size = f"nn.RNN, {counted(cell.input_size, 'input')}, {counted(cell.hidden_size, 'unit')}"
-    return f"{size}. The file does not say tanh or ReLU: choose what it was trained with under Activation."
+    made = load_whole(data)
+    several = len(made.body) > 1 or made.ends
+    alone = " All run; choose one at Layer, under More." if several else ""
+    guess = (
+        " The file does not say tanh or ReLU: choose what it was trained with under Activation." if made.assumed else ""
+    )
+    return f"{made.description}.{alone}{guess}"

@@ -93,6 +93,8 @@ def test_what_is_wrong_inside_is_about_the_file():
 WRONG = {  # what no configuration takes
     RunConfig: {
         "weights": 3,
+        "prefix": 3,
+        "layer": 1.5,
         "input_size": 0,
         "loss": "evry",
         "clip": "nrom",
@@ -215,7 +217,7 @@ WAYS = [  # function, its good arguments, argument, field, what is wrong about i
     (load_input, READ | {"source": CO2}, "column", "column", ("co2", 7, ["co2_ppm"])),
     (load_input, READ | {"source": CO2}, "steps", "steps", (10_000,)),
     (load_weights, {}, "source", "weights", ("none.safetensors", CO2, b"", b"\x80\x02", b"PK\x03\x04", None)),
-    (load_weights, {"source": LSTM}, "layer", "layer", (3, "0_reverse", None)),
+    (load_weights, {"source": LSTM}, "layer", "layer", (3, "0_reverse")),
     (load_weights, {"source": LSTM}, "prefix", "prefix", ("decoder", 3)),
     (load_weights, {"source": LSTM}, "activation", "activation", ("tahn", 3, [])),
     (from_state_dict, {}, "sd", "sd", ([1, 2], None, {})),

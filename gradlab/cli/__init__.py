@@ -11,6 +11,7 @@ import click
 
 from ..version import __version__
 from .analyze import analyze_command
+from .convert import convert_command
 from .lyapunov import lyapunov_command
 from .names import list_names
 from .terminal import Commands
@@ -31,7 +32,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (analyze_command, lyapunov_command, theory_command, train_command, list_names):
+for command in (analyze_command, lyapunov_command, theory_command, train_command, convert_command, list_names):
     cli.add_command(command)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..data import CHARACTER, INPUTS, is_text, is_treebank
+from ..errors import InputError
+from ..importers import Held, held
 from ..layers import SCORES
 from ..layers.transformer import NORMS
 from ..layers.tree import FORMS
@@ -42,8 +44,9 @@ def reads_all(config: Any) -> bool:
 
 
 def reads_text(config: Any) -> bool:
-    """Whether a run's input is a text, which its network may read as words or bytes."""
-    return hasattr(config, "tokens") and drawn(config) and config.input not in INPUTS and is_text(config.input)
+    """Whether a run's input is a text, which its network may read as words or bytes, or by vectors of its own."""
+    able = hasattr(config, "tokens") and (drawn(config) or _held(config).vocabulary is not None)
+    return able and config.input not in INPUTS and is_text(config.input)
 
 
 def reads_trees(config: Any) -> bool:
@@ -52,19 +55,30 @@ def reads_trees(config: Any) -> bool:
 
 
 def embeds(config: Any) -> bool:
-    """Whether each word or byte of the input has a vector of its own."""
-    return reads_trees(config) or (getattr(config, "tokens", CHARACTER) != CHARACTER and reads_text(config))
+    """Whether each word, byte or character of the input has a vector of its own."""
+    chosen = not drawn(config) or getattr(config, "tokens", CHARACTER) != CHARACTER
+    return reads_trees(config) or (chosen and reads_text(config))
 
 
 def symbol(config: Any) -> str:
-    """What has a vector of its own: a word of a tree or a text, or a byte."""
+    """What has a vector of its own: a word of a tree, or what a text is read as."""
     return "word" if reads_trees(config) else str(config.tokens)
 
 
 def is_single(config: Any) -> bool:
-    """Whether there is one cell and nothing else."""
+    """Whether there is one cell and nothing else; of own weights that cannot be read, as the run itself will say so."""
+    if not drawn(config):
+        return config.layer is not None or (_held(config).directions == 1 and not embeds(config))
     several = config.layers > 1 or config.bidirectional or config.layer_norm or reads_all(config) or embeds(config)
-    return not drawn(config) or (is_recurrent(config) and not several)
+    return is_recurrent(config) and not several
+
+
+def _held(config: Any) -> Held:
+    """What the file of own weights holds; one layer where it cannot be read."""
+    try:
+        return held(config.weights, config.prefix)
+    except InputError:
+        return Held(1, None)
 
 
 class ArchitectureConfig(Config):

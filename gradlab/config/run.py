@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import field_validator
 
@@ -38,7 +38,25 @@ class RunConfig(NetworkConfig):
     """
 
     weights: str | None = field(
-        None, "Own weights", "A .safetensors file with an nn.RNN, nn.LSTM or nn.GRU layer", "weights", files=True
+        None,
+        "Own weights",
+        "A model of PyTorch (.safetensors), Keras, ONNX or Flax, or a run of gradlab train",
+        "weights",
+        files=True,
+    )
+    prefix: str | None = field(
+        None,
+        "Module",
+        "Which module of the own weights, such as encoder (default: the first with a recurrent layer)",
+        "weights",
+        applies_if=lambda config: not drawn(config),
+    )
+    layer: str | None = field(
+        None,
+        "Layer",
+        "One recurrent layer of the own weights, such as 0 or 0_reverse (default: all that follow each other)",
+        "weights",
+        applies_if=lambda config: not drawn(config),
     )
     input_size: int = field(
         3,
@@ -128,6 +146,17 @@ class RunConfig(NetworkConfig):
         if isinstance(value, int) and not 1 <= value <= MOST:
             raise InputError(f"expected 1 to {MOST:,} steps or 'off', got {echo(value)}")
         return value
+
+    @field_validator("layer", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("prefix", "layer", "column")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        """An empty field of a form or a link names nothing."""
+        return value or None
 
     @field_validator("clip_threshold")
     @classmethod

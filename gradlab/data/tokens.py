@@ -15,7 +15,7 @@ from ..wording import counted, digits_text
 from .files import VALUES
 from .series import byte_codes, window_places
 
-CHARACTER = "character"
+CHARACTER = "character"  # numbered as they sort
 TOKENS = {  # how a text is read
     CHARACTER: "characters, each a feature",
     "word": "words, a vector each",
@@ -71,7 +71,11 @@ def numbered(words: Iterable[str], most: int = WORDS) -> tuple[np.ndarray, list[
 
 
 def read_tokens(data: bytes, text: str, tokens: str) -> Tokens:
-    """A text, as it is and decoded, as words or bytes; what is said lacks the name of the file."""
+    """A text, as it is and decoded, as words, bytes or characters; what is said lacks the name of the file."""
+    if tokens == CHARACTER:
+        letters, codes = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
+        names = [chr(letter) for letter in letters]
+        return Tokens(codes, names, f"{counted(len(codes), 'character')}, {len(names):,} different")
     if tokens == "byte":
         codes, symbols = byte_codes(data)
         names = [chr(b) if b < 128 else f"0x{b:02x}" for b in symbols]

@@ -9,25 +9,25 @@ import io
 import zipfile
 from collections.abc import Sequence
 
+DAMAGED = "an ONNX model that breaks off or is damaged; export it again"
 NAMED = 3  # members of an archive, in a message
-CONVERT = (
-    'python -c "import torch, safetensors.torch as s; '
-    "s.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')\""
-)
+CONVERT = "gradlab convert net.pt net.safetensors, where PyTorch is installed"
 CONVERT_NPZ = (
     'python -c "import numpy as n, safetensors.numpy as s; '
     "s.save_file({k: n.ascontiguousarray(a) for k, a in n.load('net.npz').items()}, 'net.safetensors')\""
-)
-BUILD = (
-    "gradlab does not read those; put the arrays into the parameters of a cell (gradlab.make_cell: W_xh, W_hh, b_h) "
-    "and write them with gradlab.importers.save_layer(cell, params)"
 )
 PICKLE = (
     "a pickle, as torch.save writes it, and opening one can run any program; "
     f"convert it once, where you trust it: {CONVERT}"
 )
+SCRIPT = (
+    "a program of TorchScript, as torch.jit.save writes it; where you trust it, save its weights: "
+    "torch.save(torch.jit.load('net.pt').state_dict(), 'weights.pt'), then gradlab convert weights.pt net.safetensors"
+)
+KERAS = "save the Keras model that it was made from: model.save('net.keras')"
 STARTS = {  # first bytes -> what such a file is, and what to do
-    b"\x89HDF\r\n\x1a\n": f"an HDF5 file, as Keras and others write weights; {BUILD}",
+    b"GGUF": "a GGUF file, of llama.cpp, which has no recurrent layers that gradlab knows; name a .safetensors file",
+    b"MATLAB 5.0 MAT-file": "a MATLAB file; save its arrays by PyTorch's names of tensors as a .safetensors file",
     b"\x93NUMPY": "one NumPy array; a layer has several: save them by their names in PyTorch as a .safetensors file",
 }
 
@@ -38,8 +38,12 @@ def described(name: str, data: bytes) -> str | None:
         return _archive(data)
     if _is_pickle(data):
         return PICKLE
+    if data[4:8] == b"TFL3":
+        return f"a TFLite model, which has no layers; {KERAS}"
     if name.lower().endswith(".onnx"):
-        return f"an ONNX model; {BUILD}"
+        return DAMAGED
+    if name.lower().endswith(".pb"):
+        return f"a graph of TensorFlow, as a SavedModel has it; {KERAS}"
     return next((text for start, text in STARTS.items() if data.startswith(start)), None)
 
 
@@ -55,10 +59,10 @@ def _archive(data: bytes) -> str:
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return "a zip archive that breaks off or is damaged; save or download it again"
     names = {member.rpartition("/")[2] for member in members}
+    if "constants.pkl" in names:
+        return SCRIPT
     if "data.pkl" in names:
         return PICKLE
-    if "model.weights.h5" in names:
-        return f"a model of Keras; {BUILD}"
     if members and all(member.endswith(".npy") for member in members):
         listed = _listed([member.removesuffix(".npy") for member in members])
         return f"a NumPy archive of {listed}; where these are PyTorch's names of its tensors, convert it: {CONVERT_NPZ}"

@@ -1,14 +1,16 @@
-"""Weights of PyTorch's nn.RNN, nn.LSTM and nn.GRU, without PyTorch and without pickle.
+"""Weights of PyTorch's nn.RNN, nn.LSTM, nn.GRU and their cells, without PyTorch and without pickle.
 
 PyTorch stacks the gates of one layer along the rows: `weight_ih_l{k}` (G*H, D), `weight_hh_l{k}` (G*H, H),
-`bias_ih_l{k}` and `bias_hh_l{k}` (G*H,); LSTM i, f, g, o; GRU r, z, n, whose two biases of n stay apart.
+`bias_ih_l{k}` and `bias_hh_l{k}` (G*H,); LSTM i, f, g, o; GRU r, z, n, whose two biases of n stay apart. A cell's
+names end before `_l{k}`. With proj_size P there is `weight_hr_l{k}` (P, H), h_t = weight_hr (o tanh(c_t)), and
+`weight_hh_l{k}` is (G*H, P): gradlab's h is o tanh(c_t), and weight_hh weight_hr its recurrent matrix.
 Source: the equations in the documentation of torch.nn.RNN, torch.nn.LSTM and torch.nn.GRU.
 """
 
 import re
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,79 +18,118 @@ import numpy as np
 from ..arrays import require_shape, to_numpy
 from ..cells import Cell, make_cell
 from ..errors import InputError
-
-Params = dict[str, np.ndarray]
+from .around import around, beside
+from .entries import REVERSE, Block, Entry, Found, Gap, Params, ReadLayer
+from .reparametrised import effective
+from .stacking import natural
+from .tensors import finite_array, parameters, shape_of
 
 _CELLS = {1: "elman", 3: "gru", 4: "lstm"}  # by the number of row blocks
-REVERSE = "_reverse"  # behind the number of a layer's second direction
-ASSUMED = "do not tell nn.RNN's nonlinearity, so tanh is assumed"
-_LAYER = re.compile(rf"(?P<module>(?:.*\.)?)weight_ih_l(?P<layer>\d+(?:{REVERSE})?)")
-
-
-class AssumedActivation(UserWarning):
-    """The weights do not tell a layer's nonlinearity, and nobody else did."""
-
-
-@dataclass(frozen=True)
-class ReadLayer:
-    """A layer of PyTorch. number: behind its tensors' names. assumed: whether its nonlinearity is a guess."""
-
-    cell: Cell
-    params: Params
-    number: str
-    assumed: bool
-
-    def warn(self) -> None:
-        """Warn, the caller's caller, of what the weights do not tell or ask for."""
-        if self.assumed:
-            text = f"the weights {ASSUMED}; give activation='tanh' or 'relu', whichever it was trained with"
-            warnings.warn(text, AssumedActivation, stacklevel=3)
-        if self.number.endswith(REVERSE):
-            text = f"layer {self.number} reads a sequence from its end: reverse x along time, within each sample's own"
-            warnings.warn(f"{text} length, and the states to have them in the order of x", UserWarning, stacklevel=3)
+_LAYER = re.compile(
+    rf"(?P<module>(?:.*\.)?)weight_[ih]h(?P<suffix>(?:_l(?P<layer>\d+(?:{REVERSE})?))?)(?P<part>(?:_(?!l\d)\w+)?)"
+)
+_DIGITS = re.compile(r"\d+")
 
 
 def from_state_dict(
-    sd: Mapping[str, Any], prefix: str | None = None, layer: int | str = 0, activation: str | None = None
+    sd: Mapping[str, Any], prefix: str | None = None, layer: int | str | None = None, activation: str | None = None
 ) -> tuple[Cell, Params]:
     """Cell and parameters of one layer of an nn.RNN, nn.LSTM or nn.GRU, from its state_dict or any mapping of arrays.
 
-    Without `prefix`, the name of the module ("encoder.lstm"), the first one that has the layer is taken. `layer` counts
-    from 0; "0_reverse" is the reversed direction, whose x has to be reversed along time: a warning says so. A
+    `prefix` is the name of the module ("encoder.lstm"), or of one around it. `layer` counts from 0; "0_reverse" is the
+    reversed direction, whose x has to be reversed along time: a warning says so. Without either, the first one is
+    taken. An nn.LSTMCell and its kin are layer 0 of their module. Tensors under weight_norm, spectral_norm, prune and
+    weight drop are the effective ones; with proj_size, h is the one before the projection, which its W_hh includes. A
     state_dict does not tell an nn.RNN's nonlinearity: without `activation` it is taken for tanh, with a warning.
-    Returns W_xh (G_x, H, D), W_hh (G_h, H, H), b_h (G, H) of the dtype given, float32 for half precision. Absent
-    biases are zero. Raises InputError if there is no such layer or its tensors do not fit together.
+    Returns W_xh (G_x, H, D), W_hh (G_h, H, H), b_h (G, H) of the dtype given, float32 for half precision; the sum of
+    two biases is taken in it. Absent biases are zero. Raises InputError if there is no such layer or its tensors do
+    not fit together.
     """
-    read = read_layer(sd, prefix, layer, activation)
+    read = found_in(sd).entry(prefix, layer).read(activation)
     read.warn()
     return read.cell, read.params
 
 
-def read_layer(
-    sd: Mapping[str, Any], prefix: str | None = None, layer: int | str = 0, activation: str | None = None
-) -> ReadLayer:
-    """What `from_state_dict` returns, and what is to be said about it."""
+def choice(sd: Mapping[str, Any], activation: str | None = None) -> str:
+    """Which layer `from_state_dict` takes by itself, what else there is, and what the weights do not tell."""
+    found = found_in(sd)
+    return found.text(found.entry(), activation)
+
+
+def found_in(sd: Mapping[str, Any]) -> Found:
+    """The recurrent layers of a state dict, stack by stack, each with what stands around it as far as sizes tell."""
     if not isinstance(sd, Mapping):
         raise InputError(
             f"expected a mapping of names to arrays, got {type(sd).__name__}; pass module.state_dict()", "sd"
         )
-    module, number = _find(sd, prefix, str(layer))
-    w_ih, w_hh, b_ih, b_hh = _tensors(sd, module, number)
-    blocks = len(w_hh) // w_hh.shape[1]
-    name, sizes = _CELLS[blocks], {"input_size": w_ih.shape[1], "hidden_size": w_hh.shape[1]}
-    cell = make_cell(name, **sizes, activation="tanh" if activation is None else activation)
-    tensors = [t.reshape(blocks, cell.hidden_size, *t.shape[1:]) for t in (w_ih, w_hh, b_ih, b_hh)]
-    assumed = activation is None and name == "elman"
-    return ReadLayer(cell, _parameters(name, *tensors), number, assumed)
+    plain, said = effective(sd)
+    entries = list(_entries(plain, said))
+    absent = (
+        "no recurrent layer of nn.RNN, nn.LSTM or nn.GRU (weight_ih_l0, weight_hh_l0) in the weights; "
+        f"they hold: {_summary(sd)}"
+    )
+    items: list[Entry | Block | Gap] = []
+    for stack, outputs in _stacks(entries):
+        before, after = around(plain, stack[0].inputs, outputs)
+        items += [Gap(), *before, *stack, *after]
+    return Found(items, absent, beside(plain))
 
 
-def _parameters(name: str, w_ih: np.ndarray, w_hh: np.ndarray, b_ih: np.ndarray, b_hh: np.ndarray) -> Params:
-    """PyTorch's blocks (G, H, ...) as a cell's parameters."""
-    if name != "gru":
-        return {"W_xh": w_ih, "W_hh": w_hh, "b_h": b_ih + b_hh}
-    # From r, z, n to n, r, z, m: the recurrent block of n is a gate of its own, m, which reset multiplies.
-    bias = np.stack([b_ih[2], b_ih[0] + b_hh[0], b_ih[1] + b_hh[1], b_hh[2]])
-    return {"W_xh": w_ih[[2, 0, 1]], "W_hh": w_hh, "b_h": bias}
+def _entries(plain: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[Entry]:
+    """Each direction of each layer that has a tensor."""
+    matches = [match for name in plain if (match := _LAYER.fullmatch(name))]
+    for module, suffix in dict.fromkeys((match["module"], match["suffix"]) for match in matches):
+        read = partial(_read, plain, said, module, suffix)
+        inputs, outputs = (_columns(plain.get(f"{module}{part}{suffix}")) for part in ("weight_ih", "weight_hh"))
+        yield Entry(module.removesuffix("."), suffix.removeprefix("_l") or "0", inputs, outputs, read)
+
+
+def _columns(value: Any) -> int:
+    """Of a matrix; 0 where it is none, as reading the layer will say."""
+    shape = shape_of(value)
+    return int(shape[1]) if len(shape) == 2 else 0
+
+
+def _stacks(entries: list[Entry]) -> Iterator[tuple[list[Entry], int]]:
+    """Layers whose modules differ by numbers alone are one on the other, as far as each takes what the last one gives.
+
+    The first stack holds the first entry; each comes with what its last layer gives.
+    """
+    kinds = list(dict.fromkeys(_DIGITS.sub("#", entry.module) for entry in entries))
+    for kind in kinds:
+        own = sorted(
+            (e for e in entries if _DIGITS.sub("#", e.module) == kind), key=lambda e: natural(f"{e.module}/{e.number}")
+        )
+        stack: list[Entry] = []
+        width = 0
+        for _, group in groupby(own, key=lambda e: (e.module, e.number.removesuffix(REVERSE))):
+            level = list(group)
+            if stack and level[0].inputs != width:
+                yield stack, width
+                stack = []
+            stack += level
+            width = sum(entry.outputs for entry in level)
+        yield stack, width
+
+
+def _read(
+    plain: Mapping[str, Any], said: Mapping[str, str], module: str, suffix: str, activation: str | None
+) -> ReadLayer:
+    """One direction of a layer."""
+    w_ih, w_hh, b_ih, b_hh, w_hr = _tensors(plain, module, suffix)
+    name, hidden = _CELLS[len(w_hh) // w_hh.shape[1]], w_hh.shape[1]
+    cell = make_cell(
+        name, input_size=w_ih.shape[1], hidden_size=hidden, activation="tanh" if activation is None else activation
+    )
+    tensors = [t.reshape(-1, hidden, *t.shape[1:]) for t in (w_ih, w_hh, b_ih, b_hh)]
+    made = tuple(f"{part} {said[part]}" for part in _names(module, suffix) if part in said)
+    assumed = "nn.RNN's nonlinearity" if activation is None and name == "elman" else ""
+    return ReadLayer(cell, parameters(name, *tensors), suffix.removeprefix("_l") or "0", assumed, w_hr, made)
+
+
+def _names(module: str, suffix: str) -> list[str]:
+    """Of the tensors that a direction of a layer may have."""
+    return [f"{module}{part}{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")]
 
 
 def to_state_dict(cell: Cell, params: Mapping[str, Any]) -> Params:
@@ -107,64 +148,52 @@ def to_state_dict(cell: Cell, params: Mapping[str, Any]) -> Params:
     return {name: np.ascontiguousarray(b.reshape(-1, *b.shape[2:])) for name, b in blocks.items()}
 
 
-def _find(sd: Mapping[str, Any], prefix: str | None, layer: str) -> tuple[str, str]:
-    """Name in front of the tensors' names, and the number behind them."""
-    found = _layers(sd)
-    if not found:
-        raise InputError(
-            "no recurrent layer of nn.RNN, nn.LSTM or nn.GRU (weight_ih_l0, weight_hh_l0) in the weights; "
-            f"they hold: {_summary(sd)}",
-            "sd",
-        )
-    modules = [name for module, _ in found for name in (module, module.removesuffix("."))]
-    for module, number in found:
-        if number == layer and prefix in (None, module, module.removesuffix(".")):
-            return module, number
-    wanted = f"layer {layer}" + ("" if prefix is None else f" of '{prefix}'")
-    text = f"no recurrent {wanted} in the weights; there are: {', '.join(map(_layer_text, found))}"
-    raise InputError(text, "layer" if prefix is None or prefix in modules else "prefix")
-
-
-def _layers(sd: Mapping[str, Any]) -> list[tuple[str, str]]:
-    matches = [match for name in sd if (match := _LAYER.fullmatch(str(name)))]
-    return [(match["module"], match["layer"]) for match in matches]
-
-
-def _layer_text(layer: tuple[str, str]) -> str:
-    module, number = layer
-    return f"layer {number}" + (f" of '{module.removesuffix('.')}'" if module else "")
-
-
-def choice(sd: Mapping[str, Any], activation: str | None = None) -> str:
-    """Which layer `from_state_dict` takes by itself, what else there is, and what the weights do not tell."""
-    read = read_layer(sd, activation=activation)
-    taken, *others = map(_layer_text, _layers(sd))
-    also = f"; the weights also hold {', '.join(others)}" if others else ""
-    assumed = f"; they {ASSUMED}: no activation was given" if read.assumed else ""
-    return f"{read.cell!r} from {taken}{also}{assumed}"
-
-
 def _summary(sd: Mapping[str, Any], most: int = 20) -> str:
     """The tensors' names and shapes."""
-    entries = [f"{name} {tuple(np.shape(value))}" for name, value in list(sd.items())[:most]]
+    entries = [f"{name} {shape_of(value)}" for name, value in list(sd.items())[:most]]
     more = [f"and {len(sd) - most} more"] if len(sd) > most else []
     return ", ".join(entries + more) or "nothing"
 
 
-def _tensors(sd: Mapping[str, Any], module: str, number: str) -> list[np.ndarray]:
-    """weight_ih, weight_hh, bias_ih and bias_hh, of sizes that fit together and of one dtype."""
-    names = [f"{module}{part}_l{number}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    if (projection := f"{module}weight_hr_l{number}") in sd:
-        raise InputError(f"{projection}: an LSTM with proj_size cannot be analysed; use one without", projection)
-    if names[1] not in sd:
-        raise InputError(f"{names[0]} is there but {names[1]} is not; the file is not whole", names[1])
-    tensors = {name: finite_array(name, sd[name]) for name in names if name in sd}
+def _tensors(plain: Mapping[str, Any], module: str, suffix: str) -> list[Any]:
+    """weight_ih, weight_hh, bias_ih and bias_hh, of sizes that fit together and of one dtype; weight_hr or None.
+
+    Where there is a weight_hr, it is multiplied into weight_hh.
+    """
+    names = _names(module, suffix)
+    for name, other in (names[:2], names[1::-1]):
+        if name not in plain:
+            raise InputError(_half(plain, other, name), name)
+    tensors = {name: finite_array(name, plain[name]) for name in names if name in plain}
+    dtype = np.result_type(*tensors.values())
+    projection = tensors.pop(names[4], None)
+    if projection is not None:
+        tensors[names[1]] = _projected(names[1], tensors[names[1]], names[4], projection)
+        projection = projection.astype(dtype)
     rows = _rows(names[1], tensors[names[1]])
     require_shape(names[0], tensors[names[0]], (rows, "D"))
-    dtype = np.result_type(*tensors.values())
-    for name in names[2:]:
+    for name in names[2:4]:
         require_shape(name, tensors.setdefault(name, np.zeros(rows)), (rows,))
-    return [tensors[name].astype(dtype) for name in names]
+    return [*(tensors[name].astype(dtype) for name in names[:4]), projection]
+
+
+def _half(plain: Mapping[str, Any], there: str, missing: str) -> str:
+    """What is wrong with half a layer."""
+    if parts := [name for name in plain if name.startswith(f"{missing}_")]:
+        return (
+            f"{missing} is made of {', '.join(parts)}, in a way that the file does not tell; take off what makes it "
+            "before saving (torch.nn.utils.prune.remove, remove_weight_norm, remove_spectral_norm)"
+        )
+    return f"{there} is there but {missing} is not; the file is not whole"
+
+
+def _projected(name: str, weight_hh: np.ndarray, name_hr: str, weight_hr: np.ndarray) -> np.ndarray:
+    """weight_hh weight_hr (4H, H), of an LSTM with proj_size."""
+    if weight_hr.ndim != 2 or not weight_hr.shape[1]:
+        raise InputError(f"{name_hr}: expected shape (P, H), got {weight_hr.shape}", name_hr)
+    projected, hidden = weight_hr.shape
+    require_shape(name, weight_hh, (4 * hidden, projected))
+    return np.asarray(weight_hh @ weight_hr)
 
 
 def _rows(name: str, weight_hh: np.ndarray) -> int:
@@ -177,17 +206,3 @@ def _rows(name: str, weight_hh: np.ndarray) -> int:
         f"got {weight_hh.shape}",
         name,
     )
-
-
-def finite_array(name: str, value: Any) -> np.ndarray:
-    """A finite float32 or float64 array; a tensor is first detached and brought to the host."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if "bfloat16" in str(value.dtype) else value  # which NumPy does not have
-    array = to_numpy(value)
-    if array.dtype.kind != "f":
-        raise InputError(f"{name}: expected floating-point numbers, got {array.dtype}; convert it to float32", name)
-    if not np.isfinite(array).all():
-        where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        raise InputError(f"{name}: {array[where]} at index {where}; every weight must be finite", name)
-    return array.astype(np.result_type(array, np.float32))

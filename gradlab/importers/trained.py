@@ -13,11 +13,11 @@ import numpy as np
 from ..arrays import require_shape, to_numpy
 from ..cells import CELLS, Cell, make_cell
 from ..errors import InputError, about
-from .pytorch import finite_array
+from .tensors import finite_array
 
 TRAINING = "gradlab.training"  # the entry of a file's metadata that makes it a training run
 LAYER = "gradlab.layer"  # or a layer of its own
-_SOURCES = {TRAINING: "from layer 0 of a training run", LAYER: "as gradlab saved it"}
+_SOURCES = {TRAINING: "from layer {} of a training run", LAYER: "as gradlab saved it"}
 _RECURRENT = re.compile(r"params\.(.+)\.W_hh")
 _SIZES = ("input_size", "hidden_size")  # fields of a cell that its arrays tell
 
@@ -104,15 +104,18 @@ def _fitting_cell(params: Params, saved: Saved, start: str) -> Cell:
     return cell
 
 
-def saved_choice(arrays: Mapping[str, np.ndarray], saved: Saved) -> str:
-    """Which layer is taken, and how many there are."""
-    cell, _ = saved_layer(arrays, saved)
+def saved_choice(arrays: Mapping[str, np.ndarray], saved: Saved, layer: int | str = 0) -> str:
+    """Which layer is taken, and which others there are."""
+    cell, _ = saved_layer(arrays, saved, layer=layer)
     count = sum(_RECURRENT.fullmatch(name) is not None for name in arrays)
-    return f"{cell!r} {_SOURCES[saved.entry]}" + (f"; it also holds {_numbers(count, 1)}" if count > 1 else "")
+    others = [f"layer {n}" for n in range(count) if n != int(layer)]
+    return f"{cell!r} {_SOURCES[saved.entry].format(layer)}" + (
+        f"; it also holds {', '.join(others)}" if others else ""
+    )
 
 
-def _numbers(count: int, start: int = 0) -> str:
-    return ", ".join(f"layer {n}" for n in range(start, count))
+def _numbers(count: int) -> str:
+    return ", ".join(f"layer {n}" for n in range(count))
 
 
 def _by_position(prefix: str) -> int:

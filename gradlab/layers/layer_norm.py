@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, namespace, require_size
+from ..arrays import Array, namespace, require_number, require_size
 from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled, map_rows, sum_products, sum_rows
 from .base import (
@@ -38,12 +38,17 @@ class LayerNormTape:
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    """y = gamma (x - mean) / s + beta with s^2 = var + 1e-5 over the features; gamma, beta (*M, F) (Ba et al. 2016)."""
+    """y = gamma (x - mean) / s + beta with s^2 = var + epsilon over the features; gamma, beta (*M, F).
+
+    Source: Ba et al. 2016.
+    """
 
     size: int
+    epsilon: float = EPSILON
 
     def __post_init__(self) -> None:
         require_size("size", self.size)
+        require_number("epsilon", self.epsilon, "a number above 0", lambda epsilon: 0 < epsilon < math.inf)
 
     def draw(self, rng: np.random.Generator, models: tuple[int, ...]) -> dict[str, np.ndarray]:
         """gamma 1, beta 0."""
@@ -60,7 +65,7 @@ class LayerNorm(Layer):
         unit = xp.maximum(xp.max(xp.abs(x), axis=-1, keepdims=True), 1.0)  # as squares of large numbers overflow
         centred = x / unit
         centred = centred - centred.mean(axis=-1, keepdims=True)
-        deviation = xp.hypot(xp.sqrt((centred * centred).mean(axis=-1, keepdims=True)), math.sqrt(EPSILON) / unit)
+        deviation = xp.hypot(xp.sqrt((centred * centred).mean(axis=-1, keepdims=True)), math.sqrt(self.epsilon) / unit)
         normalised = centred / deviation
         y = params["gamma"][..., None, :] * normalised + params["beta"][..., None, :]
         return y, LayerNormTape(normalised, 1 / (deviation * unit), y, own)

@@ -16,17 +16,17 @@ from ..config.architecture import embeds, is_single
 from ..engine.backward import bptt
 from ..engine.threads import few_threads
 from ..errors import InputError, echo
-from ..importers import weights_text
 from ..layers import Layer
 from ..quantities import Recorder, Recording, require_names
 from ..wording import counted
 from .architectures import described, network_of
-from .build import build, chosen_activation
+from .build import build
 from .clipped import clipped
 from .cost import require_memory
 from .labels import labelled
 from .network_input import said_of
 from .networks import Network, analyze_network
+from .own_network import weights_said
 from .probe import finite_trajectory, loss_at_every_step, probe_gradient
 
 OWN_FIELDS = ("loss", "clip", "clip_threshold", "truncate", "seed")
@@ -136,7 +136,7 @@ def _of_config(config: RunConfig | None, fields: Mapping[str, Any], extra: Extra
     if said := said_of(config):
         found.attrs["input"] = said
     if config.weights is not None:
-        found.attrs["weights"] = weights_text(config.weights, chosen_activation(config))
+        found.attrs["weights"] = weights_said(config)
     return found
 
 

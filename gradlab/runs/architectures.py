@@ -9,6 +9,7 @@ from ..arrays import Array, device_namespace
 from ..config import RunConfig
 from ..config.architecture import embeds, is_recurrent, is_single, is_transformer, is_tree, reads_all, symbol
 from ..config.network import NetworkConfig
+from ..importers import EMBEDDING
 from ..layers import (
     Attention,
     Bidirectional,
@@ -29,17 +30,18 @@ from ..wording import counted
 from .build import build, cell_of, draw_options, moved
 from .network_input import NetworkInput, network_input
 from .networks import Network
-from .probe import unit_vectors
+from .own_network import own_layers, own_network
+from .probe import losses_everywhere
 
 TREE_FORMS = {"elman": "ordered", "lstm": "child-sum"}  # as Socher et al. 2013 and Tai et al. 2015 have them
-
-EMBEDDING = "embedding"  # the layer of the words' vectors
 
 Layers = dict[str, Layer]
 
 
 def network_of(config: RunConfig, samples: int | None = None, **how: Any) -> Network:
     """A RunConfig of more than one cell, or its first samples, as `analyze_network` takes it; how: what to record."""
+    if config.weights is not None:
+        return own_network(config, samples, **how)
     whole = network_input(config)
     given, xp = whole.first(samples), device_namespace(config.device)
     net = network(config, config.input_size if whole.vocabulary else whole.x.shape[-1], whole.vocabulary)
@@ -51,9 +53,8 @@ def network_of(config: RunConfig, samples: int | None = None, **how: Any) -> Net
 
 def _losses(config: RunConfig, like: Array, whole: NetworkInput, samples: int | None) -> dict[str, Array]:
     """A loss at every place, and the probe where a loss at the end alone would be read."""
-    every = unit_vectors(like, config.seed, (*whole.x.shape[:2], width(config)))[:, :samples]
-    read, tape = reader(config).forward({}, every, whole.first(samples).trees)
-    probe, _ = reader(config).backward({}, tape, unit_vectors(like, config.seed, read.shape))
+    shape = (*whole.x.shape[:2], width(config))
+    every, probe = losses_everywhere(reader(config), like, shape, config.seed, samples, whole.first(samples).trees)
     return {"dL_dy": every, "probe": probe}
 
 
@@ -67,6 +68,8 @@ def input_of(config: RunConfig) -> Array:
 
 def described(config: NetworkConfig, input_size: int) -> str:
     """The network in a few words: "2 layers of GRU(3 -> 64, tanh), read by additive attention"."""
+    if isinstance(config, RunConfig) and config.weights is not None:
+        return own_layers(config).description
     words = f", {input_size} numbers a {symbol(config)}" if embeds(config) else ""
     return _described(config, input_size) + words
 

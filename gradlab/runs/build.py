@@ -15,7 +15,7 @@ from ..config.architecture import embeds, is_single
 from ..config.network import NetworkConfig, generated
 from ..data import input_chunks
 from ..errors import InputError
-from ..importers import load_weights
+from ..importers import load_layer
 
 
 def build(config: RunConfig) -> tuple[Cell, dict[str, Array], Array]:
@@ -36,29 +36,37 @@ def stream(config: RunConfig, chunk: int) -> tuple[Cell, dict[str, Array], Itera
         cell = cell_of(config, x.shape[-1])
         params = cell.init(config.seed, **draw_options(config, config.steps))
     else:
-        cell, params = load_weights(config.weights, activation=chosen_activation(config))
-        x, chunks = _input(config, chunk, cell.input_size)
-        if x.shape[-1] != cell.input_size:
-            raise InputError(
-                f"the weights expect {cell.input_size} input features, '{config.input}' has {x.shape[-1]}; "
-                "choose another input or a column",
-                "input",
-            )
+        read = load_layer(config.weights, config.prefix, config.layer, chosen_activation(config))
+        read.warn(of_order=False)
+        cell, params = read.cell, read.params
+        x, chunks = _input(config, config.steps if read.reverse else chunk, cell.input_size)
+        require_width(config, x, cell.input_size)
+        x = x[::-1] if read.reverse else x
     params = placed(params, np.dtype(config.dtype), config.device)
     return cell, params, (moved(part, config.dtype, xp) for part in chain([x], chunks))
 
 
+def require_width(config: RunConfig, x: np.ndarray, wanted: int) -> None:
+    """Raise InputError unless an input has as many features as own weights take."""
+    if x.shape[-1] != wanted:
+        text = f"the weights expect {wanted} input features, '{config.input}' has {x.shape[-1]}"
+        raise InputError(f"{text}; choose another input or a column", "input")
+
+
 def require_single(config: RunConfig) -> None:
     """Raise InputError, about the field that says so, for a network that is more than one cell."""
-    if not is_single(config):
-        names = ("architecture", "layers", "bidirectional", "layer_norm", "attention", "tokens")
-        name = next(name for name in names if name in config.changes())
-        raise InputError("this is computed for a single cell; take one layer and nothing beside it", name)
+    if is_single(config):
+        return
+    if config.weights is not None:
+        raise InputError("this is computed for a single cell; choose a layer of the weights, such as 0", "layer")
+    names = ("architecture", "layers", "bidirectional", "layer_norm", "attention", "tokens")
+    name = next(name for name in names if name in config.changes())
+    raise InputError("this is computed for a single cell; take one layer and nothing beside it", name)
 
 
-def whole_input(config: RunConfig) -> np.ndarray:
-    """The input (T, B, D) of a network that is more than one cell."""
-    return _input(config, config.steps, config.input_size)[0]
+def whole_input(config: RunConfig, size: int | None = None) -> np.ndarray:
+    """The input (T, B, D) of a network that is more than one cell; size: D where the input is generated."""
+    return _input(config, config.steps, size or config.input_size)[0]
 
 
 def moved(part: np.ndarray, dtype: str, xp: Namespace) -> Array:
@@ -76,7 +84,7 @@ def own_weights(config: RunConfig) -> Cell | None:
     """The cell of the file that a configuration takes its weights from; None where they are drawn."""
     if config.weights is None:
         return None
-    return load_weights(config.weights, activation=chosen_activation(config))[0]
+    return load_layer(config.weights, config.prefix, config.layer, chosen_activation(config)).cell
 
 
 def input_width(config: RunConfig) -> int:

@@ -19,6 +19,7 @@ from ..layers import Trees, grow
 from ..layers.tree_text import read_tree
 from ..wording import counted
 from .build import whole_input
+from .own_network import own_said
 
 TREE_STREAM = int.from_bytes(b"trees", "big")
 KEPT = 2  # files of trees that are kept as they were read
@@ -69,6 +70,8 @@ def said_of(config: RunConfig) -> str:
     """One line on how a file was read; empty for a generated input."""
     if reads_trees(config):
         return _bank(config).said
+    if embeds(config) and config.weights is not None:
+        return own_said(config)
     if embeds(config):
         return text_tokens(config.input, config.tokens, config.column).said
     return input_text(config.input, config.column, config.frames)

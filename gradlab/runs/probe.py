@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..arrays import Array, namespace, require_finite
 from ..cells import Cell
 from ..engine.forward import unroll
 from ..engine.trajectory import Overflow, Trajectory
+from ..layers import Layer
 from .overflows import first_explained
 
 PROBE_STREAM = int.from_bytes(b"probe", "big")
@@ -47,6 +49,20 @@ def probe_gradient(traj: Trajectory, seed: int) -> Array:
 def loss_at_every_step(traj: Trajectory, seed: int) -> Array:
     """dL/dh (T, *M, B, H) of a loss at every step: an independent random unit vector per step and sample."""
     return unit_vectors(traj.states, seed, (traj.steps, *traj.states.shape[2:]))
+
+
+def losses_everywhere(
+    read: Layer, like: Array, shape: tuple[int, int, int], seed: int, samples: int | None = None, trees: Any = None
+) -> tuple[Array, Array]:
+    """dL/dy (T, B, F) of a loss at every place, and of the probe, a loss at what `read` makes of all places.
+
+    shape: of all samples, of which the first are given; trees: of these, where `read` takes them.
+    """
+    every = unit_vectors(like, seed, shape)[:, :samples]
+    one, tape = read.forward({}, every, trees)
+    probe, _ = read.backward({}, tape, unit_vectors(like, seed, one.shape))
+    assert probe is not None
+    return every, probe
 
 
 def unit_vectors(like: Array, seed: int, shape: tuple[int, ...]) -> Array:

@@ -16,6 +16,7 @@ from ..registry import unknown
 from .architectures import network
 from .build import cell_of, input_width, own_weights
 from .network_input import vocabulary_size
+from .own_network import own_size
 
 EQUAL = ("hidden size", "parameters")  # what runs that are compared have in common
 LARGEST = 2**20  # units that a run gets at most
@@ -23,6 +24,8 @@ LARGEST = 2**20  # units that a run gets at most
 
 def parameter_count(config: RunConfig) -> int:
     """How many numbers a run's network learns; nothing of that size is drawn. Raises InputError as `analyze` does."""
+    if config.weights is not None and not is_single(config):
+        return own_size(config)
     cell = own_weights(config)
     return _of_cell(cell) if cell else _count(config, _width(config), vocabulary_size(config))
 

@@ -20,7 +20,7 @@ from ..engine.backward import Gradients, bptt
 from ..engine.forward import unroll
 from ..engine.jacobian import jacobian
 from ..errors import InputError
-from ..importers.pytorch import read_layer
+from ..importers.pytorch import from_state_dict
 from .capture import Capture, Held, adding, apart, arguments, as_tuple
 from .replay import Run, Samples, numbers, relative_error
 
@@ -205,11 +205,11 @@ class CellRun:
 def replayed_cell(call: CellCalls, samples: Samples, dtype: torch.dtype) -> CellRun:
     """The loop once more for some samples of its batch."""
     weights = {f"{name}_l0": held.value.to("cpu", dtype) for name, held in call.weights.items()}
-    read = read_layer(weights, activation=getattr(call.module, "nonlinearity", "tanh"))
+    cell, params = from_state_dict(weights, activation=getattr(call.module, "nonlinearity", "tanh"))
     x = numbers(call.sequences[0], samples, dtype)
     first = None if call.initial is None else call.stacked([held.value for held in call.initial])
     initial = None if first is None else numbers(first, samples, dtype)
-    return CellRun(call, samples, [[Run("0", unroll(read.cell, read.params, x, initial), None)]])
+    return CellRun(call, samples, [[Run("0", unroll(cell, params, x, initial), None)]])
 
 
 def _rows(tensor: Tensor) -> Tensor:

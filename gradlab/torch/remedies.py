@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from ..arrays import require_whole
 from ..diagnosis import Change, Remedy
 from ..errors import InputError, echo
-from ..importers.pytorch import REVERSE, read_layer, to_state_dict
+from ..importers.pytorch import REVERSE, from_state_dict, to_state_dict
 from ..training.advisor import judge
 from ..training.outcome import late_loss
 from ..wording import counted, value_text
@@ -124,9 +124,9 @@ def _apply_to_layer(change: Change, name: str, module: nn.Module, end: str) -> N
         text = f"remedy: expected plain weights in {name}, got some that a parametrization or a projection makes"
         raise InputError(f"{text}; change it where the model is made", "remedy")
     given = {f"{part}_l0": p.detach().double().cpu() for part, p in own.items() if p is not None}
-    read = read_layer(given, activation=getattr(module, "nonlinearity", "tanh"))
-    before = to_state_dict(read.cell, read.params)
-    after = to_state_dict(read.cell, change.apply_weights(read.cell, read.params))
+    cell, params = from_state_dict(given, activation=getattr(module, "nonlinearity", "tanh"))
+    before = to_state_dict(cell, params)
+    after = to_state_dict(cell, change.apply_weights(cell, params))
     for part, parameter in own.items():
         step = after[f"{part}_l0"] - before[f"{part}_l0"]
         if parameter is None and step.any():

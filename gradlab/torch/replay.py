@@ -19,7 +19,7 @@ from ..engine.lengths import Lengths
 from ..engine.scaled import Scaled
 from ..engine.trajectory import Trajectory
 from ..errors import InputError
-from ..importers.pytorch import REVERSE, read_layer
+from ..importers.pytorch import REVERSE, found_in
 from ..layers.bidirectional import flipped
 from ..lazy import lazy
 from .capture import Call
@@ -162,7 +162,7 @@ def layer_of(call: Call, number: str, dtype: torch.dtype) -> tuple[Cell, dict[st
     weights = {name: w for name, w in weights.items() if not name.startswith("weight_hr")}
     if projection is not None:
         weights[f"weight_hh_l{number}"] = weights[f"weight_hh_l{number}"] @ projection
-    read = read_layer(weights, layer=number, activation=getattr(call.module, "nonlinearity", "tanh"))
+    read = found_in(weights).entry(layer=number).read(getattr(call.module, "nonlinearity", "tanh"))
     return read.cell, read.params, None if projection is None else projection.numpy()
 
 

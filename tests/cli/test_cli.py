@@ -241,6 +241,25 @@ def test_a_sound(tmp_path: Path) -> None:
     assert answer("--input", tmp_path / "tone.wav")["verdict"]["steps"] == 40
 
 
+def test_one_layer_of_own_weights_or_all() -> None:
+    deep = GOLDEN / "models" / "deep_both.safetensors"
+    small = "--steps", 12, "--batch-size", 2, "--weights", deep
+    whole = answer(*small)
+    ways = [f"layer{n}/{way}" for n in (1, 2, 3) for way in ("forward", "backward")]
+    assert {name for name in whole["layers"] if "/" in name} == set(ways) and whole["diagnosis"] is None
+    one = answer(*small, "--layer", 1, "--prefix", "rnns")
+    assert (one["cell"], one["config"]["layer"]) == ("GRU(8 -> 4, tanh)", "1") and one["diagnosis"]
+    assert "--layer 1" not in one["dashboard"] and "layer=1" in one["dashboard"]
+    said = run(*small, "--layer", "2_reverse").stderr
+    assert (
+        "note: the weights are GRU(8 -> 4, tanh) from layer 2_reverse of 'rnns.0'; the weights also hold layer 0"
+        in said
+    )
+    assert re.match("error: --layer: .*no recurrent layer 5 in the weights", refused(run(*small, "--layer", 5)))
+    assert re.match("error: --prefix: .*no recurrent layer of 'encoder'", refused(run(*small, "--prefix", "encoder")))
+    assert "note: --layer does not apply to this run and is ignored" in run("--steps", 12, "--layer", 1).stderr
+
+
 def test_own_weights() -> None:
     assert answer("--weights", GOLDEN / "encoder_lstm.safetensors")["cell"] == "LSTM(3 -> 4, tanh)"
 
@@ -356,7 +375,7 @@ def test_version_and_help() -> None:
     bare = call()
     assert bare.exit_code == 0
     assert bare.stdout == run(command="-h").stdout
-    assert re.search(r"^  analyze +Measure .*\.\n  list +Show .*\.$", bare.stdout, re.MULTILINE)
+    assert re.search(r"^  analyze +Measure .*\.\n  convert +Write .*\.\n  list +Show .*\.$", bare.stdout, re.MULTILINE)
 
 
 NUMERIC = [("analyze", field) for field, info in RunConfig.model_fields.items() if info.annotation in (int, float)]

@@ -158,3 +158,11 @@ def test_a_long_run_shows_its_progress_and_can_be_cancelled() -> None:
     assert read_terminal(ours).rstrip().endswith("cancelled")
     assert running.communicate(timeout=30)[0] == ""
     assert running.returncode == 130
+
+
+def test_of_own_weights_one_layer():
+    deep = "--weights", GOLDEN / "models" / "stack.safetensors", "--steps", 20, "--batch-size", 2
+    assert "--layer: this is computed for a single cell; choose a layer of the weights, such as 0" in refused(
+        call("lyapunov", *deep)
+    )
+    assert parsed(call("lyapunov", *deep, "--prefix", "rnns.1", "--layer", 0, "--json"))["cell"] == "GRU(4 -> 3, tanh)"

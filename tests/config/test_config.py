@@ -35,6 +35,8 @@ FIELDS = {  # as documented, with the defaults of the app's first screen
     "frames": "samples",
     "tokens": "character",
     "weights": None,
+    "prefix": None,
+    "layer": None,
     "input_size": 3,
     "input_scale": 1.0,
     "recurrent_init": "gaussian",

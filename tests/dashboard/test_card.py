@@ -243,6 +243,19 @@ def test_a_files_weights_are_transformed_into_a_new_file(slow_net):
     assert abs(verdict(runs.RUNS.get(new)).log_rate) < abs(found.log_rate)
 
 
+def test_of_a_deep_file_the_layer_at_hand_is_transformed():
+    data = (LSTM.parent / "models" / "deep_both.safetensors").read_bytes()
+    run = RunConfig(weights=str(find(store("deep.safetensors", data), "deep.safetensors")), layer="1", steps=40)
+    runs.RUNS.get(run)
+    found = explore_diagnosis.diagnosed(run)
+    n, remedy = next((n, r) for n, r in enumerate(found.remedies) if r.change.transform)
+    new, _ = explore_diagnosis.changed(run, n)
+    assert (new.layer, new.prefix) == (None, None)
+    cell, params = load_weights(run.weights, layer=1)
+    for name, array in remedy.change.apply_weights(cell, params).items():
+        np.testing.assert_allclose(load_weights(new.weights)[1][name], array, rtol=1e-6)
+
+
 @pytest.mark.parametrize("change", [Change("recurrent weights x 0.5", {}, ("scale_recurrent", 0.5))])
 def test_the_same_change_twice_goes_on_from_the_first(slow_net, change):
     once = explore_diagnosis.transformed(slow_net.weights, "tanh", change)

@@ -79,7 +79,7 @@ def test_files_become_input_or_weights() -> None:
         ("input", b"a,b\n1,2\n3\n", "ragged.csv", r"ragged\.csv: line 3 has 1 cells, line 1 has 2"),
         ("input", b"", "empty.csv", r"empty\.csv: the file is empty"),
         ("input", b"\xff\xfe\x00", "a.txt", "not UTF-8 text"),
-        ("weights", b"\x80\x02", "net.safetensors", r"is a pickle.*save_file\(torch\.load"),
+        ("weights", b"\x80\x02", "net.safetensors", r"is a pickle.*gradlab convert net.pt"),
         ("weights", b"PK\x03\x04", "net.pt", "a zip archive that breaks off"),
         ("input", b"1\n" * 8_000_001, "huge.csv", r"16\.0 MB; the app takes 16 MB\. Cut the file"),
     ],

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -13,9 +14,11 @@ from dashboard.pages.explore.tabs import TABS
 from dashboard.work.runs import RUNS
 from gradlab.config import RunConfig
 from gradlab.config.links import to_query
+from gradlab.data.uploads import find, store
 
 from ..views import request, words
 
+MODELS = Path(__file__).parents[1] / "golden" / "models"
 TINY = RunConfig(steps=24, batch_size=9, hidden_size=8)
 NETWORKS = {
     "stack": TINY.replace(layers=2, cell="gru"),
@@ -40,6 +43,18 @@ def test_a_network_is_drawn_with_a_row_for_each_layer(name):
     assert "The gradient" in words(seen["verdict"]) and seen["figure"].data
     assert words(seen["theory"]) == "No theory here predicts the rate of such a net."
     assert "Click a row above to see another." in seen["drawn"]["props"]["note"]["children"]
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_own_weights_of_several_layers_are_such_a_network(tab):
+    name = "projected_both.safetensors"
+    path = find(store(name, (MODELS / name).read_bytes()), name)
+    asked = request(TINY.replace(weights=str(path)))
+    rows = [row["path"] for row in draw.draw(asked)["drawn"]["strip"]["rows"]]
+    assert rows == ["layer2/forward", "layer2/backward", "layer1/forward", "layer1/backward", ""]
+    assert words(tabs.content(tab, asked))
+    one = draw.draw(request(TINY.replace(weights=str(path), layer="1")))
+    assert one["figure"].data and "Click a row" not in words(one["drawn"]["props"].get("note"))
 
 
 def test_another_layer_is_shown_and_one_that_is_gone_is_not_missed():

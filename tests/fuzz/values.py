@@ -15,6 +15,8 @@ OWN: dict[str, st.SearchStrategy[Any]] = {
     "truncate": st.just("off") | st.integers(1, 60),
     "forget_bias": st.just("chrono") | st.floats(-9, 9),
     "column": st.none() | st.text(max_size=5),
+    "prefix": st.none() | st.text(max_size=5),
+    "layer": st.none() | st.integers(0, 9) | st.sampled_from(["0_reverse", "x"]),
     "leak": st.floats(0, 1, exclude_min=True),
     "device": st.just("cpu"),
 }

@@ -14,9 +14,9 @@ from gradlab.errors import InputError
 from gradlab.importers import load_safetensors, load_weights
 
 PICKLE = (
-    "a pickle, as torch.save writes it, and opening one can run any program; convert it .*torch.load.'net.pt', weights_"
+    "a pickle, as torch.save writes it, and opening one can run any program; convert it once, where you trust it: "
+    "gradlab convert net.pt net.safetensors, where PyTorch is installed"
 )
-BUILD = r"gradlab does not read those; .*gradlab.make_cell: .*gradlab.importers.save_layer\(cell, params\)$"
 
 
 def archive(*members: str) -> bytes:
@@ -36,7 +36,6 @@ FILES = {
         "a NumPy archive of W, b; where these are PyTorch's names .* convert it: python -c",
     ),
     "many.npz": (archive(*(f"{i}.npy" for i in range(9))), "a NumPy archive of 0, 1, 2 and 6 more;"),
-    "net.keras": (archive("metadata.json", "config.json", "model.weights.h5"), f"a model of Keras; {BUILD}"),
     "a.docx": (
         archive("[Content_Types].xml", "word/document.xml"),
         "an Office document and holds no weights; name a .saf",
@@ -47,8 +46,18 @@ FILES = {
     ),
     "none.zip": (archive(), "a zip archive of nothing; "),
     "half.zip": (archive("a.txt")[:40], "a zip archive that breaks off or is damaged; save or download it again"),
-    "net.weights.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), f"an HDF5 file, as Keras and others write weights; {BUILD}"),
-    "net.onnx": (b"\x08\x07\x12\x07pytorch" + bytes(40), f"an ONNX model; {BUILD}"),
+    "net.onnx": (
+        b"\x08\x07\x12\x07pytorch" + bytes(40),
+        "an ONNX model that breaks off or is damaged; export it again",
+    ),
+    "net.tflite": (b"\x1c\0\0\0TFL3" + bytes(40), r"a TFLite model, which has no layers; save the Keras .*net.keras"),
+    "saved_model.pb": (b"\x08\x01\x12\x05hello", "a graph of TensorFlow, as a SavedModel has it; save the Keras model"),
+    "script.pt": (
+        archive("net/data.pkl", "net/constants.pkl", "net/code/__torch__.py"),
+        r"a program of TorchScript, as torch.jit.save .*torch.jit.load\('net.pt'\).state_dict\(\)",
+    ),
+    "net.gguf": (b"GGUF" + bytes(40), "a GGUF file, of llama.cpp, which has no recurrent layers"),
+    "net.mat": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "a MATLAB file; save its arrays by PyTorch's"),
     "w.npy": (b"\x93NUMPY\x01\x00" + bytes(60), "one NumPy array; a layer has several: "),
 }
 

@@ -22,15 +22,9 @@ from gradlab.importers import (
     to_state_dict,
 )
 
+from .cases import BLOCKS, state_dict
+
 GOLDEN = Path(__file__).parents[1] / "golden"
-BLOCKS = {"elman": 1, "gru": 3, "lstm": 4}
-
-
-def state_dict(kind="lstm", d=3, h=4, layer="0", prefix="", dtype="float64", seed=0) -> dict[str, np.ndarray]:
-    """A layer's tensors in PyTorch's names, order and shapes."""
-    rng, rows = np.random.default_rng(seed), BLOCKS[kind] * h
-    shapes = {"weight_ih": (rows, d), "weight_hh": (rows, h), "bias_ih": (rows,), "bias_hh": (rows,)}
-    return {f"{prefix}{name}_l{layer}": rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
 
 
 def raw_safetensors(**tensors: tuple[str, tuple[int, ...], bytes]) -> bytes:
@@ -177,7 +171,7 @@ def test_the_layer_asked_for(choice, first):
     [
         ({"layer": 2}, "no recurrent layer 2 in the weights; there are: layer 0 of 'encoder.rnn', layer 1 of 'encoder"),
         ({"prefix": "decoder", "layer": 1}, "no recurrent layer 1 of 'decoder' in .*, layer 0_reverse of 'decoder'$"),
-        ({"prefix": "rnn"}, "no recurrent layer 0 of 'rnn' in the weights"),
+        ({"prefix": "rnn"}, "no recurrent layer of 'rnn' in the weights"),
     ],
 )
 def test_a_layer_that_is_not_there(choice, message):
@@ -211,7 +205,8 @@ def test_weights_without_a_recurrent_layer_say_what_they_hold():
         ({"weight_ih_l0": np.ones((16, 0))}, "input_size: expected a positive integer, got 0"),
         ({"bias_ih_l0": np.ones(12)}, r"bias_ih_l0: expected shape \(16,\), got \(12,\)"),
         ({"bias_hh_l0": np.ones((16, 1))}, r"bias_hh_l0: expected shape \(16,\), got \(16, 1\)"),
-        ({"weight_hr_l0": np.ones((2, 4))}, "weight_hr_l0: an LSTM with proj_size cannot be analysed"),
+        ({"weight_hr_l0": np.ones((2, 4))}, r"weight_hh_l0: expected shape \(16, 2\), got \(16, 4\)"),
+        ({"weight_hr_l0": np.ones(4)}, r"weight_hr_l0: expected shape \(P, H\), got \(4,\)"),
         ({"weight_ih_l0": np.ones((16, 3), int)}, "weight_ih_l0: expected floating-point numbers, got int64"),
         ({"bias_ih_l0": np.where(np.arange(16) == 5, np.nan, 0)}, r"bias_ih_l0: nan at index \(5,\); every weight"),
     ],
@@ -272,7 +267,9 @@ def test_bfloat16_is_read_exactly():
 
 def test_files_that_are_no_safetensors(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match="a.safetensors is not a safetensors file .*; write one with python -c"):
+    with pytest.raises(
+        InputError, match="a.safetensors is not a safetensors file .*; write one with gradlab convert net.pt"
+    ):
         load_weights(tmp_path / "a.safetensors")
     with pytest.raises(InputError, match="the file is not a safetensors file"):
         load_weights(safetensors.numpy.save(state_dict())[:-1])

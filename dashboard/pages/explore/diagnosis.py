@@ -113,13 +113,14 @@ def changed(config: RunConfig, n: int, group: str = "") -> tuple[RunConfig, Trie
     remedy = remedies[n]
     new = remedy.change.apply(config)
     if remedy.change.transform is not None and config.weights is not None:
-        new = new.replace(weights=transformed(config.weights, config.activation, remedy.change))
+        path = transformed(config.weights, config.activation, remedy.change, config.prefix, config.layer)
+        new = new.replace(weights=path, prefix=None, layer=None)
     return new, Tried(to_query(new), remedy.change.label, remedy.predicted_log_rate)
 
 
-def transformed(path: str, activation: str, change: Change) -> str:
-    """The path of a new file that holds the changed weights, and says of which cell."""
-    cell, params = load_weights(path, activation=activation)
+def transformed(path: str, activation: str, change: Change, prefix: str | None = None, layer: str | None = None) -> str:
+    """The path of a new file that holds the changed weights, of one layer, and says of which cell."""
+    cell, params = load_weights(path, prefix, layer, activation)
     data = save_layer(cell, change.apply_weights(cell, params))
     name = f"{Path(original_name(Path(path))).stem}, {change.label}.safetensors"
     kept = find(store(name, data), name)

@@ -73,7 +73,7 @@ def arrive(pairs: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], tup
 def _of_weights(run: RunConfig) -> list[tuple[str, str]]:
     """Cell, size and settings of a run's own weights; a later field of a query goes before an earlier one."""
     try:
-        cell = load_weights(run.weights, activation=run.activation)[0] if run.weights else None
+        cell = load_weights(run.weights, run.prefix, run.layer, run.activation)[0] if run.weights else None
     except InputError:  # Explore says what is wrong
         cell = None
     settings = ("hidden_size", "activation", "leak")
