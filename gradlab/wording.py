@@ -54,13 +54,18 @@ def value_text(value: float, digits: int = 3) -> str:
     return f"-{size}" if value < 0 else size
 
 
-def factor_text(log_rate: float | None) -> str:
-    """A factor per step: x0.64; x0 where everything is lost, of which the logarithm is -inf or, in a verdict, None."""
+def factor_text(log_rate: float | None, apart: bool = False) -> str:
+    """A factor per step: x0.64; x0 where everything is lost, of which the logarithm is -inf or, in a verdict, None.
+
+    apart: whether one that is not 1 may not read as x1.00.
+    """
     if log_rate is None or np.isneginf(log_rate):
         return "x0"
     rate = math.exp(min(log_rate, 700))
     if 9.995 <= rate < 1000:
         return f"x{rate:.0f}"
+    if apart and abs(rate - 1) < 0.005:
+        return f"x{beside_one(rate)[0]}"
     return f"x{rate:.2f}" if 0.095 <= rate < 9.995 else f"x{rate:.2g}"
 
 

@@ -251,9 +251,11 @@ def _state_text(word: str, f: Factors) -> str:
         )
     if word not in ("exploding", "overflow"):
         return ""
-    if f.growth >= STILL * f.log_rate > 0:
-        return f" The forward pass grows as well, by {factor_text(f.growth)} per step: it is unstable, not chaotic."
-    return _open_text(f) if word == "exploding" else ""
+    grows = f.growth >= STILL * f.log_rate > 0
+    text = f" The forward pass grows as well, by {factor_text(f.growth)} per step" if grows else ""
+    if word == "overflow" or (grows and f.exponent is not None and f.exponent.sign > 0 and not f.exponent.bounded):
+        return f"{text}: it is unstable, not chaotic." if text else ""
+    return f"{text}.{_open_text(f)}" if text else _open_text(f)
 
 
 def _open_text(f: Factors) -> str:
@@ -262,6 +264,8 @@ def _open_text(f: Factors) -> str:
         return f" Whether it is chaotic or a transient, {counted(f.steps, 'step')} cannot tell."
     if f.exponent.sign > 0:
         return f" The forward pass grows in the long run ({_exponent_text(f)}): it is unstable, not chaotic."
+    if f.exponent.steps == 0:
+        return f" It need not grow for ever: {_exponent_text(f)}, which may be 0."
     return f" Whether it is chaotic or a transient cannot be told: {_exponent_text(f)}, which may be 0."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,6 +22,7 @@ from .factors import STILL, Exponent, Factors, state_growth
 
 STEPS, SAMPLES = 1000, 8  # of a run that is continued
 MORE = 4  # times as many steps where those leave it open
+BLOCK = 4  # states that are taken to lean on each other
 LEAST = 50  # steps that say something of the long run
 MOST = 2**24  # numbers in all states of a continued run
 LARGEST = 2048  # units, as each step multiplies with the whole matrix
@@ -30,17 +32,37 @@ def leading_exponent(ds: xr.Dataset, f: Factors, config: RunConfig | None) -> Ex
     """The exponent of the net of a Dataset under more of its input, of `config`; None where there are too few steps.
 
     Without a configuration from the growth of the run's own gradient, which is that of nearby states. Own data are used
-    as far as they go.
+    as far as they go; None where a transient could be longer, as slope and spectral radius let nothing grow for ever.
     """
-    if f.activation == "identity" and not f.carries and f.radius > 0:
-        value = math.log(f.radius)
-        return Exponent(value, 0.0, 0, 0, value < 0)
+    if (exact := _of_linear(ds, f)) is not None:
+        return exact
     if config is not None and config.input in INPUTS and config.hidden_size <= LARGEST:
         try:
             return _continued(config)
         except InputError:  # the weights' file is gone
             pass
     return _own(ds, f)
+
+
+def _of_linear(ds: xr.Dataset, f: Factors) -> Exponent | None:
+    """ln of the spectral radius of the step of a linear net without gates, the same at every step.
+
+    The error is what rounding makes of the eigenvalues of a Jordan block of up to four states.
+    """
+    if f.activation != "identity" or f.cell is None or f.cell.name != "elman" or math.isnan(f.radius):
+        return None
+    parts = ds.recurrent_eigenvalues
+    radius = float(np.abs(_step(f, parts.sel(part="real").values + 1j * parts.sel(part="imag").values)).max())
+    if radius == 0:
+        return None
+    blurred = float(np.finfo(f.dtype).eps) ** (1 / min(f.units, BLOCK)) * f.departure / radius
+    value = math.log(radius)
+    return Exponent(value, blurred if blurred > f.units * np.finfo(f.dtype).eps else 0.0, 0, 0, value < 0)
+
+
+def _step(f: Factors, through: Any) -> Any:
+    """What a step of a net without gates makes of a direction: what units keep, and the rest `through` the weights."""
+    return f.kept + (1 - f.kept) * through
 
 
 def _continued(config: RunConfig) -> Exponent | None:
@@ -70,12 +92,17 @@ def _own(ds: xr.Dataset, f: Factors) -> Exponent | None:
     curves, lengths = largest_group(ds)
     lags = int(lengths.max(initial=0)) - 1
     warmup = lags // 10  # until the gradient has turned to the leading direction
-    if lags < LEAST:
+    if lags < LEAST or (lags < STEPS and _settles(f)):
         return None
     times = np.unique(np.linspace(0, lags - warmup, 33)[1:].astype(int))
     counts = np.clip(np.minimum(times[:, None], lengths - 1 - warmup), 0, None)
     sums = np.take_along_axis(curves, warmup + counts, axis=0) - curves[warmup]
     return _exponent(spectrum(times, sums[:, None], counts.astype(float), 2, warmup, 1.0, []), len(lengths), f.growth)
+
+
+def _settles(f: Factors) -> bool:
+    """Whether at the mean slope nothing grows for ever in a net without gates: what grows may be a long transient."""
+    return not f.has_forget_gate and f.radius >= 0 and abs(_step(f, f.slope * f.radius)) < 1
 
 
 def _exponent(found: LyapunovSpectrum, samples: int, growth: float) -> Exponent | None:

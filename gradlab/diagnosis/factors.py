@@ -54,11 +54,12 @@ class Factors:
     step. keep: mean value of the forget gate; shut: share of its units that are saturated.
     saturation: share of units whose activation is. dead: share of units that are at every step of every sample.
     drive: root mean square of the pre-activation's part from input and bias; recurrence: that from the state.
-    units: how many. departure: Henrici's, of the recurrent weights from normality, NaN unless one gate has any.
-    growth: ln of the factor per step by which the state itself grows in the last half. steps: median over samples.
-    overflow: places where the forward pass left the finite numbers, dtype: whose. truncated: steps of a block of
-    backpropagation, 0 where it goes all the way. clipped: whether each step of backpropagation was clipped;
-    clipped_log_rate: the rate so. exponent: the leading one, where the gradient grows and it is known.
+    units: how many. kept: what units pass on by themselves, of 1. departure: Henrici's, of the recurrent weights from
+    normality, NaN unless one gate has any. growth: ln of the factor per step by which the state itself grows in the
+    last half. steps: median over samples. overflow: places where the forward pass left the finite numbers, dtype:
+    whose. truncated: steps of a block of backpropagation, 0 where it goes all the way. clipped: whether each step of
+    backpropagation was clipped; clipped_log_rate: the rate so. exponent: the leading one, where the gradient grows
+    and it is known.
 
     Slope, carry and gates are of the largest group of samples that are alike, as log_rate is.
     """
@@ -81,6 +82,7 @@ class Factors:
     recurrence: float
     departure: float
     units: int
+    kept: float
     growth: float
     steps: int
     overflow: list[dict[str, int]]
@@ -161,6 +163,7 @@ def measure(ds: xr.Dataset) -> Factors:
         recurrence=weights * root_mean_square(_finite(ds.state_rms.isel(state=0).values)),
         departure=_departure(ds),
         units=ds.sizes["unit"],
+        kept=_mean(ds.jacobian_path_norm.sel(path="carry")) / math.sqrt(ds.sizes["unit"]),
         growth=state_growth(_log_size(ds)),
         steps=int(ds.valid_steps.median()) if ds.valid_steps.size else 0,
         overflow=overflow(ds),

@@ -98,7 +98,7 @@ class Verdict:
         first, *others = self.pieces or [{"log_rate": self.fitted_log_rate}]
         then = "".join(f", from {piece['start']:.0f} on {factor_text(piece['log_rate'])}" for piece in others[:PIECES])
         more = ", and so on" if len(others) > PIECES else ""
-        rate = f"{factor_text(first['log_rate'])} per {self.unit} {BACK[self.unit]}"
+        rate = f"{factor_text(first['log_rate'], apart=self.word != 'carried')} per {self.unit} {BACK[self.unit]}"
         return f"{HEADLINES[self.word]}: {rate}{then}{more}."
 
     def __str__(self) -> str:

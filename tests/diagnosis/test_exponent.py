@@ -1,6 +1,7 @@
 """Chaos needs an exponent: transient growth of stable nets is none, and what few steps cannot tell is not told."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def shear(n, diagonal=0.8, off=3.0):
 def test_transient_growth_of_a_stable_linear_net_is_not_chaos(n, steps):
     found = diagnose(own(shear(n), steps))
     assert found.word == "transient growth"
-    assert "in the long run a step makes it x0.80 (leading exponent -0.223 of a linear net" in found.cause
+    assert re.search(r"in the long run a step makes it x0.80 \(leading exponent -0.223 .*of a linear net", found.cause)
     departure, norm = 3 * math.sqrt(n - 1), math.sqrt(n * 0.64 + 9 * (n - 1))
     assert f"Henrici's departure {departure:.2f}, of a norm of {norm:.2f}" in found.cause
 
@@ -130,3 +131,32 @@ def test_a_continued_run_has_as_many_samples_as_there_is_room_for(room, samples,
 @pytest.mark.parametrize(("steps", "known"), [(49, False), (50, True)])
 def test_fifty_steps_of_a_continued_run_say_something(steps, known):
     assert (exponent._over(gradlab.RunConfig(hidden_size=6, steps=20), steps) is not None) == known
+
+
+@pytest.mark.parametrize("steps", [60, 120])
+def test_a_leaky_linear_net_is_known_exactly_too(steps):
+    """h' = (1 - a) h + a W h, on whose data a long transient looks like growth for ever."""
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=30, activation="identity", leak=0.5)
+    params = cell.init(0) | {"W_hh": shear(30, 0.8, 0.6)[None]}
+    ds = gradlab.analyze(cell=cell, params=params, x=np.random.default_rng(0).normal(size=(steps, 4, 2)))
+    found = leading_exponent(ds, measure(ds), None)
+    assert found.value == pytest.approx(math.log(0.5 + 0.5 * 0.8), abs=0.01) and found.sign == -1
+
+
+def test_a_transient_longer_than_ones_data_is_not_taken_for_growth_for_ever():
+    """A stable tanh net near 0, whose directions lean on each other, over 60 steps of hardly any input."""
+    turn = np.linalg.qr(np.random.default_rng(51).normal(size=(13, 13)))[0]
+    cell = gradlab.make_cell("elman", input_size=2, hidden_size=13)
+    params = cell.init(0) | {"W_hh": (turn @ shear(13, 0.8, 1.129) @ turn.T)[None]}
+    x = np.zeros((60, 6, 2))
+    x[:3] = np.random.default_rng(1).normal(size=(3, 6, 2)) * 1e-7
+    found = diagnose(gradlab.analyze(cell=cell, params=params, x=x))
+    assert found.word == "exploding" and "60 steps cannot tell" in found.cause
+    assert "unstable" not in found.cause
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_what_grows_as_a_power_of_the_steps_is_not_said_to_grow_for_ever(n):
+    turn = scipy.stats.ortho_group.rvs(n, random_state=2)
+    found = diagnose(own(turn @ shear(n, 1.0, 3.0) @ turn.T, 40))
+    assert found.word == "exploding" and "It need not grow for ever" in found.cause

@@ -13,13 +13,14 @@ from gradlab.diagnosis.factors import Exponent, Factors
 PLAIN = Factors(
     activation="tanh", cell=CELLS["elman"], log_rate=-0.5, slope=0.8, weights=0.9, radius=0.7, largest=1.2,
     carries=False, carry=math.nan, gates=math.nan, keep=math.nan, shut=math.nan, saturation=0.02, dead=0.0, drive=1.0,
-    recurrence=0.5, departure=0.0, units=16, growth=-0.1, steps=50, overflow=[], dtype="float64", clipped=False,
-    clipped_log_rate=-0.5, truncated=0,
+    recurrence=0.5, departure=0.0, units=16, kept=0.0, growth=-0.1, steps=50, overflow=[], dtype="float64",
+    clipped=False, clipped_log_rate=-0.5, truncated=0,
 )  # fmt: skip
 GATED = replace(PLAIN, cell=CELLS["lstm"], carries=True, carry=0.5, gates=0.2, keep=0.6, shut=0.1)
 ABOUT = NEAR = HELD = SHUT = OFF = NORMAL = 0.1  # where one sentence ends and another begins
 STILL, CLOSE, FILLED = 0.5, 1.0, math.log(1e4)
 CHAOS = Exponent(0.1, 0.01, 900, 8, True)
+UNBOUNDED = replace(CHAOS, bounded=False)
 EPS = 1e-9
 
 
@@ -148,7 +149,8 @@ def test_clipping_inside_backpropagation(word, rates, text):
 @pytest.mark.parametrize(
     ("word", "changed", "text"),
     [
-        ("exploding", {"growth": STILL * 0.5}, "The forward pass grows as well, by x1.28 per step: it is unstable, no"),
+        ("exploding", {"growth": STILL * 0.5}, "grows as well, by x1.28 per step. Whether it is chaotic or a transien"),
+        ("exploding", {"growth": STILL * 0.5, "exponent": UNBOUNDED}, "by x1.28 per step: it is unstable, not chaotic."),
         ("exploding", {"growth": STILL * 0.5 - EPS}, "Whether it is chaotic or a transient, 50 steps cannot tell."),
         ("exploding", {"exponent": CHAOS}, "grows in the long run (leading exponent 0.1 +- 0.01 over 900 steps of 8 s"),
         ("exploding", {"exponent": replace(CHAOS, error=0.1)}, "cannot be told: leading exponent 0.1 +- 0.1 over 900"),

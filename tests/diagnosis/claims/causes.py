@@ -351,5 +351,19 @@ def grows_in_the_long_run(run: Run, value: str, error: str | None, basis: str) -
 
 @claim(rf"The forward pass grows as well, by {RATE} per step: it is unstable, not chaotic\.")
 def unstable(run: Run, rate: str) -> None:
+    """By more than 1, as it reads, until it leaves the finite numbers or for ever."""
+    assert float(rate) >= 1 and run.free.log_rate > 0
+    exponent = run.found.exponent
+    assert run.found.word == "overflow" or (exponent is not None and exponent.sign > 0 and not exponent.bounded)
+
+
+@claim(rf"The forward pass grows as well, by {RATE} per step\.")
+def grows_too(run: Run, rate: str) -> None:
     """By more than 1, as it reads."""
     assert float(rate) >= 1 and run.free.log_rate > 0
+
+
+@claim(rf"It need not grow for ever: {EXPONENT}, which may be 0\.")
+def power(run: Run, value: str, error: str | None, basis: str) -> None:
+    """A linear net whose interval holds 0."""
+    assert exponent_holds(run, value, error, basis) == 0 and run.grows
