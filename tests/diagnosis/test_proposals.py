@@ -219,6 +219,8 @@ def test_a_milder_input_and_no_biases_where_these_are_strong_at_the_edge_of_what
     assert len(milder) == bool(changed)
     for one in milder:
         assert one.change.fields == changed | {"gain": edge_gain("tanh", drive)}
+        words = [{"input_scale": "input scale 1", "bias_scale": "biases 0"}[name] for name in changed]
+        assert one.change.label == f"{' and '.join(words).capitalize()}, gain {edge_gain('tanh', drive):g}"
         assert one.predicted_log_rate == pytest.approx(0.0, abs=5e-3)
     assert not [p for p in proposed("vanishing", vanilla(log_rate=-1.0), **fields).values() if "hold the" in p.why]
 

@@ -266,6 +266,13 @@ def test_one_step_after_the_other(name, backwards):
         assert_near(np.moveaxis(rows, 0, -2), dense[step.t - 1])
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_steps_of_several_chunks_come_in_order(backwards):
+    jacobian = gradlab.jacobian(linear_net(np.eye(2), steps=300))
+    steps = [step.t for step in jacobian.each_step(5, 290, backwards)]
+    assert steps == (list(range(290, 5, -1)) if backwards else list(range(6, 291)))
+
+
 @pytest.mark.parametrize("models", [(), (3,)], ids=["one", "models"])
 def test_a_jacobian_that_cannot_be_multiplied_is_named(models):
     """The first that is not finite, else the largest: of step 3 of sample 1, and of the model that it is of."""

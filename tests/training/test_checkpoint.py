@@ -268,3 +268,12 @@ def test_files_that_are_no_checkpoints(saved, tmp_path):
         TrainingRun.load(tmp_path / "none.safetensors")
     with pytest.raises(InputError, match="resume: name the checkpoint to go on from"):
         train(resume=True)
+
+
+def test_the_lock_goes_with_the_training(tmp_path, monkeypatch):
+    """It is not kept until somebody collects it, and leaves no file."""
+    locks, made = [], checkpoint.FileLock
+    monkeypatch.setattr(checkpoint, "FileLock", lambda *args, **how: locks.append(made(*args, **how)) or locks[-1])
+    with checkpoint.held(tmp_path / "run.safetensors"):
+        assert locks[0].is_locked
+    assert not locks[0].is_locked and not list(tmp_path.iterdir())
