@@ -76,33 +76,42 @@ def analyze(
     its output) and seed. A pair (source, what the decoder reads) is x, and a pair lengths, where the net takes one;
     `Trees` are lengths where it has a Tree. The unit cotangent is then at each sample's last place of the output.
 
-    record: what to measure besides, such as "products" (`gradlab list` shows all). Spectral norms of the one-step
-    Jacobians and eigenvalues of the weights cost far more than the run itself: of a large one they are computed for as
-    many samples and steps as a budget allows (attributes `samples` and `every` of `jacobian_spectral`), and in full
-    where `record` names them; of a net also "influence", how much places of each TransformerBlock depend on each other.
-    without: names of quantities to leave out; what needs them says so. on_progress:
-    called with the share done while that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
+    record: what to measure besides, such as "products" (`gradlab list` shows all); of a net also "influence", how much
+    places of each TransformerBlock depend on each other. Spectral norms of the one-step Jacobians and eigenvalues of
+    the weights are computed in full where named; else, of a large run, for as many samples and steps as a budget
+    allows (attributes `samples` and `every` of `jacobian_spectral`), as they cost far more than the run itself.
+    without: names of quantities to leave out; what needs them says so. on_progress: called with the share done while
+    that takes long; what it raises, such as `gradlab.Cancelled`, ends the work.
 
     Returns an xarray.Dataset with the quantities of `gradlab.quantities`, log norms as natural logarithms. Of a net,
     and of a RunConfig of more than one cell, an xarray.DataTree with such a Dataset for every recurrent layer, under
     the name of its parameters ("1/forward"), and at the root, of the whole, `log_input_grad_norm` (input_time, sample)
     and `log_input_share` (lag, sample). Of a Tree the Dataset has `log_grad_norm` (state, node, sample), `node_depth`
-    and `node_parent`, and a lag is a depth below the root.
-    Raises InputError for anything that cannot be used.
+    and `node_parent`, and a lag is a depth below the root. Raises InputError for anything that cannot be used.
     """
     extra = Extra(record, without, on_progress)
     arrays = {"params": params, "x": x, "dL_dh": dL_dh, "dL_dy": dL_dy, "initial_state": initial_state}
     own: dict[str, Any] = {name: v for name, v in (arrays | {"lengths": lengths}).items() if v is not None}
     if net is not None:
-        _require_own("net", own, {"dL_dh", "initial_state"}, fields, ("seed",), config or cell)
-        return analyze_network(Network(net, **own, **fields, **vars(extra)))
+        return _of_net(net, own, fields, extra, config or cell)
     if isinstance(cell, Cell):
-        _require_own("cell", own, {"dL_dy"}, fields, OWN_FIELDS, config)
-        _hint_batch_first(x)
-        return _dataset(cell, config=RunConfig(**fields), extra=extra, **own)
+        return _of_cell(cell, own, fields, extra, config)
     if own:
         raise InputError("params=, x= and other arrays go with a Cell: cell=gradlab.make_cell(...), or with net=")
     return _of_config(config, ({} if cell is None else {"cell": cell}) | fields, extra)
+
+
+def _of_net(net: Layer, own: Mapping[str, Any], fields: Mapping[str, Any], extra: Extra, more: Any) -> xr.DataTree:
+    """Of a network of one's own; more: what else was given, which does not go with it."""
+    _require_own("net", own, {"dL_dh", "initial_state"}, fields, ("seed",), more)
+    return analyze_network(Network(net, **own, **fields, **vars(extra)))
+
+
+def _of_cell(cell: Cell, own: Mapping[str, Any], fields: Mapping[str, Any], extra: Extra, more: Any) -> xr.Dataset:
+    """Of a cell of one's own."""
+    _require_own("cell", own, {"dL_dy"}, fields, OWN_FIELDS, more)
+    _hint_batch_first(own["x"])
+    return _dataset(cell, config=RunConfig(**fields), extra=extra, **own)
 
 
 def _require_own(
@@ -145,7 +154,7 @@ def _hint_batch_first(x: Array) -> None:
     if getattr(x, "ndim", 0) == 3 and x.shape[1] > x.shape[0]:
         steps, samples = x.shape[:2]
         read = f"{counted(steps, 'step')} of {counted(samples, 'sample')}"
-        warnings.warn(f"x is read as {read}; {BATCH_FIRST}", UserWarning, stacklevel=3)
+        warnings.warn(f"x is read as {read}; {BATCH_FIRST}", UserWarning, stacklevel=4)
 
 
 def _dataset(

@@ -1,5 +1,6 @@
 """What sets the controls of Explore: links, files, presets."""
 
+import hashlib
 import io
 import os
 import re
@@ -48,6 +49,23 @@ def test_a_link_to_a_file_that_is_not_here_asks_for_it() -> None:
     )
     assert list(other) == ["upload_messages"]
     assert "has not the content that this link means" in words(other["upload_messages"])
+
+
+WEIGHTS = ["words.keras", "stack.h5", "both.weights.h5", "lstm.onnx", "flax.msgpack", "lm.safetensors"]
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_files_that_a_link_waits_for_are_told_by_their_content(name: str, renamed: bool) -> None:
+    table, weights = b"a,b\n" + b"1,2\n3,5\n" * 20, (GOLDEN / "models" / name).read_bytes()
+    sha, weights_sha = (hashlib.sha256(data).hexdigest()[:12] for data in (table, weights))
+    here = page(search=f"?file=two.csv&sha={sha}&weights={name}&weights_sha={weights_sha}&steps=30")
+    label = "a copy" if renamed else name
+    half = explore_steer.take_file(ids.EXPLORE.missing, upload(weights), label, here)
+    assert half["values"]["weights"] == f"{weights_sha}-{label}" and not words(half["notices"])
+    assert half["upload_messages"][ids.EXPLORE.missing] == "This link uses two.csv."
+    whole = explore_steer.take_file(ids.EXPLORE.missing, upload(table), "two.csv", here)
+    assert whole["missing"] == "missing hidden" and whole["values"]["input"] == f"{sha}-two.csv"
 
 
 def test_files_become_input_or_weights() -> None:

@@ -1,4 +1,4 @@
-"""Learn without a browser: chapters as data, addresses, guesses, figures, sentences that agree with numbers."""
+"""Learn without a browser: chapters as data, addresses, guesses, figures."""
 
 import math
 import re
@@ -9,23 +9,16 @@ import numpy as np
 import pytest
 from dash import dcc, no_update
 
-import gradlab
 from dashboard.glossary import TERMS, glossary, term
-from dashboard.pages.learn import draw, steer, stored
-from dashboard.pages.learn.chapter import Choice, Guess, Slider
-from dashboard.pages.learn.chapters import BY_SLUG, CHAPTERS, others, truncation
+from dashboard.pages.learn import draw, steer
+from dashboard.pages.learn.chapter import Choice, Guess, Slider, share_text
+from dashboard.pages.learn.chapters import BY_SLUG, CHAPTERS
 from gradlab.config import RunConfig
 from gradlab.config.links import from_query, to_query
 from gradlab.config.train import TrainConfig
 from gradlab.errors import InputError
-from gradlab.learning import flatten
 from gradlab.plots.colours import LN10
 from gradlab.plots.learn import Scene
-from gradlab.runs.build import build
-from gradlab.runs.probe import loss_at_every_step
-from gradlab.runs.shares import share_left
-from gradlab.training import dataset
-from gradlab.wording import power_text
 from tests.views import parts, words
 
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.slug)
@@ -111,7 +104,8 @@ def test_a_wrong_value_is_refused_and_a_missing_one_is_the_first():
 
 def test_a_guess_reads_as_a_person_writes_it():
     guess = Guess("?", 20, -6, 2, 0.5, 0)
-    assert (len(guess.texts), guess.texts[0], guess.texts[8], guess.texts[-1]) == (17, "10^-6", "1 %", "10^2")
+    assert (len(guess.texts), guess.texts[0], guess.texts[8], guess.texts[-1]) == (17, "10^-6", "1 %", "100")
+    assert len(set(Guess("?", 20, -6, 9, 0.5, 0).texts)) == 31, "no two positions read alike"
     assert guess.read(-99) == -6 and guess.read(7) == 2
 
 
@@ -132,6 +126,15 @@ def test_a_guess_of_a_share_is_judged_by_its_factor(said, truth, text):
 def test_a_guess_of_a_value_is_judged_by_its_distance(said, end):
     guess = Guess("?", 20, -1, 1, 0.05, 0, powers=False)
     assert guess.judged(said, 0.32) == f"You said {said}; it is 0.32: {end}"
+
+
+@pytest.mark.parametrize(
+    "tens, text",
+    [(-15.35, "4.5×10^-16"), (-4.1, "7.9×10^-5"), (-3.9, "0.013 %"), (-0.2, "0.63"), (1.9, "79"), (2.6, "398")],
+)
+def test_a_share_has_digits_at_any_size(tens, text):
+    assert share_text(tens * LN10) == text
+    assert share_text(-math.inf) == "0"
 
 
 # figures
@@ -178,9 +181,6 @@ def test_a_judgement_is_of_the_question_alone():
     assert words(moved["judged"]) == "" and words(moved["seen"]).startswith("Tanh leaves")
 
 
-# sentences
-
-
 @pytest.mark.slow
 @each_chapter
 def test_everything_can_be_said_and_drawn_wherever_the_controls_stand(chapter):
@@ -191,128 +191,6 @@ def test_everything_can_be_said_and_drawn_wherever_the_controls_stand(chapter):
         assert "nan" not in words(str(chapter.rows(found)))
         for scene in (Scene(), Scene("dark", narrow=True)):
             assert chapter.draw(found, scene).to_json()
-
-
-def left(lag=20, **fields):
-    """ln of what is left so many steps back, from the library."""
-    return float(share_left(gradlab.analyze(**fields)).values[-1 - lag])
-
-
-def said(slug, **values):
-    chapter = BY_SLUG[slug]
-    found = chapter.measure(chapter.read(values))
-    return chapter.say(found), chapter.truth(found), found
-
-
-@pytest.mark.parametrize("activation, gain", [("sigmoid", 1.0), ("tanh", 3.0), ("relu", 1.4)])
-def test_activation_says_what_the_library_measures(activation, gain):
-    text, truth, _ = said("activation", activation=activation, gain=gain)
-    expected = left(activation=activation, gain=gain)
-    assert truth == pytest.approx(expected / LN10) and f"leaves {power_text(expected)} after 20 steps" in text
-
-
-def test_start_says_what_the_library_measures():
-    text, truth, found = said("start", recurrent_init="gaussian", activation="relu")
-    expected = left(recurrent_init="gaussian", activation="relu")
-    assert truth == pytest.approx(expected / LN10) and f"20 steps back {power_text(expected)}" in text
-    assert f"to {np.abs(found.eigenvalues).max():.2g};" in text
-    assert said("start", activation="identity")[1] == pytest.approx(0, abs=1e-9)
-
-
-def test_a_gate_says_what_the_library_measures():
-    text, truth, _ = said("gate", net="GRU", bias=2.0)
-    fields = {"cell": "gru", "recurrent_init": "uniform", "input_scale": 0.1, "forget_bias": 2.0}
-    assert truth == pytest.approx(left(**fields) / LN10)
-    share = gradlab.analyze(**fields).path_share.sel(path="carry").median("sample").values[-50:]
-    assert f"{100 * np.median(share):.0f} % of what a step passes back is carried" in text
-
-
-def test_clipping_does_not_move_the_curve():
-    for clip in ("norm", "value"):
-        text, truth, found = said("clipping", clip=clip, threshold=0.1)
-        np.testing.assert_array_equal(found.curves[0].logs, found.curves[1].logs)
-        assert text.startswith(f"The curve has not moved: {power_text(left())} at 20 steps")
-        assert "turned by" in text or clip == "norm"
-
-
-def test_a_product_is_that_of_the_factors():
-    _, truth, found = said("product", units="1", back=20)
-    assert truth == pytest.approx(np.log10(np.prod(found.factors[:20])))
-    assert truth == pytest.approx(left(hidden_size=1, recurrent_init="identity", batch_size=1, steps=30) / LN10)
-    text, _, found = said("product", units="2", back=7)
-    longest, shortest = np.linalg.svd(found.products[7])[1]
-    assert f"an ellipse {longest:.2g} long and {shortest:.2g} wide" in text
-
-
-def test_blame_adds_up_to_all_of_it():
-    text, truth, found = said("blame", step=33, gain=1.5)
-    assert len(found.share) == 33 and found.share[-1] == pytest.approx(100)
-    terms = np.exp(found.logs[33, 1:34])
-    assert truth == pytest.approx(100 * terms[-5:].sum() / terms.sum())
-    assert f"the latest 5 of 33 steps get {truth:.0f} %" in text
-
-
-@pytest.mark.parametrize(
-    "gain, input_scale, side", [(0.5, 0.0, "come together"), (3.0, 0.0, "parted"), (3, 2, "parted")]
-)
-def test_the_edge_says_which_side_it_is_on(gain, input_scale, side):
-    text, truth, _ = said("edge", gain=gain, input_scale=input_scale)
-    assert side in text and (truth > -6) == (side == "parted")
-    assert ("above 1" in text) == (side == "parted")
-
-
-@pytest.mark.parametrize("net, fields", truncation.NETS.items())
-def test_truncation_says_by_how_much_the_gradient_is_off(net, fields):
-    text, truth, found = said("truncation", net=net, block="10")
-    base = {"loss": "every", "batch_size": 8, **fields}
-    cell, params, x = build(RunConfig(**base))
-    traj = gradlab.unroll(cell, params, x)
-    losses = loss_at_every_step(traj, 0)
-    cut, whole = (flatten([*gradlab.bptt(traj, losses, truncate=k).params.values()]) for k in (10, None))
-    assert truth == pytest.approx(100 * np.linalg.norm(cut - whole) / np.linalg.norm(whole))
-    assert f"off by {truth:.0f} %" in text
-    reach = gradlab.verdict(gradlab.analyze(batch_size=8, **fields)).reach
-    assert (f"reaches back {reach} steps" in text) == (reach < 99)
-
-
-def test_a_unit_of_weight_one_forgets_a_pulse_slowly():
-    text, truth, _ = said("state", units="1", shape="one-many", step=20)
-    h = math.tanh(1.0)
-    for _ in range(19):
-        h = math.tanh(h)
-    assert truth == pytest.approx(h) and f"the state is {h:.2g}, after 1 input and 20 outputs" in text
-    assert "after 20 inputs and 1 output." in said("state", shape="many-one", step=20)[0]
-    assert said("state", shape="one-one", step=20)[0].startswith("At step 1 ")
-
-
-@pytest.mark.parametrize("net", others.NETS)
-def test_the_others_say_what_compare_measures(net):
-    text, truth, _ = said("others", net=net)
-    ds = gradlab.compare([others.config({"net": net})], 1).log_input_share.isel(run=0, seed=0).values
-    lag = min(60, len(ds) - 1)
-    assert truth == pytest.approx(float(ds[lag]) / LN10, abs=1e-9) and f"{power_text(ds[lag])} is left {lag}" in text
-
-
-def test_what_is_said_of_a_training_is_what_is_stored():
-    for net, rule in product(stored.NETS, stored.RULES):
-        text, truth, found = said("learning", net=net, rule=rule)
-        run = stored.runs()[net, rule]
-        assert truth == run.loss[-1] and found.runs[net] is run
-        assert ("far below" in text) == (truth < 1 / 12)
-    assert "far below" in said("learning", net="lstm", rule="adam")[0]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("net", stored.NETS)
-def test_stored_runs_repeat(net):
-    ds = dataset(gradlab.train(stored.config(net, "adam").replace(iterations=40)))
-    run = stored.runs()[net, "adam"]
-    np.testing.assert_allclose(ds.held_out_loss.values, run.loss[:2], rtol=1e-4)
-    np.testing.assert_allclose(
-        ds.surface.isel(layer=0, snapshot=0)[:-1] - ds.surface.isel(layer=0, snapshot=0)[-1],
-        run.surface[0][:-1],
-        rtol=1e-3,
-    )
 
 
 # addresses

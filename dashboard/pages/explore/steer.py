@@ -16,7 +16,7 @@ from ... import controls, drawing, form, ids
 from ...answers import answer, outputs
 from ...components import message
 from ...posts import Clicks, Entries, Text
-from ...uploads import columns, decode, keep
+from ...uploads import columns, decode, keep, stored
 from ...work.runs import require_drawable
 from . import diagnosis
 from .draw import add_pin
@@ -84,17 +84,23 @@ def take_file(slot: str, contents: str, name: str, page: ExploreState) -> dict[s
 
     One that cannot be used changes nothing but the message.
     """
-    field, missing = slot_field(slot, name), from_query(page.search or "").missing
+    missing = missing_names(page)
     try:
-        key, summary = keep(field, name, decode(contents))
+        data = decode(contents)
+        key, summary = (stored(name, data), "") if slot == ids.EXPLORE.missing else keep(slot, name, data)
     except InputError as error:
         return {"upload_messages": {slot: message(str(error), "error")}}
-    if len(from_query(page.search or "").missing) < len(missing):
+    if len(missing_names(page)) < len(missing):
         return follow_link(page)
     if slot == ids.EXPLORE.missing:
-        text = f"{name} has not the content that this link means. Under More it can be used all the same."
+        text = f"{name} has not the content that this link means. Under More another file can be chosen."
         return {"upload_messages": {slot: message(text, "error")}}
-    return choose_file(field, key, page) | {"upload_messages": {slot: summary}}
+    return choose_file(slot, key, page) | {"upload_messages": {slot: summary}}
+
+
+def missing_names(page: ExploreState) -> dict[str, str]:
+    """The files that the link uses and that are not here, by field; their content tells which is which."""
+    return from_query(page.search or "").missing
 
 
 def choose_file(field: str, key: str, page: ExploreState) -> dict[str, Any]:
@@ -102,13 +108,6 @@ def choose_file(field: str, key: str, page: ExploreState) -> dict[str, Any]:
     values = {field: key, "column": None} if field == "input" else {field: key}
     options = {field: controls.file_options(field, key, page.options[field])}
     return {"values": values, "options": options, "missing": "missing hidden", "loaded": random.random()}
-
-
-def slot_field(slot: str, name: str) -> str:
-    """Which field a file is for; where both are missing its name tells."""
-    if slot != ids.EXPLORE.missing:
-        return slot
-    return "weights" if name.lower().endswith(".safetensors") else "input"
 
 
 def try_remedy(settled: Request, n: int, page: ExploreState) -> dict[str, Any]:

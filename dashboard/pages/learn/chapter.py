@@ -56,6 +56,11 @@ class Choice:
         return str(value)
 
 
+def share_text(log_value: float) -> str:
+    """A share with two digits or more, to be compared with another: 1.2 %, 0.64, 320, 4.8×10^-16."""
+    return power_text(log_value) if -4 <= log_value / LN10 < 2 else number_text(log_value, 2)
+
+
 @dataclass(frozen=True)
 class Guess:
     """What the reader says before the figure does: a value on the first area's vertical axis, at `at` on the other.
@@ -82,8 +87,7 @@ class Guess:
         """The value as a person writes it: 10^-6, 1 %, 0.3."""
         if not self.powers:
             return f"{digits_text(value, 2)}{self.unit}"
-        is_share = self.share and value >= -4
-        return power_text(value * LN10) if is_share else number_text(value * LN10, 2)
+        return share_text(value * LN10) if self.share else number_text(value * LN10, 2)
 
     @property
     def texts(self) -> list[str]:

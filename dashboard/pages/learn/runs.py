@@ -9,9 +9,9 @@ from gradlab.config import RunConfig
 from gradlab.plots.colours import LN10
 from gradlab.plots.learn import Curve
 from gradlab.runs.shares import share_left
-from gradlab.wording import power_text
 
 from ...work.runs import RUNS
+from .chapter import share_text
 
 TABLE = (0, 1, 5, 10, 20, 50)  # steps back that a table has
 
@@ -44,5 +44,5 @@ def tens(curve: Curve, lag: int) -> float:
 def rows(found: Sequence[Curve], lags: Sequence[int] = TABLE) -> list[dict[str, str]]:
     """The curves as a table: a row for some of the steps back."""
     return [
-        {"steps back": str(lag)} | {c.name: power_text(c.logs[lag]) for c in found if lag < len(c.logs)} for lag in lags
+        {"steps back": str(lag)} | {c.name: share_text(c.logs[lag]) for c in found if lag < len(c.logs)} for lag in lags
     ]

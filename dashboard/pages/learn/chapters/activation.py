@@ -4,10 +4,10 @@ import plotly.graph_objects as go
 
 from gradlab.config import RunConfig
 from gradlab.plots.learn import Curve, Scene, arrange, lag_area
-from gradlab.wording import factor_text, power_text
+from gradlab.wording import factor_text
 
 from .. import runs
-from ..chapter import Chapter, Choice, Guess, Slider, Values
+from ..chapter import Chapter, Choice, Guess, Slider, Values, share_text
 
 LAG = 20
 DECADES = (-16.0, 8.0)
@@ -47,8 +47,8 @@ def draw(found: list[Curve], scene: Scene) -> go.Figure:
 def say(found: list[Curve]) -> str:
     """What the chosen one leaves, and which stays nearest to 1."""
     asked, steady = runs.bold(found), min(found, key=lambda curve: abs(curve.logs[LAG]))
-    left, rate = power_text(asked.logs[LAG]), factor_text(asked.logs[LAG] / LAG)
-    best = "none of the three" if steady is asked else f"{steady.name} with {power_text(steady.logs[LAG])}"
+    left, rate = share_text(asked.logs[LAG]), factor_text(asked.logs[LAG] / LAG)
+    best = "none of the three" if steady is asked else f"{steady.name} with {share_text(steady.logs[LAG])}"
     text = f"{asked.name} leaves {left} after {LAG} steps, {rate} each; nearer to 1 stays {best}."
     return text[0].upper() + text[1:]
 

@@ -10,10 +10,10 @@ from gradlab.config import RunConfig
 from gradlab.learning import clip_update, descend
 from gradlab.plots.learn import Curve, Scene, arrange, lag_area, wall_area
 from gradlab.theory import error_wall
-from gradlab.wording import power_text, value_text
+from gradlab.wording import number_text, value_text
 
 from .. import runs
-from ..chapter import Chapter, Choice, Guess, Slider, Values
+from ..chapter import Chapter, Choice, Guess, Slider, Values, share_text
 
 LAG = 20
 DECADES = (-10.0, 2.0)
@@ -86,7 +86,8 @@ def say(found: Found) -> str:
     """What happened to the curve, to the largest update, and where both ways end."""
     plain, clipped = (error_wall(*found.ways[name][-1]).error for name in ("unclipped", "clipped"))
     turned = f" and turned by {found.angle:.0f}°" if found.angle > 0.5 else ""
-    left, before, after = map(power_text, (runs.bold(found.curves).logs[LAG], found.before, found.after))
+    left = share_text(runs.bold(found.curves).logs[LAG])
+    before, after = (number_text(norm, 2) for norm in (found.before, found.after))
     return (
         f"The curve has not moved: {left} at {LAG} steps. On the wall the steepest update, of norm {before}, is cut to "
         f"{after}{turned}; after {UPDATES} updates the error is {value_text(float(clipped), 2)}, without clipping "

@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 
 from gradlab.config.train import TrainConfig
 from gradlab.plots.learn import Line, Scene, arrange, course_area, line_area, plain_axis
-from gradlab.wording import digits_text, power_text
+from gradlab.wording import digits_text
 
 from .. import stored
-from ..chapter import Chapter, Choice, Guess, Values
+from ..chapter import Chapter, Choice, Guess, Values, share_text
 
 AT = 600
 NETS = stored.NETS
@@ -67,7 +67,7 @@ def draw(found: Found, scene: Scene) -> go.Figure:
 def say(found: Found) -> str:
     """Where the chosen run ends, and how much of the gradient reaches the first step, at first and at last."""
     run = found.runs[found.net]
-    first, last = (power_text(float(row[1])) for row in run.surface[[0, -1]])
+    first, last = (share_text(float(row[1])) for row in run.surface[[0, -1]])
     where = "far below" if run.loss[-1] < BASELINE / 2 else "near"
     who = f"{NETS[found.net]} with {RULES[found.rule]}"
     end = f"{who} ends at {_digits(run.loss[-1])}, {where} the 1/6 of remembering nothing"

@@ -10,11 +10,10 @@ import gradlab
 from gradlab.config import RunConfig
 from gradlab.config.presets import UNIFORM
 from gradlab.plots.learn import Curve, Scene, arrange, lag_area
-from gradlab.wording import power_text
 
 from ....work import lanes
 from .. import runs
-from ..chapter import Chapter, Choice, Guess, Values
+from ..chapter import Chapter, Choice, Guess, Values, share_text
 
 LAG, STEPS = 60, 100
 DECADES = (-8.0, 2.0)
@@ -70,11 +69,11 @@ def say(found: list[Curve]) -> str:
     asked, plain = runs.bold(found), found[0]
     lag = min(LAG, len(asked.logs) - 1)
     unit = "levels down" if asked.name == "tree" else "steps back"
-    text = f"{asked.name[0].upper()}{asked.name[1:]}: {power_text(asked.logs[lag])} is left {lag} {unit}"
+    text = f"{asked.name[0].upper()}{asked.name[1:]}: {share_text(asked.logs[lag])} is left {lag} {unit}"
     return (
         f"{text}."
         if asked is plain
-        else f"{text}; of the LSTM alone {power_text(plain.logs[LAG])} is left {LAG} steps back."
+        else f"{text}; of the LSTM alone {share_text(plain.logs[LAG])} is left {LAG} steps back."
     )
 
 

@@ -9,10 +9,10 @@ import gradlab
 from gradlab.config import RunConfig
 from gradlab.plots.learn import Curve, Scene, arrange, ellipse_area, factor_area, lag_area, marked
 from gradlab.runs.build import build
-from gradlab.wording import counted, power_text
+from gradlab.wording import counted, value_text
 
 from .. import runs
-from ..chapter import Chapter, Choice, Guess, Slider, Values
+from ..chapter import Chapter, Choice, Guess, Slider, Values, share_text
 
 LAG, STEPS = 20, 30
 DECADES = (-8.0, 1.0)
@@ -77,10 +77,11 @@ def draw(found: Found, scene: Scene) -> go.Figure:
 
 def say(found: Found) -> str:
     """What the chosen number of steps leaves, and of what."""
-    after, left = counted(found.back, "step"), power_text(found.curve.logs[found.back])
+    after, left = counted(found.back, "step"), share_text(found.curve.logs[found.back])
     if found.products.shape[1] == 2:
-        longest, shortest = np.linalg.svd(found.products[found.back], compute_uv=False)
-        shape = f"After {after} the circle is an ellipse {longest:.2g} long and {shortest:.2g} wide"
+        axes = np.linalg.svd(found.products[found.back], compute_uv=False)
+        longest, shortest = (value_text(float(axis), 2) for axis in axes)
+        shape = f"After {after} the circle is an ellipse {longest} long and {shortest} wide"
         return f"{shape}: {left} of an average gradient is left."
     used = found.factors[: found.back]
     span = f"factors from {used.min():.2g} to {used.max():.2g}" if used.size else "no factors"

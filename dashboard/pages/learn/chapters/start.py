@@ -7,10 +7,9 @@ import plotly.graph_objects as go
 
 from gradlab.config import RunConfig
 from gradlab.plots.learn import Curve, Scene, arrange, lag_area, spectrum_area
-from gradlab.wording import power_text
 
 from .. import runs
-from ..chapter import Chapter, Choice, Guess, Values
+from ..chapter import Chapter, Choice, Guess, Values, share_text
 
 LAG = 20
 DECADES = (-10.0, 2.0)
@@ -62,7 +61,7 @@ def say(found: Found) -> str:
     curve, sizes = runs.bold(found.curves), np.abs(found.eigenvalues)
     low, high = float(sizes.min()), float(sizes.max())
     where = f"all of size {high:.2g}" if high - low < 1e-3 else f"of sizes from {low:.2g} to {high:.2g}"
-    return f"The eigenvalues are {where}; {LAG} steps back {power_text(curve.logs[LAG])} of the gradient is left."
+    return f"The eigenvalues are {where}; {LAG} steps back {share_text(curve.logs[LAG])} of the gradient is left."
 
 
 CHAPTER = Chapter(
