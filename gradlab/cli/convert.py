@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
+from ..errors import InputError
 from .options import GroupedCommand, flag
 from .terminal import OutputFile, Terminal
+
+INSTALL = "PyTorch is not installed here; run this where it is, after pip install gradlab there"
 
 
 @click.command("convert", cls=GroupedCommand, short_help="Write a PyTorch checkpoint as .safetensors.")
@@ -24,7 +27,10 @@ def convert_command(source: Path, target: Path) -> None:
     Example:
       gradlab convert model.pt model.safetensors
     """  # noqa: D301 - click takes the character itself as the mark of a paragraph that keeps its lines
-    from ..importers.convert import convert
+    try:
+        from ..torch.convert import convert
+    except ModuleNotFoundError:
+        raise InputError(INSTALL, "source") from None
 
     file = OutputFile(target, "TARGET", (".safetensors",))
     file.check()

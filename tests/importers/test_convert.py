@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from gradlab.errors import InputError
-from gradlab.importers import convert as module
 from gradlab.importers import load_safetensors
 
 from ..commands import call
@@ -22,12 +21,12 @@ SAID = {
 }
 
 
-def test_without_pytorch_it_says_where_to_run(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(
-        InputError, match="PyTorch is not installed here; run this where it is, after pip install gradlab"
-    ):
-        module.convert(str(MODELS / "checkpoint.pt"))
+def test_without_pytorch_it_says_where_to_run(monkeypatch, tmp_path):
+    for name in ("torch", "gradlab.torch", "gradlab.torch.convert"):
+        monkeypatch.setitem(__import__("sys").modules, name, None)
+    run = call("convert", MODELS / "checkpoint.pt", tmp_path / "net.safetensors")
+    assert run.exit_code == 2
+    assert "PyTorch is not installed here; run this where it is, after pip install gradlab there" in run.stderr
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -72,20 +71,20 @@ def test_nothing_in_a_file_is_run(tmp_path):
     ],
 )
 def test_a_file_without_tensors(content, message, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch, convert = pytest.importorskip("torch"), pytest.importorskip("gradlab.torch.convert").convert
     if isinstance(content, bytes):
         (tmp_path / "net.pt").write_bytes(content)
     else:
         torch.save(content, tmp_path / "net.pt")
     with pytest.raises(InputError, match=message):
-        module.convert(str(tmp_path / "net.pt"))
+        convert(str(tmp_path / "net.pt"))
 
 
 def test_sparse_tensors_are_left_out(tmp_path):
-    torch = pytest.importorskip("torch")
+    torch, convert = pytest.importorskip("torch"), pytest.importorskip("gradlab.torch.convert").convert
     sd = {"w": torch.ones(2, 2), "s": torch.eye(2).to_sparse()}
     torch.save(sd, tmp_path / "net.pt")
-    assert module.convert(str(tmp_path / "net.pt")).said[-1] == "left out, as sparse or quantised: s"
+    assert convert(str(tmp_path / "net.pt")).said[-1] == "left out, as sparse or quantised: s"
     torch.save({"s": sd["s"]}, tmp_path / "net.pt")
     with pytest.raises(InputError, match=r"its tensors \(s\) are sparse or quantised; save them as float32"):
-        module.convert(str(tmp_path / "net.pt"))
+        convert(str(tmp_path / "net.pt"))

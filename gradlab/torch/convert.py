@@ -1,4 +1,4 @@
-"""A checkpoint of PyTorch as a .safetensors file, by PyTorch's own safe loader; nothing else here imports torch."""
+"""A checkpoint of PyTorch as a .safetensors file, by PyTorch's own safe loader."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from safetensors.torch import save
+
 from ..data import read_file
 from ..errors import InputError, about
 from ..wording import counted
 
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")  # where a checkpoint has it
-INSTALL = "PyTorch is not installed here; run this where it is, after pip install gradlab there"
 REFUSED = (
     "PyTorch's safe loader refuses it ({}). Where you trust it, load it in your own code and save what is needed: "
     "torch.save(model.state_dict(), 'net.pt')"
@@ -58,24 +60,20 @@ class Converted:
 def convert(path: str) -> Converted:
     """The tensors of a state dict in a file of torch.save; one within a checkpoint or a Lightning module is found.
 
-    No pickle is opened but by torch.load(weights_only=True). Raises InputError where torch is missing, where that
-    loader refuses the file, and where no tensors are in it.
+    No pickle is opened but by torch.load(weights_only=True). Raises InputError where that loader refuses the file, and
+    where no tensors are in it.
     """
     content = read_file(path)
-    try:
-        import torch
-    except ImportError:
-        raise InputError(INSTALL, "source") from None
     with about("source", path):
-        found = _loaded(torch, content)
-        where, tensors = _state_dict(torch, found)
-        return _converted(torch, found, where, tensors)
+        found = _loaded(content)
+        where, tensors = _state_dict(found)
+        return _converted(found, where, tensors)
 
 
-def _loaded(torch: Any, content: bytes) -> Any:
+def _loaded(content: bytes) -> Any:
     """What is in a file, by the safe loader, with `Inert` for all that it would refuse."""
     try:
-        with torch.serialization.safe_globals([(Inert, name) for name in _named(torch, content)]):
+        with torch.serialization.safe_globals([(Inert, name) for name in _named(content)]):
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # of the loader, which raises many kinds
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -83,7 +81,7 @@ def _loaded(torch: Any, content: bytes) -> Any:
         raise InputError(REFUSED.format(reason.partition(". ")[0])) from None
 
 
-def _named(torch: Any, content: bytes) -> list[str]:
+def _named(content: bytes) -> list[str]:
     """What a file names that the loader does not know; nothing of one in the format before PyTorch 1.6."""
     try:
         return list(torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content)))
@@ -91,9 +89,9 @@ def _named(torch: Any, content: bytes) -> list[str]:
         return []
 
 
-def _state_dict(torch: Any, found: Any) -> tuple[str, Mapping[str, Any]]:
+def _state_dict(found: Any) -> tuple[str, Mapping[str, Any]]:
     """Where in a checkpoint the state dict is, "" for all of it, and its tensors; the largest of those not usual."""
-    known = {where: tensors for where, tensors in _mappings(torch, found, "") if tensors}
+    known = {where: tensors for where, tensors in _mappings(found, "") if tensors}
     if not known:
         raise InputError(f"expected a state dict or a checkpoint that has one, got {_kind(found)} without tensors")
     for where in ("", *USUAL):
@@ -102,7 +100,7 @@ def _state_dict(torch: Any, found: Any) -> tuple[str, Mapping[str, Any]]:
     return max(known.items(), key=lambda item: sum(tensor.numel() for tensor in item[1].values()))
 
 
-def _mappings(torch: Any, found: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _mappings(found: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every mapping within, by the names that lead to it, with the tensors that it holds itself; of a module all."""
     if isinstance(found, Inert):
         yield where, {name: value for name, value in found.tensors() if isinstance(value, torch.Tensor)}
@@ -111,13 +109,11 @@ def _mappings(torch: Any, found: Any, where: str) -> Iterator[tuple[str, Mapping
     yield where, {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
     for name, value in found.items():
         if "optim" not in str(name):
-            yield from _mappings(torch, value, f"{where}.{name}".removeprefix("."))
+            yield from _mappings(value, f"{where}.{name}".removeprefix("."))
 
 
-def _converted(torch: Any, found: Any, where: str, tensors: Mapping[str, Any]) -> Converted:
-    from safetensors.torch import save
-
-    dense = {name: tensor for name, tensor in tensors.items() if _fits(torch, tensor)}
+def _converted(found: Any, where: str, tensors: Mapping[str, Any]) -> Converted:
+    dense = {name: tensor for name, tensor in tensors.items() if _fits(tensor)}
     if not dense:
         raise InputError(f"its tensors ({', '.join(list(tensors)[:3])}) are sparse or quantised; save them as float32")
     first: dict[Any, str] = {}
@@ -133,7 +129,7 @@ def _converted(torch: Any, found: Any, where: str, tensors: Mapping[str, Any]) -
     return Converted(save({name: tensor.detach().clone().contiguous() for name, tensor in dense.items()}), said)
 
 
-def _fits(torch: Any, tensor: Any) -> bool:
+def _fits(tensor: Any) -> bool:
     return tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_complex()
 
 
