@@ -142,7 +142,7 @@ def test_the_best_of_those_that_depend_on_the_draw_and_none_that_fails_more_ofte
 def test_one_that_fails_in_this_draw_does_not_hold():
     (found,) = offered(lambda label, seed: seed > 0, "a")
     assert (found.held, found.draws, found.holds) == (8, 8, False)
-    assert found.text.endswith("8 of 8 fresh draws: depends on the draw")
+    assert found.text.endswith("8 of 8 fresh draws, not in this one")
 
 
 def test_a_diagnosis_with_one_that_depends_on_the_draw_says_that_nothing_carries_reliably():
