@@ -120,9 +120,8 @@ class _Case:
     def scale_recurrent(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """The gain, or a factor of the given weights, that brings the rate to 1."""
         f = self.f
-        if self.word == "dead units" or self.turned:  # theory knows no dead units
-            return None
-        if not (0 < f.weights < math.inf and math.isfinite(self.log_rate)):
+        measured = 0 < f.weights < math.inf and math.isfinite(self.log_rate)
+        if self.word == "dead units" or self.turned or not measured:  # theory knows no dead units
             return None
         found = root(lambda s: self.moved(f.weights * np.exp(s), f.drive) + miss, LOG_FACTORS)
         if found is None:
