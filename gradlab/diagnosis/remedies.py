@@ -24,6 +24,7 @@ WEAKER = 0.1  # of the input, where no factor brings the rate to 1
 UNIT_SCALE = ("gaussian", "glorot_uniform", "glorot_normal", "orthogonal")  # schemes whose gain is std * sqrt(H)
 OWN_EDGE = "This net's edge, where weights x slope is 1: its measured rate, moved as theory of infinite width says."
 THEORYS_EDGE = "The gain is that of the edge in theory of infinite width, for this run's input."
+OUT_OF_RANGE = "The input and the biases alone drive the units out of range, whatever the recurrent weights are."
 CORRECTED = "It is corrected by what runs measured."
 BETTER = 0.8  # of the measured rate's distance to 1 in logarithms: what is nearer helps
 
@@ -198,13 +199,14 @@ class _Case:
         return self.at_edge("leaky_relu", why, self.f.drive, "leaky_relu", activation="leaky_relu") if dead else None
 
     def milder(self) -> Proposal | None:
-        """An input of unit scale and no biases, where these hold the units where the activation is flat."""
-        if self.drawn is None or self.word not in ("dead units", "saturated"):
+        """An input of unit scale and no biases, where these drive the units to where it is flat, or out of range."""
+        if self.drawn is None or not (self.word in ("dead units", "saturated") or driven_out(self.f)):
             return None
-        return self._milder_at_edge("The input and the biases hold the units where the activation is flat.")
-
-    def _milder_at_edge(self, why: str) -> Proposal | None:
-        """That of drawn weights, at the edge of what is left."""
+        why = (
+            OUT_OF_RANGE
+            if driven_out(self.f)
+            else "The input and the biases hold the units where the activation is flat."
+        )
         label, fields, drive = self._milder_drive()
         return self.at_edge(label, why, drive, self.f.activation, **fields) if fields else None
 
@@ -219,18 +221,16 @@ class _Case:
 
     def in_range(self) -> Proposal | None:
         """Milder input and biases, where these alone drive the units out of range; with a carry the rate stays."""
-        why = "The input and the biases alone drive the units out of range, whatever the recurrent weights are."
         if self.drawn is not None and not self.f.carries:
-            return self._milder_at_edge(why)
+            return self.milder()
+        if not math.isfinite(self.log_rate):
+            return None
         if self.drawn is not None:
             label, fields, _ = self._milder_drive()  # none of a mild one: no change
-            return self._at_this_rate(self._change(label, **fields), why)
+            return Proposal(self._change(label, **fields), OUT_OF_RANGE, self.log_rate)
         scale = rounded(math.exp(-log_excess(self.f)))
         change = self._change(f"Input weights x {scale:g}", ("scale_input", scale))
-        return self._at_this_rate(change, why, blind=at_once(self.f))
-
-    def _at_this_rate(self, change: Change, why: str, blind: bool = False) -> Proposal | None:
-        return Proposal(change, why, self.log_rate, blind=blind) if math.isfinite(self.log_rate) else None
+        return Proposal(change, OUT_OF_RANGE, self.log_rate, blind=at_once(self.f))
 
     def no_biases(self) -> Proposal | None:
         """Given biases set to 0, where units are dead or saturated; what the input alone drives is taken as 1."""
