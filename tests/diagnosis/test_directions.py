@@ -76,8 +76,17 @@ def test_weights_of_a_net_that_grows_are_made_smaller_and_of_one_that_vanishes_l
 def test_a_rate_on_the_whole_predicts_no_course_that_bends():
     remedy = Remedy(Change("a"), "", 0.0)
     assert remedy.carries(100) and remedy.carries(100, straight=True) and not remedy.carries(100, straight=False)
-    clipped = {"clip": "step_norm", "clip_threshold": 0.5}
-    assert diagnose(gradlab.analyze(gain=3.0, steps=30, hidden_size=16, **clipped), rerun=False).straight
+
+
+@pytest.mark.parametrize("threshold", [0.5, 2.0])
+def test_whether_a_course_bends_is_asked_of_the_flow_without_clipping(threshold):
+    cell, params, ds = own(chain(4, 9.0), np.random.default_rng(36).normal(size=(36, 3, 2)))
+    clipped = gradlab.analyze(
+        cell=cell, params=params, x=np.zeros((36, 3, 2)), clip="step_norm", clip_threshold=threshold
+    )
+    found = diagnose(clipped, rerun=False)
+    assert len(found.verdict.pieces) == 1 and not found.straight
+    assert not diagnose(ds, rerun=False).straight and diagnose(own(np.eye(4), np.ones((36, 3, 2)))[2], False).straight
 
 
 # never to the run as it is
@@ -141,6 +150,8 @@ def test_an_input_that_drives_the_units_out_of_range_is_made_weaker_and_nothing_
     assert remedy.predicted_log_rate == found.log_rate
     if activation == "identity":
         assert found.nothing_carries == (own_weight != 1.0)
+        tried = diagnose(ds, lambda c: gradlab.analyze(cell=cell, params=c.apply_weights(cell, params), x=x))
+        assert [one.change for one in tried.remedies] == [remedy.change] * (own_weight == 1.0)
 
 
 def driven_out(word="overflow", step=5, drive=LIMIT, **factors):
