@@ -33,6 +33,14 @@ class Change:
     fields: dict[str, Any] = field(default_factory=dict)
     transform: tuple[str, float] | None = None
 
+    def changes(self, config: RunConfig | None) -> bool:
+        """Whether a run of this configuration, None where it has none, flows otherwise after it, clipping apart."""
+        if self.transform is not None:
+            kind, amount = self.transform
+            return amount != (0.0 if kind == "shift_forget_bias" else 1.0)
+        new = {name: value for name, value in self.fields.items() if (name, value) != ("clip", "off")}
+        return config is None or any(getattr(config, name) != value for name, value in new.items())
+
     def apply(self, config: RunConfig) -> RunConfig:
         """The RunConfig with the change's fields; a transformation needs `apply_weights` as well."""
         return config.replace(**self.fields)
@@ -92,13 +100,16 @@ class Remedy:
         carried = self.verified is not None and most_carried(self.verified)
         return carried and (not self.draws or self.held >= HOLDS)
 
-    def carries(self, steps: int) -> bool:
-        """Whether the gradient is carried over `steps` steps: when run, else as predicted. Clipping carries nothing."""
+    def carries(self, steps: int, straight: bool = True) -> bool:
+        """Whether the gradient is carried over `steps` steps: when run, else as predicted. Clipping carries nothing.
+
+        straight: whether the diagnosed run has one rate throughout; else its rate on the whole predicts no course.
+        """
         if is_clip(self):
             return False
         if self.verified is not None:
             return self.holds
-        return abs(self.predicted_log_rate) * max(steps - 1, 1) <= FACTOR
+        return straight and abs(self.predicted_log_rate) * max(steps - 1, 1) <= FACTOR
 
     @property
     def basis(self) -> str:
@@ -112,8 +123,8 @@ class Remedy:
             return ""
         if not self.draws:
             return "with these weights"
-        doubt = "" if self.holds else ": depends on the draw"
-        return f"carried in {self.held} of {self.draws} fresh draws{doubt}"
+        doubt = ": depends on the draw" if self.held < HOLDS else ", not in this one"
+        return f"carried in {self.held} of {self.draws} fresh draws{'' if self.holds else doubt}"
 
     @property
     def reason(self) -> str:
@@ -139,13 +150,15 @@ class Proposal:
     """A change to be tried, why, and the ln of the factor per step it is predicted to have.
 
     retry: takes by how much runs missed the prediction, and by how much a rounder number may move the rate, and returns
-    the proposal with a number for these; None where it has no number, or none is found.
+    the proposal with a number for these; None where it has no number, or none is found. blind: whether nothing that was
+    measured speaks for it, so that only a run can tell.
     """
 
     change: Change
     why: str
     predicted_log_rate: float
     retry: Retry | None = None
+    blind: bool = False
 
     def remedy(self, verified: Verdict | None = None, corrections: int = 0) -> Remedy:
         """What it comes to, run or not."""

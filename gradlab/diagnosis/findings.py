@@ -33,7 +33,8 @@ class Diagnosis:
     vanishing, saturated, dead units, carried, exploding, chaotic, transient growth, overflow, too short. stderr:
     standard error of log_rate over samples, None for one. cause: in words. factors: name, value, text. remedies: at
     most three, best first. untried: why they were not run, where something stands against it. exponent: the leading
-    one, which tells chaos from a transient, where the gradient explodes and it can be known.
+    one, which tells chaos from a transient, where the gradient explodes and it can be known. straight: whether the flow
+    without clipping has one rate throughout, so that predictions from that rate are of the whole way.
 
     `dataclasses.asdict` gives what JSON knows: no infinity and no NaN.
     """
@@ -46,6 +47,7 @@ class Diagnosis:
     remedies: list[Remedy]
     untried: str = ""
     exponent: Exponent | None = None
+    straight: bool = True
 
     @property
     def log_rate(self) -> float | None:
@@ -98,7 +100,7 @@ class Diagnosis:
     def nothing_carries(self) -> bool:
         """Whether the gradient is not carried and no remedy was found after which it is."""
         needed = self.word not in ("carried", "too short")
-        return needed and not any(remedy.carries(self.steps) for remedy in self.remedies)
+        return needed and not any(remedy.carries(self.steps, self.straight) for remedy in self.remedies)
 
     def _repr_html_(self) -> str:
         """For notebooks: colours are inherited, so that it reads in light and in dark."""
@@ -159,6 +161,7 @@ def diagnose(
         remedies=sorted(islice(tried, MOST), key=is_clip),
         untried="" if flow_word == "carried" or callable(rerun) else unreadable or untried,
         exponent=factors.exponent,
+        straight=len(flow.pieces) <= 1,
     )
 
 

@@ -16,6 +16,7 @@ from ..runs.verdicts import FACTOR
 from .changes import Change, Proposal, Retry, is_clip, scales_multipliers
 from .edges import LOG_FACTORS, Function, chrono_log_rate, edge_gain, root, rounded, typical
 from .factors import Factors
+from .out_of_range import at_once, driven_out, log_excess
 
 BIAS_SHIFTS = np.linspace(-12, 12, 49)
 STEPS_SHOWN = 100
@@ -23,6 +24,7 @@ WEAKER = 0.1  # of the input, where no factor brings the rate to 1
 UNIT_SCALE = ("gaussian", "glorot_uniform", "glorot_normal", "orthogonal")  # schemes whose gain is std * sqrt(H)
 OWN_EDGE = "This net's edge, where weights x slope is 1: its measured rate, moved as theory of infinite width says."
 THEORYS_EDGE = "The gain is that of the edge in theory of infinite width, for this run's input."
+OUT_OF_RANGE = "The input and the biases alone drive the units out of range, whatever the recurrent weights are."
 CORRECTED = "It is corrected by what runs measured."
 BETTER = 0.8  # of the measured rate's distance to 1 in logarithms: what is nearer helps
 
@@ -31,14 +33,15 @@ def candidates(word: str, f: Factors, steps: int, config: RunConfig | None) -> I
     """What could help a run of `steps` steps that is diagnosed as `word`, best first.
 
     config: None where the weights are a cell's own; those and a file's are transformed, others drawn differently.
-    Each is predicted to bring the rate nearer to 1, but clipping of the update, which leaves it, and says so.
+    Each is predicted to bring the rate nearer to 1, but clipping of the update, which leaves it, and says so, and what
+    brings a forward pass back into range. None leaves the run as it is.
     """
     if word == "too short":
         yield from _longer(f, config)
     elif word != "carried":
         case = _Case(word, f, steps, config)
         for proposal in case.proposals():
-            if proposal is not None and (is_clip(proposal) or case.helps(proposal.predicted_log_rate)):
+            if proposal is not None and proposal.change.changes(config) and case.helps(proposal):
                 yield proposal
 
 
@@ -81,13 +84,21 @@ class _Case:
         """ln of a factor per step that leaves a third at the first step: carried, from below."""
         return -1 / max(self.steps, 1)
 
-    def helps(self, log_rate: float) -> bool:
-        """Whether a rate is carried or clearly nearer to 1 than the measured one."""
-        return abs(log_rate) < max(BETTER * abs(self.log_rate), FACTOR / max(self.steps, 1))
+    @property
+    def turned(self) -> bool:
+        """Whether the rate on the whole is on the other side of 1 than the word: what brings it to 1 leads away."""
+        return self.grows != (self.log_rate > 0)
+
+    def helps(self, proposal: Proposal) -> bool:
+        """Whether its rate is carried or clearly nearer to 1 than the measured one, or it is not for the rate."""
+        nearer = max(BETTER * abs(self.log_rate), FACTOR / max(self.steps, 1))
+        return is_clip(proposal) or driven_out(self.f) or abs(proposal.predicted_log_rate) < nearer
 
     def proposals(self) -> Iterator[Proposal | None]:
         """In the order of preference."""
-        if self.f.has_forget_gate:
+        if driven_out(self.f):
+            yield self.in_range()
+        elif self.f.has_forget_gate:
             yield from (self.shift_forget_bias(), self.scale_through_gates(), self.chrono())
         elif self.f.carries:
             yield from (self.leak(), self.scale_multipliers(), self.scale_through_gates(), self.lstm())
@@ -110,8 +121,9 @@ class _Case:
     def scale_recurrent(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """The gain, or a factor of the given weights, that brings the rate to 1."""
         f = self.f
-        if self.word == "dead units" or not (0 < f.weights < math.inf and math.isfinite(self.log_rate)):
-            return None  # theory knows no dead units
+        measured = 0 < f.weights < math.inf and math.isfinite(self.log_rate)
+        if self.word == "dead units" or self.turned or not measured:  # theory knows no dead units
+            return None
         found = root(lambda s: self.moved(f.weights * np.exp(s), f.drive) + miss, LOG_FACTORS)
         if found is None:
             return None
@@ -187,19 +199,38 @@ class _Case:
         return self.at_edge("leaky_relu", why, self.f.drive, "leaky_relu", activation="leaky_relu") if dead else None
 
     def milder(self) -> Proposal | None:
-        """An input of unit scale and no biases, where these hold the units where the activation is flat."""
-        config = self.drawn
-        if config is None or self.word not in ("dead units", "saturated"):
+        """An input of unit scale and no biases, where these drive the units to where it is flat, or out of range."""
+        if self.drawn is None or not (self.word in ("dead units", "saturated") or driven_out(self.f)):
             return None
-        strong = {"input_scale": (config.input_scale > 1, 1.0), "bias_scale": (config.bias_scale >= 1, 0.0)}
+        why = (
+            OUT_OF_RANGE
+            if driven_out(self.f)
+            else "The input and the biases hold the units where the activation is flat."
+        )
+        label, fields, drive = self._milder_drive()
+        return self.at_edge(label, why, drive, self.f.activation, **fields) if fields else None
+
+    def _milder_drive(self) -> tuple[str, dict[str, Any], float]:
+        """Label and fields that make strong input and biases of drawn weights milder, and the drive that is left."""
+        assert self.drawn is not None
+        now = {"input_scale": self.drawn.input_scale, "bias_scale": self.drawn.bias_scale}
+        strong = {"input_scale": (now["input_scale"] > 1, 1.0), "bias_scale": (now["bias_scale"] >= 1, 0.0)}
         fields = {name: value for name, (much, value) in strong.items() if much}
-        if not fields:
-            return None
-        why = "The input and the biases hold the units where the activation is flat."
-        merged = {"input_scale": config.input_scale, "bias_scale": config.bias_scale} | fields
-        drive = math.hypot(*merged.values())  # inputs are standardised
         label = " and ".join({"input_scale": "Input scale 1", "bias_scale": "biases 0"}[name] for name in fields)
-        return self.at_edge(label[0].upper() + label[1:], why, drive, self.f.activation, **fields)
+        return label[:1].upper() + label[1:], fields, math.hypot(*(now | fields).values())  # inputs are standardised
+
+    def in_range(self) -> Proposal | None:
+        """Milder input and biases, where these alone drive the units out of range; with a carry the rate stays."""
+        if self.drawn is not None and not self.f.carries:
+            return self.milder()
+        if not math.isfinite(self.log_rate):
+            return None
+        if self.drawn is not None:
+            label, fields, _ = self._milder_drive()  # none of a mild one: no change
+            return Proposal(self._change(label, **fields), OUT_OF_RANGE, self.log_rate)
+        scale = rounded(math.exp(-log_excess(self.f)))
+        change = self._change(f"Input weights x {scale:g}", ("scale_input", scale))
+        return Proposal(change, OUT_OF_RANGE, self.log_rate, blind=at_once(self.f))
 
     def no_biases(self) -> Proposal | None:
         """Given biases set to 0, where units are dead or saturated; what the input alone drives is taken as 1."""
@@ -207,12 +238,14 @@ class _Case:
             return None
         why = "Biases can hold units where the activation is flat, whatever the input is; at 0 the input decides."
         rate = float(typical(self.f.activation, self.f.weights, 1.0)[0])
-        return Proposal(self._change("Biases 0 (b_h)", ("scale_bias", 0.0)), why, rate)
+        return Proposal(self._change("Biases 0 (b_h)", ("scale_bias", 0.0)), why, rate, blind=True)
 
     def weaker_input(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """Less input, where it drives the units to small slopes."""
         f, now = self.f, self.drawn.input_scale if self.drawn is not None else 1.0
-        if not (f.drive > f.recurrence and 0 < f.weights < math.inf and now > 0 and math.isfinite(self.log_rate)):
+        if self.turned or not (
+            f.drive > f.recurrence and 0 < f.weights < math.inf and now > 0 and math.isfinite(self.log_rate)
+        ):
             return None
 
         def predicted(scale: float) -> float:
@@ -232,7 +265,7 @@ class _Case:
     def scale_through_gates(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """Smaller recurrent weights, where carry and gates together exceed 1."""
         f, wanted = self.f, math.exp(-miss) - self.f.carry
-        if not (self.grows and f.gates > 0 and f.carry >= 0 and wanted > 0):
+        if self.turned or not (self.grows and f.gates > 0 and f.carry >= 0 and wanted > 0):
             return None
         why = "What comes through the gates shrinks with the recurrent weights, until carry and gates make 1 together."
 
@@ -243,7 +276,7 @@ class _Case:
 
     def scale_multipliers(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """What each unit multiplies its own state by times a factor that brings the rate to 1, slopes as they are."""
-        if self.f.cell is None or not scales_multipliers(self.f.cell) or not math.isfinite(self.log_rate):
+        if self.turned or not math.isfinite(self.log_rate) or not (self.f.cell and scales_multipliers(self.f.cell)):
             return None
         why = "A unit's gradient is multiplied by its own weight at every step, whatever the other units do."
 
@@ -256,7 +289,7 @@ class _Case:
         """The forget bias at which the rate is carried."""
         f = self.f
         chrono = self.drawn is not None and isinstance(self.drawn.forget_bias, str)
-        if chrono or not (0 < f.keep < 1 and math.isfinite(self.log_rate)):
+        if chrono or self.turned or not (0 < f.keep < 1 and math.isfinite(self.log_rate)):
             return None
         shift = root(lambda s: self.shifted(s) + miss - self.held, BIAS_SHIFTS)
         return None if shift is None else self._with_bias(shift, lambda s: self.shifted(s) + miss, miss, error)
@@ -326,7 +359,7 @@ class _Case:
     def leak(self, miss: float = 0.0, error: float = 0.0) -> Proposal | None:
         """A smaller leak, which carries more and adds less."""
         gates, config = self.f.gates, self.drawn
-        if config is None or self.grows or not config.leak < 1:
+        if config is None or self.grows or self.turned or not config.leak < 1:
             return None
         now = config.leak
 

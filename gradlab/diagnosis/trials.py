@@ -71,6 +71,7 @@ def readable_config(ds: xr.Dataset) -> tuple[RunConfig | None, str]:
 def tried_out(proposed: Iterator[Proposal], draws: Draws | None, too_short: bool) -> Iterator[Remedy]:
     """The remedies after which the gradient is carried when they are run; as predicted where nothing reruns them.
 
+    What only a run can tell is left out where there is none.
     Clipping of the update is not meant to change the flow and counts as it is, so do more steps of a run too short.
     Where none holds, the one that carries it in most fresh draws comes, if it does so at least in every other one.
     """
@@ -78,7 +79,7 @@ def tried_out(proposed: Iterator[Proposal], draws: Draws | None, too_short: bool
     found = False
     for proposal in proposed:
         if draws is None:
-            yield proposal.remedy()
+            yield from [] if proposal.blind else [proposal.remedy()]
             continue
         if is_clip(proposal) or too_short:
             yield proposal.remedy(draws.own(proposal.change))

@@ -70,8 +70,8 @@ def test_what_clips(clip, found):
     assert Remedy(Change("a", clip), "", 0.0).carries(10) != found
 
 
-def remedy(held=0, draws=0, corrections=0, run=True):
-    verified = verdict_of(math.log(0.98)) if run else None
+def remedy(held=0, draws=0, corrections=0, run=True, word="carried"):
+    verified = verdict_of(math.log(0.98), word) if run else None
     return Remedy(Change("Gain 2", {"gain": 2.0}), "It helps.", math.log(0.95), verified, corrections, held, draws)
 
 
@@ -90,6 +90,14 @@ def remedy(held=0, draws=0, corrections=0, run=True):
         ),
         (
             remedy(5, 8),
+            "Gain 2: x0.95 per step back predicted, x0.98 when run: carried in 5 of 8 fresh draws: depends on the draw",
+        ),
+        (
+            remedy(8, 8, word="vanishing"),
+            "Gain 2: x0.95 per step back predicted, x0.98 when run: carried in 8 of 8 fresh draws, not in this one",
+        ),
+        (
+            remedy(5, 8, word="vanishing"),
             "Gain 2: x0.95 per step back predicted, x0.98 when run: carried in 5 of 8 fresh draws: depends on the draw",
         ),
         (

@@ -8,10 +8,11 @@ from itertools import filterfalse
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import binomtest
 
 import gradlab
 from gradlab.diagnosis import Change, Remedy, diagnose, is_clip, rerunner
-from gradlab.diagnosis.changes import Proposal
+from gradlab.diagnosis.changes import FRESH, Proposal
 from gradlab.diagnosis.draws import TUNING, Draws, Runs, affected, judged
 from gradlab.diagnosis.edges import rounded
 from gradlab.diagnosis.trials import is_quick, tried_out
@@ -142,7 +143,7 @@ def test_the_best_of_those_that_depend_on_the_draw_and_none_that_fails_more_ofte
 def test_one_that_fails_in_this_draw_does_not_hold():
     (found,) = offered(lambda label, seed: seed > 0, "a")
     assert (found.held, found.draws, found.holds) == (8, 8, False)
-    assert found.text.endswith("8 of 8 fresh draws: depends on the draw")
+    assert found.text.endswith("8 of 8 fresh draws, not in this one")
 
 
 def test_a_diagnosis_with_one_that_depends_on_the_draw_says_that_nothing_carries_reliably():
@@ -285,6 +286,13 @@ def test_the_study_runs_what_is_offered_with_other_seeds(monkeypatch):
     assert (
         remedy_draws.table(found)[2].startswith("| tiny | ") and f"| {counts[0]} of 4 |" in remedy_draws.table(found)[2]
     )
+
+
+@pytest.mark.parametrize("held", [6, 7, 8])
+def test_what_a_count_of_eight_tells_of_all_draws_is_documented(held):
+    found = binomtest(held, FRESH).proportion_ci(0.95, "exact")
+    text = remedy_draws.DOCUMENT.read_text("utf-8").replace("\n", " ")
+    assert re.search(rf"{100 * found.low:.0f} % to {100 * found.high:.0f} %[a-z ]* where {held} of 8", text)
 
 
 def test_nine_of_ten_runs_of_what_is_offered_are_documented_as_carried():

@@ -25,6 +25,7 @@ EXTREMES = {
     "one unit": {"hidden_size": 1},
     "large weights": {"cell": "lstm", "gain": 1e300},
     "large input": {"input_scale": 1e200},
+    "an input that is too large": {"input_scale": 1e308, "activation": "relu"},
     "large biases": {"bias_scale": 1e300},
     "clipped inside": {"gain": 5.0, "clip": "step_value", "clip_threshold": 0.5},
 }

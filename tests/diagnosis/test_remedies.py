@@ -373,7 +373,7 @@ def test_a_large_run_is_not_repeated(monkeypatch):
 
 def test_the_json_holds_what_a_program_needs():
     found = json.loads(run("--json", "-q").stdout)["diagnosis"]
-    assert set(found) == {"word", "stderr", "cause", "factors", "remedies", "untried", "exponent"}
+    assert set(found) == {"word", "stderr", "cause", "factors", "remedies", "untried", "exponent", "straight"}
     assert set(found["factors"][0]) == {"name", "value", "text"}
     best = found["remedies"][0]
     assert RunConfigFields >= set(best["change"]["fields"])
