@@ -92,7 +92,7 @@ NETS: dict[str, tuple[Layer, Kind]] = {  # name -> (layer, what it takes)
     "residual": (Residual(cell("elman", D, D)), SEQUENCE),
     "residual of a vector": (Residual(Sequential(Dense(D, H, "sigmoid"), Dense(H, D))), VECTOR),
     "layer norm": (LayerNorm(D), SEQUENCE),
-    "layer norm of a vector": (LayerNorm(D), VECTOR),
+    "layer norm of a vector": (LayerNorm(D, epsilon=1e-3), VECTOR),
     "last": (Last(), SEQUENCE),
     "once": (Once(T), VECTOR),
     "stack": (stack(), SEQUENCE),

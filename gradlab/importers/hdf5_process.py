@@ -22,6 +22,10 @@ DESCRIBED = ("", "model_weights")  # groups that say what is in a file
 ATTRIBUTES = ("model_config", "layer_names")
 
 
+class TooMuch(Exception):
+    """A file holds more than any network does, and what."""
+
+
 def main() -> None:
     """Read, write, and say why not."""
     try:
@@ -29,26 +33,20 @@ def main() -> None:
             groups = dict(_groups(file, "", 0))
             arrays = [found for at, group in groups.items() for found in _arrays(group, at)]
             attributes = {at: _attributes(groups[at]) for at in DESCRIBED if at in groups}
-    except ValueError as error:
-        if not str(error).startswith("HDF5:"):
-            raise
-        sys.exit(_refused(str(error).removeprefix("HDF5:")))
+    except TooMuch as error:
+        sys.stderr.write(str(error))
+        sys.exit(REFUSED)
     told = json.dumps({"paths": [path for path, _ in arrays], "attributes": attributes})
     buffer = io.BytesIO()
     np.savez(buffer, *(array for _, array in arrays), told=np.frombuffer(told.encode(), np.uint8))
     sys.stdout.buffer.write(buffer.getvalue())
 
 
-def _refused(why: str) -> int:
-    sys.stderr.write(why)
-    return REFUSED
-
-
 def _groups(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:
     """The group and all in it; links to other files are not followed."""
     yield at, group
     if depth > DEEPEST:
-        raise ValueError(f"HDF5:more than {DEEPEST} groups within each other, which no network has")
+        raise TooMuch(f"more than {DEEPEST} groups within each other, which no network has")
     for name in group:
         if isinstance(group.get(name, getlink=True), h5py.HardLink) and group.get(name, getclass=True) is h5py.Group:
             yield from _groups(group[name], f"{at}/{name}".strip("/"), depth + 1)
@@ -61,7 +59,7 @@ def _arrays(group: Any, at: str) -> Iterator[tuple[str, np.ndarray]]:
         if isinstance(found, h5py.Dataset) and found.dtype.kind in "fiub" and not found.external:
             path = f"{at}/{name}".strip("/")
             if found.size > MOST:
-                raise ValueError(f"HDF5:{found.size:,} numbers in {path}, more than any layer has")
+                raise TooMuch(f"{found.size:,} numbers in {path}, more than any layer has")
             yield path, found[()]
 
 

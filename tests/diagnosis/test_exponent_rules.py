@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 import gradlab
+from gradlab.cells import CELLS
 from gradlab.diagnosis import exponent
 from gradlab.diagnosis.exponent import MORE, STEPS, leading_exponent
 from gradlab.diagnosis.factors import Exponent, measure, state_growth, without_step_clipping
 from tests.diagnosis.test_sentences import PLAIN
 from tests.runs.test_verdicts import synthetic
+
+GROWS = replace(PLAIN, radius=1.5)
 
 
 def grown(rates, steps, jump=0.0, at=0, lengths=None):
@@ -23,48 +26,81 @@ def grown(rates, steps, jump=0.0, at=0, lengths=None):
     return synthetic(logs, lengths)
 
 
+def with_eigenvalue(value):
+    """A curve of 20 steps of a net whose weights have one eigenvalue, however often."""
+    ds = grown([0.1], 20)
+    own = ("gate_of_it", "index", "part"), np.full((1, ds.sizes["index"], 2), [value.real, value.imag])
+    return ds.drop_dims("part", errors="ignore").assign(recurrent_eigenvalues=own).assign_coords(part=["real", "imag"])
+
+
 @pytest.mark.parametrize("radius", [0.25, 1.0, 1.5])
-def test_of_a_linear_net_it_is_ln_of_the_spectral_radius(radius):
-    linear = replace(PLAIN, activation="identity", radius=radius)
-    expected = Exponent(math.log(radius), 0.0, 0, 0, radius < 1)
-    assert leading_exponent(grown([0.1], 20), linear, None) == expected
-    for other in ({"activation": "tanh"}, {"carries": True}, {"radius": 0.0}, {"radius": math.nan}):
-        assert leading_exponent(grown([0.1], 20), replace(linear, **other), None) is None
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_of_a_linear_net_it_is_ln_of_the_spectral_radius_of_a_step(radius, kept):
+    linear = replace(PLAIN, activation="identity", radius=radius, kept=kept, carries=kept > 0)
+    for turned in (1, -1, 1j):
+        step = abs(kept + (1 - kept) * radius * turned)
+        found = leading_exponent(with_eigenvalue(complex(radius * turned)), linear, None)
+        if step == 0:
+            assert found is None
+            continue
+        assert found.value == pytest.approx(math.log(step), abs=1e-12)
+        assert (found.error, found.steps, found.samples, found.bounded) == (0.0, 0, 0, found.value < 0)
+    for other in ({"activation": "tanh"}, {"cell": CELLS["lstm"]}, {"radius": math.nan}):
+        assert leading_exponent(with_eigenvalue(complex(radius)), replace(linear, **other), None) is None
+    assert leading_exponent(with_eigenvalue(0j), replace(linear, kept=0.0), None) is None
+
+
+@pytest.mark.parametrize("units", [2, 4, 64])
+def test_what_rounding_makes_of_eigenvalues_is_their_error(units):
+    """Those of a Jordan block of n states move by eps^(1/n); of more than four no more is taken."""
+    linear = replace(PLAIN, activation="identity", units=units, departure=3.0)
+    found = leading_exponent(with_eigenvalue(0.5 + 0j), linear, None)
+    assert found.error == pytest.approx(np.finfo(float).eps ** (1 / min(units, 4)) * 3.0 / 0.5)
+
+
+@pytest.mark.parametrize(("radius", "kept", "known"), [(1.2, 0.0, False), (1.3, 0.0, True), (1.2, 0.9, False)])
+def test_where_nothing_can_grow_for_ever_less_than_1000_steps_say_nothing(radius, kept, known):
+    """At a mean slope of 0.8: what a step makes of a direction is kept + (1 - kept) slope x radius."""
+    factors = replace(PLAIN, radius=radius, kept=kept, carries=kept > 0)
+    assert (leading_exponent(grown([0.1, 0.1], 200), factors, None) is not None) == known
+    assert leading_exponent(grown([0.1, 0.1], 1001), factors, None) is not None
+    gated = replace(factors, cell=CELLS["lstm"], carries=True)
+    assert leading_exponent(grown([0.1, 0.1], 200), gated, None) is not None
 
 
 @pytest.mark.parametrize("off", [-1, 0, 1])
 def test_few_steps_say_nothing(off):
-    found = leading_exponent(grown([0.1, 0.1], 51 + off), PLAIN, None)
+    found = leading_exponent(grown([0.1, 0.1], 51 + off), GROWS, None)
     assert (found is None) == (off < 0)
 
 
 @pytest.mark.parametrize("at", [3, 9, 10])
 def test_the_first_tenth_of_a_way_is_left_out(at):
     """Growth by e^5 there has no part in the rate."""
-    found = leading_exponent(grown([0.1, 0.1, 0.1], 101, 5.0, at), PLAIN, None)
+    found = leading_exponent(grown([0.1, 0.1, 0.1], 101, 5.0, at), GROWS, None)
     assert (found.value == pytest.approx(0.1, abs=1e-12)) == (at < 10)
     assert found.samples == 3
 
 
 def test_the_last_lag_of_a_way_counts():
     steps = 101
-    found = leading_exponent(grown([0.1, 0.1], steps, 5.0, steps - 2), PLAIN, None)
+    found = leading_exponent(grown([0.1, 0.1], steps, 5.0, steps - 2), GROWS, None)
     assert found.value == pytest.approx(0.1 + 5.0 / found.steps, abs=1e-12)
 
 
 def test_each_sample_counts_over_its_own_length():
     lengths = [120, 80, 60]
-    found = leading_exponent(grown([0.1] * 3, 120, lengths=lengths), PLAIN, None)
+    found = leading_exponent(grown([0.1] * 3, 120, lengths=lengths), GROWS, None)
     assert found.value == pytest.approx(0.1, abs=1e-12)
-    found = leading_exponent(grown([0.1, 0.9], 120, lengths=[120, 12]), PLAIN, None)  # a tenth of 120 is left out
+    found = leading_exponent(grown([0.1, 0.9], 120, lengths=[120, 12]), GROWS, None)  # a tenth of 120 is left out
     assert found.value == pytest.approx(0.1, abs=1e-12)
-    found = leading_exponent(grown([0.1, 0.2], 120), PLAIN, None)
+    found = leading_exponent(grown([0.1, 0.2], 120), GROWS, None)
     assert found.value == pytest.approx(0.15, abs=1e-12) and found.steps == 119 - 11
 
 
 @pytest.mark.parametrize(("share", "bounded"), [(0.99, True), (1.01, False)])
 def test_a_state_that_grows_more_slowly_than_half_of_it_is_bounded(share, bounded):
-    found = leading_exponent(grown([0.1, 0.1], 101), replace(PLAIN, growth=share * 0.5 * 0.1), None)
+    found = leading_exponent(grown([0.1, 0.1], 101), replace(GROWS, growth=share * 0.5 * 0.1), None)
     assert found.bounded == bounded
 
 
