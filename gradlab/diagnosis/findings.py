@@ -76,9 +76,16 @@ class Diagnosis:
             return "no rate of less than two steps"
         if self.log_rate is None:
             return "ln of the factor per step -inf, exactly zero"
-        size = f"+- {self.stderr:.1g}" if (self.stderr or 0) > 1e-5 else "+- less than 0.00001"
-        error = "" if self.stderr is None else f" {size} (standard error over samples)"
-        return f"ln of the factor per step {round(self.log_rate, 4) + 0.0:.4f}{error}"
+        return f"ln of the factor per step {round(self.log_rate, 4) + 0.0:.4f}{self._error_text}"
+
+    @property
+    def _error_text(self) -> str:
+        """The standard error, or why several samples have none."""
+        if self.stderr is None:
+            alike = next(iter(self.verdict.samples.values()), 0)
+            return " (no standard error, as some samples are exactly zero or too short)" if alike > 1 else ""
+        size = f"+- {self.stderr:.1g}" if self.stderr > 1e-5 else "+- less than 0.00001"
+        return f" {size} (standard error over samples)"
 
     def __str__(self) -> str:
         measured = [f"  {f.name} {f.value:.3g} ({f.text})" for f in self.factors]

@@ -1,10 +1,12 @@
 """A change of given weights, and what is said of one that was tried."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gradlab import analyze, diagnose
 from gradlab.cells import CELLS, make_cell
 from gradlab.diagnosis import Change, Diagnosis
 from gradlab.diagnosis.changes import Proposal, Remedy, is_clip, scales_multipliers
@@ -131,13 +133,15 @@ def test_what_a_remedy_rests_on():
     ],
 )
 def test_a_rate_as_it_is_cited(rate, stderr, text):
-    found = Diagnosis(verdict_of(rate), "vanishing", stderr, "Because.", [], [])
+    found = Diagnosis(replace(verdict_of(rate), samples={"vanishing": 1}), "vanishing", stderr, "Because.", [], [])
     assert found.rate_text == text and found.word_text == f"Diagnosis: vanishing; {text}."
 
 
 @pytest.mark.parametrize(("steps", "known"), [(0, False), (1, False), (2, True)])
 def test_less_than_two_steps_have_no_rate(steps, known):
-    text = Diagnosis(verdict_of(0.1, steps=steps), "too short", None, "Because.", [], []).rate_text
+    text = Diagnosis(
+        verdict_of(0.1, steps=steps, samples={"too short": 1}), "too short", None, "Because.", [], []
+    ).rate_text
     assert text == ("ln of the factor per step 0.1000" if known else "no rate of less than two steps")
 
 
@@ -156,3 +160,20 @@ def test_advice_in_lines(word, remedies, untried, advice):
     found = Diagnosis(verdict_of(-0.5), word, None, "Because.", [], remedies, untried)
     assert found.advice() == advice and found.nothing_carries == (NOTHING in advice)
     assert (NOTHING in found._repr_html_()) == found.nothing_carries
+
+
+@pytest.mark.parametrize(("samples", "said"), [({"vanishing": 20}, True), ({"vanishing": 1}, False), ({}, False)])
+def test_why_several_samples_have_no_standard_error_is_said(samples, said):
+    found = Diagnosis(replace(verdict_of(-0.5), samples=samples), "vanishing", None, "Because.", [], [])
+    reason = " (no standard error, as some samples are exactly zero or too short)"
+    assert found.rate_text == f"ln of the factor per step -0.5000{reason if said else ''}"
+
+
+def test_samples_that_are_exactly_zero_leave_no_error_behind_in_silence():
+    """9 of 20 units of one input each, switched off: their gradient is exactly zero, the others' is carried half."""
+    cell = make_cell("elman", input_size=1, hidden_size=1, activation="relu")
+    params = {"W_xh": np.ones((1, 1, 1)), "W_hh": np.full((1, 1, 1), 0.5), "b_h": np.zeros((1, 1))}
+    x = np.broadcast_to(np.r_[np.ones(11), -np.ones(9)][:, None], (30, 20, 1)).copy()
+    found = diagnose(analyze(cell=cell, params=params, x=x))
+    assert found.verdict.samples == {"vanishing": 20} and found.stderr is None
+    assert "no standard error, as some samples are exactly zero or too short" in str(found)

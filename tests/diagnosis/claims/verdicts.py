@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from .numbers import HUNDRED, half, near, near_log
+from .numbers import HUNDRED, course_of, half, near, near_log
 from .run import RATE, SIZE, Run, claim
 
 VERBS = {"vanishing": "vanishes", "exploding": "explodes", "carried": "is carried", "too short": "is too short to say"}
@@ -173,12 +173,15 @@ def near_product(a: str, b: str, result: str) -> bool:
 
 @claim(
     rf"Diagnosis: ([\w ]+); ln of the factor per step {SIZE}"
-    rf"(?: \+- (less than 0\.00001|{SIZE}) \(standard error over samples\))?\."
+    rf"(?: \+- (less than 0\.00001|{SIZE}) \(standard error over samples\)"
+    rf"| (\(no standard error, as some samples are exactly zero or too short\)))?\."
 )
-def refined(run: Run, word: str, rate: str, error: str | None, _: str | None) -> None:
-    """The rate, and the error of its median."""
+def refined(run: Run, word: str, rate: str, error: str | None, _: str | None, none: str | None) -> None:
+    """The rate, and the error of its median, or why it has none."""
     assert len(run.flow.curve) > 1 and near(rate, run.flow.log_rate)
     word_holds(run, word)
+    without = [course_of(run.flow.curves[i]) is None for i in run.flow.samples]
+    assert (none is not None) == (any(without) and len(without) > 1)
     if error:
         known = run.flow.stderr
         assert known <= 1.00001e-5 if error.startswith("less") else near(error, known)
