@@ -214,7 +214,7 @@ def test_the_theory_line_is_switched_and_stays_so(open_page: Callable[..., Page]
 @pytest.mark.slow
 def test_a_remedy_is_tried_and_measured(open_page: Callable[..., Page]) -> None:
     page = open_page()
-    first = page.locator(".try").first
+    first = page.locator(".try", has_text=re.compile("gain", re.IGNORECASE)).first
     expect(page.locator("#card")).to_contain_text("The slope of tanh is only")
     expect(page.locator(".advice li").first).to_contain_text("predicted ×")
     label = first.inner_text()
