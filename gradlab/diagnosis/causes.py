@@ -21,6 +21,7 @@ SHUT = 0.1  # mean value of a gate below which it is shut
 OFF = 0.1  # share of units that are switched off from which that is a reason
 FILLED = math.log(1e4)  # an input that comes nearer than that to the largest number leaves no room for a state
 CLOSE = 1.0  # ln of how near to the largest number a part counts as out of range
+MIXED = " What drives the units, and how many are saturated, is of all {} samples."
 WITHIN = "{} keep the gradient within a factor of 100 over these steps"
 
 
@@ -55,6 +56,10 @@ def refined(found: Verdict, f: Factors) -> str:
 
 def cause(word: str, f: Factors) -> str:
     """The main cause, in one sentence or two, of what `word` says about the flow without clipping inside backprop."""
+    return _main_cause(word, f) + (MIXED.format(f.mixed) if f.mixed else "")
+
+
+def _main_cause(word: str, f: Factors) -> str:
     if f.overflow:
         return _overflow_cause(word, f)
     if word == "too short":

@@ -61,7 +61,8 @@ class Factors:
     backpropagation was clipped; clipped_log_rate: the rate so. exponent: the leading one, where the gradient grows
     and it is known.
 
-    Slope, carry and gates are of the largest group of samples that are alike, as log_rate is.
+    Slope, carry and gates are of the largest group of samples that are alike, as log_rate is. mixed: of how many the
+    rest is, where that are more, else 0.
     """
 
     activation: str
@@ -88,6 +89,7 @@ class Factors:
     overflow: list[dict[str, int]]
     dtype: str
     truncated: int
+    mixed: int
     clipped: bool
     clipped_log_rate: float
     exponent: Exponent | None = None
@@ -169,6 +171,7 @@ def measure(ds: xr.Dataset) -> Factors:
         overflow=overflow(ds),
         dtype=str(precision(ds)),
         truncated=int(ds.attrs.get("truncate", 0)),
+        mixed=0 if own is ds else int(ds.sizes["sample"]),
         clipped_log_rate=log_rate if flow is ds else log_rate_per_step(ds),
         clipped="log_grad_norm_before_clip" in ds,
     )

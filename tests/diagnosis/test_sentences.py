@@ -14,7 +14,7 @@ PLAIN = Factors(
     activation="tanh", cell=CELLS["elman"], log_rate=-0.5, slope=0.8, weights=0.9, radius=0.7, largest=1.2,
     carries=False, carry=math.nan, gates=math.nan, keep=math.nan, shut=math.nan, saturation=0.02, dead=0.0, drive=1.0,
     recurrence=0.5, departure=0.0, units=16, kept=0.0, growth=-0.1, steps=50, overflow=[], dtype="float64",
-    clipped=False, clipped_log_rate=-0.5, truncated=0,
+    clipped=False, clipped_log_rate=-0.5, truncated=0, mixed=0,
 )  # fmt: skip
 GATED = replace(PLAIN, cell=CELLS["lstm"], carries=True, carry=0.5, gates=0.2, keep=0.6, shut=0.1)
 ABOUT = NEAR = HELD = SHUT = OFF = NORMAL = 0.1  # where one sentence ends and another begins
@@ -255,3 +255,9 @@ def test_what_is_no_number_has_no_line_and_zero_no_sign():
     assert "weight scale" not in lines(weights=math.nan) and "dead units" not in lines(dead=math.inf)
     assert math.copysign(1.0, lines(dead=-0.0)["dead units"][0]) == 1.0
     assert lines(overflow=[{"step": 7}, {"step": 3}])["overflow"][0] == 2.0
+
+
+@pytest.mark.parametrize("word", ["vanishing", "exploding", "carried", "too short"])
+def test_of_a_mixed_batch_it_says_what_is_of_all_samples(word):
+    more = " What drives the units, and how many are saturated, is of all 32 samples."
+    assert said(word, mixed=32) == said(word) + more

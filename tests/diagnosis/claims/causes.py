@@ -168,6 +168,12 @@ def exactly_zero(run: Run) -> None:
     assert run.free.log_rate == -math.inf
 
 
+@claim(r"What drives the units, and how many are saturated, is of all (\d+) samples\.")
+def mixed(run: Run, samples: str) -> None:
+    """More than the verdict is about."""
+    assert len(run.free.samples) < run.ds.sizes["sample"] == int(samples)
+
+
 @claim(r"Backpropagation is truncated: nothing goes from one of its blocks of (\d+) steps? to the one before\.")
 def truncated(run: Run, steps: str) -> None:
     """Nothing is left beyond a block."""
