@@ -10,6 +10,7 @@ import numpy as np
 from ..runs.verdicts import Verdict
 from ..wording import beside_one, counted, factor_text, length_text, number_text, plain
 from .factors import STILL, Exponent, Factors
+from .out_of_range import driven_out
 
 MAJORITY = 0.5  # of the units
 GROWING = ("exploding", "chaotic", "transient growth", "overflow")
@@ -19,7 +20,6 @@ NEAR = 0.1  # ln of what a typical direction's factor and the gradient's may dif
 HELD = 0.1  # of the rate, in logarithms: what is left by clipping that holds the norm
 SHUT = 0.1  # mean value of a gate below which it is shut
 OFF = 0.1  # share of units that are switched off from which that is a reason
-FILLED = math.log(1e4)  # an input that comes nearer than that to the largest number leaves no room for a state
 CLOSE = 1.0  # ln of how near to the largest number a part counts as out of range
 MIXED = " What drives the units, and how many are saturated, is of all {} samples."
 WITHIN = "{} keep the gradient within a factor of 100 over these steps"
@@ -81,7 +81,7 @@ def _overflow_cause(word: str, f: Factors) -> str:
     limit = math.log(float(np.finfo(f.dtype).max))
     parts = f"bring up to {number_text(drive)} to a unit, the state {number_text(state)} at step {first['step']}"
     ends = f"{f.dtype} ends at {number_text(limit)}."
-    if drive >= limit - FILLED:
+    if driven_out(f):
         return f"The input and the biases drive the units out of range: they {parts}; {ends}"
     if state < limit - CLOSE:
         return f"What a step makes of its arguments is out of range: input and biases {parts}; {ends}"

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from .causes import FILLED
 from .factors import Factors
+
+FILLED = math.log(1e4)  # an input that comes nearer than that to the largest number leaves no room for a state
 
 
 def log_excess(f: Factors) -> float:
