@@ -177,7 +177,9 @@ def _growing_cause(f: Factors) -> str:
         return f"The weights outweigh the slope of {f.activation}: {known} is more than a step can bear."
     if f.log_typical < 0.5 * f.log_rate:
         return _directions_cause(f)
-    return f"The weights outweigh the slope of {f.activation}: {_product(f)} is more than a step can bear."
+    (total,) = beside_one(math.exp(min(f.log_typical, 700)))
+    shown = f" = {total}" if len(total) > len("1.00") and total.startswith("1.00") else ""  # beside 1.00 x 1.00
+    return f"The weights outweigh the slope of {f.activation}: {_product(f)}{shown} is more than a step can bear."
 
 
 def _vanishing_cause(word: str, f: Factors) -> str:

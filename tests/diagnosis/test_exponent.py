@@ -160,3 +160,10 @@ def test_what_grows_as_a_power_of_the_steps_is_not_said_to_grow_for_ever(n):
     turn = scipy.stats.ortho_group.rvs(n, random_state=2)
     found = diagnose(own(turn @ shear(n, 1.0, 3.0) @ turn.T, 40))
     assert found.word == "exploding" and "It need not grow for ever" in found.cause
+
+
+def test_a_factor_that_is_hardly_more_than_1_shows_that_it_is_more():
+    turn = scipy.stats.ortho_group.rvs(6, random_state=1)
+    found = diagnose(own(1.0024 * turn, 2000, samples=2), rerun=False)
+    assert found.verdict.headline == "The gradient explodes: x1.002 per step back."
+    assert "1.00 (slope) x 1.00 (weights) = 1.002 is more than a step can bear" in found.cause

@@ -210,10 +210,12 @@ def product_is(run: Run, slope: str, weights: str, product: str) -> None:
     carried(run)
 
 
-@claim(rf"The weights outweigh the slope of (\w+): {PRODUCT} is more than a step can bear\.")
-def outweigh(run: Run, name: str, slope: str, weights: str) -> None:
-    """The product is more than 1."""
-    assert name == run.ds.attrs["activation"] and product_holds(run, slope, weights) > 1 and run.free.log_rate > 0
+@claim(rf"The weights outweigh the slope of (\w+): {PRODUCT}(?: = {SIZE})? is more than a step can bear\.")
+def outweigh(run: Run, name: str, slope: str, weights: str, total: str | None) -> None:
+    """The product is more than 1, as it reads."""
+    product = product_holds(run, slope, weights)
+    assert name == run.ds.attrs["activation"] and product > 1 and run.free.log_rate > 0
+    assert (near(total, product) and float(total) > 1) if total else product >= 1.005
 
 
 @claim(rf"The weights outweigh the slope of (\w+): their scale {SIZE} is more than a step can bear\.")
